@@ -1,0 +1,54 @@
+//! What was seen of one call.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+/// An answer that was read to its end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HttpAnswer {
+    /// The status code.
+    pub status: u16,
+    /// The `Location` header, where there is one and it is text.
+    pub location: Option<String>,
+    /// `Retry-After`, as a time to wait from now, from seconds or an HTTP date (RFC 9110, 10.2.3).
+    pub retry_after: Option<Duration>,
+    /// The body, at most 64 KiB.
+    pub body: Bytes,
+}
+
+/// How a call ended without a whole answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TransportFault {
+    /// The server refused the connection. Certain: nothing was sent.
+    ConnectionRefused,
+    /// The name has no address. Certain: nothing was sent.
+    NameNotResolved,
+    /// The TLS handshake failed. Certain: nothing was sent.
+    TlsFailed,
+    /// No connection was made, for another reason. Certain: nothing was sent.
+    NotConnected,
+    /// The total time-out passed; the request may have been sent.
+    Timeout,
+    /// The connection was lost; the request may have been sent.
+    ConnectionLost,
+    /// The answer's head came, its body broke off or was over 64 KiB.
+    AnswerBroken {
+        /// The status of the head.
+        status: u16,
+    },
+}
+
+/// What was seen of one call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// A whole answer.
+    Http(HttpAnswer),
+    /// None.
+    None {
+        /// How it ended.
+        fault: TransportFault,
+        /// What the HTTP library said, without URL credentials.
+        message: String,
+    },
+}

@@ -1,0 +1,138 @@
+//! What a ledger is loaded with.
+
+use jiff::Timestamp;
+
+use crate::request::{CreateRequest, NamedValue, RowId};
+
+/// One manifest of a run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ManifestPart {
+    /// The part's number in the run, from 1.
+    pub part: u32,
+    /// The manifest's name, as the user gave it.
+    pub name: String,
+    /// Its size in bytes, as stored (compressed where it is).
+    pub size_bytes: u64,
+    /// The SHA-256 of those bytes.
+    pub sha256: [u8; 32],
+    /// The number of its first row in the run.
+    pub first_row: RowId,
+    /// How many rows it has, invalid ones included.
+    pub n_rows: u32,
+}
+
+/// Where a row stands in its manifest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RowPlace {
+    /// The part, from 1.
+    pub part: u32,
+    /// The row's number in that manifest, from 1.
+    pub part_row: u32,
+    /// The physical line where it starts, from 1.
+    pub line: u64,
+}
+
+/// A row that passed validation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Item {
+    /// The row's number in the run.
+    pub row: RowId,
+    /// Where it stands.
+    pub place: RowPlace,
+    /// The user's own key of the row.
+    pub id: Option<String>,
+    /// What to send.
+    pub request: CreateRequest,
+    /// The `note.` columns.
+    pub notes: Vec<NamedValue>,
+    /// Why the row is skipped from the start (a duplicate); none where it is to be sent.
+    pub skipped: Option<String>,
+}
+
+/// A row that did not pass validation and was left out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InvalidItem {
+    /// The row's number in the run.
+    pub row: RowId,
+    /// Where it stands.
+    pub place: RowPlace,
+    /// The row as a JSON object of its original columns and their text.
+    pub original_json: String,
+    /// What is wrong, one diagnostic a line.
+    pub errors: String,
+}
+
+/// One row to load.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LoadRow {
+    /// A valid row, boxed because it is far larger than the other.
+    Item(Box<Item>),
+    /// An invalid one.
+    Invalid(Box<InvalidItem>),
+}
+
+/// The server and the options that shape rows: with the manifests, a run's identity.
+///
+/// Two runs are the same only where all of it is equal; [`RunIdentity::differences`] names what is not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunIdentity {
+    /// The server's base URL, or `simulator` for a rehearsal.
+    pub server: String,
+    /// Whether the run is a rehearsal against the embedded simulator.
+    pub rehearsal: bool,
+    /// Option name (without dashes) and value, sorted by name.
+    pub options: Vec<(String, String)>,
+}
+
+/// One value in which two runs differ.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Difference {
+    /// What differs: `server`, `manifest`, or an option's name.
+    pub what: String,
+    /// The value in the ledger.
+    pub in_ledger: String,
+    /// The value asked for now.
+    pub now: String,
+}
+
+impl RunIdentity {
+    /// Returns in what `now` differs from this one (the ledger's), in the order server, options.
+    pub fn differences(&self, now: &Self) -> Vec<Difference> {
+        let mut found = Vec::new();
+        let mut compare = |what: &str, in_ledger: &str, wanted: &str| {
+            if in_ledger != wanted {
+                found.push(Difference { what: what.into(), in_ledger: in_ledger.into(), now: wanted.into() });
+            }
+        };
+        compare("server", &self.server, &now.server);
+        let value = |options: &[(String, String)], name: &str| {
+            options.iter().find(|(n, _)| n == name).map_or_else(|| "(not set)".to_owned(), |(_, v)| v.clone())
+        };
+        let mut names: Vec<&String> = self.options.iter().chain(&now.options).map(|(name, _)| name).collect();
+        names.sort();
+        names.dedup();
+        for name in names {
+            compare(name, &value(&self.options, name), &value(&now.options, name));
+        }
+        found
+    }
+}
+
+/// Who works on a ledger: one process, from its start to its end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionInfo {
+    /// The program's version.
+    pub version: String,
+    /// The operating system user.
+    pub user: String,
+    /// The host's name.
+    pub host: String,
+    /// The process id.
+    pub pid: u32,
+    /// What the process does: `submit`, `replay`.
+    pub command: String,
+    /// The options in force, name and value, never a secret.
+    pub options: Vec<(String, String)>,
+    /// When it started.
+    pub started_at: Timestamp,
+}

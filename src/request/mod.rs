@@ -1,0 +1,21 @@
+//! The domain: what is asked of the server, and what became of it.
+//!
+//! **Owns**: [`RequestType`], [`CreateRequest`] and the one wire body made of it, the tag, identifiers, [`Outcome`].
+//!
+//! **Must not know**: files, HTTP, SQL.
+//!
+//! **Flow**: plain values that every other module takes and gives; imports nothing of this crate.
+
+mod create;
+mod guid;
+mod ids;
+mod kind;
+mod outcome;
+mod tag;
+
+pub use create::{CreateRequest, DataEncoding, NamedValue};
+pub use guid::{Guid, InvalidGuid};
+pub use ids::{AttemptNo, CorrelationId, RequestUri, RequestUuid, RowId, RunId};
+pub use kind::{RequestType, UnknownType};
+pub use outcome::{ErrorCode, Fault, Outcome};
+pub use tag::{Fingerprint, RunKey, Tag, TagPosition};
