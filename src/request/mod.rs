@@ -11,6 +11,7 @@ mod guid;
 mod ids;
 mod kind;
 mod outcome;
+mod printable;
 mod tag;
 
 pub use create::{CreateRequest, DataEncoding, NamedValue};
@@ -18,4 +19,5 @@ pub use guid::{Guid, InvalidGuid};
 pub use ids::{AttemptNo, CorrelationId, RequestUri, RequestUuid, RowId, RunId};
 pub use kind::{RequestType, UnknownType};
 pub use outcome::{ErrorCode, Fault, Outcome};
+pub use printable::printable;
 pub use tag::{Fingerprint, RunKey, Tag, TagPosition};
