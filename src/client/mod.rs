@@ -7,5 +7,28 @@
 //! **Flow**: takes a wire body; gives an [`Answer`], and what it means for the row, to `submit`.
 
 mod answer;
+mod auth;
+mod base_url;
+mod call;
+mod classify;
+mod endpoint;
+mod error;
+mod list;
+mod message;
+mod object;
+mod once;
+mod retry_after;
+mod splitter;
+mod tls;
+mod transport;
+
 
 pub use answer::{Answer, HttpAnswer, TransportFault};
+pub use auth::{Auth, Secret};
+pub use base_url::{AllowHttp, BaseUrl, BaseUrlError, Shown};
+pub use call::{Client, Renewed};
+pub use classify::{On503, classify};
+pub use endpoint::{Endpoint, Proxy};
+pub use error::{CaFileFault, ClientError, DamagedReason, ReadError, TokenError, TokenFault, TokenPlace};
+pub use list::RequestStream;
+pub use object::{RequestObject, RequestStatus};

@@ -1,0 +1,181 @@
+//! Where the sign-in comes from.
+
+use std::fmt;
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use http::HeaderValue;
+
+use super::error::{TokenError, TokenFault, TokenPlace};
+
+/// A text that is never shown: no `Display`, and `Debug` prints `[redacted]`.
+///
+/// ```
+/// use cmbatch::client::Secret;
+/// assert_eq!(format!("{:?}", Secret::new("hunter2".to_owned())), "[redacted]");
+/// ```
+pub struct Secret(String);
+
+impl Secret {
+    /// Takes the text.
+    pub const fn new(text: String) -> Self {
+        Self(text)
+    }
+
+    /// Returns the text, for the header alone.
+    pub(crate) fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[redacted]")
+    }
+}
+
+/// How calls sign in.
+#[derive(Debug)]
+pub enum Auth {
+    /// Not at all.
+    None,
+    /// With a bearer token out of a file, which is read at start and again by [`Client::renew`](super::Client::renew).
+    BearerFile(PathBuf),
+    /// With a bearer token out of the environment.
+    BearerEnv {
+        /// The variable's name, for messages.
+        name: String,
+        /// Its value.
+        value: Secret,
+    },
+}
+
+/// The longest token that is taken, in bytes: IIS takes 16 KiB of headers by default.
+const MAX_TOKEN_BYTES: usize = 64 * 1024;
+
+impl Auth {
+    /// Returns the `Authorization` header of now, marked as sensitive; none where calls do not sign in.
+    ///
+    /// # Errors
+    ///
+    /// [`TokenError`] where the file cannot be read, others may read it, or it holds no token.
+    pub(crate) fn header(&self) -> Result<Option<HeaderValue>, TokenError> {
+        match self {
+            Self::None => Ok(None),
+            Self::BearerFile(path) => {
+                let place = || TokenPlace::File(path.clone());
+                let text = read_token_file(path).map_err(|fault| TokenError { place: place(), fault })?;
+                bearer(&text).map(Some).map_err(|fault| TokenError { place: place(), fault })
+            }
+            Self::BearerEnv { name, value } => bearer(value.expose())
+                .map(Some)
+                .map_err(|fault| TokenError { place: TokenPlace::Variable(name.clone()), fault }),
+        }
+    }
+}
+
+/// Returns the header for a token. The fault never holds any of it.
+fn bearer(text: &str) -> Result<HeaderValue, TokenFault> {
+    // Windows editors write a byte order mark.
+    let token = text.strip_prefix('\u{feff}').unwrap_or(text).trim();
+    if token.is_empty() {
+        return Err(TokenFault::Empty);
+    }
+    if token.len() > MAX_TOKEN_BYTES {
+        return Err(TokenFault::TooLong);
+    }
+    // RFC 6750, 2.1: no character of a token is outside of visible ASCII. A line break would begin another header.
+    if !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(TokenFault::NotAToken);
+    }
+    let mut header = HeaderValue::from_str(&format!("Bearer {token}")).map_err(|_| TokenFault::NotAToken)?;
+    header.set_sensitive(true);
+    Ok(header)
+}
+
+fn read_token_file(path: &Path) -> Result<String, TokenFault> {
+    // Asked of the path first: opening a named pipe would wait for its other end.
+    if !std::fs::metadata(path).map_err(TokenFault::Unreadable)?.is_file() {
+        return Err(TokenFault::NotAFile);
+    }
+    let file = File::open(path).map_err(TokenFault::Unreadable)?;
+    check_mode(&file)?;
+    let mut bytes = Vec::new();
+    file.take(MAX_TOKEN_BYTES as u64 + 64).read_to_end(&mut bytes).map_err(TokenFault::Unreadable)?;
+    String::from_utf8(bytes).map_err(|_| TokenFault::NotAToken)
+}
+
+#[cfg(unix)]
+fn check_mode(file: &File) -> Result<(), TokenFault> {
+    use std::os::unix::fs::PermissionsExt;
+
+    let mode = file.metadata().map_err(TokenFault::Unreadable)?.permissions().mode();
+    if mode & 0o077 == 0 { Ok(()) } else { Err(TokenFault::OpenToOthers { mode: mode & 0o777 }) }
+}
+
+#[cfg(not(unix))]
+fn check_mode(_file: &File) -> Result<(), TokenFault> {
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn env(value: &str) -> Result<Option<HeaderValue>, TokenError> {
+        Auth::BearerEnv { name: "CMBATCH_BEARER_TOKEN".into(), value: Secret::new(value.into()) }.header()
+    }
+
+    #[test]
+    fn a_token_is_trimmed_and_its_header_is_sensitive() {
+        for text in ["abc.DEF-1_2~3+4/5==", "  abc.DEF-1_2~3+4/5==\r\n", "\u{feff}abc.DEF-1_2~3+4/5==\n"] {
+            let header = env(text).unwrap().unwrap();
+            assert_eq!(header.as_bytes(), b"Bearer abc.DEF-1_2~3+4/5==");
+            assert_eq!(format!("{header:?}"), "Sensitive");
+        }
+        assert_eq!(Auth::None.header().unwrap(), None);
+    }
+
+    #[test]
+    fn what_is_no_token_is_refused_and_never_shown() {
+        for text in ["", " \n", "hunter2 hunter2", "Bearer hunter2", "hunter2\r\nX-Admin: 1", "hunter2\0", "hünter2"] {
+            let error = env(text).unwrap_err();
+            let shown = format!("{error} {error:?}");
+            assert!(!shown.contains("hunter2") && !shown.contains("X-Admin"), "{shown}");
+            assert!(shown.contains("CMBATCH_BEARER_TOKEN"), "{shown}");
+        }
+        assert!(matches!(env(&"a".repeat(MAX_TOKEN_BYTES + 1)).unwrap_err().fault, TokenFault::TooLong));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_token_file_that_others_may_read_is_refused_with_the_command_to_type() {
+        use std::os::unix::fs::PermissionsExt;
+
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("it's a token");
+        std::fs::write(&path, "hunter2\n").unwrap();
+        let mode = |mode| std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+        let auth = Auth::BearerFile(path.clone());
+
+        mode(0o640);
+        let error = auth.header().unwrap_err();
+        assert!(matches!(error.fault, TokenFault::OpenToOthers { mode: 0o640 }));
+        let command = format!("chmod 600 '{}/it'\\''s a token'", folder.path().display());
+        assert!(error.to_string().contains(&command), "{error}");
+        assert!(!format!("{error} {error:?}").contains("hunter2"));
+
+        mode(0o600);
+        assert_eq!(auth.header().unwrap().unwrap().as_bytes(), b"Bearer hunter2");
+    }
+
+    #[test]
+    fn a_token_file_that_is_none_says_so() {
+        let folder = tempfile::tempdir().unwrap();
+        let missing = Auth::BearerFile(folder.path().join("missing")).header().unwrap_err();
+        assert!(matches!(missing.fault, TokenFault::Unreadable(_)));
+        let a_folder = Auth::BearerFile(folder.path().to_owned()).header().unwrap_err();
+        assert!(matches!(a_folder.fault, TokenFault::NotAFile));
+    }
+}

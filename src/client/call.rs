@@ -1,0 +1,311 @@
+//! The client: one call at a time, and what was seen of it.
+
+use std::fmt;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use hyper_util::client::proxy::matcher::Matcher;
+use reqwest::{ClientBuilder, RequestBuilder, Response};
+
+use super::answer::{Answer, HttpAnswer, TransportFault};
+use super::auth::Auth;
+use super::base_url::BaseUrl;
+use super::endpoint::{Endpoint, Proxy};
+use super::error::{ClientError, ReadError, TokenError};
+use super::list::RequestStream;
+use super::object::RequestObject;
+use super::once::{Departed, OnceBody};
+use super::splitter::MAX_OBJECT_BYTES;
+use super::tls::{self, Roots};
+use super::transport::{self, Seen};
+use super::{classify, message, retry_after};
+use crate::request::RequestUuid;
+
+/// The most that is read of an answer to a create call, in bytes; a URI needs 200.
+const MAX_ANSWER_BYTES: usize = 64 * 1024;
+
+/// How long a connection is kept for the next call. Far below IIS's 120 s and the 60 s of usual load balancers, so that a
+/// connection is hardly ever taken up again while the other side is closing it.
+const KEEP_IDLE: Duration = Duration::from_secs(3);
+
+/// A client of one server. Cheap to clone; all clones share connections and credentials.
+#[derive(Clone)]
+pub struct Client {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    http: reqwest::Client,
+    base: BaseUrl,
+    requests: url::Url,
+    token_file: Option<std::path::PathBuf>,
+    authorization: RwLock<Option<HeaderValue>>,
+    timeout: Duration,
+    /// The proxy that calls go through, as `host:port`.
+    proxy: Option<String>,
+}
+
+/// What renewing the credentials changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Renewed {
+    /// There is nothing to renew: no sign-in, or a token out of the environment.
+    NotPossible,
+    /// They are what they were.
+    Same,
+    /// The next calls sign in with others.
+    Changed,
+}
+
+impl Client {
+    /// Makes a client: reads the token and the certificates, connects to nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError`]: the token or the CA file is not taken, or the system has no root certificates (asked only where
+    /// calls go over TLS).
+    pub fn new(endpoint: &Endpoint) -> Result<Self, ClientError> {
+        let proxy = match endpoint.proxy {
+            Proxy::Environment if !endpoint.base.is_loopback() => proxy_of_environment(&endpoint.base),
+            Proxy::Environment | Proxy::None => None,
+        };
+        // Where the environment names no proxy for this server, none is used for certain.
+        let builder = if proxy.is_some() { reqwest::Client::builder() } else { reqwest::Client::builder().no_proxy() };
+        Self::build(endpoint, builder, proxy)
+    }
+
+    fn build(endpoint: &Endpoint, builder: ClientBuilder, proxy: Option<String>) -> Result<Self, ClientError> {
+        let roots = if endpoint.base.is_https() || proxy.is_some() { Roots::Needed } else { Roots::NotNeeded };
+        let http = builder
+            .tls_backend_preconfigured(tls::config(roots, endpoint.ca_file.as_deref())?)
+            .http1_only()
+            // Neither of these may send a request again behind the ledger's back.
+            .redirect(reqwest::redirect::Policy::none())
+            .retry(reqwest::retry::never())
+            .referer(false)
+            .connect_timeout(endpoint.connect_timeout)
+            .pool_idle_timeout(KEEP_IDLE)
+            .pool_max_idle_per_host(endpoint.max_idle)
+            .tcp_nodelay(true)
+            .user_agent(concat!("cmbatch/", env!("CARGO_PKG_VERSION")))
+            .default_headers(HeaderMap::from_iter([(header::ACCEPT, HeaderValue::from_static("application/json"))]))
+            .build()
+            .map_err(|error| ClientError::Http(error.without_url()))?;
+        let token_file = match &endpoint.auth {
+            Auth::BearerFile(path) => Some(path.clone()),
+            Auth::None | Auth::BearerEnv { .. } => None,
+        };
+        Ok(Self {
+            inner: Arc::new(Inner {
+                http,
+                requests: endpoint.base.requests(),
+                base: endpoint.base.clone(),
+                token_file,
+                authorization: RwLock::new(endpoint.auth.header()?),
+                timeout: endpoint.timeout,
+                proxy,
+            }),
+        })
+    }
+
+    /// Sends one create request (`POST …/api/v1.0/requests`) and reads what came back. It is sent at most once, and the
+    /// answer says so where it was not sent at all.
+    ///
+    /// The body goes out as `application/json` without a charset: RFC 8259 defines none, and the API's page names the
+    /// bare type.
+    pub async fn create(&self, body: Vec<u8>) -> Answer {
+        let (body, sent) = OnceBody::new(body);
+        let request = self
+            .signed(self.inner.http.post(self.inner.requests.clone()))
+            .header(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))
+            .timeout(self.inner.timeout)
+            .body(reqwest::Body::wrap(body));
+        match request.send().await {
+            Ok(response) => read_answer(response).await,
+            Err(error) => {
+                let departed = sent.withdraw();
+                let (fault, message) = self.unanswered(&error, departed);
+                Answer::None { fault, message }
+            }
+        }
+    }
+
+    /// Reads one request (`GET …/api/v1.0/requests/{uuid}`).
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError`]; a 404 is a [`ReadError::Status`] and proves nothing, no page says what it means here.
+    pub async fn request(&self, uuid: RequestUuid) -> Result<RequestObject, ReadError> {
+        let url = self.inner.base.request(uuid);
+        let request = self.signed(self.inner.http.get(url)).timeout(self.inner.timeout);
+        let response = request.send().await.map_err(|error| self.unread(&error))?;
+        match response.status().as_u16() {
+            200 => {}
+            204 => return Err(ReadError::NoContent),
+            _ => return Err(self.status_error(response).await),
+        }
+        let status = response.status().as_u16();
+        match read_limited(response, MAX_OBJECT_BYTES).await {
+            Ok(body) => RequestObject::from_json(&body).map_err(|reason| ReadError::Object { number: 1, reason }),
+            Err(Broken::TooLong) => Err(ReadError::TooLong { number: 1 }),
+            Err(Broken::Lost(message)) => {
+                Err(ReadError::Transport { fault: TransportFault::AnswerBroken { status }, message })
+            }
+        }
+    }
+
+    /// Reads the server's list (`GET …/api/v1.0/requests`, without filter) as a stream. There is no time-out in total; the
+    /// server may be silent for [`Endpoint::timeout`], before the list and within it. 204 is an empty list.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError`] where no list begins; how it goes on is the stream's to say.
+    pub async fn list(&self) -> Result<RequestStream, ReadError> {
+        let request = self.signed(self.inner.http.get(self.inner.requests.clone()));
+        let silence = self.inner.timeout;
+        let Ok(answer) = tokio::time::timeout(silence, request.send()).await else {
+            let message = format!("no answer for {silence:?}");
+            return Err(ReadError::Transport { fault: TransportFault::Timeout, message });
+        };
+        let response = answer.map_err(|error| self.unread(&error))?;
+        match response.status().as_u16() {
+            200 => Ok(RequestStream::new(response, silence)),
+            204 => Ok(RequestStream::empty(silence)),
+            _ => Err(self.status_error(response).await),
+        }
+    }
+
+    /// Reads the credentials again, as is to be done once after a 401. Reads a small file, and waits for it.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError::Token`] where the file is no longer taken; the client goes on with what it had.
+    pub fn renew(&self) -> Result<Renewed, ClientError> {
+        let Some(path) = &self.inner.token_file else { return Ok(Renewed::NotPossible) };
+        let fresh = Auth::BearerFile(path.clone()).header().map_err(|error: TokenError| ClientError::Token(error))?;
+        let mut current = self.inner.authorization.write().unwrap_or_else(PoisonError::into_inner);
+        if *current == fresh {
+            return Ok(Renewed::Same);
+        }
+        *current = fresh;
+        Ok(Renewed::Changed)
+    }
+
+    /// Returns the address that this client calls.
+    pub fn base(&self) -> &BaseUrl {
+        &self.inner.base
+    }
+
+    /// Returns the proxy that calls go through, as `host:port`, without credentials.
+    pub fn proxy(&self) -> Option<&str> {
+        self.inner.proxy.as_deref()
+    }
+
+    fn signed(&self, request: RequestBuilder) -> RequestBuilder {
+        let authorization = self.inner.authorization.read().unwrap_or_else(PoisonError::into_inner).clone();
+        match authorization {
+            Some(value) => request.header(header::AUTHORIZATION, value),
+            None => request,
+        }
+    }
+
+    fn unanswered(&self, error: &reqwest::Error, departed: Departed) -> (TransportFault, String) {
+        let fault = Seen::of(error, departed, self.inner.proxy.is_some()).fault();
+        let message = transport::message(error);
+        match &self.inner.proxy {
+            Some(proxy) => (fault, format!("through the proxy {proxy}: {message}")),
+            None => (fault, message),
+        }
+    }
+
+    /// Reading changes nothing on the server, so only what is said depends on whether the call had left.
+    fn unread(&self, error: &reqwest::Error) -> ReadError {
+        let departed = if error.is_connect() { Departed::No } else { Departed::Maybe };
+        let (fault, message) = self.unanswered(error, departed);
+        ReadError::Transport { fault, message }
+    }
+
+    async fn status_error(&self, response: Response) -> ReadError {
+        let status = response.status().as_u16();
+        let retry_after = wait_of(response.headers());
+        let reading = read_limited(response, MAX_ANSWER_BYTES);
+        // The status alone says what is to be done; a body that does not come whole takes nothing from it.
+        let body = match tokio::time::timeout(self.inner.timeout, reading).await {
+            Ok(Ok(body)) => body,
+            Ok(Err(_)) | Err(_) => Bytes::new(),
+        };
+        let said = message::of_body(&body);
+        let correlation_id = message::correlation_id(&said, &body);
+        let message = if said.is_empty() { classify::reason(status) } else { said };
+        ReadError::Status { status, message, correlation_id, retry_after }
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client")
+            .field("base", &self.inner.base)
+            .field("proxy", &self.inner.proxy)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Returns the proxy that reqwest will take for this server; it asks the same matcher (reqwest `src/proxy.rs`,
+/// `Matcher::system`).
+fn proxy_of_environment(base: &BaseUrl) -> Option<String> {
+    let proxy = Matcher::from_system().intercept(&base.requests().as_str().parse().ok()?)?;
+    let uri = proxy.uri();
+    Some(match (uri.host(), uri.port_u16()) {
+        (Some(host), Some(port)) => format!("{host}:{port}"),
+        (host, _) => host.unwrap_or_default().to_owned(),
+    })
+}
+
+enum Broken {
+    TooLong,
+    Lost(String),
+}
+
+/// Reads an answer's body to its end, or stops where it is longer than the limit; the connection is closed then.
+async fn read_limited(mut response: Response, limit: usize) -> Result<Bytes, Broken> {
+    if response.content_length().is_some_and(|length| length > limit as u64) {
+        return Err(Broken::TooLong);
+    }
+    let mut body = Vec::new();
+    loop {
+        match response.chunk().await {
+            Ok(Some(chunk)) if body.len() + chunk.len() > limit => return Err(Broken::TooLong),
+            Ok(Some(chunk)) => body.extend_from_slice(&chunk),
+            Ok(None) => return Ok(body.into()),
+            Err(error) => return Err(Broken::Lost(transport::message(&error))),
+        }
+    }
+}
+
+/// Reads the answer to a create call. The total time-out goes on meanwhile: passed now it is a broken answer, because the
+/// head with its status is there and worth keeping.
+async fn read_answer(response: Response) -> Answer {
+    let status = response.status().as_u16();
+    let location = text_of(response.headers(), &header::LOCATION).map(str::to_owned);
+    let retry_after = wait_of(response.headers());
+    match read_limited(response, MAX_ANSWER_BYTES).await {
+        Ok(body) => Answer::Http(HttpAnswer { status, location, retry_after, body }),
+        Err(broken) => {
+            let message = match broken {
+                Broken::TooLong => format!("the answer ({status}) is longer than {MAX_ANSWER_BYTES} bytes"),
+                Broken::Lost(message) => format!("the answer ({status}) broke off: {message}"),
+            };
+            Answer::None { fault: TransportFault::AnswerBroken { status }, message }
+        }
+    }
+}
+
+fn text_of<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
+    headers.get(name)?.to_str().ok()
+}
+
+fn wait_of(headers: &HeaderMap) -> Option<Duration> {
+    let value = text_of(headers, &header::RETRY_AFTER)?;
+    retry_after::parse(value, text_of(headers, &header::DATE), SystemTime::now())
+}

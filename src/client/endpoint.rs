@@ -1,0 +1,60 @@
+//! What a client needs to know.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::auth::Auth;
+use super::base_url::BaseUrl;
+
+/// Whether calls go through a proxy. A server on this machine is always called without.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Proxy {
+    /// Never.
+    None,
+    /// As the environment says: `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY`, in either case; where they are not
+    /// set, on Windows and macOS the system's own settings.
+    #[default]
+    Environment,
+}
+
+/// Where the API is, and how it is called.
+#[derive(Debug)]
+pub struct Endpoint {
+    /// The address.
+    pub base: BaseUrl,
+    /// A PEM file with CA certificates that are trusted in addition to the system's own.
+    pub ca_file: Option<PathBuf>,
+    /// How calls sign in.
+    pub auth: Auth,
+    /// How long a call may take from start to the answer's last byte. For lists: how long the server may send nothing.
+    pub timeout: Duration,
+    /// How long connecting may take: name, TCP, proxy and TLS together.
+    pub connect_timeout: Duration,
+    /// How many connections are kept for the next calls: the concurrency.
+    pub max_idle: usize,
+    /// Whether calls go through a proxy.
+    pub proxy: Proxy,
+}
+
+impl Endpoint {
+    /// The default of [`timeout`](Self::timeout): above the 110 s plus 15 s after which ASP.NET gives a request up, so
+    /// that a slow success is heard, not guessed.
+    pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(130);
+    /// The default of [`connect_timeout`](Self::connect_timeout).
+    pub const DEFAULT_CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+    /// The default of [`max_idle`](Self::max_idle).
+    pub const DEFAULT_MAX_IDLE: usize = 16;
+
+    /// Returns an endpoint at this address with every default, and without sign-in.
+    pub const fn new(base: BaseUrl) -> Self {
+        Self {
+            base,
+            ca_file: None,
+            auth: Auth::None,
+            timeout: Self::DEFAULT_TIMEOUT,
+            connect_timeout: Self::DEFAULT_CONNECT_TIMEOUT,
+            max_idle: Self::DEFAULT_MAX_IDLE,
+            proxy: Proxy::Environment,
+        }
+    }
+}

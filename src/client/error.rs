@@ -1,0 +1,221 @@
+//! What can go wrong before a call, and on calls that only read.
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::request::CorrelationId;
+
+use super::answer::TransportFault;
+
+/// Why there is no client.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// The sign-in cannot be made.
+    #[error(transparent)]
+    Token(#[from] TokenError),
+    /// The file of `--ca-file` is not taken.
+    #[error("the certificates in {} {fault}", Quoted(.path))]
+    CaFile {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        fault: CaFileFault,
+    },
+    /// No root certificate to trust.
+    #[error("this system's root certificates cannot be read; install them (package ca-certificates) or give --ca-file")]
+    NoRoots(#[source] rustls::Error),
+    /// The TLS settings are refused by the TLS library.
+    #[error("TLS cannot be set up")]
+    Tls(#[source] rustls::Error),
+    /// The HTTP library refuses its settings.
+    #[error("the HTTP client cannot be set up")]
+    Http(#[source] reqwest::Error),
+}
+
+/// What is wrong with the file of `--ca-file`.
+#[derive(Debug, thiserror::Error)]
+pub enum CaFileFault {
+    /// It cannot be read.
+    #[error("cannot be read: {0}")]
+    Unreadable(io::Error),
+    /// It is a certificate in binary form.
+    #[error("are in binary form (DER); write them as text with: openssl x509 -inform der -in FILE -out FILE.pem")]
+    Der,
+    /// No certificate in it.
+    #[error("cannot be found: no \"-----BEGIN CERTIFICATE-----\" in it; give the CA's certificates as PEM text")]
+    Empty,
+    /// A private key in it.
+    #[error("stand beside a private key; give a file with the CA's certificates alone, and keep the key to its owner")]
+    PrivateKey,
+    /// A certificate in it is damaged.
+    #[error("are damaged: certificate {number} of the file cannot be read ({reason})")]
+    Damaged {
+        /// Its number in the file, from 1.
+        number: usize,
+        /// What the library says.
+        reason: DamagedReason,
+    },
+}
+
+/// Why a certificate cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum DamagedReason {
+    /// Its PEM text.
+    #[error("{0}")]
+    Pem(rustls::pki_types::pem::Error),
+    /// Its content.
+    #[error("{0}")]
+    Certificate(rustls::Error),
+}
+
+/// Why a bearer token is not taken. Never holds any of the token.
+#[derive(Debug, thiserror::Error)]
+#[error("the bearer token in {place} {fault}{}", Remedy(.place, .fault))]
+pub struct TokenError {
+    /// Where the token was to come from.
+    pub place: TokenPlace,
+    /// What is wrong.
+    pub fault: TokenFault,
+}
+
+/// Where a token comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TokenPlace {
+    /// A file.
+    File(PathBuf),
+    /// An environment variable.
+    Variable(String),
+}
+
+impl fmt::Display for TokenPlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => Quoted(path).fmt(f),
+            Self::Variable(name) => write!(f, "the environment variable {name}"),
+        }
+    }
+}
+
+/// What is wrong with a token.
+#[derive(Debug, thiserror::Error)]
+pub enum TokenFault {
+    /// The file cannot be read.
+    #[error("cannot be read: {0}")]
+    Unreadable(io::Error),
+    /// The path is a folder, a pipe or a device.
+    #[error("cannot be read: it is not a regular file")]
+    NotAFile,
+    /// Others than the owner may read or write the file.
+    #[error("is open to others (mode {mode:03o})")]
+    OpenToOthers {
+        /// The file's mode.
+        mode: u32,
+    },
+    /// There is nothing in it.
+    #[error("is empty")]
+    Empty,
+    /// There is more, or something else, than a token.
+    #[error(
+        "is not a token: it has white space, control or non-ASCII characters; put the token alone there, without the word \"Bearer\""
+    )]
+    NotAToken,
+    /// It is longer than 64 KiB.
+    #[error("is longer than 64 KiB")]
+    TooLong,
+}
+
+struct Remedy<'a>(&'a TokenPlace, &'a TokenFault);
+
+impl fmt::Display for Remedy<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.0, self.1) {
+            (TokenPlace::File(path), TokenFault::OpenToOthers { .. }) => {
+                write!(f, "; type: chmod 600 '{}'", path.display().to_string().replace('\'', "'\\''"))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+struct Quoted<'a>(&'a Path);
+
+impl fmt::Display for Quoted<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", self.0)
+    }
+}
+
+/// Why requests could not be read from the server. Reading changes nothing there, so it can be tried again.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// No whole answer came.
+    #[error("{message}")]
+    Transport {
+        /// How it ended.
+        fault: TransportFault,
+        /// What the HTTP library said.
+        message: String,
+    },
+    /// The server answered with an error.
+    #[error("the server answered {status}: {message}")]
+    Status {
+        /// The status.
+        status: u16,
+        /// What the server said, at most 4 KiB; text from outside.
+        message: String,
+        /// The server's correlation id, where the answer has one.
+        correlation_id: Option<CorrelationId>,
+        /// `Retry-After`.
+        retry_after: Option<Duration>,
+    },
+    /// The server has nothing to say about this request (204).
+    #[error("the server gave no request (204)")]
+    NoContent,
+    /// The answer ended before the list did.
+    #[error("the answer ended before its JSON did, after {after} requests")]
+    CutOff {
+        /// How many requests were read before.
+        after: u64,
+    },
+    /// The answer is not JSON of the documented shape.
+    #[error("the answer is not what the API documents: byte {at} is {found:?} where {expected} was expected")]
+    Malformed {
+        /// The byte's place in the answer, from 0.
+        at: u64,
+        /// The byte, as a character.
+        found: char,
+        /// What was expected instead.
+        expected: &'static str,
+    },
+    /// A request in the answer cannot be read.
+    #[error("request {number} of the answer cannot be read: {reason}")]
+    Object {
+        /// Its number in the answer, from 1.
+        number: u64,
+        /// What is wrong with it.
+        reason: serde_json::Error,
+    },
+    /// A request in the answer is longer than 1 MiB.
+    #[error("request {number} of the answer is longer than 1 MiB")]
+    TooLong {
+        /// Its number in the answer, from 1.
+        number: u64,
+    },
+}
+
+impl ReadError {
+    /// Returns the HTTP status, where the server answered with an error.
+    pub const fn status(&self) -> Option<u16> {
+        match self {
+            Self::Status { status, .. } => Some(*status),
+            Self::NoContent => Some(204),
+            Self::Transport { .. }
+            | Self::CutOff { .. }
+            | Self::Malformed { .. }
+            | Self::Object { .. }
+            | Self::TooLong { .. } => None,
+        }
+    }
+}
