@@ -66,16 +66,18 @@ impl Client {
     /// [`ClientError`]: the token or the CA file is not taken, or the system has no root certificates (asked only where
     /// calls go over TLS).
     pub fn new(endpoint: &Endpoint) -> Result<Self, ClientError> {
-        let proxy = match endpoint.proxy {
-            Proxy::Environment if !endpoint.base.is_loopback() => proxy_of_environment(&endpoint.base),
-            Proxy::Environment | Proxy::None => None,
-        };
+        let proxy = proxy_of(&endpoint.base, endpoint.proxy, Matcher::from_system);
         // Where the environment names no proxy for this server, none is used for certain.
         let builder = if proxy.is_some() { reqwest::Client::builder() } else { reqwest::Client::builder().no_proxy() };
         Self::build(endpoint, builder, proxy)
     }
 
-    fn build(endpoint: &Endpoint, builder: ClientBuilder, proxy: Option<String>) -> Result<Self, ClientError> {
+    /// Makes a client from a builder that already knows its proxies, named as they are to be shown.
+    pub(super) fn build(
+        endpoint: &Endpoint,
+        builder: ClientBuilder,
+        proxy: Option<String>,
+    ) -> Result<Self, ClientError> {
         let roots = if endpoint.base.is_https() || proxy.is_some() { Roots::Needed } else { Roots::NotNeeded };
         let http = builder
             .tls_backend_preconfigured(tls::config(roots, endpoint.ca_file.as_deref())?)
@@ -251,10 +253,14 @@ impl fmt::Debug for Client {
     }
 }
 
-/// Returns the proxy that reqwest will take for this server; it asks the same matcher (reqwest `src/proxy.rs`,
-/// `Matcher::system`).
-fn proxy_of_environment(base: &BaseUrl) -> Option<String> {
-    let proxy = Matcher::from_system().intercept(&base.requests().as_str().parse().ok()?)?;
+/// Returns the proxy that calls go through. The environment is asked by the same matcher that reqwest asks (its
+/// `src/proxy.rs`, `Matcher::system`), so that both come to the same answer.
+fn proxy_of(base: &BaseUrl, choice: Proxy, environment: impl FnOnce() -> Matcher) -> Option<String> {
+    let matcher = match choice {
+        Proxy::Environment if !base.is_loopback() => environment(),
+        Proxy::Environment | Proxy::None => return None,
+    };
+    let proxy = matcher.intercept(&base.requests().as_str().parse().ok()?)?;
     let uri = proxy.uri();
     Some(match (uri.host(), uri.port_u16()) {
         (Some(host), Some(port)) => format!("{host}:{port}"),
@@ -308,4 +314,34 @@ fn text_of<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
 fn wait_of(headers: &HeaderMap) -> Option<Duration> {
     let value = text_of(headers, &header::RETRY_AFTER)?;
     retry_after::parse(value, text_of(headers, &header::DATE), SystemTime::now())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::client::AllowHttp;
+
+    #[test]
+    fn the_environments_proxy_is_taken_unless_the_server_is_this_machine_or_named_as_direct() {
+        let environment = || {
+            Matcher::builder()
+                .https("http://anna:hunter2@proxy.contoso.test:3128")
+                .http("http://plain.contoso.test")
+                .no("intern.contoso.test,10.0.0.0/8")
+                .build()
+        };
+        for (server, choice, expect) in [
+            ("https://cm.contoso.test", Proxy::Environment, Some("proxy.contoso.test:3128")),
+            ("http://cm.contoso.test", Proxy::Environment, Some("plain.contoso.test")),
+            ("https://cm.contoso.test", Proxy::None, None),
+            ("https://cm.intern.contoso.test", Proxy::Environment, None),
+            ("https://10.1.2.3", Proxy::Environment, None),
+            ("https://127.0.0.1:8443", Proxy::Environment, None),
+            ("https://localhost", Proxy::Environment, None),
+            ("http://[::1]:8080", Proxy::Environment, None),
+        ] {
+            let base = BaseUrl::parse(server, AllowHttp::Yes).unwrap();
+            assert_eq!(proxy_of(&base, choice, environment).as_deref(), expect, "{server}");
+        }
+    }
 }

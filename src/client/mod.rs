@@ -22,6 +22,8 @@ mod splitter;
 mod tls;
 mod transport;
 
+#[cfg(test)]
+mod tests;
 
 pub use answer::{Answer, HttpAnswer, TransportFault};
 pub use auth::{Auth, Secret};
