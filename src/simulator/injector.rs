@@ -263,3 +263,6 @@ impl Pacer {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

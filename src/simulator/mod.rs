@@ -25,6 +25,8 @@ mod script;
 mod server;
 mod status;
 mod store;
+#[cfg(test)]
+mod tests;
 mod units;
 mod wire;
 mod world;

@@ -123,6 +123,7 @@ impl Answer {
             StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT => {
                 Self::new(status, Content::Html(PROXY_PAGE))
             }
+            StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT => Self::new(status, Content::Nothing),
             _ if status.is_redirection() => Self::new(status, Content::Nothing)
                 .with_header(header::LOCATION, HeaderValue::from_static("/CertificateManagement/elsewhere")),
             _ => Self::message(status, status.canonical_reason().unwrap_or("Error")),

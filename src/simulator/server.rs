@@ -229,13 +229,15 @@ async fn act_later(
     latency: Duration,
     boot: u64,
 ) -> Reply {
-    sleep(latency).await;
-    if *shared.n_boots.borrow() != boot {
+    tokio::select! {
+        biased;
         // What a reboot finds undone is never done.
-        shared.arrivals.finish(number, None, None);
-        return Reply::Close;
+        _ = rebooted(&shared, boot) => {
+            shared.arrivals.finish(number, None, None);
+            Reply::Close
+        }
+        () = sleep(latency) => act(&shared, number, &call, refused),
     }
-    act(&shared, number, &call, refused)
 }
 
 fn act(shared: &Shared, number: u64, call: &Call, refused: Option<Reply>) -> Reply {
@@ -256,6 +258,12 @@ fn act(shared: &Shared, number: u64, call: &Call, refused: Option<Reply>) -> Rep
     acted.reply
 }
 
+/// Waits until the server has gone away since it was up for the nth time, or has stopped altogether.
+async fn rebooted(shared: &Shared, boot: u64) {
+    // An error: the other end is gone with the door.
+    let _ = shared.n_boots.clone().wait_for(|n_boots| *n_boots != boot).await;
+}
+
 async fn finish(shared: &Arc<Shared>, wire: &Arc<Wire>, reply: Reply, course: Course, boot: u64) -> Response {
     if !course.answer_delay.is_zero() {
         sleep(course.answer_delay).await;
@@ -268,8 +276,7 @@ async fn finish(shared: &Arc<Shared>, wire: &Arc<Wire>, reply: Reply, course: Co
         }
         Reply::Reboot(_) => {
             // First the port is closed, then the connections: a client that comes back at once is refused.
-            // An error means that the simulator has stopped altogether.
-            let _ = shared.n_boots.clone().wait_for(|n_boots| *n_boots != boot).await;
+            rebooted(shared, boot).await;
             wire.cut();
             empty_response()
         }

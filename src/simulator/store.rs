@@ -340,3 +340,6 @@ impl Seen<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

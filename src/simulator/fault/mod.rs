@@ -6,12 +6,14 @@
 //!
 //! **Flow**: text in; values that `injector` asks at each stage of a call.
 
+mod error;
 mod kind;
 mod parse;
 mod table;
 
+pub use error::FaultError;
 pub(crate) use kind::{
     CallKind, Connection, Delivery, FaultKind, Judgment, Listing, Making, Manner, Refusal, RetryAfter, Scope,
 };
-pub use parse::{Fault, FaultError};
+pub use parse::Fault;
 pub use table::FaultHelp;

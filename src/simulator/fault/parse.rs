@@ -7,14 +7,15 @@ use std::time::Duration;
 
 use http::StatusCode;
 
+use super::error::FaultError;
 use super::kind::{
     CallKind, Connection, Delivery, FaultKind, Judgment, Listing, Making, Manner, Refusal, RetryAfter, Scope, Token,
 };
 use super::table;
-use crate::request::{Guid, InvalidGuid, RequestType};
+use crate::request::{Guid, RequestType};
 use crate::simulator::chance::{Share, When};
-use crate::simulator::script::InvalidLatency;
-use crate::simulator::units::{InvalidSpan, Pace, parse_span};
+use crate::simulator::script::LatencyRange;
+use crate::simulator::units::{Pace, parse_span};
 
 /// One thing that goes wrong on the simulated server.
 ///
@@ -38,135 +39,6 @@ impl fmt::Display for Fault {
     /// Writes the fault as it was given, but never a token.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(&self.text)
-    }
-}
-
-/// Why a text is no fault.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum FaultError {
-    /// No fault has this name.
-    #[error("fault \"{name}\" is not known; {}", nearest(.near))]
-    UnknownName {
-        /// What was written.
-        name: String,
-        /// A known name that is near.
-        near: Option<&'static str>,
-    },
-    /// No scope has this name.
-    #[error("scope \"{scope}\" is not known; write create:, list:, get:, put: or any: before the fault, or nothing")]
-    UnknownScope {
-        /// What was written.
-        scope: String,
-    },
-    /// The fault belongs to other calls.
-    #[error("fault \"{name}\" is about {belongs} calls only; leave \"{scope}:\" out")]
-    WrongScope {
-        /// The fault's name.
-        name: String,
-        /// The scope that was written.
-        scope: String,
-        /// The scope that it has.
-        belongs: &'static str,
-    },
-    /// The fault needs a value.
-    #[error("fault \"{name}\" needs a value, as in \"{example}\"")]
-    NoValue {
-        /// The fault's name.
-        name: String,
-        /// How it can be written.
-        example: &'static str,
-    },
-    /// Neither a share nor a count.
-    #[error(
-        "\"{text}\" in fault \"{name}\" says not which calls; write a share (5%), \"first 3\", \"after 100\", \"at 7\" or \"always\""
-    )]
-    BadWhen {
-        /// The fault's name.
-        name: String,
-        /// What was written.
-        text: String,
-    },
-    /// The calls are named twice, or cannot be named for this fault.
-    #[error("fault \"{name}\" does not take \"{text}\" as well; leave it out")]
-    NoWhen {
-        /// The fault's name.
-        name: String,
-        /// What was written.
-        text: String,
-    },
-    /// The value is not what the fault takes.
-    #[error("\"{value}\" is no value for fault \"{name}\"; write it as in \"{example}\"")]
-    BadValue {
-        /// The fault's name.
-        name: String,
-        /// What was written.
-        value: String,
-        /// How it can be written.
-        example: &'static str,
-    },
-    /// The status is none that a server answers instead.
-    #[error(
-        "{status} is no status that a fault can answer; use 200 to 599 (201 only as in \"garbage\" or \"truncate\")"
-    )]
-    BadStatus {
-        /// What was written.
-        status: String,
-    },
-    /// A parameter that this fault does not have.
-    #[error("fault \"{name}\" has no parameter \"{parameter}\"; write it as in \"{example}\"")]
-    UnknownParameter {
-        /// The fault's name.
-        name: String,
-        /// The parameter.
-        parameter: String,
-        /// How it can be written.
-        example: &'static str,
-    },
-    /// The value is no request type.
-    #[error("\"{value}\" in fault \"{name}\" is no request type; {}", nearest(.near))]
-    BadType {
-        /// The fault's name.
-        name: String,
-        /// What was written.
-        value: String,
-        /// A type that is near.
-        near: Option<&'static str>,
-    },
-    /// The value is no GUID.
-    #[error("\"{value}\" in fault \"{name}\" is {source}")]
-    BadGuid {
-        /// The fault's name.
-        name: String,
-        /// What was written.
-        value: String,
-        /// What a GUID is.
-        #[source]
-        source: InvalidGuid,
-    },
-    /// A time span is none.
-    #[error("in fault \"{name}\": {source}")]
-    BadSpan {
-        /// The fault's name.
-        name: String,
-        /// What a span is.
-        #[source]
-        source: InvalidSpan,
-    },
-    /// A range of time spans is none.
-    #[error("in fault \"{name}\": {source}")]
-    BadLatency {
-        /// The fault's name.
-        name: String,
-        /// What a range is.
-        #[source]
-        source: InvalidLatency,
-    },
-}
-
-fn nearest(near: &Option<&'static str>) -> String {
-    match near {
-        Some(near) => format!("did you mean \"{near}\"?"),
-        None => "the help of `cmbatch simulate` lists what there is".to_owned(),
     }
 }
 
@@ -328,7 +200,7 @@ impl<'a> Words<'a> {
         parse_span(text).map_err(|source| FaultError::BadSpan { name: self.name.to_owned(), source })
     }
 
-    fn latency(&self) -> Result<crate::simulator::script::LatencyRange, FaultError> {
+    fn latency(&self) -> Result<LatencyRange, FaultError> {
         self.value()?.parse().map_err(|source| FaultError::BadLatency { name: self.name.to_owned(), source })
     }
 
