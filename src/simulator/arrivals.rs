@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, Uri, header};
+use http::{HeaderMap, Method, header};
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -122,7 +122,7 @@ impl Arrivals {
             connection,
             method: head.method.clone(),
             path: share(head.uri.path(), last.map(|last| &last.path)),
-            query: query(&head.uri).map(|query| share(query, last.and_then(|last| last.query.as_ref()))),
+            query: head.uri.query().map(|query| share(query, last.and_then(|last| last.query.as_ref()))),
             content_type: text(header::CONTENT_TYPE)
                 .map(|text| share(text, last.and_then(|last| last.content_type.as_ref()))),
             user_agent: text(header::USER_AGENT)
@@ -253,10 +253,6 @@ fn share(text: &str, last: Option<&Arc<str>>) -> Arc<str> {
         Some(last) if **last == *text => Arc::clone(last),
         _ => Arc::from(text),
     }
-}
-
-fn query(uri: &Uri) -> Option<&str> {
-    uri.query()
 }
 
 fn header_text(headers: &HeaderMap, name: header::HeaderName) -> Option<&str> {

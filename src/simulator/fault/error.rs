@@ -96,33 +96,30 @@ pub enum FaultError {
         near: Option<&'static str>,
     },
     /// The value is no GUID.
-    #[error("\"{value}\" in fault \"{name}\" is {source}")]
+    #[error("\"{value}\" in fault \"{name}\" is {reason}")]
     BadGuid {
         /// The fault's name.
         name: String,
         /// What was written.
         value: String,
         /// What a GUID is.
-        #[source]
-        source: InvalidGuid,
+        reason: InvalidGuid,
     },
     /// A time span is none.
-    #[error("in fault \"{name}\": {source}")]
+    #[error("in fault \"{name}\": {reason}")]
     BadSpan {
         /// The fault's name.
         name: String,
         /// What a span is.
-        #[source]
-        source: InvalidSpan,
+        reason: InvalidSpan,
     },
     /// A range of time spans is none.
-    #[error("in fault \"{name}\": {source}")]
+    #[error("in fault \"{name}\": {reason}")]
     BadLatency {
         /// The fault's name.
         name: String,
         /// What a range is.
-        #[source]
-        source: InvalidLatency,
+        reason: InvalidLatency,
     },
 }
 

@@ -189,19 +189,19 @@ impl<'a> Words<'a> {
 
     fn guid(&self) -> Result<Guid, FaultError> {
         let value = self.value()?;
-        value.parse().map_err(|source| FaultError::BadGuid {
+        value.parse().map_err(|reason| FaultError::BadGuid {
             name: self.name.to_owned(),
             value: value.to_owned(),
-            source,
+            reason,
         })
     }
 
     fn span(&self, text: &str) -> Result<Duration, FaultError> {
-        parse_span(text).map_err(|source| FaultError::BadSpan { name: self.name.to_owned(), source })
+        parse_span(text).map_err(|reason| FaultError::BadSpan { name: self.name.to_owned(), reason })
     }
 
     fn latency(&self) -> Result<LatencyRange, FaultError> {
-        self.value()?.parse().map_err(|source| FaultError::BadLatency { name: self.name.to_owned(), source })
+        self.value()?.parse().map_err(|reason| FaultError::BadLatency { name: self.name.to_owned(), reason })
     }
 
     fn parameter(&mut self, name: &str) -> Option<&'a str> {
