@@ -30,7 +30,22 @@ const MAX_ANSWER_BYTES: usize = 64 * 1024;
 /// connection is hardly ever taken up again while the other side is closing it.
 const KEEP_IDLE: Duration = Duration::from_secs(3);
 
-/// A client of one server. Cheap to clone; all clones share connections and credentials.
+/// A client of one server. Cheap to clone; all clones share connections and credentials. Its calls need a tokio runtime
+/// with I/O and time.
+///
+/// ```
+/// use cmbatch::client::{AllowHttp, Answer, BaseUrl, Client, Endpoint, On503, TransportFault, classify};
+/// use cmbatch::request::Outcome;
+///
+/// let base = BaseUrl::parse("http://127.0.0.1:1", AllowHttp::LoopbackOnly)?;
+/// let client = Client::new(&Endpoint::new(base))?;
+/// let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+/// // Nobody listens there: nothing was sent, and the row may be sent again.
+/// let answer = runtime.block_on(client.create(br#"{"type":"Enroll"}"#.to_vec()));
+/// assert!(matches!(answer, Answer::None { fault: TransportFault::ConnectionRefused, .. }));
+/// assert!(matches!(classify(&answer, On503::InDoubt), Outcome::Pending(_)));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone)]
 pub struct Client {
     inner: Arc<Inner>,

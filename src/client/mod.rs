@@ -4,7 +4,8 @@
 //!
 //! **Must not know**: rates, retries, the ledger.
 //!
-//! **Flow**: takes a wire body; gives an [`Answer`], and what it means for the row, to `submit`.
+//! **Flow**: takes a wire body; gives an [`Answer`], and what it means for the row, to `submit`; gives the server's own
+//! requests, one or all as a stream, to `reconcile`.
 
 mod answer;
 mod auth;

@@ -7,7 +7,7 @@
 //! | what happened | the error, from the outside in | source | fault |
 //! | --- | --- | --- | --- |
 //! | no address for the name | `reqwest::Error` (request) > `legacy::Error` (Connect) > `ConnectError` > `DnsError` | reqwest `src/dns/resolve.rs`, hyper-util `src/client/legacy/connect/http.rs` | `NameNotResolved` |
-//! | connection refused | … (Connect) > `ConnectError` > `io::Error` of kind `ConnectionRefused` (the first address's error where all of several fail) | hyper-util `connect/http.rs` | `ConnectionRefused` |
+//! | connection refused | … (Connect) > `ConnectError` > `io::Error` of kind `ConnectionRefused` (of several addresses of a family the first one's error) | hyper-util `connect/http.rs` | `ConnectionRefused` |
 //! | unreachable, no route, no port left | the same with another kind | the same | `NotConnected` |
 //! | connect time-out (TCP, tunnel and TLS together) | … (Connect) > reqwest's `TimedOut` | reqwest `src/connect.rs`, `with_timeout` | `NotConnected` |
 //! | TLS handshake refused by either side | … (Connect) > `io::Error` > (its inner, not its source) `io::Error` > `rustls::Error` | hyper-rustls `src/connector.rs`; through a proxy reqwest `src/connect.rs`, one `io::Error` less | `TlsFailed` |

@@ -3,10 +3,12 @@
 use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use tokio::sync::Notify;
 
-use super::raw::{Arrival, Log, Peer, RawServer, created, endpoint};
+use super::raw::{Arrival, Log, Peer, RawServer, UUID, created, endpoint};
 use crate::client::{Answer, Client, TransportFault};
 
 #[tokio::test]
@@ -18,6 +20,47 @@ async fn calls_share_a_connection() {
     }
     assert_eq!(server.log.n_posts(b"{}"), 5);
     assert!(server.log.arrivals().iter().all(|arrival| arrival.connection == 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_rested_for_seconds_is_not_taken_up_again() {
+    let server = RawServer::start(async |mut peer: Peer| peer.serve(created()).await).await;
+    let client = server.client();
+    for pause_s in [0, 2, 5] {
+        tokio::time::sleep(Duration::from_secs(pause_s)).await;
+        assert!(matches!(client.create(b"{}".to_vec()).await, Answer::Http(answer) if answer.status == 201));
+    }
+    let connections: Vec<_> = server.log.arrivals().into_iter().map(|arrival| arrival.connection).collect();
+    assert_eq!(connections, [0, 0, 1]);
+}
+
+/// A server (or a proxy) that answers a call twice must not answer the next call with it: the wrong URI would be recorded.
+#[tokio::test]
+async fn a_second_answer_to_one_call_is_never_taken_for_the_next_ones() {
+    const STALE: &str = "11111111-2222-3333-4444-555555555555";
+    for at_once in [true, false] {
+        let server = RawServer::start(move |mut peer: Peer| async move {
+            while peer.request().await.is_some() {
+                let stale = created().replace(UUID, STALE);
+                if at_once {
+                    peer.write(created() + &stale).await;
+                } else {
+                    peer.write(created()).await;
+                    peer.write(stale).await;
+                }
+            }
+        })
+        .await;
+        let client = server.client();
+        for number in 0..50 {
+            let body = format!("{number}").into_bytes();
+            match (client.create(body.clone()).await, server.log.n_posts(&body)) {
+                (Answer::Http(answer), 1) => assert!(!answer.body.windows(36).any(|text| text == STALE.as_bytes())),
+                (Answer::None { fault, .. }, 0 | 1) => assert_eq!(fault, TransportFault::ConnectionLost),
+                other => panic!("{other:?}"),
+            }
+        }
+    }
 }
 
 /// When the server ends the first connection, after it answered one call well.
@@ -147,7 +190,7 @@ fn answer_once(stream: &mut std::net::TcpStream, log: &Log, number: usize) -> bo
     }
 }
 
-/// The server runs on a thread of its own and closes as soon as it answered, without saying so: the close meets the next
+/// The server runs on threads of its own and closes as soon as it answered, without saying so: the close meets the next
 /// call at a moment of its own choice.
 #[tokio::test]
 async fn no_call_is_ever_received_twice_by_a_server_that_closes_at_random() {
@@ -156,16 +199,24 @@ async fn no_call_is_ever_received_twice_by_a_server_that_closes_at_random() {
     let address = listener.local_addr().unwrap();
     let log = Log::default();
     let of_server = log.clone();
+    let over = Arc::new(AtomicBool::new(false));
+    let told = Arc::clone(&over);
     let server = std::thread::spawn(move || {
+        let mut connections = Vec::new();
         for (number, stream) in listener.incoming().enumerate() {
             let mut stream = stream.unwrap();
-            // Some connections carry two calls, and one without any ends the server.
-            if !answer_once(&mut stream, &of_server, number) {
-                return;
+            if told.load(Ordering::SeqCst) {
+                break;
             }
-            if number % 3 == 0 {
-                answer_once(&mut stream, &of_server, number);
-            }
+            let log = of_server.clone();
+            connections.push(std::thread::spawn(move || {
+                // Some connections carry two calls.
+                let n_calls = if number % 3 == 0 { 2 } else { 1 };
+                (0..n_calls).all(|_| answer_once(&mut stream, &log, number))
+            }));
+        }
+        for connection in connections {
+            connection.join().unwrap();
         }
     });
     let client = Client::new(&endpoint(&format!("http://{address}"))).unwrap();
@@ -180,10 +231,11 @@ async fn no_call_is_ever_received_twice_by_a_server_that_closes_at_random() {
             other => panic!("call {number}: {other:?}"),
         }
     }
-    // Also long after: nothing came late.
+    // Nothing comes late either. The wait leaves the runtime free to close the client's connections.
     drop(client);
+    over.store(true, Ordering::SeqCst);
     drop(std::net::TcpStream::connect(address));
-    server.join().unwrap();
+    tokio::task::spawn_blocking(|| server.join().unwrap()).await.unwrap();
     let mut bodies: Vec<_> = log.arrivals().into_iter().map(|arrival| arrival.body).collect();
     let n_arrived = bodies.len();
     bodies.sort();
