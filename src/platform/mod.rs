@@ -5,3 +5,19 @@
 //! **Must not know**: anything of this crate.
 //!
 //! **Flow**: small functions that `ledger`, `report` and `cli` call.
+
+mod access;
+mod filesystem;
+mod identity;
+mod lock;
+mod output;
+mod private;
+mod trust;
+
+pub use access::can_write;
+pub use filesystem::{FileSystem, NetworkFileSystem, file_system};
+pub use identity::{host_name, process_id, user_name};
+pub use lock::FileLock;
+pub use output::{OutputError, Overwrite, PrivateOutput};
+pub use private::{create_private, folder_of, inode, sync_folder};
+pub use trust::is_trusted;

@@ -1,0 +1,26 @@
+//! What this process may do with a file, asked of the system.
+
+use std::path::Path;
+
+use nix::unistd::{AccessFlags, eaccess};
+
+/// Returns whether this process may write the file or folder, by its effective user. A read-only mount counts; a path
+/// that does not exist cannot be written.
+pub fn can_write(path: &Path) -> bool {
+    eaccess(path, AccessFlags::W_OK).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_can_be_written_and_one_that_is_not_there_cannot() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("x");
+        assert!(!can_write(&file));
+        std::fs::write(&file, "").unwrap();
+        assert!(can_write(&file));
+        assert!(can_write(folder.path()));
+    }
+}

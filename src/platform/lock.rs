@@ -1,0 +1,120 @@
+//! An exclusive lock on a file, held by one process at a time.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use nix::libc::O_NOFOLLOW;
+
+/// How often a lock is tried again that only [`FileLock::is_held`] stood in the way of; each such look takes microseconds.
+const MAX_TRIES: u32 = 1000;
+
+/// An exclusive lock on a file; it ends when this value is dropped, and with the process however that ends.
+///
+/// The lock is advisory (`flock`): it keeps out those who ask for it. The file itself stays, because deleting a lock file
+/// lets two processes hold "the" lock on two files of one name.
+#[derive(Debug)]
+pub struct FileLock {
+    _file: File,
+}
+
+impl FileLock {
+    /// Takes the lock on `path` if it is free, and never waits. The file is made (mode 0600) where it does not exist; a
+    /// symbolic link is an error.
+    ///
+    /// Returns none where another process, or another value in this one, holds the lock.
+    ///
+    /// # Errors
+    /// The file cannot be made or opened, or the file system has no locks.
+    pub fn try_acquire(path: &Path) -> io::Result<Option<Self>> {
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .custom_flags(O_NOFOLLOW)
+            .open(path)?;
+        for _ in 0..MAX_TRIES {
+            if locked(file.try_lock())? {
+                return Ok(Some(Self { _file: file }));
+            }
+            // A shared lock is refused by a holder, but not by those who merely look whether there is one.
+            if !locked(file.try_lock_shared())? {
+                return Ok(None);
+            }
+            file.unlock()?;
+            std::thread::yield_now();
+        }
+        Ok(None)
+    }
+
+    /// Returns whether someone holds the lock on `path` now. A file that does not exist is not locked.
+    ///
+    /// # Errors
+    /// The file exists and cannot be opened, or the file system has no locks.
+    pub fn is_held(path: &Path) -> io::Result<bool> {
+        let file = match OpenOptions::new().read(true).custom_flags(O_NOFOLLOW).open(path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            Err(error) => return Err(error),
+        };
+        Ok(!locked(file.try_lock_shared())?)
+    }
+}
+
+fn locked(result: Result<(), TryLockError>) -> io::Result<bool> {
+    match result {
+        Ok(()) => Ok(true),
+        Err(TryLockError::WouldBlock) => Ok(false),
+        Err(TryLockError::Error(error)) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn the_lock_is_held_once_and_ends_with_its_value() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.lock");
+        assert!(!FileLock::is_held(&path).unwrap());
+        let lock = FileLock::try_acquire(&path).unwrap().unwrap();
+        assert!(FileLock::is_held(&path).unwrap());
+        assert!(FileLock::try_acquire(&path).unwrap().is_none());
+        drop(lock);
+        assert!(!FileLock::is_held(&path).unwrap());
+        assert!(path.exists());
+        assert!(FileLock::try_acquire(&path).unwrap().is_some());
+        assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+    }
+
+    #[test]
+    fn looking_does_not_keep_the_lock_from_being_taken() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.lock");
+        drop(FileLock::try_acquire(&path).unwrap());
+        std::thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| (0..500).filter(|_| FileLock::is_held(&path).unwrap()).count());
+            }
+            for _ in 0..200 {
+                assert!(FileLock::try_acquire(&path).unwrap().is_some());
+            }
+        });
+    }
+
+    #[test]
+    fn a_symbolic_link_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.lock");
+        std::os::unix::fs::symlink(folder.path().join("elsewhere"), &path).unwrap();
+        assert!(FileLock::try_acquire(&path).is_err());
+        assert!(FileLock::is_held(&path).is_err());
+        assert!(!folder.path().join("elsewhere").exists());
+    }
+}
