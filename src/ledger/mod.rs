@@ -6,10 +6,40 @@
 //!
 //! **Flow**: takes validated rows once, then steps from `submit`; gives claimed rows back, and pages of results to `report`.
 
+mod connection;
+mod create;
+mod error;
+mod handle;
+mod history;
 mod item;
+mod open;
+mod path;
+mod reader;
+mod result;
+mod run;
+mod schema;
+mod session;
+mod sql;
 mod state;
 mod step;
+mod step_exec;
+mod takeover;
+mod tally;
+#[cfg(test)]
+mod tests;
+mod working;
+mod writer;
 
+pub use create::{CreateError, Loader};
+pub use error::{Damage, LedgerError, LedgerTrouble, LoadError, StepError};
+pub use handle::Ledger;
+pub use history::Source;
 pub use item::{Difference, InvalidItem, Item, LoadRow, ManifestPart, RowPlace, RunIdentity, SessionInfo};
-pub use state::{RowState, UnknownState};
+pub use path::{default_path, lock_path, path_in_dir};
+pub use reader::Reader;
+pub use result::{AttemptInfo, CreatedRow, EventRecord, FailureReason, InvalidText, ResultRow};
+pub use run::RunInfo;
+pub use session::{SessionEnd, SessionFate, SessionRecord};
+pub use state::{IllegalTransition, RowEvent, RowState, UnknownState};
 pub use step::{AttemptRecord, ClaimedRow, Requeue, RunState, Step, StepAnswer};
+pub use tally::Tally;

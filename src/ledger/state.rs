@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::request::Outcome;
+
 /// The state of a row; each row of a run is in exactly one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum RowState {
@@ -54,6 +56,105 @@ impl RowState {
             Self::Replaced => "replaced",
         }
     }
+
+    /// Returns the state that a row in this state goes to.
+    ///
+    /// # Errors
+    /// The event cannot happen to a row in this state.
+    pub const fn next(self, event: RowEvent) -> Result<Self, IllegalTransition> {
+        let illegal = Err(IllegalTransition { state: self, event });
+        match self {
+            Self::Pending => match event {
+                RowEvent::Claimed => Ok(Self::Sending),
+                RowEvent::Created
+                | RowEvent::NothingCreated
+                | RowEvent::Failed
+                | RowEvent::InDoubt
+                | RowEvent::GivenBack
+                | RowEvent::LeftOpen => illegal,
+            },
+            Self::Sending => match event {
+                RowEvent::Created => Ok(Self::Created),
+                RowEvent::NothingCreated | RowEvent::GivenBack => Ok(Self::Pending),
+                RowEvent::Failed => Ok(Self::Failed),
+                RowEvent::InDoubt | RowEvent::LeftOpen => Ok(Self::InDoubt),
+                RowEvent::Claimed => illegal,
+            },
+            Self::Created
+            | Self::Failed
+            | Self::InDoubt
+            | Self::Invalid
+            | Self::Skipped
+            | Self::Canceled
+            | Self::Replaced => illegal,
+        }
+    }
+}
+
+/// What happens to a row while a run is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RowEvent {
+    /// The row may be sent; the intent is durable.
+    Claimed,
+    /// The request exists.
+    Created,
+    /// Nothing was created; the row may be sent again.
+    NothingCreated,
+    /// Nothing was created, for good.
+    Failed,
+    /// It is not known whether the request exists.
+    InDoubt,
+    /// The row was claimed and not sent.
+    GivenBack,
+    /// The row's process ended before the outcome was recorded.
+    LeftOpen,
+}
+
+impl RowEvent {
+    /// All events.
+    pub const ALL: [Self; 7] = [
+        Self::Claimed,
+        Self::Created,
+        Self::NothingCreated,
+        Self::Failed,
+        Self::InDoubt,
+        Self::GivenBack,
+        Self::LeftOpen,
+    ];
+
+    /// Returns what an attempt's outcome means for its row.
+    pub const fn of_outcome(outcome: &Outcome) -> Self {
+        match outcome {
+            Outcome::Created(_) => Self::Created,
+            Outcome::Pending(_) => Self::NothingCreated,
+            Outcome::Failed(_) => Self::Failed,
+            Outcome::InDoubt(_) => Self::InDoubt,
+        }
+    }
+}
+
+impl fmt::Display for RowEvent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Claimed => "claimed",
+            Self::Created => "recorded as created",
+            Self::NothingCreated => "recorded as pending",
+            Self::Failed => "recorded as failed",
+            Self::InDoubt => "recorded as in doubt",
+            Self::GivenBack => "given back",
+            Self::LeftOpen => "left open",
+        })
+    }
+}
+
+/// The event cannot happen to a row in this state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a row that is {state} cannot be {event}")]
+pub struct IllegalTransition {
+    /// The row's state.
+    pub state: RowState,
+    /// What should have happened to it.
+    pub event: RowEvent,
 }
 
 impl fmt::Display for RowState {
@@ -72,5 +173,39 @@ impl FromStr for RowState {
 
     fn from_str(text: &str) -> Result<Self, UnknownState> {
         Self::ALL.into_iter().find(|state| state.as_str() == text).ok_or_else(|| UnknownState(text.to_owned()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_state_is_found_by_its_name() {
+        for state in RowState::ALL {
+            assert_eq!(state.as_str().parse(), Ok(state));
+        }
+        assert_eq!("done".parse::<RowState>(), Err(UnknownState("done".to_owned())));
+    }
+
+    #[test]
+    fn only_these_transitions_are_legal() {
+        let legal = [
+            (RowState::Pending, RowEvent::Claimed, RowState::Sending),
+            (RowState::Sending, RowEvent::Created, RowState::Created),
+            (RowState::Sending, RowEvent::NothingCreated, RowState::Pending),
+            (RowState::Sending, RowEvent::Failed, RowState::Failed),
+            (RowState::Sending, RowEvent::InDoubt, RowState::InDoubt),
+            (RowState::Sending, RowEvent::GivenBack, RowState::Pending),
+            (RowState::Sending, RowEvent::LeftOpen, RowState::InDoubt),
+        ];
+        for state in RowState::ALL {
+            for event in RowEvent::ALL {
+                let expected = legal.iter().find(|(from, by, _)| (*from, *by) == (state, event)).map(|(.., to)| *to);
+                assert_eq!(state.next(event).ok(), expected, "{state} {event}");
+            }
+        }
+        let refused = RowState::Created.next(RowEvent::Claimed).unwrap_err();
+        assert_eq!(refused.to_string(), "a row that is created cannot be claimed");
     }
 }

@@ -1,0 +1,162 @@
+//! Opening the SQLite file, with what keeps it durable and private.
+
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, OpenFlags};
+
+use super::error::{Fault, LedgerError};
+use super::path::{beside, check_is_file, check_is_local};
+use super::schema::check_file;
+use crate::platform::{can_write, folder_of};
+
+/// How long SQLite waits for another connection's moment (a reader that opens, a reader's page during a checkpoint).
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How many statements stay prepared; the writer uses about twenty.
+const PREPARED_STATEMENTS: usize = 48;
+
+/// Opens the file that a new ledger is loaded into: private to this process, so without journal, and durable only by the
+/// sync at the end.
+pub(super) fn open_for_load(path: &Path) -> rusqlite::Result<Connection> {
+    let conn = open(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    conn.execute_batch("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA cache_size = -4096;")?;
+    Ok(conn)
+}
+
+/// Opens the one writable connection of a ledger whose lock is held.
+pub(super) fn open_for_writing(path: &Path) -> Result<Connection, LedgerError> {
+    check_is_file(path)?;
+    let at = |fault: Fault| fault.at(path);
+    let conn = open(path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(|error| at(error.into()))?;
+    check_file(&conn, path)?;
+    set_durable(&conn).map_err(at)?;
+    Ok(conn)
+}
+
+fn set_durable(conn: &Connection) -> Result<(), Fault> {
+    distrust_schema(conn)?;
+    use_write_ahead_log(conn)?;
+    // FULL syncs the log at every commit; fullfsync makes that reach the platter on macOS and is nothing elsewhere.
+    conn.execute_batch("PRAGMA synchronous = FULL; PRAGMA fullfsync = ON;")?;
+    // Only `Ledger::close` folds the log into the file: a ledger that is dropped is left as a crash would leave it.
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+    Ok(())
+}
+
+/// Turns the write-ahead log on; the file remembers it.
+pub(super) fn use_write_ahead_log(conn: &Connection) -> Result<(), Fault> {
+    let mode: String = conn.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
+    if mode == "wal" { Ok(()) } else { Err(Fault::NoWriteAheadLog) }
+}
+
+/// The file comes from a disk that others may have written: its schema is data, not code to trust.
+fn distrust_schema(conn: &Connection) -> rusqlite::Result<()> {
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
+    Ok(())
+}
+
+/// How a reader opens a ledger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ReadMode {
+    /// As one of several connections. It may make the log's index, so it needs to be able to write, and writes no row.
+    Shared,
+    /// As a file that nobody changes, without locks and side files.
+    Immutable,
+}
+
+/// What a reader finds before it opens a ledger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct AtRest {
+    /// Whether a log lies beside the file: its rows count too, so the file alone is not the ledger.
+    pub(super) has_log: bool,
+    /// Whether file and folder can be written.
+    pub(super) is_writable: bool,
+}
+
+impl AtRest {
+    fn look(path: &Path) -> Self {
+        Self {
+            has_log: beside(path, "-wal").symlink_metadata().is_ok(),
+            is_writable: can_write(path) && can_write(folder_of(path)),
+        }
+    }
+
+    /// Returns how to open what was found.
+    pub(super) const fn read_mode(self) -> ReadMode {
+        if self.is_writable || self.has_log { ReadMode::Shared } else { ReadMode::Immutable }
+    }
+}
+
+/// Opens a connection that reads, for as long as it likes, while another process writes.
+pub(super) fn open_for_reading(path: &Path) -> Result<(Connection, ReadMode), LedgerError> {
+    check_is_file(path)?;
+    let at = |error| Fault::from(error).at(path);
+    let mode = AtRest::look(path).read_mode();
+    let conn = match mode {
+        ReadMode::Shared => {
+            // The index of the log is shared memory, which works on one machine only.
+            check_is_local(path)?;
+            open(path, OpenFlags::SQLITE_OPEN_READ_WRITE)
+        }
+        ReadMode::Immutable => {
+            let uri = immutable_uri(path);
+            open(Path::new(&uri), OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI)
+        }
+    }
+    .map_err(at)?;
+    distrust_schema(&conn).map_err(at)?;
+    conn.pragma_update(None, "query_only", true).map_err(at)?;
+    check_file(&conn, path)?;
+    Ok((conn, mode))
+}
+
+fn open(path: &Path, access: OpenFlags) -> rusqlite::Result<Connection> {
+    let flags = access | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
+    let conn = Connection::open_with_flags(path, flags)?;
+    conn.busy_timeout(BUSY_TIMEOUT)?;
+    conn.set_prepared_statement_cache_capacity(PREPARED_STATEMENTS);
+    Ok(conn)
+}
+
+fn immutable_uri(path: &Path) -> String {
+    use std::os::unix::ffi::OsStrExt;
+    let mut uri = "file:".to_owned();
+    for &byte in path.as_os_str().as_bytes() {
+        if byte.is_ascii_alphanumeric() || b"/-_.".contains(&byte) {
+            uri.push(char::from(byte));
+        } else {
+            uri.push('%');
+            uri.push_str(&data_encoding::HEXUPPER.encode(&[byte]));
+        }
+    }
+    uri.push_str("?immutable=1");
+    uri
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_read_as_immutable_only_where_nothing_can_change_and_nothing_lies_beside_it() {
+        for (has_log, is_writable, mode) in [
+            (false, false, ReadMode::Immutable),
+            (false, true, ReadMode::Shared),
+            (true, false, ReadMode::Shared),
+            (true, true, ReadMode::Shared),
+        ] {
+            assert_eq!(AtRest { has_log, is_writable }.read_mode(), mode);
+        }
+    }
+
+    #[test]
+    fn the_path_in_a_uri_is_escaped() {
+        assert_eq!(
+            immutable_uri(Path::new("/a b/100%?#ü.ledger")),
+            "file:/a%20b/100%25%3F%23%C3%BC.ledger?immutable=1"
+        );
+    }
+}

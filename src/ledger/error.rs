@@ -1,0 +1,411 @@
+//! What can go wrong with a ledger.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::item::SessionInfo;
+use super::state::IllegalTransition;
+use crate::platform::NetworkFileSystem;
+use crate::request::{AttemptNo, RowId};
+
+/// A ledger cannot be made, opened, read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum LedgerError {
+    /// Another process works on it.
+    #[error("{}", in_use(path, holder.as_deref()))]
+    InUse {
+        /// The ledger.
+        path: PathBuf,
+        /// Who works on it, where that could be read.
+        holder: Option<Box<SessionInfo>>,
+    },
+    /// It lies on another machine's disk.
+    #[error("{path:?} lies on a network file system ({kind}), where locks do not hold; put the ledger on a local disk")]
+    NetworkFileSystem {
+        /// The ledger.
+        path: PathBuf,
+        /// What kind it is.
+        kind: NetworkFileSystem,
+    },
+    /// The file is something else.
+    #[error("{path:?} is not a cmbatch ledger; name another file")]
+    NotALedger {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The file is a ledger, and what it holds is not whole.
+    #[error("the ledger {path:?} is damaged; restore it from a backup")]
+    Damaged {
+        /// The ledger.
+        path: PathBuf,
+        /// What is wrong.
+        #[source]
+        damage: Damage,
+    },
+    /// A newer program made it.
+    #[error(
+        "the ledger {path:?} has version {found}, and this program knows versions up to {known}; use a newer cmbatch"
+    )]
+    NewerVersion {
+        /// The ledger.
+        path: PathBuf,
+        /// Its version.
+        found: i64,
+        /// The newest version that this program knows.
+        known: i64,
+    },
+    /// There is no such file.
+    #[error("there is no ledger {path:?}")]
+    NotFound {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A new ledger was asked for, and a file is there.
+    #[error("{path:?} already exists; move it away, or name another ledger")]
+    AlreadyExists {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The path is a symbolic link.
+    #[error("{path:?} is a symbolic link; name the file itself")]
+    Symlink {
+        /// The link.
+        path: PathBuf,
+    },
+    /// The file, its lock or its folder cannot be written.
+    #[error("cannot write {path:?}")]
+    Unwritable {
+        /// The file or folder.
+        path: PathBuf,
+        /// The system's reason.
+        #[source]
+        source: io::Error,
+    },
+    /// The file, its lock or its folder cannot be read.
+    #[error("cannot read {path:?}")]
+    Unreadable {
+        /// The file or folder.
+        path: PathBuf,
+        /// The system's reason.
+        #[source]
+        source: io::Error,
+    },
+    /// The disk is full. Nothing of the step is recorded.
+    #[error("the disk of the ledger {path:?} is full; make room and start again")]
+    DiskFull {
+        /// The ledger.
+        path: PathBuf,
+        /// What SQLite said.
+        #[source]
+        source: rusqlite::Error,
+    },
+    /// SQLite could not read or write the file. Nothing of the step is recorded.
+    #[error("cannot read or write the ledger {path:?}")]
+    Sqlite {
+        /// The ledger.
+        path: PathBuf,
+        /// What SQLite said.
+        #[source]
+        source: rusqlite::Error,
+    },
+    /// SQLite has no write-ahead log there.
+    #[error(
+        "the disk of the ledger {path:?} offers no shared memory for a write-ahead log; put the ledger on another disk"
+    )]
+    NoWriteAheadLog {
+        /// The ledger.
+        path: PathBuf,
+    },
+    /// An earlier write failed, or the writer is gone; nothing more is recorded.
+    #[error("nothing more is recorded in the ledger {path:?} after an earlier failure; start again")]
+    Closed {
+        /// The ledger.
+        path: PathBuf,
+    },
+    /// Rows were to be claimed of a run that was never told to run.
+    #[error("the run in the ledger {path:?} was loaded and not started; nothing of it is sent")]
+    NotStarted {
+        /// The ledger.
+        path: PathBuf,
+    },
+    /// The step cannot be done. It changed nothing.
+    #[error(transparent)]
+    Step(#[from] StepError),
+    /// What was to be loaded is not one whole run.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// The system gave no random bytes for the run's key.
+    #[error("the system gives no random bytes")]
+    NoRandomBytes(#[source] getrandom::Error),
+}
+
+/// What is wrong with a damaged ledger.
+#[derive(Debug, thiserror::Error)]
+pub enum Damage {
+    /// SQLite cannot read it, or a value is none that this program writes.
+    #[error("a part of it cannot be read")]
+    Unreadable(#[source] rusqlite::Error),
+    /// It holds no run, or more than one.
+    #[error("it does not hold exactly one run")]
+    NotOneRun,
+    /// The counts by state do not add up.
+    #[error("its tallies count {tallied} rows, and it was loaded with {loaded}")]
+    RowsMissing {
+        /// The sum of the tallies.
+        tallied: u64,
+        /// The number of rows of the run.
+        loaded: u64,
+    },
+    /// The rows that a dead session left open are not as many as the tallies say.
+    #[error("its tallies count {tallied} open rows, and its claims leave {open} open")]
+    OpenRowsDiffer {
+        /// What the tallies say.
+        tallied: u64,
+        /// What claims and outcomes say.
+        open: u64,
+    },
+    /// A row that was claimed is gone.
+    #[error("row {0} was claimed and is not in it")]
+    RowGone(RowId),
+}
+
+/// A step that cannot be done.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StepError {
+    /// Its number is neither the next nor the last one again.
+    #[error("step {found} is out of order; the next is {expected}")]
+    OutOfOrder {
+        /// The next number.
+        expected: u64,
+        /// The step's number.
+        found: u64,
+    },
+    /// The row cannot go that way.
+    #[error("row {row}: {illegal}")]
+    Illegal {
+        /// The row.
+        row: RowId,
+        /// Why not.
+        illegal: IllegalTransition,
+    },
+    /// The row is claimed for another attempt.
+    #[error("row {row}: attempt {} is not the one that is claimed ({})", found.get(), claimed.get())]
+    OtherAttempt {
+        /// The row.
+        row: RowId,
+        /// The attempt that is claimed.
+        claimed: AttemptNo,
+        /// The attempt that was recorded or given back.
+        found: AttemptNo,
+    },
+    /// The row was never claimed, and such rows are claimed in row order, not by number.
+    #[error("row {row} was never attempted; such rows are claimed in row order")]
+    Fresh {
+        /// The row.
+        row: RowId,
+    },
+    /// The run has no such row.
+    #[error("the run has no row {row}")]
+    NoSuchRow {
+        /// The row.
+        row: RowId,
+    },
+}
+
+/// Rows and parts that are not one whole run.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LoadError {
+    /// A row came twice.
+    #[error("row {0} was loaded twice")]
+    RepeatedRow(RowId),
+    /// The parts say another number of rows than came.
+    #[error("{loaded} rows were loaded, the last of them row {last}, and the manifests have {expected}")]
+    WrongCount {
+        /// How many came.
+        loaded: u64,
+        /// The highest number that came, or 0.
+        last: u32,
+        /// How many the parts have.
+        expected: u64,
+    },
+}
+
+/// What kind of trouble an error is, by whom to call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LedgerTrouble {
+    /// The ledger is foreign, damaged, missing, or not where it may be (exit status 2).
+    Unusable,
+    /// It cannot be written (exit status 7).
+    Unwritable,
+    /// Another process works on it (exit status 8).
+    InUse,
+    /// The program asked for what is not allowed; the ledger is unharmed.
+    Misuse,
+}
+
+impl LedgerError {
+    /// Returns what kind of trouble it is.
+    pub const fn trouble(&self) -> LedgerTrouble {
+        match self {
+            Self::InUse { .. } => LedgerTrouble::InUse,
+            Self::NetworkFileSystem { .. }
+            | Self::NotALedger { .. }
+            | Self::Damaged { .. }
+            | Self::NewerVersion { .. }
+            | Self::NotFound { .. }
+            | Self::AlreadyExists { .. }
+            | Self::NoWriteAheadLog { .. }
+            | Self::Unreadable { .. }
+            | Self::Symlink { .. } => LedgerTrouble::Unusable,
+            Self::Unwritable { .. }
+            | Self::DiskFull { .. }
+            | Self::Sqlite { .. }
+            | Self::Closed { .. }
+            | Self::NoRandomBytes(_) => LedgerTrouble::Unwritable,
+            Self::NotStarted { .. } | Self::Step(_) | Self::Load(_) => LedgerTrouble::Misuse,
+        }
+    }
+
+    /// Files what SQLite said of the ledger at `path`.
+    pub(super) fn of_sqlite(path: &Path, source: rusqlite::Error) -> Self {
+        use rusqlite::{Error, ErrorCode};
+        let path = path.to_owned();
+        match source {
+            Error::SqliteFailure(failure, _) => match failure.code {
+                ErrorCode::DiskFull => Self::DiskFull { path, source },
+                ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => Self::InUse { path, holder: None },
+                ErrorCode::NotADatabase => Self::NotALedger { path },
+                ErrorCode::DatabaseCorrupt => Self::Damaged { path, damage: Damage::Unreadable(source) },
+                // SQLite's own list, not ours: whatever else it says is a failure to read or write.
+                _ => Self::Sqlite { path, source },
+            },
+            Error::FromSqlConversionFailure(..)
+            | Error::IntegralValueOutOfRange(..)
+            | Error::InvalidColumnType(..)
+            | Error::Utf8Error(..)
+            | Error::QueryReturnedNoRows => Self::Damaged { path, damage: Damage::Unreadable(source) },
+            _ => Self::Sqlite { path, source },
+        }
+    }
+}
+
+/// A failure inside the ledger, before it is known which file it is about.
+#[derive(Debug)]
+pub(super) enum Fault {
+    /// SQLite failed, or a value in the file is none of ours.
+    Sql(rusqlite::Error),
+    /// What the file holds contradicts itself.
+    Damage(Damage),
+    /// The caller's step cannot be done.
+    Step(StepError),
+    /// Rows are to be claimed, and the run was not started.
+    NotStarted,
+    /// SQLite has no write-ahead log there.
+    NoWriteAheadLog,
+}
+
+impl Fault {
+    /// Names the ledger.
+    pub(super) fn at(self, path: &Path) -> LedgerError {
+        match self {
+            Self::Sql(source) => LedgerError::of_sqlite(path, source),
+            Self::Damage(damage) => LedgerError::Damaged { path: path.to_owned(), damage },
+            Self::Step(error) => LedgerError::Step(error),
+            Self::NotStarted => LedgerError::NotStarted { path: path.to_owned() },
+            Self::NoWriteAheadLog => LedgerError::NoWriteAheadLog { path: path.to_owned() },
+        }
+    }
+
+    /// Returns whether the file can still be trusted to take the next step: the caller was wrong, not the disk.
+    pub(super) const fn is_callers(&self) -> bool {
+        match self {
+            Self::Step(_) | Self::NotStarted => true,
+            Self::Sql(_) | Self::Damage(_) | Self::NoWriteAheadLog => false,
+        }
+    }
+}
+
+impl From<rusqlite::Error> for Fault {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Sql(error)
+    }
+}
+
+impl From<Damage> for Fault {
+    fn from(damage: Damage) -> Self {
+        Self::Damage(damage)
+    }
+}
+
+impl From<StepError> for Fault {
+    fn from(error: StepError) -> Self {
+        Self::Step(error)
+    }
+}
+
+fn in_use(path: &Path, holder: Option<&SessionInfo>) -> String {
+    match holder {
+        Some(SessionInfo { user, host, pid, command, started_at, .. }) => format!(
+            "the ledger {path:?} is in use: {command} of {user} on {host} (process {pid}) since {started_at:.0}; \
+             wait until it ends"
+        ),
+        None => format!("the ledger {path:?} is in use by another process; wait until it ends"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::ffi;
+
+    use super::*;
+
+    fn failure(code: i32) -> LedgerError {
+        let source = rusqlite::Error::SqliteFailure(ffi::Error::new(code), None);
+        LedgerError::of_sqlite(Path::new("w.ledger"), source)
+    }
+
+    #[test]
+    fn what_sqlite_says_is_filed_by_whom_to_call() {
+        for (code, trouble) in [
+            (ffi::SQLITE_FULL, LedgerTrouble::Unwritable),
+            (ffi::SQLITE_IOERR_WRITE, LedgerTrouble::Unwritable),
+            (ffi::SQLITE_IOERR_FSYNC, LedgerTrouble::Unwritable),
+            (ffi::SQLITE_READONLY, LedgerTrouble::Unwritable),
+            (ffi::SQLITE_CANTOPEN, LedgerTrouble::Unwritable),
+            (ffi::SQLITE_NOTADB, LedgerTrouble::Unusable),
+            (ffi::SQLITE_CORRUPT, LedgerTrouble::Unusable),
+            (ffi::SQLITE_BUSY, LedgerTrouble::InUse),
+        ] {
+            assert_eq!(failure(code).trouble(), trouble, "{code}");
+        }
+        assert!(matches!(failure(ffi::SQLITE_FULL), LedgerError::DiskFull { .. }));
+    }
+
+    #[test]
+    fn the_holder_is_named_with_all_that_helps_to_find_it() {
+        let holder = SessionInfo {
+            version: "0.1.0".to_owned(),
+            user: "alice".to_owned(),
+            host: "ops1".to_owned(),
+            pid: 4711,
+            command: "submit".to_owned(),
+            options: Vec::new(),
+            started_at: "2026-03-01T08:00:00.5Z".parse().unwrap(),
+        };
+        let error = LedgerError::InUse { path: "w.ledger".into(), holder: Some(Box::new(holder)) };
+        assert_eq!(
+            error.to_string(),
+            "the ledger \"w.ledger\" is in use: submit of alice on ops1 (process 4711) since 2026-03-01T08:00:00Z; \
+             wait until it ends"
+        );
+    }
+
+    #[test]
+    fn a_newer_ledger_is_refused_with_both_versions() {
+        let error = LedgerError::NewerVersion { path: "w.ledger".into(), found: 7, known: 1 };
+        assert_eq!(
+            error.to_string(),
+            "the ledger \"w.ledger\" has version 7, and this program knows versions up to 1; use a newer cmbatch"
+        );
+    }
+}

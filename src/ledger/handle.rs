@@ -1,0 +1,177 @@
+//! The ledger as its one holder sees it.
+
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
+use std::thread::JoinHandle;
+
+use tokio::sync::oneshot;
+
+use super::error::LedgerError;
+use super::run::RunInfo;
+use super::session::SessionEnd;
+use super::step::{Step, StepAnswer};
+use super::writer::{Command, Reply, Writer};
+use crate::platform::FileLock;
+
+/// How many commands wait for the writer. A run has one dispatcher that waits for each answer, and now and then an event, so
+/// more than two never do; a command takes about 200 bytes, and its step some KiB.
+const QUEUE: usize = 8;
+
+/// A run's ledger, held exclusively: by a lock on the file beside it, and a thread that owns the only writable connection.
+///
+/// [`close`](Self::close) leaves one file. Dropped without it, the ledger is left as by a crash, which loses nothing: what was
+/// answered is durable, and what was claimed and not recorded is in doubt for the next session.
+///
+/// ```
+/// use cmbatch::ledger::{Item, Ledger, LedgerError, LoadRow, ManifestPart, RowPlace, RunIdentity, SessionEnd, SessionInfo, Step};
+/// use cmbatch::request::{CreateRequest, RequestType, RowId};
+///
+/// let folder = tempfile::tempdir().unwrap();
+/// let path = folder.path().join("wave.ledger");
+/// let identity = RunIdentity { server: "https://cm.example.test".into(), rehearsal: false, options: vec![] };
+/// let session = SessionInfo {
+///     version: "0.1.0".into(),
+///     user: "alice".into(),
+///     host: "ops1".into(),
+///     pid: 4711,
+///     command: "submit".into(),
+///     options: vec![],
+///     started_at: jiff::Timestamp::now(),
+/// };
+/// let row = RowId::new(1).unwrap();
+/// let mut ledger = Ledger::create(&path, &identity, &session, |loader| {
+///     loader.add(LoadRow::Item(Box::new(Item {
+///         row,
+///         place: RowPlace { part: 1, part_row: 1, line: 2 },
+///         id: None,
+///         request: CreateRequest::new(RequestType::Unblock),
+///         notes: vec![],
+///         skipped: None,
+///     })))?;
+///     let part = ManifestPart { part: 1, name: "wave.csv".into(), size_bytes: 30, sha256: [0; 32], first_row: row, n_rows: 1 };
+///     Ok::<_, LedgerError>(vec![part])
+/// })
+/// .unwrap();
+/// ledger.start_run().unwrap();
+/// let answer = ledger.step_blocking(Step { number: 1, claim: 10, ..Step::default() }).unwrap();
+/// assert_eq!(answer.rows[0].row, row);
+/// let unsent = vec![(row, answer.rows[0].attempt)];
+/// ledger.step_blocking(Step { number: 2, give_back: unsent, ..Step::default() }).unwrap();
+/// ledger.close(SessionEnd::Interrupted).unwrap();
+/// ```
+#[derive(Debug)]
+pub struct Ledger {
+    path: PathBuf,
+    run: RunInfo,
+    /// None once the writer was told to end.
+    commands: Option<SyncSender<Command>>,
+    writer: Option<JoinHandle<()>>,
+    /// Given up last, after the writer has closed the file.
+    _lock: FileLock,
+}
+
+impl Ledger {
+    /// Starts the writer's thread.
+    pub(super) fn start(writer: Writer, run: RunInfo, lock: FileLock) -> Result<Self, LedgerError> {
+        let path = writer.path.clone();
+        let (commands, received) = sync_channel(QUEUE);
+        let thread = std::thread::Builder::new()
+            .name("ledger".to_owned())
+            .spawn(move || writer.serve(&received))
+            .map_err(|source| LedgerError::Unwritable { path: path.clone(), source })?;
+        Ok(Self { path, run, commands: Some(commands), writer: Some(thread), _lock: lock })
+    }
+
+    /// Returns what the ledger says about its run.
+    pub const fn run(&self) -> &RunInfo {
+        &self.run
+    }
+
+    /// Returns the path of the ledger, its folder's links resolved.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Marks the run as told to run, durably. A second time it changes nothing.
+    ///
+    /// # Errors
+    /// The mark could not be written.
+    pub fn start_run(&mut self) -> Result<(), LedgerError> {
+        let since = self.ask_blocking(Command::StartRun)?;
+        self.run.started_at = Some(since);
+        Ok(())
+    }
+
+    /// Does a step. When this returns, all of it is durable, and its rows may be sent.
+    ///
+    /// Dropping the future does not undo the step; the same number again gives its answer.
+    ///
+    /// # Errors
+    /// [`LedgerError::Step`] and [`LedgerError::NotStarted`]: it cannot be done, and nothing changed. Any other: nothing of it
+    /// is recorded, and no later step is taken ([`LedgerError::Closed`]).
+    pub async fn step(&self, step: Step) -> Result<StepAnswer, LedgerError> {
+        let (sender, answer) = oneshot::channel();
+        let mut command = Command::Step(step, Reply::Task(sender));
+        loop {
+            match self.commands().try_send(command) {
+                Ok(()) => break,
+                // The queue is longer than there are askers, so this is a matter of one commit at most.
+                Err(TrySendError::Full(refused)) => {
+                    command = refused;
+                    tokio::task::yield_now().await;
+                }
+                Err(TrySendError::Disconnected(_)) => return Err(self.closed()),
+            }
+        }
+        answer.await.unwrap_or_else(|_| Err(self.closed()))
+    }
+
+    /// Does a step, and blocks the thread until it is durable. As [`step`](Self::step) in everything else.
+    ///
+    /// # Errors
+    /// Those of [`step`](Self::step).
+    pub fn step_blocking(&self, step: Step) -> Result<StepAnswer, LedgerError> {
+        self.ask_blocking(|reply| Command::Step(step, reply))
+    }
+
+    /// Writes an event into the audit trail, and blocks the thread until it is durable (about a millisecond).
+    ///
+    /// # Errors
+    /// The event could not be written; no later step is taken.
+    pub fn record_event(&self, kind: &str, detail: &str) -> Result<(), LedgerError> {
+        self.ask_blocking(|reply| Command::Event { kind: kind.to_owned(), detail: detail.to_owned(), reply })
+    }
+
+    /// Ends the session: writes how, folds the log into the file, and gives the lock up. The ledger is one file then, unless a
+    /// reader is at it.
+    ///
+    /// # Errors
+    /// The end could not be written. What was answered before is durable all the same.
+    pub fn close(self, end: SessionEnd) -> Result<(), LedgerError> {
+        self.ask_blocking(|reply| Command::Close(end, reply))
+    }
+
+    fn ask_blocking<T>(&self, command: impl FnOnce(Reply<T>) -> Command) -> Result<T, LedgerError> {
+        let (sender, answer) = sync_channel(1);
+        self.commands().send(command(Reply::Thread(sender))).map_err(|_| self.closed())?;
+        answer.recv().unwrap_or_else(|_| Err(self.closed()))
+    }
+
+    fn commands(&self) -> &SyncSender<Command> {
+        self.commands.as_ref().expect("only drop takes it")
+    }
+
+    fn closed(&self) -> LedgerError {
+        LedgerError::Closed { path: self.path.clone() }
+    }
+}
+
+impl Drop for Ledger {
+    fn drop(&mut self) {
+        drop(self.commands.take());
+        if let Some(writer) = self.writer.take() {
+            // A writer that panicked has told its askers by hanging up.
+            drop(writer.join());
+        }
+    }
+}

@@ -1,0 +1,199 @@
+//! The state of rows, derived from what was appended about them.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSqlOutput, ValueRef};
+use rusqlite::{Connection, Row, ToSql};
+
+use super::schema::RUN;
+use super::sql::Sql;
+use super::state::RowState;
+use crate::request::{CorrelationId, ErrorCode, RequestUri, RequestUuid};
+
+/// Who says what became of a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// The process that made the call.
+    Answer,
+    /// The session that found the attempt left open by a dead one.
+    Takeover,
+}
+
+impl Source {
+    /// Returns the name, as the ledger writes it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Answer => "answer",
+            Self::Takeover => "takeover",
+        }
+    }
+}
+
+impl ToSql for Sql<Source> {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(self.0.as_str().into())
+    }
+}
+
+impl FromSql for Sql<Source> {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        match value.as_str()? {
+            "answer" => Ok(Self(Source::Answer)),
+            "takeover" => Ok(Self(Source::Takeover)),
+            _ => Err(FromSqlError::InvalidType),
+        }
+    }
+}
+
+/// One line of `outcomes`.
+#[derive(Clone, Debug)]
+pub(super) struct OutcomeLine {
+    pub(super) attempt: u32,
+    pub(super) verdict: u32,
+    pub(super) state: RowState,
+    pub(super) source: Source,
+    pub(super) session: u32,
+    pub(super) recorded_at: Timestamp,
+    pub(super) started_at: Option<Timestamp>,
+    pub(super) latency_us: Option<u64>,
+    pub(super) http_status: Option<u16>,
+    pub(super) code: Option<ErrorCode>,
+    pub(super) message: Option<String>,
+    pub(super) correlation_id: Option<CorrelationId>,
+    pub(super) uuid: Option<RequestUuid>,
+    pub(super) uri: Option<RequestUri>,
+}
+
+const OUTCOME_COLUMNS: &str = "row, attempt, verdict, state, source, session, recorded_at, started_at, latency_us, \
+     http_status, code, message, correlation_id, uuid, uri";
+
+impl OutcomeLine {
+    fn read(row: &Row<'_>) -> rusqlite::Result<(u32, Self)> {
+        let line = Self {
+            attempt: row.get(1)?,
+            verdict: row.get(2)?,
+            state: row.get::<_, Sql<RowState>>(3)?.0,
+            source: row.get::<_, Sql<Source>>(4)?.0,
+            session: row.get(5)?,
+            recorded_at: row.get::<_, Sql<Timestamp>>(6)?.0,
+            started_at: row.get::<_, Option<Sql<Timestamp>>>(7)?.map(|at| at.0),
+            latency_us: row.get::<_, Option<Sql<u64>>>(8)?.map(|us| us.0),
+            http_status: row.get(9)?,
+            code: row.get::<_, Option<Sql<ErrorCode>>>(10)?.map(|code| code.0),
+            message: row.get(11)?,
+            correlation_id: row.get::<_, Option<Sql<CorrelationId>>>(12)?.map(|id| id.0),
+            uuid: row.get::<_, Option<Sql<RequestUuid>>>(13)?.map(|uuid| uuid.0),
+            uri: row.get::<_, Option<Sql<RequestUri>>>(14)?.map(|uri| uri.0),
+        };
+        Ok((row.get(0)?, line))
+    }
+
+    /// Returns whether the line is how an attempt ended, not what was decided later.
+    pub(super) const fn ends_attempt(&self) -> bool {
+        self.attempt > 0 && self.verdict == 0
+    }
+}
+
+/// The latest claim of a row.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ClaimLine {
+    pub(super) attempt: u32,
+    pub(super) session: u32,
+    pub(super) claimed_at: Timestamp,
+}
+
+/// All that was appended about one row.
+#[derive(Clone, Debug, Default)]
+pub(super) struct RowHistory {
+    /// The latest claim.
+    pub(super) claim: Option<ClaimLine>,
+    /// The number of the next attempt, where the row is pending again.
+    pub(super) next_attempt: Option<u32>,
+    /// What became of it, the earliest first.
+    pub(super) outcomes: Vec<OutcomeLine>,
+}
+
+impl RowHistory {
+    /// Returns the claim whose outcome is not known yet.
+    pub(super) fn open_claim(&self) -> Option<ClaimLine> {
+        let ended = self.outcomes.last().map_or(0, |line| line.attempt);
+        self.claim.filter(|claim| self.next_attempt.is_none() && claim.attempt > ended)
+    }
+
+    /// Returns the row's state, `loaded` being the one that it was loaded with.
+    pub(super) fn state(&self, loaded: RowState) -> RowState {
+        if self.open_claim().is_some() {
+            RowState::Sending
+        } else if self.next_attempt.is_some() {
+            RowState::Pending
+        } else {
+            self.outcomes.last().map_or(loaded, |line| line.state)
+        }
+    }
+
+    /// Returns how many attempts count against `--max-attempts`.
+    pub(super) fn counted_attempts(&self) -> u32 {
+        let counted = self.outcomes.iter().filter(|line| line.ends_attempt() && counts(line.source, line.code)).count();
+        u32::try_from(counted).unwrap_or(u32::MAX)
+    }
+}
+
+/// Returns whether an attempt counts against `--max-attempts`: it does not where the row had no fair try, because a dead
+/// session left it open, or the server throttled, wanted a sign-in, or had no API there.
+pub(super) const fn counts(source: Source, code: Option<ErrorCode>) -> bool {
+    match source {
+        Source::Takeover => false,
+        Source::Answer => !matches!(code, Some(ErrorCode::Throttled | ErrorCode::NotSignedIn | ErrorCode::ApiNotFound)),
+    }
+}
+
+/// Reads the histories of the rows from `first` to `last`; a row about which nothing was appended has none.
+pub(super) fn load_histories(conn: &Connection, first: u32, last: u32) -> rusqlite::Result<BTreeMap<u32, RowHistory>> {
+    let mut histories: BTreeMap<u32, RowHistory> = BTreeMap::new();
+    load_claims(conn, first, last, &mut histories)?;
+
+    let mut statement =
+        conn.prepare_cached("SELECT row, attempt FROM pending_again WHERE run = ? AND row BETWEEN ? AND ?")?;
+    let mut rows = statement.query((RUN, first, last))?;
+    while let Some(row) = rows.next()? {
+        histories.entry(row.get(0)?).or_default().next_attempt = Some(row.get(1)?);
+    }
+
+    let mut statement = conn.prepare_cached(&format!(
+        "SELECT {OUTCOME_COLUMNS} FROM outcomes WHERE run = ? AND row BETWEEN ? AND ? ORDER BY row, attempt, verdict"
+    ))?;
+    let mut rows = statement.query((RUN, first, last))?;
+    while let Some(row) = rows.next()? {
+        let (number, line) = OutcomeLine::read(row)?;
+        histories.entry(number).or_default().outcomes.push(line);
+    }
+    Ok(histories)
+}
+
+fn load_claims(
+    conn: &Connection,
+    first: u32,
+    last: u32,
+    histories: &mut BTreeMap<u32, RowHistory>,
+) -> rusqlite::Result<()> {
+    // Ranges do not overlap, so of those that begin before `first` only the last can reach it.
+    let mut statement = conn.prepare_cached(
+        "SELECT first_row, last_row, attempt, session, claimed_at FROM claims
+         WHERE run = ?1 AND last_row >= ?2 AND first_row BETWEEN ifnull((SELECT first_row FROM claims
+             WHERE run = ?1 AND attempt = 1 AND first_row <= ?2 ORDER BY first_row DESC LIMIT 1), ?2) AND ?3",
+    )?;
+    let mut rows = statement.query((RUN, first, last))?;
+    while let Some(row) = rows.next()? {
+        let claim =
+            ClaimLine { attempt: row.get(2)?, session: row.get(3)?, claimed_at: row.get::<_, Sql<Timestamp>>(4)?.0 };
+        let (range_first, range_last): (u32, u32) = (row.get(0)?, row.get(1)?);
+        for number in range_first.max(first)..=range_last.min(last) {
+            let history = histories.entry(number).or_default();
+            if history.claim.is_none_or(|known| known.attempt < claim.attempt) {
+                history.claim = Some(claim);
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,62 @@
+//! Opening a ledger to write it.
+
+use std::path::Path;
+
+use jiff::Timestamp;
+
+use super::connection::open_for_writing;
+use super::error::{Fault, LedgerError};
+use super::handle::Ledger;
+use super::item::SessionInfo;
+use super::path::{check_is_file, check_is_local, lock_path, resolve};
+use super::reader::Reader;
+use super::run::load_run;
+use super::session::begin_session;
+use super::takeover::take_over;
+use super::working::Working;
+use super::writer::{Writer, transact};
+use crate::platform::{FileLock, inode};
+
+impl Ledger {
+    /// Opens a ledger and begins a session. Rows that a dead session left open are in doubt when this returns.
+    ///
+    /// # Errors
+    /// Any [`LedgerError`] but those of a step; [`LedgerError::InUse`] at once where another process holds it.
+    pub fn open(path: &Path, session: &SessionInfo) -> Result<Self, LedgerError> {
+        let path = resolve(path)?;
+        check_is_file(&path)?;
+        check_is_local(&path)?;
+        let lock = take_lock(&path)?;
+        Self::open_locked(&path, session, lock)
+    }
+
+    /// Opens a ledger whose lock is held.
+    pub(super) fn open_locked(path: &Path, session: &SessionInfo, lock: FileLock) -> Result<Self, LedgerError> {
+        let mut conn = open_for_writing(path)?;
+        let inode = inode(path).map_err(|source| LedgerError::Unreadable { path: path.to_owned(), source })?;
+        let at = |fault: Fault| fault.at(path);
+        let run = load_run(&conn).map_err(at)?;
+        let working = transact(&mut conn, |conn| {
+            let number = begin_session(conn, session, inode)?;
+            take_over(conn, number, Timestamp::now())?;
+            Ok(Working::load(conn, number)?)
+        })
+        .map_err(at)?;
+        let started_at = run.started_at;
+        let writer = Writer { conn, path: path.to_owned(), working, started_at, last: None, has_failed: false };
+        Self::start(writer, run, lock)
+    }
+}
+
+/// Takes the lock of a ledger, or says who holds it.
+pub(super) fn take_lock(path: &Path) -> Result<FileLock, LedgerError> {
+    let lock_path = lock_path(path);
+    match FileLock::try_acquire(&lock_path) {
+        Ok(Some(lock)) => Ok(lock),
+        Ok(None) => {
+            let holder = Reader::open(path).and_then(|reader| reader.last_open_session()).ok().flatten();
+            Err(LedgerError::InUse { path: path.to_owned(), holder: holder.map(Box::new) })
+        }
+        Err(source) => Err(LedgerError::Unwritable { path: lock_path, source }),
+    }
+}

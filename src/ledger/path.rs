@@ -1,0 +1,163 @@
+//! Where a ledger lies, and the files beside it.
+
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+
+use super::error::LedgerError;
+use crate::platform::{FileSystem, file_system, folder_of};
+
+/// The extensions of manifests, which a ledger's name leaves out.
+const MANIFEST_EXTENSIONS: [&str; 7] = ["csv", "tsv", "txt", "jsonl", "ndjson", "gz", "zst"];
+
+/// Returns where the ledger of a manifest lies when no other place is named: beside it, with `.ledger` in place of its known
+/// extensions (csv, tsv, txt, jsonl, ndjson, gz, zst, in any case), or `.rehearsal.ledger` for a rehearsal.
+///
+/// ```
+/// use std::path::Path;
+/// use cmbatch::ledger::default_path;
+/// assert_eq!(default_path(Path::new("in/wave.csv.gz"), false), Path::new("in/wave.ledger"));
+/// assert_eq!(default_path(Path::new("in/wave.csv.gz"), true), Path::new("in/wave.rehearsal.ledger"));
+/// ```
+pub fn default_path(manifest: &Path, rehearsal: bool) -> PathBuf {
+    let mut name = stem(manifest);
+    name.push(if rehearsal { ".rehearsal.ledger" } else { ".ledger" });
+    manifest.with_file_name(name)
+}
+
+/// Returns where the ledger of a manifest lies in a folder for ledgers (`--ledger-dir`): the manifest's name without known
+/// extensions, a dash, and the first 8 hexadecimal digits of its SHA-256.
+pub fn path_in_dir(dir: &Path, manifest: &Path, sha256: &[u8; 32]) -> PathBuf {
+    let mut name = stem(manifest);
+    name.push("-");
+    name.push(data_encoding::HEXLOWER.encode(&sha256[..4]));
+    name.push(".ledger");
+    dir.join(name)
+}
+
+/// Returns the path of the empty file whose lock is the lock on a ledger.
+pub fn lock_path(ledger: &Path) -> PathBuf {
+    beside(ledger, ".lock")
+}
+
+fn stem(manifest: &Path) -> OsString {
+    let mut name = PathBuf::from(manifest.file_name().unwrap_or(OsStr::new("manifest")));
+    while let Some(extension) = name.extension().and_then(OsStr::to_str)
+        && MANIFEST_EXTENSIONS.iter().any(|known| known.eq_ignore_ascii_case(extension))
+    {
+        name.set_extension("");
+    }
+    name.into_os_string()
+}
+
+/// Returns the path with this text at its end.
+pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    PathBuf::from(name)
+}
+
+/// Returns the path with its folder's links resolved, so that no part of it is a symbolic link except the file itself,
+/// which is the caller's to check: SQLite is told to follow none.
+pub(super) fn resolve(path: &Path) -> Result<PathBuf, LedgerError> {
+    let folder = folder_of(path);
+    let found = folder.canonicalize().map_err(|source| LedgerError::Unreadable { path: folder.to_owned(), source })?;
+    let name = path.file_name().ok_or_else(|| LedgerError::NotALedger { path: path.to_owned() })?;
+    Ok(found.join(name))
+}
+
+/// Checks that a ledger may be opened at this path, without opening it.
+pub(super) fn check_is_file(path: &Path) -> Result<(), LedgerError> {
+    let metadata = match path.symlink_metadata() {
+        Ok(metadata) => metadata,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            return Err(LedgerError::NotFound { path: path.to_owned() });
+        }
+        Err(source) => return Err(LedgerError::Unreadable { path: path.to_owned(), source }),
+    };
+    if metadata.is_symlink() {
+        return Err(LedgerError::Symlink { path: path.to_owned() });
+    }
+    if !metadata.is_file() {
+        return Err(LedgerError::NotALedger { path: path.to_owned() });
+    }
+    Ok(())
+}
+
+/// Checks that nothing stands where a new ledger is to be made: neither the file, nor a log of a ledger that is gone, which
+/// SQLite would take for the new one's.
+pub(super) fn check_is_free(path: &Path) -> Result<(), LedgerError> {
+    for one in [path.to_owned(), beside(path, "-wal"), beside(path, "-journal")] {
+        match one.symlink_metadata() {
+            Ok(metadata) if metadata.is_symlink() => return Err(LedgerError::Symlink { path: one }),
+            Ok(_) => return Err(LedgerError::AlreadyExists { path: one }),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(source) => return Err(LedgerError::Unreadable { path: one, source }),
+        }
+    }
+    Ok(())
+}
+
+/// Checks that the ledger's folder is on a disk of this machine.
+pub(super) fn check_is_local(path: &Path) -> Result<(), LedgerError> {
+    match file_system(folder_of(path)) {
+        Ok(FileSystem::Local) => Ok(()),
+        Ok(FileSystem::Network(kind)) => Err(LedgerError::NetworkFileSystem { path: path.to_owned(), kind }),
+        Err(source) => Err(LedgerError::Unreadable { path: path.to_owned(), source }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ledger_is_named_after_its_manifest() {
+        for (manifest, ledger) in [
+            ("wave.csv", "wave.ledger"),
+            ("in/wave.CSV.GZ", "in/wave.ledger"),
+            ("wave.v2.jsonl.zst", "wave.v2.ledger"),
+            ("wave", "wave.ledger"),
+            ("wave.xlsx", "wave.xlsx.ledger"),
+            (".csv", ".csv.ledger"),
+            ("/wave.ndjson", "/wave.ledger"),
+        ] {
+            assert_eq!(default_path(Path::new(manifest), false), Path::new(ledger), "{manifest}");
+        }
+        assert_eq!(default_path(Path::new("wave.tsv"), true), Path::new("wave.rehearsal.ledger"));
+    }
+
+    #[test]
+    fn in_a_folder_for_ledgers_the_hash_tells_manifests_apart() {
+        let mut sha256 = [0; 32];
+        sha256[..5].copy_from_slice(&[0xDE, 0xAD, 0xBE, 0x0F, 0x11]);
+        let path = path_in_dir(Path::new("/var/ledgers"), Path::new("in/wave.csv.gz"), &sha256);
+        assert_eq!(path, Path::new("/var/ledgers/wave-deadbe0f.ledger"));
+    }
+
+    #[test]
+    fn the_lock_lies_beside_the_ledger() {
+        assert_eq!(lock_path(Path::new("in/wave.ledger")), Path::new("in/wave.ledger.lock"));
+    }
+
+    #[test]
+    fn a_log_of_a_ledger_that_is_gone_is_not_taken_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("wave.ledger");
+        check_is_free(&path).unwrap();
+        let log = folder.path().join("wave.ledger-wal");
+        std::fs::write(&log, "x").unwrap();
+        assert!(matches!(check_is_free(&path), Err(LedgerError::AlreadyExists { path }) if path == log));
+    }
+
+    #[test]
+    fn only_a_plain_file_can_be_a_ledger() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("wave.ledger");
+        assert!(matches!(check_is_file(&path), Err(LedgerError::NotFound { .. })));
+        assert!(matches!(check_is_file(folder.path()), Err(LedgerError::NotALedger { .. })));
+        std::os::unix::fs::symlink(folder.path().join("x"), &path).unwrap();
+        assert!(matches!(check_is_file(&path), Err(LedgerError::Symlink { .. })));
+        assert!(matches!(check_is_free(&path), Err(LedgerError::Symlink { .. })));
+        check_is_local(&path).unwrap();
+    }
+}

@@ -1,0 +1,297 @@
+//! Reading a ledger, also while another process works on it.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, Row, Transaction};
+
+use super::connection::{ReadMode, open_for_reading};
+use super::error::{Fault, LedgerError};
+use super::history::load_histories;
+use super::item::{ManifestPart, SessionInfo};
+use super::path::{beside, lock_path, resolve};
+use super::result::{
+    AttemptInfo, CreatedRow, EventRecord, FailureReason, Holder, ResultRow, attempts_of, invalid_columns, item_columns,
+    loaded_invalid, loaded_item,
+};
+use super::run::{RunInfo, load_run};
+use super::schema::RUN;
+use super::session::{SessionFate, SessionRecord, load_sessions};
+use super::sql::Sql;
+use super::state::RowState;
+use super::tally::{Tally, TallyKey, load_tallies};
+use crate::platform::FileLock;
+use crate::request::{ErrorCode, RequestType, RowId};
+
+/// How many rows a page looks at in one transaction: about 10 ms, so that the writer's log can be folded in between.
+const ROWS_A_LOOK: u32 = 1000;
+
+/// How many rows are looked at for an example of a cause.
+const MAX_EXAMPLES: u32 = 100;
+
+type ReadLoaded = fn(&Row<'_>, &[ManifestPart]) -> rusqlite::Result<ResultRow>;
+
+/// A read-only view of a ledger, on a connection of its own. It takes no lock, keeps nobody from working, and writes no row.
+///
+/// Every answer is one moment of the ledger; two answers may be two moments. The order of rows is that of their numbers.
+#[derive(Debug)]
+pub struct Reader {
+    conn: Connection,
+    path: PathBuf,
+    mode: ReadMode,
+    run: RunInfo,
+}
+
+impl Reader {
+    /// Opens a ledger to read it. On a read-only disk that works for a ledger at rest.
+    ///
+    /// # Errors
+    /// There is none, it is none, it is damaged, newer, or cannot be read.
+    pub fn open(path: &Path) -> Result<Self, LedgerError> {
+        let path = resolve(path)?;
+        let (conn, mode) = open_for_reading(&path)?;
+        let run = load_run(&conn).map_err(|fault| fault.at(&path))?;
+        Ok(Self { conn, path, mode, run })
+    }
+
+    /// Returns what the ledger said about its run when it was opened.
+    pub const fn run(&self) -> &RunInfo {
+        &self.run
+    }
+
+    /// Returns how many rows are in which state for which cause, without a look at the rows.
+    ///
+    /// # Errors
+    /// The ledger cannot be read.
+    pub fn tallies(&self) -> Result<Vec<Tally>, LedgerError> {
+        let holder = self.holder_state()?;
+        self.read(|transaction| {
+            let causes = by_cause(load_tallies(transaction)?, holder);
+            Ok(causes.into_iter().map(|((state, code), n)| Tally { state, code, n }).collect())
+        })
+    }
+
+    /// Returns how many pending rows there are of each type: what would be sent now.
+    ///
+    /// # Errors
+    /// The ledger cannot be read.
+    pub fn unsettled_by_type(&self) -> Result<Vec<(RequestType, u64)>, LedgerError> {
+        self.read(|transaction| {
+            let mut types: BTreeMap<RequestType, u64> = BTreeMap::new();
+            for (TallyKey { state, kind, .. }, n) in load_tallies(transaction)? {
+                if let (RowState::Pending, Some(kind)) = (state, kind) {
+                    *types.entry(kind).or_default() += n;
+                }
+            }
+            Ok(types.into_iter().collect())
+        })
+    }
+
+    /// Returns why rows failed or are in doubt, the most frequent cause first, with an example of each.
+    ///
+    /// # Errors
+    /// The ledger cannot be read.
+    pub fn failures(&self, limit: usize) -> Result<Vec<FailureReason>, LedgerError> {
+        let holder = self.holder_state()?;
+        self.read(|transaction| {
+            let causes = by_cause(load_tallies(transaction)?, holder);
+            let mut reasons: Vec<FailureReason> = causes
+                .into_iter()
+                .filter(|((state, _), _)| matches!(state, RowState::Failed | RowState::InDoubt))
+                .map(|((state, code), n)| FailureReason { state, code, n, row: None, message: None })
+                .collect();
+            reasons.sort_by_key(|reason| std::cmp::Reverse(reason.n));
+            reasons.truncate(limit);
+            for reason in &mut reasons {
+                add_example(transaction, reason)?;
+            }
+            Ok(reasons)
+        })
+    }
+
+    /// Returns up to `limit` rows behind row number `after` (0 for the first page) that are in one of these states, in any
+    /// where none is named. An empty page is the end.
+    ///
+    /// # Errors
+    /// The ledger cannot be read.
+    pub fn page(&self, after: u32, limit: u32, states: &[RowState]) -> Result<Vec<ResultRow>, LedgerError> {
+        let holder = self.holder_state()?;
+        let last = self.read(last_row)?;
+        let (mut page, mut after) = (Vec::new(), after);
+        while after < last && page.len() < limit as usize {
+            let until = after.saturating_add(ROWS_A_LOOK).min(last);
+            let rows = self.read(|transaction| self.rows_between(transaction, after + 1, until, holder))?;
+            let wanted = rows.into_iter().filter(|row| states.is_empty() || states.contains(&row.state));
+            page.extend(wanted.take(limit as usize - page.len()));
+            after = until;
+        }
+        Ok(page)
+    }
+
+    /// Returns up to `limit` created rows behind row number `after` with their requests' uuids.
+    ///
+    /// # Errors
+    /// The ledger cannot be read.
+    pub fn created(&self, after: u32, limit: u32) -> Result<Vec<CreatedRow>, LedgerError> {
+        let rows = self.page(after, limit, &[RowState::Created])?;
+        let created = rows
+            .into_iter()
+            .filter_map(|row| Some(CreatedRow { row: row.row, uuid: row.request_uuid?, request: row.request? }));
+        Ok(created.collect())
+    }
+
+    /// Returns the attempts on a row, the first one first.
+    ///
+    /// # Errors
+    /// The ledger cannot be read.
+    pub fn attempts(&self, row: RowId) -> Result<Vec<AttemptInfo>, LedgerError> {
+        let holder = self.holder_state()?;
+        let history =
+            self.read(|transaction| Ok(load_histories(transaction, row.get(), row.get())?.remove(&row.get())))?;
+        Ok(history.map_or_else(Vec::new, |history| attempts_of(history, holder)))
+    }
+
+    /// Returns all sessions, the first one first.
+    ///
+    /// # Errors
+    /// The ledger cannot be read.
+    pub fn sessions(&self) -> Result<Vec<SessionRecord>, LedgerError> {
+        self.read(|transaction| Ok(load_sessions(transaction)?))
+    }
+
+    /// Returns who works on the ledger now, if anyone does.
+    ///
+    /// # Errors
+    /// The ledger or its lock cannot be read.
+    pub fn holder(&self) -> Result<Option<SessionInfo>, LedgerError> {
+        match self.holder_state()? {
+            Holder::Lives => self.last_open_session(),
+            Holder::Gone => Ok(None),
+        }
+    }
+
+    /// Returns the audit trail, the first event first.
+    ///
+    /// # Errors
+    /// The ledger cannot be read.
+    pub fn events(&self) -> Result<Vec<EventRecord>, LedgerError> {
+        self.read(|transaction| {
+            let mut statement = transaction
+                .prepare_cached("SELECT event, at, session, kind, detail FROM events WHERE run = ? ORDER BY event")?;
+            let events = statement.query_map([RUN], |row| {
+                Ok(EventRecord {
+                    number: row.get::<_, Sql<u64>>(0)?.0,
+                    at: row.get::<_, Sql<Timestamp>>(1)?.0,
+                    session: row.get(2)?,
+                    kind: row.get(3)?,
+                    detail: row.get(4)?,
+                })
+            })?;
+            Ok(events.collect::<rusqlite::Result<_>>()?)
+        })
+    }
+
+    /// Returns the last session where it has not ended: the holder's, or a dead one's.
+    pub(super) fn last_open_session(&self) -> Result<Option<SessionInfo>, LedgerError> {
+        let last = self.sessions()?.pop();
+        Ok(last.filter(|session| session.fate == SessionFate::Open).map(|session| session.info))
+    }
+
+    fn holder_state(&self) -> Result<Holder, LedgerError> {
+        let path = lock_path(&self.path);
+        match FileLock::is_held(&path) {
+            Ok(true) => Ok(Holder::Lives),
+            Ok(false) => Ok(Holder::Gone),
+            Err(source) => Err(LedgerError::Unreadable { path, source }),
+        }
+    }
+
+    fn rows_between(
+        &self,
+        transaction: &Transaction<'_>,
+        first: u32,
+        last: u32,
+        holder: Holder,
+    ) -> Result<Vec<ResultRow>, Fault> {
+        let mut rows = Vec::new();
+        let kinds: [(_, _, ReadLoaded); 2] =
+            [("items", item_columns(), loaded_item), ("invalid_rows", invalid_columns(), loaded_invalid)];
+        for (table, columns, read) in kinds {
+            let sql = format!("SELECT {columns} FROM {table} WHERE run = ? AND row BETWEEN ? AND ?");
+            let mut statement = transaction.prepare_cached(&sql)?;
+            let loaded = statement.query_map((RUN, first, last), |line| read(line, &self.run.parts))?;
+            rows.append(&mut loaded.collect::<rusqlite::Result<Vec<_>>>()?);
+        }
+        let mut histories = load_histories(transaction, first, last)?;
+        let mut rows: Vec<_> = rows
+            .into_iter()
+            .map(|row| {
+                let history = histories.remove(&row.row.get()).unwrap_or_default();
+                row.with(history, holder)
+            })
+            .collect();
+        rows.sort_by_key(|row| row.row);
+        Ok(rows)
+    }
+
+    /// Reads in one transaction: one moment of the ledger.
+    fn read<T>(&self, look: impl FnOnce(&Transaction<'_>) -> Result<T, Fault>) -> Result<T, LedgerError> {
+        let moment = || -> Result<T, Fault> {
+            let transaction = self.conn.unchecked_transaction()?;
+            look(&transaction)
+        };
+        moment().map_err(|fault| fault.at(&self.path))
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        // The last connection deletes an empty log, so that a ledger at rest stays one file. A log with rows in it belongs to
+        // a process that lives or died; folding it in is the next session's work, not a reader's.
+        let has_rows = beside(&self.path, "-wal").symlink_metadata().is_ok_and(|log| log.len() > 0);
+        if has_rows && self.mode == ReadMode::Shared {
+            // Without the switch SQLite would fold the log in, which is not wrong either.
+            drop(self.conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true));
+        }
+    }
+}
+
+fn last_row(transaction: &Transaction<'_>) -> Result<u32, Fault> {
+    let last = transaction
+        .prepare_cached(
+            "SELECT max(ifnull((SELECT max(row) FROM items WHERE run = ?1), 0),
+                 ifnull((SELECT max(row) FROM invalid_rows WHERE run = ?1), 0))",
+        )?
+        .query_row([RUN], |row| row.get(0))?;
+    Ok(last)
+}
+
+fn by_cause(tallies: Vec<(TallyKey, u64)>, holder: Holder) -> BTreeMap<(RowState, Option<ErrorCode>), u64> {
+    let mut causes = BTreeMap::new();
+    for (key, n) in tallies {
+        let code = if key.state == RowState::Sending { holder.cause_of_open() } else { key.code };
+        *causes.entry((holder.reads(key.state), code)).or_default() += n;
+    }
+    causes
+}
+
+fn add_example(transaction: &Transaction<'_>, reason: &mut FailureReason) -> Result<(), Fault> {
+    let Some(code) = reason.code else { return Ok(()) };
+    let mut statement = transaction.prepare_cached(
+        "SELECT row, message FROM outcomes WHERE run = ? AND code = ? AND state = ? ORDER BY row LIMIT ?",
+    )?;
+    let mut lines = statement.query((RUN, Sql(code), Sql(reason.state), MAX_EXAMPLES))?;
+    while let Some(line) = lines.next()? {
+        let row = line.get::<_, Sql<RowId>>(0)?.0;
+        let history = load_histories(transaction, row.get(), row.get())?.remove(&row.get()).unwrap_or_default();
+        let is_current = history.open_claim().is_none()
+            && history.outcomes.last().is_some_and(|last| last.state == reason.state && last.code == Some(code));
+        if is_current {
+            (reason.row, reason.message) = (Some(row), line.get(1)?);
+            return Ok(());
+        }
+    }
+    Ok(())
+}

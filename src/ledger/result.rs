@@ -1,0 +1,285 @@
+//! What readers are told about rows.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use rusqlite::Row;
+
+use super::history::{OutcomeLine, RowHistory, Source};
+use super::item::{ManifestPart, RowPlace};
+use super::sql::{PLACE_COLUMNS, REQUEST_COLUMNS, Sql, place_of, request_of};
+use super::state::RowState;
+use crate::request::{AttemptNo, CorrelationId, CreateRequest, ErrorCode, NamedValue, RequestUri, RequestUuid, RowId};
+
+/// One row and what became of it. Times, status and error are those of its last attempt; a row whose call is open has none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ResultRow {
+    /// The row's number in the run.
+    pub row: RowId,
+    /// Where it stands in its manifest.
+    pub place: RowPlace,
+    /// The manifest's name.
+    pub manifest: Arc<str>,
+    /// The user's own key of the row.
+    pub id: Option<String>,
+    /// What was to be sent; none of an invalid row.
+    pub request: Option<CreateRequest>,
+    /// The `note.` columns.
+    pub notes: Vec<NamedValue>,
+    /// The state; `sending` only while the process that sends it lives.
+    pub state: RowState,
+    /// The URI of the created request.
+    pub request_uri: Option<RequestUri>,
+    /// The uuid of the created request.
+    pub request_uuid: Option<RequestUuid>,
+    /// The HTTP status.
+    pub http_status: Option<u16>,
+    /// Why it was not created.
+    pub error_code: Option<ErrorCode>,
+    /// What the server or the library said: text from outside.
+    pub error_message: Option<String>,
+    /// The id under which the server logged it.
+    pub correlation_id: Option<CorrelationId>,
+    /// How many attempts are on record, throttled ones and an open one included.
+    pub attempts: u32,
+    /// When the first attempt started; where its process died, when it was claimed.
+    pub first_attempt_at: Option<Timestamp>,
+    /// When the last attempt started; where its process died, when it was claimed.
+    pub last_attempt_at: Option<Timestamp>,
+    /// How long the last attempt took, in milliseconds.
+    pub latency_ms: Option<u64>,
+    /// What is wrong with an invalid row.
+    pub invalid: Option<InvalidText>,
+    /// Why the row was left out from the start, where it was.
+    pub skipped: Option<String>,
+}
+
+/// An invalid row as text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InvalidText {
+    /// The row as a JSON object of its original columns and their text.
+    pub original_json: String,
+    /// What is wrong, one diagnostic a line.
+    pub errors: String,
+}
+
+/// One attempt on a row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AttemptInfo {
+    /// The attempt's number; numbers of attempts that were claimed and not made are missing.
+    pub attempt: AttemptNo,
+    /// The session that claimed it while it is open, else the one that recorded it.
+    pub session: u32,
+    /// The state that the row went to.
+    pub state: RowState,
+    /// Who says so; none while it is open.
+    pub source: Option<Source>,
+    /// When the call started; where its process died or it is open, when it was claimed.
+    pub started_at: Option<Timestamp>,
+    /// How long the call took.
+    pub latency: Option<Duration>,
+    /// The HTTP status.
+    pub http_status: Option<u16>,
+    /// Why the row was not created.
+    pub error_code: Option<ErrorCode>,
+    /// What the server or the library said: text from outside.
+    pub error_message: Option<String>,
+    /// The id under which the server logged it.
+    pub correlation_id: Option<CorrelationId>,
+    /// The URI of the created request.
+    pub request_uri: Option<RequestUri>,
+    /// When this was recorded; none while it is open.
+    pub recorded_at: Option<Timestamp>,
+}
+
+/// Why rows failed or are in doubt, and how many.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FailureReason {
+    /// `failed` or `in_doubt`.
+    pub state: RowState,
+    /// The cause.
+    pub code: Option<ErrorCode>,
+    /// How many rows.
+    pub n: u64,
+    /// One such row.
+    pub row: Option<RowId>,
+    /// What the server or the library said about that row: text from outside.
+    pub message: Option<String>,
+}
+
+/// A request that the ledger knows as created.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CreatedRow {
+    /// The row.
+    pub row: RowId,
+    /// Its request's uuid.
+    pub uuid: RequestUuid,
+    /// What was sent, without tag.
+    pub request: CreateRequest,
+}
+
+/// An entry of the audit trail.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EventRecord {
+    /// Its number in the run, from 1.
+    pub number: u64,
+    /// When it happened.
+    pub at: Timestamp,
+    /// The session that recorded it.
+    pub session: u32,
+    /// What kind of event.
+    pub kind: String,
+    /// What happened.
+    pub detail: String,
+}
+
+/// The columns of `items` that [`loaded_item`] reads, in its order.
+pub(super) fn item_columns() -> String {
+    format!("row, {PLACE_COLUMNS}, id, notes, skipped, {REQUEST_COLUMNS}")
+}
+
+/// Reads a row that passed validation, as it was loaded.
+pub(super) fn loaded_item(line: &Row<'_>, parts: &[ManifestPart]) -> rusqlite::Result<ResultRow> {
+    let skipped: Option<String> = line.get(6)?;
+    let place = place_of(line, 1)?;
+    Ok(ResultRow {
+        id: line.get(4)?,
+        notes: line.get::<_, Sql<Vec<NamedValue>>>(5)?.0,
+        request: Some(request_of(line, 7)?),
+        state: if skipped.is_some() { RowState::Skipped } else { RowState::Pending },
+        skipped,
+        ..untouched(line.get::<_, Sql<RowId>>(0)?.0, place, parts)
+    })
+}
+
+/// The columns of `invalid_rows` that [`loaded_invalid`] reads, in its order.
+pub(super) fn invalid_columns() -> String {
+    format!("row, {PLACE_COLUMNS}, original, errors")
+}
+
+/// Reads a row that did not pass validation.
+pub(super) fn loaded_invalid(line: &Row<'_>, parts: &[ManifestPart]) -> rusqlite::Result<ResultRow> {
+    Ok(ResultRow {
+        invalid: Some(InvalidText { original_json: line.get(4)?, errors: line.get(5)? }),
+        ..untouched(line.get::<_, Sql<RowId>>(0)?.0, place_of(line, 1)?, parts)
+    })
+}
+
+fn untouched(row: RowId, place: RowPlace, parts: &[ManifestPart]) -> ResultRow {
+    let name = parts.iter().find(|part| part.part == place.part).map_or("", |part| part.name.as_str());
+    ResultRow {
+        row,
+        place,
+        manifest: name.into(),
+        id: None,
+        request: None,
+        notes: Vec::new(),
+        state: RowState::Invalid,
+        request_uri: None,
+        request_uuid: None,
+        http_status: None,
+        error_code: None,
+        error_message: None,
+        correlation_id: None,
+        attempts: 0,
+        first_attempt_at: None,
+        last_attempt_at: None,
+        latency_ms: None,
+        invalid: None,
+        skipped: None,
+    }
+}
+
+/// Whether the process that holds the ledger lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Holder {
+    /// Open calls may still be answered.
+    Lives,
+    /// Open calls are in doubt.
+    Gone,
+}
+
+impl Holder {
+    /// Returns what a state reads as.
+    pub(super) const fn reads(self, state: RowState) -> RowState {
+        match (self, state) {
+            (Self::Gone, RowState::Sending) => RowState::InDoubt,
+            (Self::Lives | Self::Gone, state) => state,
+        }
+    }
+
+    /// Returns the cause of a row whose call is open.
+    pub(super) const fn cause_of_open(self) -> Option<ErrorCode> {
+        match self {
+            Self::Lives => None,
+            Self::Gone => Some(ErrorCode::LeftOpen),
+        }
+    }
+}
+
+impl ResultRow {
+    /// Adds to a loaded row what was appended about it.
+    pub(super) fn with(mut self, history: RowHistory, holder: Holder) -> Self {
+        self.state = holder.reads(history.state(self.state));
+        let open = history.open_claim();
+        let ended: Vec<&OutcomeLine> = history.outcomes.iter().filter(|line| line.ends_attempt()).collect();
+        let n_attempts = ended.len() + usize::from(open.is_some());
+        self.attempts = u32::try_from(n_attempts).unwrap_or(u32::MAX);
+        self.first_attempt_at = ended.first().and_then(|line| line.started_at);
+        self.last_attempt_at = ended.last().and_then(|line| line.started_at);
+        self.latency_ms = ended.last().and_then(|line| line.latency_us).map(|us| us / 1000);
+        if let Some(claim) = open {
+            self.first_attempt_at = self.first_attempt_at.or(Some(claim.claimed_at));
+            self.last_attempt_at = Some(claim.claimed_at);
+            self.latency_ms = None;
+            self.error_code = holder.cause_of_open();
+        } else if let Some(last) = history.outcomes.into_iter().next_back() {
+            self.request_uri = last.uri;
+            self.request_uuid = last.uuid;
+            self.http_status = last.http_status;
+            self.error_code = last.code;
+            self.error_message = last.message;
+            self.correlation_id = last.correlation_id;
+        }
+        self
+    }
+}
+
+/// Returns the attempts of a row, the first one first, an open one last.
+pub(super) fn attempts_of(history: RowHistory, holder: Holder) -> Vec<AttemptInfo> {
+    let open = history.open_claim();
+    let ended = history.outcomes.into_iter().filter(OutcomeLine::ends_attempt).filter_map(|line| {
+        Some(AttemptInfo {
+            attempt: AttemptNo::new(line.attempt)?,
+            session: line.session,
+            state: line.state,
+            source: Some(line.source),
+            started_at: line.started_at,
+            latency: line.latency_us.map(Duration::from_micros),
+            http_status: line.http_status,
+            error_code: line.code,
+            error_message: line.message,
+            correlation_id: line.correlation_id,
+            request_uri: line.uri,
+            recorded_at: Some(line.recorded_at),
+        })
+    });
+    let open = open.and_then(|claim| {
+        Some(AttemptInfo {
+            attempt: AttemptNo::new(claim.attempt)?,
+            session: claim.session,
+            state: holder.reads(RowState::Sending),
+            source: None,
+            started_at: Some(claim.claimed_at),
+            latency: None,
+            http_status: None,
+            error_code: holder.cause_of_open(),
+            error_message: None,
+            correlation_id: None,
+            request_uri: None,
+            recorded_at: None,
+        })
+    });
+    ended.chain(open).collect()
+}

@@ -1,0 +1,123 @@
+//! What a ledger says about its run as a whole.
+
+use jiff::Timestamp;
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::error::{Damage, Fault};
+use super::item::{ManifestPart, RunIdentity};
+use super::schema::RUN;
+use super::sql::{Sql, pairs_to_json};
+use crate::request::{NamedValue, RunId, RunKey};
+
+/// A run: what was loaded, and when it was told to run.
+#[derive(Clone, Debug)]
+pub struct RunInfo {
+    /// The run's id.
+    pub id: RunId,
+    /// The key of its tags. Never printed.
+    pub key: RunKey,
+    /// The server and the options that shape rows.
+    pub identity: RunIdentity,
+    /// Its manifests, in order.
+    pub parts: Vec<ManifestPart>,
+    /// When it was loaded.
+    pub created_at: Timestamp,
+    /// When it was told to run; none where it was only loaded.
+    pub started_at: Option<Timestamp>,
+    /// How many rows it has, invalid ones included.
+    pub n_rows: u64,
+}
+
+/// Returns options as the ledger keeps them.
+pub(super) fn options_to_json(options: &[(String, String)]) -> Option<String> {
+    let pairs: Vec<NamedValue> = options.iter().map(|(name, value)| NamedValue::new(name, value)).collect();
+    pairs_to_json(&pairs)
+}
+
+/// Returns options from what the ledger keeps.
+pub(super) fn options_of(pairs: Vec<NamedValue>) -> Vec<(String, String)> {
+    pairs.into_iter().map(|pair| (pair.name, pair.value)).collect()
+}
+
+/// Writes the run and its manifests.
+pub(super) fn insert_run(conn: &Connection, run: &RunInfo) -> rusqlite::Result<()> {
+    conn.execute(
+        "INSERT INTO runs (run, id, key, server, rehearsal, options, n_rows, created_at) VALUES (?,?,?,?,?,?,?,?)",
+        params![
+            RUN,
+            run.id.as_bytes().as_slice(),
+            run.key.as_bytes().as_slice(),
+            run.identity.server,
+            run.identity.rehearsal,
+            options_to_json(&run.identity.options),
+            Sql(run.n_rows),
+            Sql(run.created_at),
+        ],
+    )?;
+    for part in &run.parts {
+        conn.execute(
+            "INSERT INTO manifests (run, part, name, size_bytes, sha256, first_row, n_rows) VALUES (?,?,?,?,?,?,?)",
+            params![
+                RUN,
+                part.part,
+                part.name,
+                Sql(part.size_bytes),
+                part.sha256.as_slice(),
+                Sql(part.first_row),
+                part.n_rows,
+            ],
+        )?;
+    }
+    Ok(())
+}
+
+/// Reads the run, and checks that its rows add up.
+pub(super) fn load_run(conn: &Connection) -> Result<RunInfo, Fault> {
+    let n_runs: i64 = conn.query_row("SELECT count(*) FROM runs", [], |row| row.get(0))?;
+    let run = conn
+        .query_row(
+            "SELECT id, key, server, rehearsal, options, n_rows, created_at, started_at FROM runs WHERE run = ?",
+            [RUN],
+            |row| {
+                Ok(RunInfo {
+                    id: RunId::from_bytes(row.get(0)?),
+                    key: RunKey::from_bytes(row.get(1)?),
+                    identity: RunIdentity {
+                        server: row.get(2)?,
+                        rehearsal: row.get(3)?,
+                        options: options_of(row.get::<_, Sql<Vec<NamedValue>>>(4)?.0),
+                    },
+                    parts: Vec::new(),
+                    n_rows: row.get::<_, Sql<u64>>(5)?.0,
+                    created_at: row.get::<_, Sql<Timestamp>>(6)?.0,
+                    started_at: row.get::<_, Option<Sql<Timestamp>>>(7)?.map(|at| at.0),
+                })
+            },
+        )
+        .optional()?;
+    let Some(mut run) = run.filter(|_| n_runs == 1) else { return Err(Damage::NotOneRun.into()) };
+    run.parts = load_parts(conn)?;
+    let tallied = conn
+        .query_row("SELECT coalesce(sum(n), 0) FROM tallies WHERE run = ?", [RUN], |row| row.get::<_, Sql<u64>>(0))?;
+    if tallied.0 != run.n_rows {
+        return Err(Damage::RowsMissing { tallied: tallied.0, loaded: run.n_rows }.into());
+    }
+    Ok(run)
+}
+
+fn load_parts(conn: &Connection) -> rusqlite::Result<Vec<ManifestPart>> {
+    let mut statement = conn.prepare(
+        "SELECT part, name, size_bytes, sha256, first_row, n_rows FROM manifests WHERE run = ? ORDER BY part",
+    )?;
+    let parts = statement.query_map([RUN], |row| {
+        Ok(ManifestPart {
+            part: row.get(0)?,
+            name: row.get(1)?,
+            size_bytes: row.get::<_, Sql<u64>>(2)?.0,
+            sha256: row.get(3)?,
+            first_row: row.get::<_, Sql<_>>(4)?.0,
+            n_rows: row.get(5)?,
+        })
+    })?;
+    parts.collect()
+}

@@ -1,0 +1,165 @@
+//! The sessions of a run: who worked on it, from when to when, and the audit trail of what happened.
+
+use jiff::Timestamp;
+use rusqlite::types::FromSqlError;
+use rusqlite::{Connection, Row, params};
+
+use super::item::SessionInfo;
+use super::run::{options_of, options_to_json};
+use super::schema::RUN;
+use super::sql::Sql;
+use crate::request::NamedValue;
+
+/// How a session ended that ended by itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SessionEnd {
+    /// It did what it was started for.
+    Finished,
+    /// It stopped before that, for this reason.
+    Stopped(String),
+    /// A person or the system interrupted it.
+    Interrupted,
+}
+
+impl SessionEnd {
+    const fn name(&self) -> &'static str {
+        match self {
+            Self::Finished => "finished",
+            Self::Stopped(_) => "stopped",
+            Self::Interrupted => "interrupted",
+        }
+    }
+
+    fn reason(&self) -> Option<&str> {
+        match self {
+            Self::Stopped(reason) => Some(reason),
+            Self::Finished | Self::Interrupted => None,
+        }
+    }
+}
+
+/// What became of a session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SessionFate {
+    /// It has not ended: it is at work, or its process died and no other has taken over yet.
+    Open,
+    /// Its process died; the next session took over what it left open.
+    Died,
+    /// It ended by itself.
+    Ended {
+        /// When.
+        at: Timestamp,
+        /// How.
+        end: SessionEnd,
+    },
+}
+
+/// One session as the ledger keeps it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionRecord {
+    /// Its number in the run, from 1.
+    pub number: u32,
+    /// Who, where, what and when.
+    pub info: SessionInfo,
+    /// The inode of the ledger file that it worked on; another one means that the file is a copy.
+    pub ledger_inode: u64,
+    /// What became of it.
+    pub fate: SessionFate,
+}
+
+const DIED: &str = "died";
+
+/// Writes a new session and returns its number. Sessions before it that have not ended are dead, since the lock is held by
+/// this one.
+pub(super) fn begin_session(conn: &Connection, info: &SessionInfo, inode: u64) -> rusqlite::Result<u32> {
+    conn.execute("UPDATE sessions SET how = ? WHERE run = ? AND how IS NULL", params![DIED, RUN])?;
+    let number =
+        conn.query_row("SELECT coalesce(max(session), 0) + 1 FROM sessions WHERE run = ?", [RUN], |row| row.get(0))?;
+    conn.execute(
+        "INSERT INTO sessions (run, session, version, user, host, pid, command, options, started_at, ledger_inode)
+         VALUES (?,?,?,?,?,?,?,?,?,?)",
+        params![
+            RUN,
+            number,
+            info.version,
+            info.user,
+            info.host,
+            info.pid,
+            info.command,
+            options_to_json(&info.options),
+            Sql(info.started_at),
+            // An inode is 64 bits of any kind; SQLite's numbers are signed.
+            inode.cast_signed(),
+        ],
+    )?;
+    Ok(number)
+}
+
+/// Writes how a session ended.
+pub(super) fn end_session(conn: &Connection, session: u32, end: &SessionEnd, at: Timestamp) -> rusqlite::Result<()> {
+    conn.execute(
+        "UPDATE sessions SET ended_at = ?, how = ?, reason = ? WHERE run = ? AND session = ?",
+        params![Sql(at), end.name(), end.reason(), RUN, session],
+    )?;
+    Ok(())
+}
+
+/// Reads all sessions, the first one first.
+pub(super) fn load_sessions(conn: &Connection) -> rusqlite::Result<Vec<SessionRecord>> {
+    let mut statement = conn.prepare_cached(
+        "SELECT session, version, user, host, pid, command, options, started_at, ledger_inode, ended_at, how, reason
+         FROM sessions WHERE run = ? ORDER BY session",
+    )?;
+    let sessions = statement.query_map([RUN], |row| {
+        Ok(SessionRecord {
+            number: row.get(0)?,
+            info: SessionInfo {
+                version: row.get(1)?,
+                user: row.get(2)?,
+                host: row.get(3)?,
+                pid: row.get(4)?,
+                command: row.get(5)?,
+                options: options_of(row.get::<_, Sql<Vec<NamedValue>>>(6)?.0),
+                started_at: row.get::<_, Sql<Timestamp>>(7)?.0,
+            },
+            ledger_inode: row.get::<_, i64>(8)?.cast_unsigned(),
+            fate: fate_of(row)?,
+        })
+    })?;
+    sessions.collect()
+}
+
+fn fate_of(row: &Row<'_>) -> rusqlite::Result<SessionFate> {
+    let (at, how, reason): (Option<Sql<Timestamp>>, Option<String>, Option<String>) =
+        (row.get(9)?, row.get(10)?, row.get(11)?);
+    let end = match (how.as_deref(), reason) {
+        (None, _) => return Ok(SessionFate::Open),
+        (Some(DIED), _) => return Ok(SessionFate::Died),
+        (Some("finished"), _) => SessionEnd::Finished,
+        (Some("interrupted"), _) => SessionEnd::Interrupted,
+        (Some("stopped"), reason) => SessionEnd::Stopped(reason.unwrap_or_default()),
+        (Some(_), _) => return Err(FromSqlError::InvalidType).map_err(|error| unreadable(10, error)),
+    };
+    let at = at.ok_or(FromSqlError::InvalidType).map_err(|error| unreadable(9, error))?;
+    Ok(SessionFate::Ended { at: at.0, end })
+}
+
+fn unreadable(column: usize, error: FromSqlError) -> rusqlite::Error {
+    rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Text, Box::new(error))
+}
+
+/// Writes one event into the audit trail.
+pub(super) fn insert_event(
+    conn: &Connection,
+    session: u32,
+    at: Timestamp,
+    kind: &str,
+    detail: &str,
+) -> rusqlite::Result<()> {
+    conn.prepare_cached(
+        "INSERT INTO events (run, event, at, session, kind, detail)
+         VALUES (?1, (SELECT coalesce(max(event), 0) + 1 FROM events WHERE run = ?1), ?2, ?3, ?4, ?5)",
+    )?
+    .execute(params![RUN, Sql(at), session, kind, detail])?;
+    Ok(())
+}

@@ -1,0 +1,283 @@
+//! One step, inside its transaction.
+
+use jiff::Timestamp;
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::error::{Damage, Fault, StepError};
+use super::history::{RowHistory, Source, load_histories};
+use super::schema::RUN;
+use super::sql::{REQUEST_COLUMNS, Sql, request_of};
+use super::state::{RowEvent, RowState};
+use super::step::{AttemptRecord, ClaimedRow, Requeue, RunState, Step, StepAnswer};
+use super::tally::{TallyChanges, TallyKey};
+use super::working::{InFlight, Working};
+use crate::request::{AttemptNo, CreateRequest, ErrorCode, Outcome, RowId};
+
+/// Does a step: records, gives back, claims by number, claims in row order, in this order. The caller commits, or rolls back
+/// and forgets `working`.
+///
+/// # Errors
+/// The step cannot be done as it is, or SQLite failed. Either way the transaction must be rolled back.
+pub(super) fn execute(
+    conn: &Connection,
+    working: &mut Working,
+    step: &Step,
+    now: Timestamp,
+) -> Result<StepAnswer, Fault> {
+    let mut exec = StepExec { conn, working, now, tallies: TallyChanges::default(), claimed: Vec::new() };
+    for record in &step.record {
+        exec.record(record)?;
+    }
+    for &(row, attempt) in &step.give_back {
+        exec.give_back(row, attempt)?;
+    }
+    for &row in &step.claim_rows {
+        exec.claim_again(row)?;
+    }
+    let n_free = exec.claim_free(step.claim)?;
+    exec.claim_fresh(step.claim - n_free)?;
+    exec.tallies.write(conn)?;
+    Ok(StepAnswer {
+        number: step.number,
+        rows: exec.claimed,
+        send_before: None,
+        slots: None,
+        state: RunState::Running,
+        pending_left: exec.working.n_pending,
+    })
+}
+
+struct StepExec<'a> {
+    conn: &'a Connection,
+    working: &'a mut Working,
+    now: Timestamp,
+    tallies: TallyChanges,
+    claimed: Vec<ClaimedRow>,
+}
+
+impl StepExec<'_> {
+    fn record(&mut self, record: &AttemptRecord) -> Result<(), Fault> {
+        let (flight, state) = self.land(record.row, record.attempt, RowEvent::of_outcome(&record.outcome))?;
+        self.insert_outcome(record, state)?;
+        let code = record.outcome.fault().map(|fault| fault.code);
+        match &record.outcome {
+            Outcome::Pending(_) => self.requeue(record.row, record.attempt.next(), record.then)?,
+            Outcome::Created(_) | Outcome::Failed(_) | Outcome::InDoubt(_) => {}
+        }
+        self.shift(flight, (RowState::Sending, None), (state, code));
+        Ok(())
+    }
+
+    fn give_back(&mut self, row: RowId, attempt: AttemptNo) -> Result<(), Fault> {
+        let (flight, state) = self.land(row, attempt, RowEvent::GivenBack)?;
+        // The number is not used again: a late record of the attempt that was not made must not pass for the next one's.
+        self.requeue(row, attempt.next(), Requeue::Anyone)?;
+        self.shift(flight, (RowState::Sending, None), (state, flight.last_code));
+        Ok(())
+    }
+
+    /// Takes a row out of those in flight, and returns what it goes to.
+    fn land(&mut self, row: RowId, attempt: AttemptNo, event: RowEvent) -> Result<(InFlight, RowState), Fault> {
+        let Some(&flight) = self.working.in_flight.get(&row) else { return Err(self.refusal(row, event)) };
+        if flight.attempt != attempt {
+            return Err(StepError::OtherAttempt { row, claimed: flight.attempt, found: attempt }.into());
+        }
+        let state = RowState::Sending.next(event).map_err(|illegal| StepError::Illegal { row, illegal })?;
+        self.working.in_flight.remove(&row);
+        Ok((flight, state))
+    }
+
+    fn insert_outcome(&self, record: &AttemptRecord, state: RowState) -> rusqlite::Result<()> {
+        let fault = record.outcome.fault();
+        let uri = match &record.outcome {
+            Outcome::Created(uri) => Some(uri),
+            Outcome::Pending(_) | Outcome::Failed(_) | Outcome::InDoubt(_) => None,
+        };
+        // 201 is the only status that an outcome without fault comes from.
+        let http_status = fault.map_or(Some(201), |fault| fault.http_status);
+        self.conn
+            .prepare_cached(
+                "INSERT INTO outcomes (run, row, attempt, verdict, state, source, session, recorded_at, started_at,
+                     latency_us, http_status, code, message, correlation_id, uuid, uri)
+                 VALUES (?, ?, ?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            )?
+            .execute(params![
+                RUN,
+                Sql(record.row),
+                Sql(record.attempt),
+                Sql(state),
+                Sql(Source::Answer),
+                self.working.session,
+                Sql(self.now),
+                Sql(record.started_at),
+                Sql(record.latency_us),
+                http_status,
+                fault.map(|fault| Sql(fault.code)),
+                fault.map(|fault| fault.message.as_str()),
+                fault.and_then(|fault| fault.correlation_id.as_ref()).map(|id| id.as_str()),
+                uri.map(|uri| Sql(*uri.uuid().guid())),
+                uri.map(|uri| uri.as_str()),
+            ])?;
+        Ok(())
+    }
+
+    fn requeue(&mut self, row: RowId, next: AttemptNo, then: Requeue) -> rusqlite::Result<()> {
+        let holder = match then {
+            Requeue::Anyone => {
+                self.working.n_free += 1;
+                None
+            }
+            Requeue::Listed => Some(self.working.session),
+        };
+        self.conn
+            .prepare_cached("INSERT INTO pending_again (run, row, attempt, session) VALUES (?, ?, ?, ?)")?
+            .execute(params![RUN, Sql(row), Sql(next), holder])?;
+        Ok(())
+    }
+
+    /// Claims rows that are pending again and that nobody holds, the lowest first, and returns how many.
+    fn claim_free(&mut self, limit: u32) -> Result<u32, Fault> {
+        if limit == 0 || self.working.n_free == 0 {
+            return Ok(0);
+        }
+        let rows = self
+            .conn
+            .prepare_cached("SELECT row FROM pending_again WHERE run = ? AND session IS NOT ? ORDER BY row LIMIT ?")?
+            .query_map((RUN, self.working.session, limit), |row| Ok(row.get::<_, Sql<RowId>>(0)?.0))?
+            .collect::<rusqlite::Result<Vec<_>>>()?;
+        let mut n_claimed = 0;
+        for row in rows {
+            self.claim_again(row)?;
+            n_claimed += 1;
+        }
+        Ok(n_claimed)
+    }
+
+    /// Claims a row that is pending again.
+    fn claim_again(&mut self, row: RowId) -> Result<(), Fault> {
+        let next = self
+            .conn
+            .prepare_cached("DELETE FROM pending_again WHERE run = ? AND row = ? RETURNING attempt, session")?
+            .query_row((RUN, Sql(row)), |line| Ok((line.get::<_, Sql<AttemptNo>>(0)?.0, line.get(1)?)))
+            .optional()?;
+        let Some((attempt, holder)): Option<(_, Option<u32>)> = next else {
+            return Err(self.refusal(row, RowEvent::Claimed));
+        };
+        if holder != Some(self.working.session) {
+            self.working.n_free -= 1;
+        }
+        self.insert_claim(row, row, attempt)?;
+        let history = load_histories(self.conn, row.get(), row.get())?.remove(&row.get()).unwrap_or_default();
+        let request = self
+            .conn
+            .prepare_cached(&format!("SELECT {REQUEST_COLUMNS} FROM items WHERE run = ? AND row = ?"))?
+            .query_row((RUN, Sql(row)), |line| request_of(line, 0))
+            .optional()?
+            .ok_or(Damage::RowGone(row))?;
+        let last_code = history.outcomes.last().and_then(|line| line.code);
+        self.take_off(row, attempt, last_code, history.counted_attempts(), request);
+        Ok(())
+    }
+
+    /// Claims rows that were never claimed, in row order.
+    fn claim_fresh(&mut self, limit: u32) -> Result<(), Fault> {
+        if limit == 0 || self.working.fresh_after == u32::MAX {
+            return Ok(());
+        }
+        let fresh = self
+            .conn
+            .prepare_cached(&format!(
+                "SELECT {REQUEST_COLUMNS}, row FROM items
+                 WHERE run = ? AND row > ? AND skipped IS NULL ORDER BY row LIMIT ?"
+            ))?
+            .query_map((RUN, self.working.fresh_after, limit), |line| {
+                Ok((line.get::<_, Sql<RowId>>(9)?.0, request_of(line, 0)?))
+            })?
+            .collect::<rusqlite::Result<Vec<_>>>()?;
+        for range in fresh.chunk_by(|(one, _), (other, _)| other.get() - one.get() == 1) {
+            if let [(first, _), ..] = range
+                && let [.., (last, _)] = range
+            {
+                self.insert_claim(*first, *last, AttemptNo::FIRST)?;
+            }
+        }
+        // Once there are no more, the rows behind the last one (all skipped) are not searched again at every step.
+        self.working.fresh_after = match fresh.last() {
+            Some((last, _)) if fresh.len() as u64 == u64::from(limit) => last.get(),
+            Some(_) | None => u32::MAX,
+        };
+        for (row, request) in fresh {
+            self.take_off(row, AttemptNo::FIRST, None, 0, request);
+        }
+        Ok(())
+    }
+
+    fn insert_claim(&self, first: RowId, last: RowId, attempt: AttemptNo) -> rusqlite::Result<()> {
+        self.conn
+            .prepare_cached(
+                "INSERT INTO claims (run, first_row, attempt, last_row, session, claimed_at) VALUES (?, ?, ?, ?, ?, ?)",
+            )?
+            .execute(params![RUN, Sql(first), Sql(attempt), Sql(last), self.working.session, Sql(self.now)])?;
+        Ok(())
+    }
+
+    /// Counts a claimed row as in flight and puts it into the answer.
+    fn take_off(
+        &mut self,
+        row: RowId,
+        attempt: AttemptNo,
+        last_code: Option<ErrorCode>,
+        counted_attempts: u32,
+        request: CreateRequest,
+    ) {
+        let state = RowState::Pending.next(RowEvent::Claimed).expect("a pending row can be claimed");
+        let flight = InFlight { attempt, kind: request.kind, last_code };
+        self.shift(flight, (RowState::Pending, last_code), (state, None));
+        self.working.in_flight.insert(row, flight);
+        self.claimed.push(ClaimedRow { row, attempt, counted_attempts, request });
+    }
+
+    fn shift(&mut self, flight: InFlight, from: (RowState, Option<ErrorCode>), to: (RowState, Option<ErrorCode>)) {
+        self.tallies.shift(TallyKey::new(from.0, from.1, flight.kind), TallyKey::new(to.0, to.1, flight.kind));
+        if from.0 == RowState::Pending {
+            self.working.n_pending -= 1;
+        }
+        if to.0 == RowState::Pending {
+            self.working.n_pending += 1;
+        }
+    }
+
+    /// Says why a row that is not in the state for an event cannot take it.
+    fn refusal(&self, row: RowId, event: RowEvent) -> Fault {
+        match state_of(self.conn, row) {
+            Err(error) => error.into(),
+            Ok(None) => StepError::NoSuchRow { row }.into(),
+            Ok(Some(state)) => match state.next(event) {
+                Err(illegal) => StepError::Illegal { row, illegal }.into(),
+                Ok(_) if state == RowState::Pending => StepError::Fresh { row }.into(),
+                // The tables say that it is claimed, and this session did not claim it.
+                Ok(_) => Damage::RowGone(row).into(),
+            },
+        }
+    }
+}
+
+/// Returns the state of one row, or none where the run has no such row.
+fn state_of(conn: &Connection, row: RowId) -> rusqlite::Result<Option<RowState>> {
+    let loaded = conn
+        .prepare_cached(
+            "SELECT skipped IS NOT NULL, 0 FROM items WHERE run = ?1 AND row = ?2
+             UNION ALL SELECT 0, 1 FROM invalid_rows WHERE run = ?1 AND row = ?2",
+        )?
+        .query_row((RUN, Sql(row)), |line| {
+            Ok(match (line.get(0)?, line.get(1)?) {
+                (_, true) => RowState::Invalid,
+                (true, false) => RowState::Skipped,
+                (false, false) => RowState::Pending,
+            })
+        })
+        .optional()?;
+    let Some(loaded) = loaded else { return Ok(None) };
+    let history = load_histories(conn, row.get(), row.get())?.remove(&row.get());
+    Ok(Some(history.as_ref().map_or(loaded, |history: &RowHistory| history.state(loaded))))
+}

@@ -1,0 +1,99 @@
+//! Counts by state, cause and type, so that no one has to pass over all rows.
+
+use std::collections::BTreeMap;
+
+use rusqlite::{Connection, params};
+
+use super::schema::RUN;
+use super::sql::{OrEmpty, Sql};
+use super::state::RowState;
+use crate::request::{ErrorCode, RequestType};
+
+/// How many rows are in a state for a cause.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tally {
+    /// The state.
+    pub state: RowState,
+    /// The cause of pending, failed and in-doubt rows: what their last attempt ended with, where they had one.
+    pub code: Option<ErrorCode>,
+    /// The number of rows.
+    pub n: u64,
+}
+
+/// What rows are counted by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct TallyKey {
+    /// The state.
+    pub(super) state: RowState,
+    /// The cause, where the state has one.
+    pub(super) code: Option<ErrorCode>,
+    /// The type; none of an invalid row.
+    pub(super) kind: Option<RequestType>,
+}
+
+impl TallyKey {
+    /// The key of rows that passed validation.
+    pub(super) const fn new(state: RowState, code: Option<ErrorCode>, kind: RequestType) -> Self {
+        Self { state, code, kind: Some(kind) }
+    }
+}
+
+/// Changes to the tallies, gathered over one transaction and written at its end.
+#[derive(Debug, Default)]
+pub(super) struct TallyChanges(BTreeMap<TallyKey, i64>);
+
+impl TallyChanges {
+    /// Counts one more row here.
+    pub(super) fn add(&mut self, key: TallyKey) {
+        *self.0.entry(key).or_default() += 1;
+    }
+
+    /// Counts a row there that was counted here.
+    pub(super) fn shift(&mut self, from: TallyKey, to: TallyKey) {
+        *self.0.entry(from).or_default() -= 1;
+        self.add(to);
+    }
+
+    /// Writes the changes.
+    ///
+    /// # Errors
+    /// A count would fall below zero, which the table refuses: then rows and tallies disagree.
+    pub(super) fn write(self, conn: &Connection) -> rusqlite::Result<()> {
+        // An upsert checks the new row before it finds the old one, so a change below zero needs its own statement.
+        let mut update =
+            conn.prepare_cached("UPDATE tallies SET n = n + ? WHERE run = ? AND state = ? AND code = ? AND type = ?")?;
+        let mut insert =
+            conn.prepare_cached("INSERT INTO tallies (n, run, state, code, type) VALUES (?, ?, ?, ?, ?)")?;
+        for (TallyKey { state, code, kind }, change) in self.0 {
+            if change == 0 {
+                continue;
+            }
+            let values = params![change, RUN, Sql(state), OrEmpty(code), OrEmpty(kind)];
+            if update.execute(values)? == 0 {
+                insert.execute(values)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Reads all tallies that are not zero.
+pub(super) fn load_tallies(conn: &Connection) -> rusqlite::Result<Vec<(TallyKey, u64)>> {
+    let mut statement = conn.prepare_cached(
+        "SELECT state, code, type, n FROM tallies WHERE run = ? AND n > 0 ORDER BY state, code, type",
+    )?;
+    let tallies = statement.query_map([RUN], |row| {
+        let key = TallyKey {
+            state: row.get::<_, Sql<RowState>>(0)?.0,
+            code: row.get::<_, OrEmpty<ErrorCode>>(1)?.0,
+            kind: row.get::<_, OrEmpty<RequestType>>(2)?.0,
+        };
+        Ok((key, row.get::<_, Sql<u64>>(3)?.0))
+    })?;
+    tallies.collect()
+}
+
+/// Returns how many rows the tallies count in a state.
+pub(super) fn count_in(tallies: &[(TallyKey, u64)], state: RowState) -> u64 {
+    tallies.iter().filter(|(key, _)| key.state == state).map(|(_, n)| n).sum()
+}

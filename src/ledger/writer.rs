@@ -1,0 +1,156 @@
+//! The writer: one thread that owns the only writable connection and does one thing after the other.
+
+use std::path::PathBuf;
+use std::sync::mpsc::{Receiver, SyncSender};
+
+use jiff::Timestamp;
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, TransactionBehavior, params};
+use tokio::sync::oneshot;
+
+use super::error::{Fault, LedgerError, StepError};
+use super::schema::RUN;
+use super::session::{SessionEnd, end_session, insert_event};
+use super::sql::Sql;
+use super::step::{Step, StepAnswer};
+use super::step_exec::execute;
+use super::working::Working;
+
+/// What the writer is asked for.
+#[derive(Debug)]
+pub(super) enum Command {
+    /// Do a step.
+    Step(Step, Reply<StepAnswer>),
+    /// Mark the run as told to run; the answer is since when it is.
+    StartRun(Reply<Timestamp>),
+    /// Write an event into the audit trail.
+    Event {
+        /// What kind of event.
+        kind: String,
+        /// What happened.
+        detail: String,
+        /// Where the answer goes.
+        reply: Reply<()>,
+    },
+    /// End the session and fold the log into the file. The writer ends.
+    Close(SessionEnd, Reply<()>),
+}
+
+/// Where an answer goes. Whoever asked may be gone; the work is done all the same.
+#[derive(Debug)]
+pub(super) enum Reply<T> {
+    /// To a task.
+    Task(oneshot::Sender<Result<T, LedgerError>>),
+    /// To a thread that waits.
+    Thread(SyncSender<Result<T, LedgerError>>),
+}
+
+impl<T> Reply<T> {
+    fn send(self, answer: Result<T, LedgerError>) {
+        match self {
+            Self::Task(sender) => drop(sender.send(answer)),
+            Self::Thread(sender) => drop(sender.send(answer)),
+        }
+    }
+}
+
+/// The writer's own state.
+#[derive(Debug)]
+pub(super) struct Writer {
+    pub(super) conn: Connection,
+    pub(super) path: PathBuf,
+    pub(super) working: Working,
+    pub(super) started_at: Option<Timestamp>,
+    /// The last step's answer, for when it is asked for again.
+    pub(super) last: Option<StepAnswer>,
+    /// Whether a write failed. After a failed sync nobody knows what the disk holds, and another commit could look durable on
+    /// top of one that is not; the next session reads what is there.
+    pub(super) has_failed: bool,
+}
+
+impl Writer {
+    /// Serves until it is closed or nobody is left to ask. Then the log stays beside the file, as after a crash.
+    pub(super) fn serve(mut self, commands: &Receiver<Command>) {
+        while let Ok(command) = commands.recv() {
+            match command {
+                Command::Step(step, reply) => reply.send(self.step(&step)),
+                Command::StartRun(reply) => reply.send(self.start_run()),
+                Command::Event { kind, detail, reply } => reply.send(self.event(&kind, &detail)),
+                Command::Close(end, reply) => return reply.send(self.close(&end)),
+            }
+        }
+    }
+
+    fn step(&mut self, step: &Step) -> Result<StepAnswer, LedgerError> {
+        let last = self.last.as_ref().map_or(0, |answer| answer.number);
+        if step.number != last + 1 {
+            return match &self.last {
+                Some(answer) if answer.number == step.number => Ok(answer.clone()),
+                Some(_) | None => Err(StepError::OutOfOrder { expected: last + 1, found: step.number }.into()),
+            };
+        }
+        let is_started = self.started_at.is_some();
+        let mut working = self.working.clone();
+        let answer = self.transact(|conn| {
+            if !is_started && (step.claim > 0 || !step.claim_rows.is_empty()) {
+                return Err(Fault::NotStarted);
+            }
+            execute(conn, &mut working, step, Timestamp::now())
+        })?;
+        self.working = working;
+        self.last = Some(answer.clone());
+        Ok(answer)
+    }
+
+    fn start_run(&mut self) -> Result<Timestamp, LedgerError> {
+        if let Some(at) = self.started_at {
+            return Ok(at);
+        }
+        let (now, session) = (Timestamp::now(), self.working.session);
+        self.transact(|conn| {
+            conn.execute("UPDATE runs SET started_at = ? WHERE run = ?", params![Sql(now), RUN])?;
+            insert_event(conn, session, now, "start", "told to run")?;
+            Ok(())
+        })?;
+        self.started_at = Some(now);
+        Ok(now)
+    }
+
+    fn event(&mut self, kind: &str, detail: &str) -> Result<(), LedgerError> {
+        let session = self.working.session;
+        self.transact(|conn| Ok(insert_event(conn, session, Timestamp::now(), kind, detail)?))
+    }
+
+    fn close(mut self, end: &SessionEnd) -> Result<(), LedgerError> {
+        let session = self.working.session;
+        self.transact(|conn| Ok(end_session(conn, session, end, Timestamp::now())?))?;
+        let at = |error| Fault::from(error).at(&self.path);
+        // A reader in the middle of a page keeps the log from being emptied. Nothing is lost then; it stays beside the file.
+        self.conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).map_err(at)?;
+        self.conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false).map_err(at)?;
+        self.conn.close().map_err(|(_, error)| at(error))
+    }
+
+    /// Runs `work` in one transaction that is durable when this returns, or did nothing.
+    fn transact<T>(&mut self, work: impl FnOnce(&Connection) -> Result<T, Fault>) -> Result<T, LedgerError> {
+        if self.has_failed {
+            return Err(LedgerError::Closed { path: self.path.clone() });
+        }
+        let done = transact(&mut self.conn, work);
+        done.map_err(|fault| {
+            self.has_failed = !fault.is_callers();
+            fault.at(&self.path)
+        })
+    }
+}
+
+/// Runs `work` in one transaction, which is rolled back where it fails.
+pub(super) fn transact<T>(
+    conn: &mut Connection,
+    work: impl FnOnce(&Connection) -> Result<T, Fault>,
+) -> Result<T, Fault> {
+    let transaction = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let result = work(&transaction)?;
+    transaction.commit()?;
+    Ok(result)
+}
