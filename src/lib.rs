@@ -15,6 +15,8 @@ pub mod event;
 pub mod ledger;
 pub mod manifest;
 pub mod platform;
+pub mod report;
 pub mod request;
 pub mod simulator;
+pub mod submit;
 pub mod validate;

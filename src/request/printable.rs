@@ -3,35 +3,35 @@
 /// The longest text from outside that is printed, in characters.
 const MAX_CHARS: usize = 200;
 
-/// Returns text from outside (server, manifest) as it may be printed on a terminal: control and bidi characters
-/// escaped as `\u{..}`, cut at 200 characters with `...` behind.
+/// Returns text from outside (server, manifest) as it may be printed on a terminal: control, bidi and invisible
+/// characters escaped, cut at 200 characters with `…` behind.
 ///
 /// ```
 /// use cmbatch::request::printable;
-/// assert_eq!(printable("a\u{1b}[31mred\u{202e}"), "a\\u{1b}[31mred\\u{202e}");
+/// assert_eq!(printable("a\u{1b}[31mred\u{202e}\n"), "a\\u{1b}[31mred\\u{202e}\\n");
 /// ```
 pub fn printable(text: &str) -> String {
     let mut safe = String::with_capacity(text.len().min(4 * MAX_CHARS));
     for (n, c) in text.chars().enumerate() {
         if n == MAX_CHARS {
-            safe.push_str("...");
+            safe.push('…');
             break;
         }
-        if is_harmless(c) {
-            safe.push(c);
-        } else {
-            safe.extend(c.escape_unicode());
+        match c {
+            '\t' | '\n' | '\r' => safe.extend(c.escape_default()),
+            c if moves_or_hides(c) => safe.extend(c.escape_unicode()),
+            c => safe.push(c),
         }
     }
     safe
 }
 
-/// Returns whether a character neither moves the cursor nor hides or reorders what stands around it.
-const fn is_harmless(c: char) -> bool {
-    !matches!(c,
-        '\u{0}'..='\u{1f}' | '\u{7f}'..='\u{9f}'
-        | '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-        | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+/// Returns whether a character would move the cursor, or hide or reorder what stands around it.
+fn moves_or_hides(c: char) -> bool {
+    c.is_control()
+        || matches!(c,
+            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
 #[cfg(test)]
@@ -41,10 +41,10 @@ mod tests {
     #[test]
     fn long_text_is_cut_and_controls_are_escaped() {
         assert_eq!(printable("Zoë – ok"), "Zoë – ok");
-        assert_eq!(printable("a\nb\tc\u{0}"), "a\\u{a}b\\u{9}c\\u{0}");
+        assert_eq!(printable("a\nb\tc\u{0}"), "a\\nb\\tc\\u{0}");
         assert_eq!(printable("\u{2066}x\u{200b}"), "\\u{2066}x\\u{200b}");
         let long = printable(&"ä".repeat(500));
-        assert_eq!(long.chars().count(), 203);
-        assert!(long.ends_with("ä..."));
+        assert_eq!(long.chars().count(), 201);
+        assert!(long.ends_with("ä…"));
     }
 }

@@ -1,0 +1,226 @@
+//! The state of a run: counts, reasons, and what to do next.
+
+use crate::ledger::{LedgerError, Reader, RowState};
+use crate::request::{ErrorCode, RowId, printable};
+
+/// How many reasons are shown.
+const TOP_REASONS: usize = 10;
+
+/// How many rows are in each state.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Counts([u64; RowState::ALL.len()]);
+
+impl Counts {
+    /// Counts the rows of a ledger from its tallies, without a pass over the rows.
+    ///
+    /// # Errors
+    /// Where the ledger cannot be read.
+    pub fn of(reader: &Reader) -> Result<Self, LedgerError> {
+        let mut counts = Self::default();
+        for tally in reader.tallies()? {
+            counts.add(tally.state, tally.n);
+        }
+        Ok(counts)
+    }
+
+    fn add(&mut self, state: RowState, n: u64) {
+        for (place, known) in RowState::ALL.iter().enumerate() {
+            if *known == state {
+                self.0[place] += n;
+            }
+        }
+    }
+
+    /// Returns how many rows are in a state.
+    pub fn get(&self, state: RowState) -> u64 {
+        RowState::ALL.iter().zip(self.0).filter(|(known, _)| **known == state).map(|(_, n)| n).sum()
+    }
+
+    /// Returns how many rows there are.
+    pub fn total(&self) -> u64 {
+        self.0.iter().sum()
+    }
+
+    /// Returns whether nothing is left to do or to ask: every row is created, skipped, canceled or replaced.
+    pub fn is_settled(&self) -> bool {
+        [RowState::Pending, RowState::Sending, RowState::InDoubt, RowState::Failed, RowState::Invalid]
+            .iter()
+            .all(|state| self.get(*state) == 0)
+    }
+
+    /// Returns the counts in words: `240 created, 5 failed, 5 in doubt`.
+    pub fn in_words(&self) -> String {
+        let words: Vec<String> = RowState::ALL
+            .iter()
+            .zip(self.0)
+            .filter(|(_, n)| *n > 0)
+            .map(|(state, n)| format!("{n} {}", in_words(*state)))
+            .collect();
+        if words.is_empty() { "no rows".to_owned() } else { words.join(", ") }
+    }
+}
+
+/// Returns the state in a person's words.
+pub fn in_words(state: RowState) -> &'static str {
+    match state {
+        RowState::InDoubt => "in doubt",
+        RowState::Pending
+        | RowState::Sending
+        | RowState::Created
+        | RowState::Failed
+        | RowState::Invalid
+        | RowState::Skipped
+        | RowState::Canceled
+        | RowState::Replaced => state.as_str(),
+    }
+}
+
+/// Returns what a state means, in one line.
+pub fn meaning(state: RowState) -> &'static str {
+    match state {
+        RowState::Created => "the request exists; it may await approval or execution",
+        RowState::Pending => "not sent yet, or safe to send again",
+        RowState::Sending => "being sent now by a process that is at work",
+        RowState::InDoubt => "answer not seen: it may exist, so it is not resent",
+        RowState::Failed => "not created: refused by the server, or out of reach",
+        RowState::Invalid => "left out, because the row is not valid",
+        RowState::Skipped => "left out on purpose",
+        RowState::Canceled => "created, then withdrawn",
+        RowState::Replaced => "a mended row stands for it",
+    }
+}
+
+/// Why rows are where they are, the most frequent first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reason {
+    /// The state of the rows.
+    pub state: RowState,
+    /// The stable code; none where the ledger knows no cause.
+    pub code: Option<ErrorCode>,
+    /// How many rows.
+    pub n_rows: u64,
+    /// One of them.
+    pub example: Option<RowId>,
+    /// Its id, where it has one.
+    pub example_id: Option<String>,
+    /// What the server or the library said of it.
+    pub message: String,
+}
+
+/// What `status` shows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Status {
+    /// Rows by state.
+    pub counts: Counts,
+    /// The top reasons.
+    pub reasons: Vec<Reason>,
+}
+
+impl Status {
+    /// Reads the state of a run.
+    ///
+    /// # Errors
+    /// Where the ledger cannot be read.
+    pub fn of(reader: &Reader) -> Result<Self, LedgerError> {
+        let reasons = reader.failures(TOP_REASONS)?;
+        let reasons = reasons
+            .into_iter()
+            .map(|found| {
+                let example = found.row.map(|row| reader.page(row.get() - 1, 1, &[])).transpose()?;
+                let example = example.and_then(|page| page.into_iter().next());
+                Ok(Reason {
+                    state: found.state,
+                    code: found.code,
+                    n_rows: found.n,
+                    example: found.row,
+                    example_id: example.and_then(|row| row.id),
+                    message: found.message.unwrap_or_default(),
+                })
+            })
+            .collect::<Result<Vec<_>, LedgerError>>()?;
+        Ok(Self { counts: Counts::of(reader)?, reasons })
+    }
+
+    /// Returns the tables, in lines of at most 80 columns.
+    pub fn table(&self) -> String {
+        let mut lines = vec![format!("  {:<9} {:>9}  meaning", "state", "rows")];
+        for (state, n) in RowState::ALL.into_iter().zip(self.counts.0).filter(|(_, n)| *n > 0) {
+            lines.push(format!("  {:<9} {n:>9}  {}", in_words(state), meaning(state)));
+        }
+        if !self.reasons.is_empty() {
+            lines.push(String::new());
+            lines.push(format!("  {:<9} {:>9}  {:<18} example", "state", "rows", "reason"));
+            lines.extend(self.reasons.iter().map(Reason::lines));
+        }
+        lines.push(String::new());
+        lines.join("\n")
+    }
+}
+
+impl Reason {
+    fn lines(&self) -> String {
+        let id = self.example_id.as_ref().map_or_else(String::new, |id| format!(" ({})", short(&printable(id), 20)));
+        let row = self.example.map_or_else(String::new, |row| format!("row {row}{id}"));
+        let (code, meaning) =
+            self.code.map_or(("unknown", "no cause is recorded"), |code| (code.as_str(), code.meaning()));
+        let mut text = format!(
+            "  {:<9} {:>9}  {code:<18} {row}\n{:24}{}",
+            in_words(self.state),
+            self.n_rows,
+            "",
+            short(meaning, 56)
+        );
+        if !self.message.is_empty() {
+            text = format!("{text}\n{:24}\"{}\"", "", short(&printable(&self.message), 54));
+        }
+        text
+    }
+}
+
+fn short(text: &str, columns: usize) -> String {
+    if text.chars().count() <= columns {
+        return text.to_owned();
+    }
+    text.chars().take(columns - 3).chain("...".chars()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn counts(pairs: &[(RowState, u64)]) -> Counts {
+        let mut counts = Counts::default();
+        for (state, n) in pairs {
+            counts.add(*state, *n);
+        }
+        counts
+    }
+
+    #[test]
+    fn a_run_is_settled_when_nothing_is_left_to_do_or_to_ask() {
+        assert!(counts(&[(RowState::Created, 3), (RowState::Skipped, 1)]).is_settled());
+        assert!(counts(&[]).is_settled());
+        for open in [RowState::Pending, RowState::Sending, RowState::InDoubt, RowState::Failed, RowState::Invalid] {
+            assert!(!counts(&[(RowState::Created, 3), (open, 1)]).is_settled(), "{open}");
+        }
+        assert_eq!(counts(&[(RowState::Created, 2), (RowState::InDoubt, 1)]).in_words(), "2 created, 1 in doubt");
+    }
+
+    #[test]
+    fn the_tables_fit_eighty_columns() {
+        let reason = |code: ErrorCode| Reason {
+            state: RowState::InDoubt,
+            code: Some(code),
+            n_rows: 500_000,
+            example: RowId::new(499_999),
+            example_id: Some("x".repeat(300)),
+            message: "an error\u{1b}[31m ".repeat(40),
+        };
+        let all: Vec<(RowState, u64)> = RowState::ALL.iter().map(|state| (*state, 500_000)).collect();
+        let status = Status { counts: counts(&all), reasons: ErrorCode::ALL.map(reason).into() };
+        for line in status.table().lines() {
+            assert!(line.chars().count() <= 80, "{line}");
+            assert!(!line.contains('\u{1b}'));
+        }
+    }
+}

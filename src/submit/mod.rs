@@ -1,0 +1,25 @@
+//! Sending: from pending rows to recorded outcomes.
+//!
+//! **Owns**: the pace, the calls in flight, what is retried and when, the circuit breaker, how a run stops.
+//!
+//! **Must not know**: CSV, the terminal.
+//!
+//! **Flow**: takes claimed rows from `ledger`, sends them through `client`, gives outcomes back to `ledger`; tells events.
+
+mod backoff;
+mod breaker;
+mod flow;
+mod pipeline;
+mod policy;
+mod rate;
+mod setup;
+mod stop;
+
+#[cfg(test)]
+mod tests;
+
+pub use breaker::{BreakerRules, Trip};
+pub use pipeline::run;
+pub use rate::{InvalidRate, Period, Rate};
+pub use setup::{Calls, Engine, Limits, Wire};
+pub use stop::{StopLevel, StopReason, SubmitReport, Unrecorded};

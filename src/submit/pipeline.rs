@@ -1,0 +1,81 @@
+//! The loop: steps, calls and signals, on one task.
+
+use std::pin::Pin;
+
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until};
+
+use super::flow::{Ended, Flow};
+use super::setup::{Calls, Engine, Limits, Wire};
+use super::stop::{StopLevel, SubmitReport};
+use crate::event::{EventKind, EventSink};
+
+/// Sends what is pending, until nothing is left or a reason to stop is found.
+///
+/// No call starts before the claim of its row is durable. A call in flight is never dropped, unless `control` says
+/// [`StopLevel::Leave`]; its row is recorded in doubt then. What was claimed and not sent goes back in the last step.
+pub async fn run<E: Engine, C: Calls>(
+    engine: &E,
+    calls: &C,
+    wire: &Wire,
+    limits: &Limits,
+    sink: &dyn EventSink,
+    pending: u64,
+    mut control: watch::Receiver<StopLevel>,
+) -> SubmitReport {
+    let begin = Instant::now();
+    let mut flow = Flow::new(limits, sink, begin);
+    flow.tell(EventKind::Started { pending });
+    let mut in_flight = FuturesUnordered::new();
+    let mut step = Pin::from(Box::new(futures_util::future::OptionFuture::default()));
+    let mut controlled = true;
+    loop {
+        let now = Instant::now();
+        let next_start = loop {
+            match flow.start_call(now) {
+                Ok(row) => {
+                    let body = wire.body(row.row, &row.request);
+                    in_flight.push(async move { Ended { row: row.row, answer: calls.create(body).await } });
+                }
+                Err(again) => break again,
+            }
+        };
+        if let Some(next) = flow.next_step(now) {
+            step.set(Some(engine.step(next)).into());
+        }
+        if flow.is_done() {
+            break;
+        }
+        tokio::select! {
+            biased;
+            changed = control.changed(), if controlled => {
+                controlled = changed.is_ok();
+                let level = *control.borrow_and_update();
+                flow.asked_to_stop(level, Instant::now());
+                if level == StopLevel::Leave {
+                    in_flight.clear();
+                }
+            }
+            Some(answer) = &mut step => {
+                step.set(None.into());
+                flow.step_ended(answer, Instant::now());
+            }
+            Some(ended) = in_flight.next(), if !in_flight.is_empty() => {
+                if flow.needs_renewal(&ended) && calls.renew() {
+                    flow.credentials_renewed(Instant::now());
+                }
+                flow.call_ended(ended, Instant::now());
+            }
+            () = sleep_until(flow.wake_at(now, next_start)) => {}
+        }
+    }
+    flow.take_unrecorded();
+    SubmitReport {
+        stopped_by: flow.stop,
+        created: flow.created,
+        calls: flow.calls,
+        elapsed: begin.elapsed(),
+        unrecorded: flow.unrecorded,
+    }
+}

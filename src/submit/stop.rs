@@ -1,0 +1,64 @@
+//! How a session of sending ended.
+
+use std::time::Duration;
+
+use super::breaker::Trip;
+use crate::ledger::LedgerError;
+use crate::request::{Fault, RequestUri, RowId};
+
+/// How urgently the run was asked to stop.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum StopLevel {
+    /// Not at all.
+    #[default]
+    Run,
+    /// Start no more calls, wait for those in flight.
+    Drain,
+    /// Do not wait: rows in flight are in doubt.
+    Leave,
+}
+
+/// Why a session ended before nothing was left to send.
+#[derive(Debug)]
+pub enum StopReason {
+    /// The circuit breaker tripped.
+    Breaker(Trip),
+    /// No call reached the server, and a row's attempts are used up.
+    Unreachable(Fault),
+    /// The server throttled, and nothing was created for this long.
+    Stalled(Duration),
+    /// The server did not accept the sign-in.
+    NotSignedIn(Fault),
+    /// The API is disabled or the address is wrong.
+    ApiNotFound(Fault),
+    /// A person or the system asked for it.
+    Interrupted,
+    /// Someone else stopped the run in its ledger.
+    StoppedElsewhere,
+    /// The ledger could not be written.
+    Ledger(LedgerError),
+}
+
+/// A row that was created, and that the ledger could not keep: it reads as in doubt there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unrecorded {
+    /// The row.
+    pub row: RowId,
+    /// The URI of its request.
+    pub uri: RequestUri,
+}
+
+/// What a session did.
+#[derive(Debug)]
+pub struct SubmitReport {
+    /// Why it ended early; none where nothing was left to send.
+    pub stopped_by: Option<StopReason>,
+    /// Rows created in this session.
+    pub created: u64,
+    /// Calls that were started.
+    pub calls: u64,
+    /// How long it took.
+    pub elapsed: Duration,
+    /// What the ledger could not keep; empty unless it failed.
+    pub unrecorded: Vec<Unrecorded>,
+}
