@@ -8,6 +8,10 @@ use super::rules::{ExtraColumns, Rules};
 use super::suggest::{COLUMNS, near_column};
 use crate::request::CreateRequest;
 
+/// The name under which a rejected line stands that could not be taken apart. It is refused even where unknown columns
+/// are kept, so that a rejects file that nobody mended is not taken for a manifest.
+pub(super) const UNREAD_LINE: &str = "(line)";
+
 /// What a column is for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Role {
@@ -61,7 +65,8 @@ pub(super) struct ColumnFinding {
     pub(super) advice: Advice,
 }
 
-/// Columns that every row would need, that are not there, and that no option stands in for.
+/// What rows are not asked for, because a finding about the columns already says why they do not have it: the column is
+/// not there and no option stands in for it, or it is misspelled.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Missing {
     pub(super) kind: bool,
@@ -77,14 +82,21 @@ pub(super) struct Layout {
     pub(super) roles: Vec<Role>,
     pub(super) findings: Vec<ColumnFinding>,
     pub(super) missing: Missing,
+    /// What stands between two fields, where the manifest has such a thing; for messages.
+    pub(super) delimiter: Option<char>,
 }
 
 impl Layout {
     /// Resolves the names of a header line or of an object.
     pub(super) fn resolve<'n>(form: Form, names: impl IntoIterator<Item = &'n str>, rules: &Rules) -> Self {
         let names: Vec<String> = names.into_iter().map(|name| name.trim().to_owned()).collect();
-        let mut layout =
-            Self { roles: Vec::with_capacity(names.len()), names, findings: Vec::new(), missing: Missing::default() };
+        let mut layout = Self {
+            roles: Vec::with_capacity(names.len()),
+            names,
+            findings: Vec::new(),
+            missing: Missing::default(),
+            delimiter: None,
+        };
         for column in 0..layout.names.len() {
             let role = layout.role_of(form, column, rules);
             layout.roles.push(role);
@@ -97,6 +109,11 @@ impl Layout {
         }
         layout.findings.sort_by_key(|finding| finding.column.unwrap_or(usize::MAX));
         layout
+    }
+
+    /// Returns the same columns of a manifest with this delimiter.
+    pub(super) fn delimited_by(self, delimiter: char) -> Self {
+        Self { delimiter: Some(delimiter), ..self }
     }
 
     /// Returns whether the rows can be judged by their cells alone.
@@ -133,9 +150,21 @@ impl Layout {
         if let Some(role) = self.prefixed_role(form, column, &name) {
             return role;
         }
+        if name == UNREAD_LINE {
+            let what = format!("{} {} holds a line that could not be read", form.word(), quoted(&name));
+            let help = "write its values under their own names, and delete it";
+            self.report(Rule::UnknownColumn, Some(column), Advice::new(what, help));
+            return Role::Faulty;
+        }
         let near = near_column(&name);
         if rules.extra_columns == ExtraColumns::Keep && near.is_none() {
             return Role::Note(name);
+        }
+        if let Some(near) = &near {
+            let is_card = near == "smartcard";
+            self.missing.kind |= near == "type";
+            self.missing.target |= near == "target" || is_card;
+            self.missing.template |= near == "profiletemplateuuid" || is_card || near.starts_with("body.");
         }
         self.report(Rule::UnknownColumn, Some(column), unknown(form, &name, near.as_deref()));
         Role::Faulty
@@ -235,41 +264,27 @@ impl Layout {
         let has_card = has(&Role::Smartcard);
         let has_body = self.roles.iter().any(|role| matches!(role, Role::Body { .. }))
             || (rules.profile_property.is_some() && has(&Role::Profile));
-        self.missing = Missing {
+        let missing = Missing {
             kind: !has(&Role::Type) && rules.defaults.kind.is_none(),
             template: !has(&Role::Template) && rules.defaults.template.is_none() && !has_card && !has_body,
             target: !has(&Role::Target) && !has_card && !rules.target_self,
         };
-        let wanted = [
-            (
-                self.missing.kind,
-                "type",
-                Rule::MissingType,
-                "add the column, or give one type for all rows, such as --type Enroll",
-            ),
-            (
-                self.missing.template,
-                "profiletemplateuuid",
-                Rule::MissingTemplate,
-                "add the column, or give one profile template for all rows with --template GUID",
-            ),
-            (
-                self.missing.target,
-                "target",
-                Rule::MissingTarget,
-                "add the column with the GUID of each row's user (or \"smartcard\" with the GUID of the card)",
-            ),
-        ];
-        for (is_missing, name, rule, help) in wanted {
-            // Where a misspelled column was found, that finding is the one to act on.
-            let is_misspelled = self.roles.iter().zip(&self.names).any(|(role, written)| {
-                *role == Role::Faulty
-                    && near_column(written).is_some_and(|near| near == name || near == "smartcard" && name != "type")
-            });
-            if is_missing && !is_misspelled {
-                let what = format!("there is no column \"{name}\"");
-                self.report(rule, None, Advice::new(what, help));
-            }
+        // Where a misspelled column was found, that finding is the one to act on.
+        let told = std::mem::replace(&mut self.missing, missing);
+        self.missing.kind |= told.kind;
+        self.missing.template |= told.template;
+        self.missing.target |= told.target;
+        if missing.kind && !told.kind {
+            let help = "add the column, or give one type for all rows, such as --type Enroll";
+            self.report(Rule::MissingType, None, Advice::new("there is no column \"type\"", help));
+        }
+        if missing.template && !told.template {
+            let help = "add the column, or give one profile template for all rows with --template GUID";
+            self.report(Rule::MissingTemplate, None, Advice::new("there is no column \"profiletemplateuuid\"", help));
+        }
+        if missing.target && !told.target {
+            let help = "add the column with the GUID of each row's user (or \"smartcard\" with the GUID of the card)";
+            self.report(Rule::MissingTarget, None, Advice::new("there is no column \"target\"", help));
         }
     }
 }

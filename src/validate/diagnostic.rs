@@ -14,7 +14,7 @@ use crate::request::RowId;
 pub struct Diagnostic {
     /// The manifest's name, as the user gave it.
     pub file: String,
-    /// The physical line, from 1, where the record starts (where a quote opens, for one that does not close).
+    /// The physical line, from 1, on which the field begins; for the whole record, on which that begins.
     pub line: u64,
     /// The column in characters of the decoded line, from 1; 1 where the whole record is meant.
     pub column: u64,

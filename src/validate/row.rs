@@ -8,12 +8,15 @@ use super::damage::{self, Breaks, Sort};
 use super::data_collection::{self, Item};
 use super::finding::{Advice, Findings};
 use super::guid_cell;
-use super::quote::{counted, escaped, quoted};
+use super::quote::{counted, escaped, quoted, quoted_char};
 use super::rule::Rule;
 use super::rules::Rules;
 use super::suggest::{near_name, near_type};
 use crate::manifest::Cells;
 use crate::request::{Guid, RequestType, Tag};
+
+/// How many names of templates a message lists.
+const SHOWN_TEMPLATES: usize = 10;
 
 /// A row in which nothing was found: what was read of its cells, with the defaults put in. Texts are read again when the
 /// request is built, so that judging allocates nothing for a good row.
@@ -73,8 +76,8 @@ pub(super) fn check<'r>(
     if let Cells::Csv(record) = cells
         && record.len() != layout.names.len()
     {
-        let (n_fields, n_columns) = (record.len(), layout.names.len());
-        findings.report(Rule::FieldCount, None, || field_count(n_fields, n_columns));
+        let n_fields = record.len();
+        findings.report(Rule::FieldCount, None, || field_count(n_fields, layout));
         return None;
     }
     let mut checker = Checker { rules, layout, cells, findings, is_plain: cells::is_row_plain(cells) };
@@ -385,8 +388,9 @@ impl<'r> Checker<'_, 'r> {
             self.findings.report(Rule::MissingTemplate, self.layout.position(&Role::Template), advice);
         }
         if row.target.is_absent() && !has_card && !self.rules.target_self && !missing.target {
-            let help = "write the GUID of the user that it is for (or the card's in \"smartcard\"); --target-self where it is for yourself";
-            let advice = || Advice::new("the row has no target, which the server would take for yourself", help);
+            let help = "write the user's GUID in \"target\" (or the card's in \"smartcard\"), or give --target-self where it is for yourself";
+            let what = "the row names no target and no smartcard; the server would take it for a request for yourself";
+            let advice = || Advice::new(what, help);
             self.findings.report(Rule::MissingTarget, self.layout.position(&Role::Target), advice);
         }
         let has_items = match &row.collection {
@@ -415,32 +419,42 @@ impl<'r> Checker<'_, 'r> {
     }
 }
 
-fn field_count(n_fields: usize, n_columns: usize) -> Advice {
+fn field_count(n_fields: usize, layout: &Layout) -> Advice {
+    let n_columns = layout.names.len();
     let what = format!("the line has {} where the header line has {n_columns}", counted(n_fields, "field", "fields"));
+    let delimiter = match layout.delimiter {
+        Some('\t') => "a tab".to_owned(),
+        Some(c) => quoted_char(c),
+        None => "the delimiter".to_owned(),
+    };
     let help = if n_fields > n_columns {
-        "put a value that holds the delimiter itself in double quotes"
+        format!("put a value that holds {delimiter} itself in double quotes")
     } else {
-        "add what is missing; an empty cell still needs its delimiter, and a value with a line break double quotes"
+        format!(
+            "add what is missing; an empty cell still needs {delimiter}, and a value with a line break double quotes"
+        )
     };
     Advice::new(what, help)
 }
 
 fn unknown_type(name: &str, text: &str) -> Advice {
     let what = format!("{name} {} is not a request type", quoted(text));
-    let all = RequestType::ALL.map(RequestType::as_str).join(", ");
     let help = match near_type(text) {
-        Some(kind) => format!("did you mean {kind}? The types are {all}"),
-        None => format!("write one of {all}"),
+        Some(kind) => format!("did you mean {kind}?"),
+        None => format!("write one of {}", RequestType::ALL.map(RequestType::as_str).join(", ")),
     };
     Advice::new(what, help)
 }
 
 fn unknown_template(rules: &Rules, name: &str, text: &str) -> Advice {
     let what = format!("{name} {} is neither a GUID nor a name in [templates]", quoted(text));
-    let names = || rules.templates.keys().map(String::as_str);
-    let help = match near_name(text, names()) {
+    let help = match near_name(text, rules.templates.keys().map(String::as_str)) {
         Some(near) => format!("did you mean {}?", quoted(near)),
-        None => format!("write the GUID, or one of {}", escaped(&names().collect::<Vec<_>>().join(", "))),
+        None => {
+            let names: Vec<String> = rules.templates.keys().take(SHOWN_TEMPLATES).map(|name| quoted(name)).collect();
+            let more = if rules.templates.len() > SHOWN_TEMPLATES { " or another of [templates]" } else { "" };
+            format!("write the GUID, or one of {}{more}", names.join(", "))
+        }
     };
     Advice::new(what, help)
 }

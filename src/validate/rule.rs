@@ -129,6 +129,11 @@ impl Rule {
         Self::ALL.into_iter().find(|rule| rule.name() == name)
     }
 
+    /// Returns whether the rule is about the names of columns, not about what stands in them.
+    pub(super) const fn is_about_names(self) -> bool {
+        matches!(self, Self::UnknownColumn | Self::RepeatedColumn | Self::ReservedProperty | Self::UnnamedColumn)
+    }
+
     /// Returns what the rule asks, in one line without final dot.
     pub const fn summary(self) -> &'static str {
         self.facts().summary

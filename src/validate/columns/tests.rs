@@ -155,3 +155,11 @@ fn properties_of_an_object_are_not_missed_before_the_row_is_known() {
     assert_eq!(found(&layout), [(Rule::RepeatedColumn, Some(1))]);
     assert!(layout.findings[0].advice.what.starts_with("property \"Type\" stands twice"));
 }
+
+#[test]
+fn rows_are_not_asked_for_what_a_misspelled_property_was_meant_to_give() {
+    let missing = |names: &[&str]| Layout::resolve(Form::Jsonl, names.iter().copied(), &Rules::default()).missing;
+    assert_eq!(missing(&["type", "smartcart"]), Missing { kind: false, template: true, target: true });
+    assert_eq!(missing(&["Typ", "Department"]), Missing { kind: true, template: false, target: false });
+    assert_eq!(missing(&["type", "target", "bdoy.reason"]), Missing { kind: false, template: true, target: false });
+}

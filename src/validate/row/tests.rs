@@ -9,6 +9,11 @@ use crate::validate::{Defaults, ExtraColumns};
 const GUID: &str = "97cc3493-f556-4c9b-9d8b-982434201527";
 const CARD: &str = "17cf063d-e337-4aa9-a822-346554ddd3c9";
 
+/// Columns and cells by pairs.
+type CsvRow<'a> = &'a [(&'a str, &'a str)];
+/// Properties and values by pairs.
+type JsonRow<'a> = &'a [(&'a str, JsonValue<'a>)];
+
 /// Checks one CSV row and gives what was found, and a short text of what was read.
 fn check_csv(rules: &Rules, columns: &[&str], cells: &[&str]) -> Result<String, Vec<Finding>> {
     let layout = Layout::resolve(Form::Csv, columns.iter().copied(), rules);
@@ -42,7 +47,7 @@ fn pairs(rules: &Rules, row: &[(&str, &str)]) -> Vec<Rule> {
 fn every_rule_of_a_row_by_table() {
     let card = ("smartcard", CARD);
     let unblock = ("type", "Unblock");
-    let table: &[(&[(&str, &str)], &[Rule])] = &[
+    let table: &[(CsvRow<'_>, &[Rule])] = &[
         (&[unblock, card], &[]),
         (&[("type", "  uNBLOCK\t"), ("smartcard", " {17CF063D-E337-4AA9-A822-346554DDD3C9} ")], &[]),
         (&[("type", "Enroll"), ("profiletemplateuuid", GUID), ("target", GUID)], &[]),
@@ -221,7 +226,7 @@ fn json_values_are_taken_as_their_text_and_null_as_nothing() {
     );
     assert!(collection.unwrap().contains(r#"name: "n", value: "1""#));
 
-    let table: &[(&[(&str, JsonValue<'_>)], &[Rule])] = &[
+    let table: &[(JsonRow<'_>, &[Rule])] = &[
         (&[], &[Rule::EmptyRow]),
         (&[("type", JsonValue::Null)], &[Rule::EmptyRow]),
         (&[("type", JsonValue::Nested("[]")), card.clone()], &[Rule::UnexpectedValue]),

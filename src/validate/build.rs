@@ -1,0 +1,141 @@
+//! The request of a good row.
+
+use super::cells::{self, Value};
+use super::columns::{Layout, Role};
+use super::row::Judged;
+use super::rules::Rules;
+use crate::manifest::Cells;
+use crate::request::{CreateRequest, NamedValue};
+
+/// What a good row says, owned.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Built {
+    pub(super) id: Option<String>,
+    pub(super) request: CreateRequest,
+    pub(super) notes: Vec<NamedValue>,
+}
+
+/// Makes the request of a row that was found good. Empty data, body and note cells are left out.
+pub(super) fn build(rules: &Rules, layout: &Layout, row: Cells<'_>, judged: Judged<'_>) -> Built {
+    let mut request = CreateRequest {
+        template: judged.template,
+        target: judged.target,
+        smartcard: judged.smartcard,
+        profile: judged.profile,
+        priority: judged.priority,
+        comment: rules.defaults.comment.clone().unwrap_or_default(),
+        data: judged
+            .collection
+            .into_iter()
+            .map(|item| NamedValue { name: item.name, value: item.value.into_owned() })
+            .collect(),
+        ..CreateRequest::new(judged.kind)
+    };
+    let mut notes = Vec::new();
+    for (column, role) in layout.roles.iter().enumerate() {
+        let bytes = match cells::value(row, column) {
+            Value::Absent => continue,
+            Value::Text(bytes) => bytes,
+            Value::Nested(json) => json.as_bytes(),
+        };
+        let text = || cells::text(bytes).into_owned();
+        match role {
+            Role::Comment => request.comment = text(),
+            Role::Data(name) => request.data.push(NamedValue::new(name.as_str(), text())),
+            Role::Body { name, .. } => request.body.push(NamedValue::new(name.as_str(), text())),
+            Role::Note(name) => notes.push(NamedValue::new(name.as_str(), text())),
+            Role::Id
+            | Role::Type
+            | Role::Template
+            | Role::Target
+            | Role::Smartcard
+            | Role::Priority
+            | Role::DataCollection
+            | Role::Profile
+            | Role::Ignored
+            | Role::Faulty => {}
+        }
+    }
+    if let (Some(property), Some(profile)) = (&rules.profile_property, judged.profile) {
+        request.body.push(NamedValue::new(property.as_str(), profile.to_string()));
+    }
+    Built { id: judged.id.map(|id| cells::text(id).into_owned()), request, notes }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::request::{DataEncoding, RequestType};
+    use crate::validate::columns::Form;
+    use crate::validate::finding::Findings;
+    use crate::validate::{Defaults, row};
+
+    const GUID: &str = "97cc3493-f556-4c9b-9d8b-982434201527";
+    const CARD: &str = "17cf063d-e337-4aa9-a822-346554ddd3c9";
+
+    fn built(rules: &Rules, pairs: &[(&str, &str)]) -> Built {
+        let (names, values): (Vec<_>, Vec<_>) = pairs.iter().copied().unzip();
+        let layout = Layout::resolve(Form::Csv, names, rules);
+        let record = csv::ByteRecord::from(values);
+        let cells = Cells::Csv(&record);
+        let judged = row::check(rules, &layout, cells, &mut Findings::default()).unwrap();
+        build(rules, &layout, cells, judged)
+    }
+
+    #[test]
+    fn every_cell_finds_its_place() {
+        let built = built(
+            &Rules::default(),
+            &[
+                ("id", " A17 "),
+                ("type", "revoke"),
+                ("profiletemplateuuid", "{97CC3493-F556-4C9B-9D8B-982434201527}"),
+                ("target", CARD),
+                ("comment", " left, Zoë\r\nlast day "),
+                ("priority", "04"),
+                ("data.City", " Oslo"),
+                ("data.Empty", ""),
+                ("body.Reason", "1"),
+                ("profile", GUID),
+                ("note.Name", "Zoë"),
+                ("_error", "x"),
+            ],
+        );
+        assert_eq!(built.id.as_deref(), Some("A17"));
+        assert_eq!(built.notes, [NamedValue::new("Name", "Zoë")]);
+        let expected = CreateRequest {
+            template: GUID.parse().ok(),
+            target: CARD.parse().ok(),
+            profile: GUID.parse().ok(),
+            comment: " left, Zoë\r\nlast day ".to_owned(),
+            priority: Some(4),
+            data: vec![NamedValue::new("City", " Oslo")],
+            body: vec![NamedValue::new("Reason", "1")],
+            ..CreateRequest::new(RequestType::Revoke)
+        };
+        assert_eq!(built.request, expected);
+    }
+
+    #[test]
+    fn a_profile_is_sent_only_as_the_property_that_is_named() {
+        let row = [("type", "Revoke"), ("target", CARD), ("profile", GUID)];
+        let rules = Rules { profile_property: Some("ProfileUuid".to_owned()), ..Rules::default() };
+        let body = built(&rules, &row).request.wire_body("", DataEncoding::Array);
+        assert!(String::from_utf8(body).unwrap().contains(&format!("\"ProfileUuid\":\"{GUID}\"")));
+        let kept = built(&Rules::default(), &[("type", "Unblock"), ("smartcard", CARD), ("profile", GUID)]).request;
+        assert!(kept.body.is_empty() && kept.profile.is_some());
+    }
+
+    #[test]
+    fn the_default_comment_fills_empty_cells_and_the_collection_the_data() {
+        let rules = Rules {
+            defaults: Defaults { comment: Some("wave 3".to_owned()), ..Defaults::default() },
+            ..Rules::default()
+        };
+        let card = [("type", "Unblock"), ("smartcard", CARD)];
+        assert_eq!(built(&rules, &card).request.comment, "wave 3");
+        assert_eq!(built(&rules, &[card[0], card[1], ("comment", "own")]).request.comment, "own");
+        let data = built(&rules, &[card[0], card[1], ("datacollection", r#"[{"city":"Oslo"},{"n":4}]"#)]).request.data;
+        assert_eq!(data, [NamedValue::new("city", "Oslo"), NamedValue::new("n", "4")]);
+    }
+}
