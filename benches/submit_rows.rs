@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use cmbatch::client::{AllowHttp, BaseUrl, Client, Endpoint, On503};
 use cmbatch::event::NoSink;
-use cmbatch::ledger::{Item, Ledger, LedgerError, LoadRow, ManifestPart, RowPlace, RunIdentity, SessionEnd, SessionInfo};
+use cmbatch::ledger::{
+    Item, Ledger, LedgerError, LoadRow, ManifestPart, RowPlace, RunIdentity, SessionEnd, SessionInfo,
+};
 use cmbatch::request::{CreateRequest, DataEncoding, Guid, RequestType, RowId, TagPosition};
 use cmbatch::simulator::{LatencyRange, Script, Simulator};
 use cmbatch::submit::{self, BreakerRules, Limits, Rate, StopLevel, Wire};
@@ -53,8 +55,14 @@ fn load(path: &Path) -> Ledger {
                 skipped: None,
             })))?;
         }
-        let part =
-            ManifestPart { part: 1, name: "bench".to_owned(), size_bytes: 0, sha256: [0; 32], first_row, n_rows: N_ROWS };
+        let part = ManifestPart {
+            part: 1,
+            name: "bench".to_owned(),
+            size_bytes: 0,
+            sha256: [0; 32],
+            first_row,
+            n_rows: N_ROWS,
+        };
         Ok::<_, LedgerError>(vec![part])
     })
     .expect("the ledger is made");
@@ -64,7 +72,8 @@ fn load(path: &Path) -> Ledger {
 
 fn submit_rows(criterion: &mut Criterion) {
     let script = Script { latency: LatencyRange::NONE, keep_arrivals: 0, ..Script::default() };
-    let simulator = Simulator::start(script, SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), Vec::new()).expect("a port is free");
+    let simulator =
+        Simulator::start(script, SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), Vec::new()).expect("a port is free");
     let base = BaseUrl::parse(&simulator.base_url(), AllowHttp::LoopbackOnly).expect("loopback");
     let client = Client::new(&Endpoint::new(base)).expect("a client");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
@@ -88,8 +97,12 @@ fn submit_rows(criterion: &mut Criterion) {
             },
             |(folder, ledger)| {
                 let run = ledger.run();
-                let wire =
-                    Wire { run: run.id, key: run.key.clone(), tag_position: TagPosition::Start, data: DataEncoding::Array };
+                let wire = Wire {
+                    run: run.id,
+                    key: run.key.clone(),
+                    tag_position: TagPosition::Start,
+                    data: DataEncoding::Array,
+                };
                 let control = tokio::sync::watch::channel(StopLevel::Run).1;
                 let sending = submit::run(&ledger, &client, &wire, &limits, &NoSink, N_ROWS.into(), control);
                 let report = runtime.block_on(sending);

@@ -5,7 +5,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-# rusqlite and zstd build their C sources: a C compiler is all that is needed beside Rust.
+# SQLite and zstd are built from their C sources: a C compiler is all that is needed beside Rust.
 if ! command -v cc >/dev/null 2>&1; then
     echo "tests/run.sh: installing a C compiler"
     apt-get update -qq
@@ -13,9 +13,8 @@ if ! command -v cc >/dev/null 2>&1; then
 fi
 
 if cargo nextest --version >/dev/null 2>&1; then
-    cargo nextest run --no-tests=fail --all-targets "$@"
+    cargo nextest run "$@"
 else
-    # Benches compile with the other targets; cargo test runs each of their functions once.
-    cargo test --all-targets "$@"
+    cargo test --lib --bins --tests --examples "$@"
 fi
 cargo test --doc "$@"

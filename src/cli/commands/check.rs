@@ -1,0 +1,142 @@
+//! Reading and checking manifests, and telling what was found: shared by `validate` and `submit`.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use crate::cli::config::{Findings, ValidateConfig};
+use crate::cli::failure::Failure;
+use crate::cli::output::{Shell, grouped, rows};
+use crate::manifest::Manifest;
+use crate::platform::PrivateOutput;
+use crate::validate::{self, CheckedRow, ErrorsWriter, RejectsWriter, Survey};
+
+/// Manifests that were read once, and what is to be said of them.
+pub(crate) struct Checked {
+    pub(crate) manifests: Vec<Manifest>,
+    pub(crate) survey: Survey,
+}
+
+/// Reads and checks all manifests, shows the first errors, and writes the files that were asked for.
+pub(crate) fn check(config: &ValidateConfig, shell: &Shell) -> Result<Checked, Failure> {
+    let manifests = config
+        .sources
+        .iter()
+        .map(|source| Manifest::open(source.clone(), &config.reading))
+        .collect::<Result<Vec<_>, _>>()?;
+    let survey = validate::survey(&manifests, &config.rules, &|_| {})?;
+    let checked = Checked { manifests, survey };
+    tell(&checked, &config.findings, shell);
+    if !checked.survey.is_valid() {
+        write_findings(&checked, config)?;
+    }
+    Ok(checked)
+}
+
+/// Shows the first errors, and how many there are by rule.
+fn tell(checked: &Checked, findings: &Findings, shell: &Shell) {
+    let survey = &checked.survey;
+    for diagnostic in &survey.first {
+        shell.always(&diagnostic.to_string());
+    }
+    let total = survey.n_diagnostics();
+    let shown = survey.first.len() as u64;
+    if total > shown {
+        let mut text = format!("... and {} more; by rule:", grouped(total - shown));
+        for (rule, n) in &survey.by_rule {
+            let _ = write!(text, "\n  {:>9}  {}", grouped(*n), rule.name());
+        }
+        if findings.errors.is_none() {
+            text.push_str("\n(--errors FILE writes all of them)");
+        }
+        shell.always(&text);
+    }
+}
+
+fn write_findings(checked: &Checked, config: &ValidateConfig) -> Result<(), Failure> {
+    let findings = &config.findings;
+    if findings.errors.is_none() && findings.rejects.is_none() {
+        return Ok(());
+    }
+    let open = |path: &Option<PathBuf>| {
+        path.as_deref().map(|path| PrivateOutput::create(path, findings.overwrite)).transpose()
+    };
+    let errors = open(&findings.errors)?.map(ErrorsWriter::new);
+    let rejects = open(&findings.rejects)?.map(|file| RejectsWriter::new(&checked.manifests, file));
+    let (mut errors, mut rejects) = (errors.transpose()?, rejects.transpose()?);
+    if let Some(errors) = &mut errors {
+        for diagnostic in &checked.survey.header {
+            errors.write(diagnostic)?;
+        }
+    }
+    validate::deliver(&checked.manifests, &config.rules, &checked.survey, |row| -> Result<(), Failure> {
+        let CheckedRow::Invalid(row) = row else { return Ok(()) };
+        if let Some(errors) = &mut errors {
+            for diagnostic in &row.diagnostics {
+                errors.write(diagnostic)?;
+            }
+        }
+        if let Some(rejects) = &mut rejects {
+            rejects.write(&row)?;
+        }
+        Ok(())
+    })?;
+    if let Some(errors) = errors {
+        errors.finish()?.commit()?;
+    }
+    if let Some(rejects) = rejects {
+        rejects.finish()?.commit()?;
+    }
+    Ok(())
+}
+
+/// Returns the way out of an invalid manifest, for the last line.
+pub(crate) fn way_out(checked: &Checked, manifest: &Path, command: impl Fn(&[&str]) -> String) -> String {
+    let survey = &checked.survey;
+    if survey.header_invalid {
+        return "correct the columns, then run the same command again".to_owned();
+    }
+    let valid = survey.n_rows.saturating_sub(survey.n_invalid);
+    if valid == 0 {
+        return "correct the rows, then run the same command again".to_owned();
+    }
+    let rejects = rejects_name(manifest);
+    format!(
+        "{} of {} are invalid; correct them and run the same command again, or send the {} good and write the \
+         rejects: {}",
+        grouped(survey.n_invalid),
+        rows(survey.n_rows),
+        grouped(valid),
+        command(&["--on-invalid", "skip", "--rejects", &rejects]),
+    )
+}
+
+/// Returns a name for the rejects beside the manifest: `wave.csv.gz` -> `wave.rejects.csv`.
+fn rejects_name(manifest: &Path) -> String {
+    let name = manifest.to_string_lossy();
+    let lower = name.to_ascii_lowercase();
+    let plain = [".gz", ".zst"].iter().find_map(|end| lower.ends_with(end).then(|| &name[..name.len() - end.len()]));
+    let plain = plain.unwrap_or(&name);
+    match plain.rsplit_once('.') {
+        Some((stem, "jsonl" | "ndjson" | "json")) => format!("{stem}.rejects.jsonl"),
+        Some((stem, _)) if !stem.is_empty() => format!("{stem}.rejects.csv"),
+        _ => "rejects.csv".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rejects_are_named_after_their_manifest() {
+        for (manifest, rejects) in [
+            ("wave.csv", "wave.rejects.csv"),
+            ("in/wave.csv.gz", "in/wave.rejects.csv"),
+            ("a.jsonl.zst", "a.rejects.jsonl"),
+            ("-", "rejects.csv"),
+            ("list", "rejects.csv"),
+        ] {
+            assert_eq!(rejects_name(Path::new(manifest)), rejects);
+        }
+    }
+}

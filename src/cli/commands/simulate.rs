@@ -1,0 +1,49 @@
+//! `cmbatch simulate`: the embedded server alone.
+
+use std::net::{Ipv4Addr, SocketAddr};
+
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::cli::args::SimulateArgs;
+use crate::cli::exit::Exit;
+use crate::cli::failure::Failure;
+use crate::cli::output::{Shell, grouped};
+use crate::cli::summary::Summary;
+use crate::simulator::{Life, Script, Simulator};
+
+/// Serves until Ctrl-C or SIGTERM.
+pub(crate) fn run(args: &SimulateArgs, shell: &Shell) -> Result<Summary, Failure> {
+    let defaults = Script::default();
+    let script = Script {
+        seed: args.seed,
+        faults: args.fault.clone(),
+        latency: args.latency.unwrap_or(defaults.latency),
+        life: Life {
+            approve_after: args.approve_after.unwrap_or(defaults.life.approve_after),
+            complete_after: args.complete_after.or(defaults.life.complete_after),
+        },
+        log: args.log.clone(),
+        ..Script::default()
+    };
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, args.port));
+    let simulator = Simulator::start(script, address, Vec::new())?;
+    // Scripts read the address from standard output.
+    crate::cli::output::result(&format!("{}\n", simulator.base_url()));
+    shell.say(&format!("the simulator listens on {}; Ctrl-C ends it", simulator.base_url()));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+        Ok::<(), std::io::Error>(())
+    })?;
+    let log_error = simulator.take_log_error();
+    let (n_calls, n_requests) = (simulator.arrivals().last().map_or(0, |last| last.number), simulator.requests().len());
+    simulator.stop();
+    if let Some(error) = log_error {
+        return Err(Failure::new(Exit::Disk, format!("the log of arrivals broke off: {error}")));
+    }
+    Ok(Summary::new(Exit::Done, format!("{} calls, {} requests", grouped(n_calls), grouped(n_requests as u64))))
+}

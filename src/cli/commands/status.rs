@@ -1,0 +1,90 @@
+//! `cmbatch status`.
+
+use std::path::Path;
+
+use serde_json::json;
+
+use crate::cli::failure::Failure;
+use crate::cli::invocation::quoted;
+use crate::cli::output;
+use crate::cli::summary::Summary;
+use crate::ledger::{Reader, RowState, SessionEnd, SessionFate, SessionRecord};
+use crate::report::{Counts, Status};
+use crate::request::printable;
+
+/// The name of the session option that holds the command as it was typed.
+pub(crate) const COMMAND_LINE: &str = "command-line";
+
+/// Shows what became of a run.
+pub(crate) fn run(path: &Path, as_json: bool) -> Result<Summary, Failure> {
+    let reader = Reader::open(path)?;
+    let status = Status::of(&reader)?;
+    let sessions = reader.sessions()?;
+    if !as_json {
+        output::result(&format!("{}\n{}", heading(&reader, &sessions), status.table()));
+    }
+    let reasons: Vec<serde_json::Value> = status
+        .reasons
+        .iter()
+        .map(|reason| {
+            json!({
+                "state": reason.state.as_str(), "error_code": reason.code.map(|code| code.as_str()), "rows": reason.n_rows,
+                "example_row": reason.example.map(|row| row.get()), "example_id": reason.example_id, "message": reason.message,
+            })
+        })
+        .collect();
+    let mut summary = Summary::of_counts(&reader, path, &status.counts)
+        .with("server", reader.run().identity.server.clone())
+        .with("rehearsal", reader.run().identity.rehearsal)
+        .with("reasons", reasons);
+    summary = match next(&status.counts, &sessions, path) {
+        Some(next) => summary.with_next(next),
+        None => summary,
+    };
+    Ok(summary)
+}
+
+fn heading(reader: &Reader, sessions: &[SessionRecord]) -> String {
+    let run = reader.run();
+    let mut lines = vec![format!("run {} against {}", run.id, printable(&run.identity.server))];
+    for part in &run.parts {
+        lines.push(format!("  manifest {}: {} rows", printable(&part.name), part.n_rows));
+    }
+    lines.push(format!("  loaded {:.0}", run.created_at));
+    for session in sessions.iter().rev().take(3).rev() {
+        let how = match &session.fate {
+            SessionFate::Open => "at work now, or its process died".to_owned(),
+            SessionFate::Died => "its process died".to_owned(),
+            SessionFate::Ended { at, end } => format!("{} {at:.0}", how_ended(end)),
+        };
+        lines.push(format!(
+            "  {} by {}@{} (pid {}) {:.0}, {how}",
+            session.info.command, session.info.user, session.info.host, session.info.pid, session.info.started_at
+        ));
+    }
+    lines.push(String::new());
+    lines.join("\n")
+}
+
+fn how_ended(end: &SessionEnd) -> String {
+    match end {
+        SessionEnd::Finished => "finished".to_owned(),
+        SessionEnd::Stopped(reason) => format!("stopped ({})", printable(reason)),
+        SessionEnd::Interrupted => "interrupted".to_owned(),
+    }
+}
+
+/// Returns the next command where rows are pending: the one that was typed.
+fn next(counts: &Counts, sessions: &[SessionRecord], path: &Path) -> Option<String> {
+    if counts.get(RowState::Pending) + counts.get(RowState::Sending) > 0 {
+        let typed = sessions.last().and_then(|session| {
+            session.info.options.iter().find(|(name, _)| name == COMMAND_LINE).map(|(_, value)| value.clone())
+        });
+        return typed;
+    }
+    if counts.get(RowState::Failed) > 0 {
+        let ledger = quoted(&path.to_string_lossy());
+        return Some(format!("cmbatch export {ledger} --format manifest --state failed --output failed.csv"));
+    }
+    None
+}

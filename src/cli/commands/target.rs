@@ -1,0 +1,86 @@
+//! Whom the requests are sent to: a server, or the embedded simulator.
+
+use std::net::{Ipv4Addr, SocketAddr};
+
+use crate::cli::config::{Destination, SubmitConfig};
+use crate::cli::exit::Exit;
+use crate::cli::failure::Failure;
+use crate::client::{AllowHttp, BaseUrl, Client, Endpoint};
+use crate::ledger::{Ledger, Reader, RowState};
+use crate::request::{Tag, TagPosition};
+use crate::simulator::{SeededRequest, Simulator};
+
+/// How many created rows are read from the ledger at a time.
+const PAGE: u32 = 1_000;
+
+/// The other end of the calls.
+pub(crate) struct Target {
+    server: String,
+    host: String,
+    client: Option<Client>,
+    simulator: Option<Simulator>,
+}
+
+impl Target {
+    /// Makes ready what can fail before anything is written: credentials and certificates are read here.
+    pub(crate) fn prepare(destination: &Destination) -> Result<Self, Failure> {
+        match destination {
+            Destination::Server(endpoint) => Ok(Self {
+                server: endpoint.base.to_string(),
+                host: endpoint.base.host().to_owned(),
+                client: Some(Client::new(endpoint)?),
+                simulator: None,
+            }),
+            Destination::Simulator(_) => Ok(Self {
+                server: "the embedded simulator".to_owned(),
+                host: "the embedded simulator".to_owned(),
+                client: None,
+                simulator: None,
+            }),
+        }
+    }
+
+    /// Starts the simulator, where that is the target; it knows what the ledger knows as created.
+    pub(crate) fn start(&mut self, ledger: &Ledger, config: &SubmitConfig) -> Result<(), Failure> {
+        let Destination::Simulator(script) = &config.destination else { return Ok(()) };
+        let seeded = seeded(ledger, config.tag_position)?;
+        let simulator = Simulator::start(script.clone(), SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), seeded)?;
+        let base = BaseUrl::parse(&simulator.base_url(), AllowHttp::LoopbackOnly)
+            .map_err(|error| Failure::new(Exit::Server, format!("the simulator has no usable address: {error}")))?;
+        self.client =
+            Some(Client::new(&Endpoint { max_idle: config.limits.concurrency.get(), ..Endpoint::new(base) })?);
+        self.simulator = Some(simulator);
+        Ok(())
+    }
+
+    pub(crate) fn server(&self) -> &str {
+        &self.server
+    }
+
+    pub(crate) fn host(&self) -> &str {
+        &self.host
+    }
+
+    pub(crate) fn client(&self) -> Result<&Client, Failure> {
+        self.client.as_ref().ok_or_else(|| Failure::new(Exit::Server, "the simulator was not started"))
+    }
+}
+
+/// Returns the requests that a rehearsal's earlier sessions created.
+fn seeded(ledger: &Ledger, position: TagPosition) -> Result<Vec<SeededRequest>, Failure> {
+    let reader = Reader::open(ledger.path())?;
+    let run = ledger.run();
+    let mut seeded = Vec::new();
+    let mut after = 0;
+    loop {
+        let page = reader.page(after, PAGE, &[RowState::Created])?;
+        let Some(last) = page.last() else { return Ok(seeded) };
+        after = last.row.get();
+        for row in page {
+            let (Some(uuid), Some(request)) = (row.request_uuid, row.request) else { continue };
+            let tag = Tag::new(run.id, &run.key, row.row, request.fingerprint());
+            let comment = tag.into_comment(&request.comment, position);
+            seeded.push(SeededRequest { uuid, request, comment, submitted: row.last_attempt_at });
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! `cmbatch validate`.
+
+use super::check::{check, way_out};
+use crate::cli::config::ValidateConfig;
+use crate::cli::exit::Exit;
+use crate::cli::failure::Failure;
+use crate::cli::invocation::Invocation;
+use crate::cli::output::{self, Shell, grouped};
+use crate::cli::plan::by_type;
+use crate::cli::summary::{Summary, validated};
+use crate::validate::Rule;
+
+/// Checks manifests.
+pub(crate) fn run(config: &ValidateConfig, invocation: &Invocation, shell: &Shell) -> Result<Summary, Failure> {
+    let checked = check(config, shell)?;
+    let survey = &checked.survey;
+    let rules: serde_json::Map<String, serde_json::Value> =
+        survey.by_rule.iter().map(|(rule, n)| (rule.name().to_owned(), (*n).into())).collect();
+    let n_errors = survey.n_diagnostics();
+    let summary = if survey.is_valid() {
+        let mut text = validated(survey.n_valid, &by_type(&survey.by_type));
+        if survey.n_skipped > 0 {
+            text = format!("{text}, {} duplicates to be skipped", grouped(survey.n_skipped));
+        }
+        Summary::new(Exit::Done, text)
+    } else {
+        let manifest = checked.manifests.first().map_or("-", |manifest| manifest.name());
+        let command = |words: &[&str]| {
+            if words.is_empty() {
+                return invocation.again();
+            }
+            let words: Vec<String> = words.iter().map(|word| crate::cli::invocation::quoted(word)).collect();
+            format!("cmbatch submit {} {}", crate::cli::invocation::quoted(manifest), words.join(" "))
+        };
+        let next = way_out(&checked, std::path::Path::new(manifest), command);
+        Summary::new(Exit::InvalidManifest, format!("{} errors; the manifest is invalid", grouped(n_errors)))
+            .with_next(next)
+    };
+    Ok(summary
+        .with("rows", survey.n_rows)
+        .with("valid", survey.n_valid)
+        .with("invalid", survey.n_invalid)
+        .with("skipped", survey.n_skipped)
+        .with("errors", n_errors)
+        .with("rules", rules))
+}
+
+/// Lists all rules with an example each.
+pub(crate) fn list_rules(as_json: bool) {
+    if as_json {
+        let rules: Vec<serde_json::Value> = Rule::ALL
+            .iter()
+            .map(|rule| serde_json::json!({"rule": rule.name(), "summary": rule.summary(), "example": rule.example()}))
+            .collect();
+        output::result(&format!("{}\n", serde_json::Value::from(rules)));
+        return;
+    }
+    for rule in Rule::ALL {
+        output::result(&format!("{}\n    {}\n    example: {}\n", rule.name(), rule.summary(), rule.example()));
+    }
+}

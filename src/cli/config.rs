@@ -1,0 +1,330 @@
+//! From options to one immutable configuration: the only place that knows all of them.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use super::args::{
+    DataCollectionArg, ExtraColumnsArg, FindingArgs, GuardArgs, OnDuplicateArg, OnInvalidArg, PaceArgs, ReadingArgs,
+    RehearsalArgs, RowArgs, ServerArgs, SubmitArgs, TagPositionArg, ValidateArgs, WireArgs,
+};
+use super::layers::Origins;
+use crate::client::{AllowHttp, Auth, BaseUrl, Endpoint, On503, Secret};
+use crate::manifest::{ReadOptions, Source};
+use crate::platform::Overwrite;
+use crate::request::{DataEncoding, Guid, TagPosition};
+use crate::simulator::Script;
+use crate::submit::{BreakerRules, Limits};
+use crate::validate::{Defaults, ExtraColumns, OnDuplicate, Rules};
+
+/// An option that cannot be used, named with the place where it was set.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct ConfigError(pub(crate) String);
+
+/// What `validate` needs.
+#[derive(Debug)]
+pub(crate) struct ValidateConfig {
+    pub(crate) sources: Vec<Source>,
+    pub(crate) reading: ReadOptions,
+    pub(crate) rules: Rules,
+    pub(crate) findings: Findings,
+}
+
+/// Where findings are written.
+#[derive(Clone, Debug)]
+pub(crate) struct Findings {
+    pub(crate) errors: Option<PathBuf>,
+    pub(crate) rejects: Option<PathBuf>,
+    pub(crate) overwrite: Overwrite,
+}
+
+/// Where requests go.
+#[derive(Debug)]
+pub(crate) enum Destination {
+    /// A server.
+    Server(Box<Endpoint>),
+    /// The embedded simulator.
+    Simulator(Script),
+}
+
+/// What invalid rows do to a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum OnInvalid {
+    Abort,
+    Skip,
+}
+
+/// What `submit` needs.
+#[derive(Debug)]
+pub(crate) struct SubmitConfig {
+    pub(crate) checking: ValidateConfig,
+    pub(crate) on_invalid: OnInvalid,
+    pub(crate) destination: Destination,
+    pub(crate) label: Option<String>,
+    pub(crate) account: String,
+    pub(crate) limits: Limits,
+    pub(crate) data: DataEncoding,
+    pub(crate) tag_position: TagPosition,
+    pub(crate) ledger: Option<PathBuf>,
+    pub(crate) ledger_dir: Option<PathBuf>,
+    pub(crate) new: bool,
+    pub(crate) dry_run: bool,
+    pub(crate) confirm: Option<u64>,
+    /// The options that shape rows, for the run's identity.
+    pub(crate) identity: Vec<(String, String)>,
+}
+
+/// What the world outside the options says.
+#[derive(Debug)]
+pub(crate) struct World {
+    pub(crate) templates: BTreeMap<String, Guid>,
+    pub(crate) token: Option<Secret>,
+    pub(crate) user: String,
+}
+
+impl ValidateConfig {
+    pub(crate) fn resolve(args: &ValidateArgs, origins: &Origins, world: &World) -> Result<Self, ConfigError> {
+        checking(&args.manifests, &args.reading, &args.rows, &args.findings, true, origins, world)
+    }
+}
+
+fn checking(
+    manifests: &[PathBuf],
+    reading: &ReadingArgs,
+    rows: &RowArgs,
+    findings: &FindingArgs,
+    tagged: bool,
+    origins: &Origins,
+    world: &World,
+) -> Result<ValidateConfig, ConfigError> {
+    let sources: Vec<Source> = manifests.iter().map(|path| source(path)).collect();
+    if sources.iter().filter(|source| matches!(source, Source::Stdin)).count() > 1 {
+        return Err(ConfigError("standard input (-) can be given only once".to_owned()));
+    }
+    for output in [&findings.errors, &findings.rejects].into_iter().flatten() {
+        if manifests.iter().any(|input| same_file(input, output)) {
+            return Err(ConfigError(format!("{} is a manifest: an output may not replace an input", output.display())));
+        }
+    }
+    let rules = Rules {
+        defaults: Defaults {
+            kind: rows.kind,
+            template: rows.template.as_deref().map(|text| template(text, origins, world)).transpose()?,
+            comment: rows.comment.clone(),
+            priority: rows.priority,
+        },
+        templates: world.templates.clone(),
+        target_self: rows.target_self,
+        on_duplicate: match rows.on_duplicate {
+            OnDuplicateArg::Error => OnDuplicate::Error,
+            OnDuplicateArg::First => OnDuplicate::First,
+            OnDuplicateArg::Send => OnDuplicate::Send,
+        },
+        extra_columns: match rows.extra_columns {
+            ExtraColumnsArg::Error => ExtraColumns::Error,
+            ExtraColumnsArg::Keep => ExtraColumns::Keep,
+        },
+        allow_empty: rows.allow_empty,
+        profile_property: rows.profile_property.clone(),
+        tagged,
+    };
+    rules.check().map_err(|error| ConfigError(error.to_string()))?;
+    Ok(ValidateConfig {
+        sources,
+        reading: ReadOptions { format: reading.input_format, encoding: reading.encoding, delimiter: reading.delimiter },
+        rules,
+        findings: Findings {
+            errors: findings.errors.clone(),
+            rejects: findings.rejects.clone(),
+            overwrite: overwrite(findings.force),
+        },
+    })
+}
+
+/// Returns what `--force` means.
+pub(crate) const fn overwrite(force: bool) -> Overwrite {
+    if force { Overwrite::Allow } else { Overwrite::Refuse }
+}
+
+fn source(path: &Path) -> Source {
+    if path.as_os_str() == "-" { Source::Stdin } else { Source::File(path.to_owned()) }
+}
+
+/// Returns whether two paths name one file.
+pub(crate) fn same_file(a: &Path, b: &Path) -> bool {
+    match (std::fs::canonicalize(a), std::fs::canonicalize(b)) {
+        (Ok(a), Ok(b)) => a == b,
+        _ => a == b,
+    }
+}
+
+fn template(text: &str, origins: &Origins, world: &World) -> Result<Guid, ConfigError> {
+    let named = || world.templates.iter().find(|(name, _)| name.eq_ignore_ascii_case(text)).map(|(_, guid)| *guid);
+    text.parse::<Guid>().ok().filter(|guid| !guid.is_zero()).or_else(named).ok_or_else(|| {
+        let names: Vec<&str> = world.templates.keys().map(String::as_str).collect();
+        let known = if names.is_empty() {
+            "the configuration has no [templates]".to_owned()
+        } else {
+            format!("[templates] has {}", names.join(", "))
+        };
+        ConfigError(format!(
+            "{}: '{text}' is neither a GUID nor the name of a template; {known}",
+            origins.name("template")
+        ))
+    })
+}
+
+impl SubmitConfig {
+    pub(crate) fn resolve(args: &SubmitArgs, origins: &Origins, world: World) -> Result<Self, ConfigError> {
+        let tagged = !args.wire.no_tag;
+        let SubmitArgs { manifests, server, rehearsal, guards, pace, reading, rows, wire, findings } = args;
+        let checking = checking(manifests, reading, rows, findings, tagged, origins, &world)?;
+        check_guards(manifests, guards, findings, origins)?;
+        let limits = limits(pace);
+        let identity = identity(&checking, rows, wire, guards);
+        let mut account = format!("{} (no sign-in)", world.user);
+        let destination = if rehearsal.simulate {
+            Destination::Simulator(script(rehearsal))
+        } else {
+            let endpoint = endpoint(server, pace, origins, world.token)?;
+            match &endpoint.auth {
+                Auth::None => {}
+                Auth::BearerFile(path) => account = format!("{} (bearer token of {})", world.user, path.display()),
+                Auth::BearerEnv { name, .. } => account = format!("{} (bearer token of {name})", world.user),
+            }
+            Destination::Server(Box::new(endpoint))
+        };
+        Ok(Self {
+            checking,
+            on_invalid: match guards.on_invalid {
+                OnInvalidArg::Abort => OnInvalid::Abort,
+                OnInvalidArg::Skip => OnInvalid::Skip,
+            },
+            destination,
+            label: server.label.clone(),
+            account,
+            limits,
+            data: match wire.datacollection {
+                DataCollectionArg::Array => DataEncoding::Array,
+                DataCollectionArg::String => DataEncoding::String,
+            },
+            tag_position: match (wire.no_tag, wire.tag_position) {
+                (true, _) => TagPosition::None,
+                (false, TagPositionArg::Start) => TagPosition::Start,
+                (false, TagPositionArg::End) => TagPosition::End,
+            },
+            ledger: guards.ledger.clone(),
+            ledger_dir: guards.ledger_dir.clone(),
+            new: guards.new,
+            dry_run: guards.dry_run,
+            confirm: guards.confirm,
+            identity,
+        })
+    }
+}
+
+fn check_guards(
+    manifests: &[PathBuf],
+    guards: &GuardArgs,
+    findings: &FindingArgs,
+    origins: &Origins,
+) -> Result<(), ConfigError> {
+    let several = manifests.len() > 1 || manifests.iter().any(|path| path.as_os_str() == "-");
+    if several && guards.ledger.is_none() {
+        return Err(ConfigError(
+            "standard input and several manifests need a ledger of their own: add --ledger FILE, such as --ledger run.ledger"
+                .to_owned(),
+        ));
+    }
+    if let Some(ledger) = &guards.ledger {
+        if manifests.iter().any(|input| same_file(input, ledger)) {
+            return Err(ConfigError(format!("{}: {} is the manifest", origins.name("ledger"), ledger.display())));
+        }
+        for output in [&findings.errors, &findings.rejects].into_iter().flatten() {
+            if same_file(output, ledger) {
+                return Err(ConfigError(format!("{} is the ledger: an output may not replace it", output.display())));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn limits(pace: &PaceArgs) -> Limits {
+    Limits {
+        rate: pace.rate,
+        burst: pace.burst.unwrap_or_else(|| pace.rate.default_burst()),
+        concurrency: pace.concurrency,
+        max_attempts: pace.max_attempts,
+        stall: pace.stall,
+        breaker: BreakerRules {
+            in_a_row: pace.breaker_in_a_row.get(),
+            window: pace.breaker_window.get(),
+            window_min: pace.breaker_min.get(),
+        },
+        on_503: if pace.resend_503 { On503::NotActedOn } else { On503::InDoubt },
+    }
+}
+
+fn script(rehearsal: &RehearsalArgs) -> Script {
+    // Nobody asks the embedded server for its arrivals: what became of the rows is in the ledger.
+    Script { seed: rehearsal.seed, faults: rehearsal.fault.clone(), keep_arrivals: 0, ..Script::default() }
+}
+
+fn endpoint(
+    server: &ServerArgs,
+    pace: &PaceArgs,
+    origins: &Origins,
+    token: Option<Secret>,
+) -> Result<Endpoint, ConfigError> {
+    let Some(url) = &server.server else {
+        return Err(ConfigError(
+            "no server: add --server HOST (or CMBATCH_SERVER, or server in cmbatch.toml), or --simulate for a rehearsal".to_owned(),
+        ));
+    };
+    let allow = if server.allow_http { AllowHttp::Yes } else { AllowHttp::LoopbackOnly };
+    let base =
+        BaseUrl::parse(url, allow).map_err(|error| ConfigError(format!("{}: {error}", origins.name("server"))))?;
+    let auth = match (&server.token_file, token) {
+        (Some(path), _) => Auth::BearerFile(path.clone()),
+        (None, Some(value)) => Auth::BearerEnv { name: super::TOKEN_VARIABLE.to_owned(), value },
+        (None, None) => Auth::None,
+    };
+    if server.timeout < std::time::Duration::from_secs(1) {
+        return Err(ConfigError(format!(
+            "{}: less than 1 s leaves every slow answer in doubt",
+            origins.name("timeout")
+        )));
+    }
+    Ok(Endpoint {
+        ca_file: server.ca_file.clone(),
+        auth,
+        timeout: server.timeout,
+        connect_timeout: Endpoint::DEFAULT_CONNECT_TIMEOUT.min(server.timeout),
+        // As many idle connections are kept as calls may be in flight.
+        max_idle: pace.concurrency.get(),
+        ..Endpoint::new(base)
+    })
+}
+
+/// The options that shape rows, with their values as text.
+fn identity(checking: &ValidateConfig, rows: &RowArgs, wire: &WireArgs, guards: &GuardArgs) -> Vec<(String, String)> {
+    let rules = &checking.rules;
+    let mut options: Vec<(&str, String)> = vec![
+        ("tag", if wire.no_tag { "no" } else { "yes" }.to_owned()),
+        ("tag-position", format!("{:?}", wire.tag_position).to_lowercase()),
+        ("datacollection", format!("{:?}", wire.datacollection).to_lowercase()),
+        ("target-self", if rows.target_self { "yes" } else { "no" }.to_owned()),
+        ("on-invalid", format!("{:?}", guards.on_invalid).to_lowercase()),
+        ("on-duplicate", format!("{:?}", rows.on_duplicate).to_lowercase()),
+    ];
+    let mut add = |name: &'static str, value: Option<String>| options.extend(value.map(|value| (name, value)));
+    add("type", rules.defaults.kind.map(|kind| kind.to_string()));
+    add("template", rules.defaults.template.map(|guid| guid.to_string()));
+    add("comment", rules.defaults.comment.clone());
+    add("priority", rules.defaults.priority.map(|priority| priority.to_string()));
+    add("profile-property", rules.profile_property.clone());
+    add("encoding", checking.reading.encoding.map(|encoding| encoding.to_string()));
+    add("delimiter", checking.reading.delimiter.map(|delimiter| delimiter.to_string()));
+    options.sort();
+    options.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+}

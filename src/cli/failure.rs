@@ -1,0 +1,162 @@
+//! What ends the program early: one type with the exit status and the way out.
+
+use std::error::Error;
+use std::io;
+
+use super::config::ConfigError;
+use super::exit::Exit;
+use crate::client::ClientError;
+use crate::ledger::LedgerError;
+use crate::manifest::ManifestError;
+use crate::platform::OutputError;
+use crate::report::ExportError;
+use crate::request::printable;
+use crate::simulator::SimulatorError;
+use crate::validate::{DeliverError, RejectsError, RulesError, ValidateError};
+
+/// Why a command cannot be carried out.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    pub(crate) exit: Exit,
+    pub(crate) message: String,
+    /// The exact next command, or what to do.
+    pub(crate) next: Option<String>,
+}
+
+impl Failure {
+    pub(crate) fn new(exit: Exit, message: impl Into<String>) -> Self {
+        Self { exit, message: message.into(), next: None }
+    }
+
+    pub(crate) fn with_next(mut self, next: impl Into<String>) -> Self {
+        self.next = Some(next.into());
+        self
+    }
+
+    fn of(exit: Exit, error: &dyn Error) -> Self {
+        Self::new(exit, chain(error))
+    }
+}
+
+/// Returns an error with all that caused it, on one line; nothing is said twice.
+pub(crate) fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let said = cause.to_string();
+        if !text.contains(&said) {
+            text = format!("{text}: {said}");
+        }
+        next = cause.source();
+    }
+    text
+}
+
+impl From<OutputError> for Failure {
+    fn from(error: OutputError) -> Self {
+        let exit = match error {
+            OutputError::Exists { .. } => Exit::Usage,
+            OutputError::Write { .. } => Exit::Disk,
+        };
+        Self::of(exit, &error)
+    }
+}
+
+impl From<RulesError> for Failure {
+    fn from(error: RulesError) -> Self {
+        Self::of(Exit::Usage, &error)
+    }
+}
+
+impl From<RejectsError> for Failure {
+    fn from(error: RejectsError) -> Self {
+        let exit = match error {
+            RejectsError::MixedForms => Exit::Usage,
+            RejectsError::Write(_) => Exit::Disk,
+        };
+        Self::of(exit, &error)
+    }
+}
+
+impl From<csv::Error> for Failure {
+    fn from(error: csv::Error) -> Self {
+        Self::of(Exit::Disk, &error)
+    }
+}
+
+/// Rows are delivered to closures that fail with a [`Failure`] of their own.
+impl From<DeliverError<Self>> for Failure {
+    fn from(error: DeliverError<Self>) -> Self {
+        match error {
+            DeliverError::Each(failure) => failure,
+            DeliverError::Manifest(error) => error.into(),
+            DeliverError::Rules(error) => error.into(),
+            DeliverError::Changed { name } => Self::new(
+                Exit::InvalidManifest,
+                format!(
+                    "{} was changed after it was checked; start again when nothing writes it any more",
+                    printable(&name)
+                ),
+            ),
+        }
+    }
+}
+
+impl From<ConfigError> for Failure {
+    fn from(error: ConfigError) -> Self {
+        Self::new(Exit::Usage, error.to_string())
+    }
+}
+
+impl From<ManifestError> for Failure {
+    fn from(error: ManifestError) -> Self {
+        let exit = match error {
+            ManifestError::Open { .. } | ManifestError::Folder { .. } | ManifestError::Spool { .. } => Exit::Usage,
+            _ => Exit::InvalidManifest,
+        };
+        Self::of(exit, &error)
+    }
+}
+
+impl From<ValidateError> for Failure {
+    fn from(error: ValidateError) -> Self {
+        match error {
+            ValidateError::Manifest(error) => error.into(),
+            ValidateError::Rules(error) => error.into(),
+            ValidateError::Changed { .. } | ValidateError::TooManyRows => Self::of(Exit::InvalidManifest, &error),
+        }
+    }
+}
+
+impl From<LedgerError> for Failure {
+    fn from(error: LedgerError) -> Self {
+        Self::of(Exit::of_ledger(&error), &error)
+    }
+}
+
+impl From<ClientError> for Failure {
+    fn from(error: ClientError) -> Self {
+        Self::of(Exit::Usage, &error)
+    }
+}
+
+impl From<SimulatorError> for Failure {
+    fn from(error: SimulatorError) -> Self {
+        Self::of(Exit::Usage, &error)
+    }
+}
+
+impl From<ExportError> for Failure {
+    fn from(error: ExportError) -> Self {
+        match error {
+            ExportError::Ledger(error) => error.into(),
+            ExportError::Output(_) | ExportError::Csv(_) => Self::of(Exit::Disk, &error),
+        }
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        Self::new(Exit::Disk, format!("an output cannot be written: {error}"))
+    }
+}

@@ -1,0 +1,77 @@
+//! The command as it was typed, for "the exact next command".
+
+use std::ffi::OsString;
+
+/// The words of a command line, without the program.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Invocation(Vec<String>);
+
+impl Invocation {
+    /// Returns the command line after the program's name. Options are never secrets, so all of it may be shown.
+    pub(crate) fn new(argv: &[OsString]) -> Self {
+        Self(argv.iter().skip(1).map(|arg| arg.to_string_lossy().into_owned()).collect())
+    }
+
+    /// Returns the same command, to be typed again: without the options that hold for one time only.
+    pub(crate) fn again(&self) -> String {
+        self.without(&["--confirm"], &["--new", "--dry-run"]).shown()
+    }
+
+    /// Returns the command without an option, and with further words behind it.
+    pub(crate) fn instead(&self, option: &str, words: &[&str]) -> String {
+        let mut all = self.without(&[option], &[]);
+        all.0.extend(words.iter().map(ToString::to_string));
+        all.shown()
+    }
+
+    fn without(&self, with_value: &[&str], flags: &[&str]) -> Self {
+        let mut words = Vec::new();
+        let mut rest = self.0.iter();
+        while let Some(word) = rest.next() {
+            if with_value.contains(&word.as_str()) {
+                rest.next();
+            } else if !flags.contains(&word.as_str())
+                && !with_value.iter().any(|option| word.strip_prefix(option).is_some_and(|rest| rest.starts_with('=')))
+            {
+                words.push(word.clone());
+            }
+        }
+        Self(words)
+    }
+
+    fn shown(&self) -> String {
+        let words: Vec<String> = self.0.iter().map(|word| quoted(word)).collect();
+        format!("cmbatch {}", words.join(" "))
+    }
+}
+
+/// Returns a word as a shell takes it.
+pub(crate) fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_alphanumeric() || "-_./:=,@%+\\".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', "'\\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn invocation(words: &[&str]) -> Invocation {
+        let argv: Vec<OsString> =
+            std::iter::once("/usr/bin/cmbatch").chain(words.iter().copied()).map(Into::into).collect();
+        Invocation::new(&argv)
+    }
+
+    #[test]
+    fn the_next_command_is_quoted_and_leaves_one_time_options_out() {
+        let typed =
+            invocation(&["submit", "my wave.csv", "--confirm", "12", "--new", "--rate=5/s", "--comment", "it's"]);
+        assert_eq!(typed.again(), r"cmbatch submit 'my wave.csv' --rate=5/s --comment 'it'\''s'");
+        let typed = invocation(&["submit", "wave.csv", "--confirm=12"]);
+        assert_eq!(typed.again(), "cmbatch submit wave.csv");
+        assert_eq!(typed.instead("--confirm", &["--confirm", "7"]), "cmbatch submit wave.csv --confirm 7");
+    }
+}

@@ -1,0 +1,27 @@
+//! The command line.
+//!
+//! **Owns**: options and their layers, progress, all printing, exit statuses.
+//!
+//! **Must not know**: SQL, HTTP details.
+//!
+//! **Flow**: takes the arguments and the environment; calls the other modules; gives the exit status to `main`.
+
+mod args;
+mod commands;
+mod config;
+mod exit;
+mod failure;
+mod invocation;
+mod layers;
+mod output;
+mod parse;
+mod plan;
+mod progress;
+mod run;
+mod signals;
+mod summary;
+
+pub use run::main;
+
+/// The environment variable that can hold a bearer token.
+const TOKEN_VARIABLE: &str = "CMBATCH_TOKEN";

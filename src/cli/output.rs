@@ -1,0 +1,126 @@
+//! The only place that prints.
+
+use std::io::{self, IsTerminal, Write};
+
+use indicatif::MultiProgress;
+
+/// Standard output and standard error, with what the user wants to hear.
+#[derive(Clone, Debug)]
+pub(crate) struct Shell {
+    quiet: bool,
+    json_log: bool,
+    /// Lines to standard error go through it, so that they do not tear the progress bar.
+    bars: MultiProgress,
+}
+
+impl Shell {
+    pub(crate) fn new(quiet: bool, json_log: bool) -> Self {
+        Self { quiet, json_log, bars: MultiProgress::new() }
+    }
+
+    /// Returns the bars, for a progress bar to be added.
+    pub(crate) const fn bars(&self) -> &MultiProgress {
+        &self.bars
+    }
+
+    /// Returns whether a progress bar makes sense: a terminal, and nobody asked for silence or for JSON lines.
+    pub(crate) fn shows_bar(&self) -> bool {
+        !self.quiet && !self.json_log && io::stderr().is_terminal()
+    }
+
+    /// Returns whether a person can be asked: both ends are a terminal.
+    pub(crate) fn can_ask() -> bool {
+        io::stdin().is_terminal() && io::stderr().is_terminal()
+    }
+
+    /// Says something that is not a result, unless `--quiet`.
+    pub(crate) fn say(&self, text: &str) {
+        if !self.quiet {
+            self.always(text);
+        }
+    }
+
+    /// Warns: shown with `--quiet`, too.
+    pub(crate) fn warn(&self, text: &str) {
+        if self.json_log {
+            tracing::warn!("{text}");
+        } else {
+            self.line(&format!("warning: {text}"));
+        }
+    }
+
+    /// Says what even `--quiet` does not silence: diagnostics and the last line.
+    pub(crate) fn always(&self, text: &str) {
+        if self.json_log {
+            tracing::info!("{text}");
+        } else {
+            self.line(text);
+        }
+    }
+
+    /// Says what went wrong.
+    pub(crate) fn error(&self, text: &str) {
+        if self.json_log {
+            tracing::error!("{text}");
+        } else {
+            self.line(&format!("error: {text}"));
+        }
+    }
+
+    fn line(&self, text: &str) {
+        // A closed standard error is no reason to stop a run: what counts is in the ledger.
+        self.bars.suspend(|| {
+            let _ = writeln!(io::stderr().lock(), "{text}");
+        });
+    }
+
+    /// Asks a question on the terminal and returns the line that was typed; none at the end of input.
+    pub(crate) fn ask(&self, question: &str) -> Option<String> {
+        self.bars.suspend(|| {
+            let mut stderr = io::stderr().lock();
+            let _ = write!(stderr, "{question} ");
+            let _ = stderr.flush();
+        });
+        let mut answer = String::new();
+        match io::stdin().read_line(&mut answer) {
+            Ok(n) if n > 0 => Some(answer.trim().to_owned()),
+            Ok(_) | Err(_) => None,
+        }
+    }
+}
+
+/// Writes a result to standard output. A closed pipe is a quiet end.
+pub(crate) fn result(text: &str) {
+    let mut stdout = io::stdout().lock();
+    let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+}
+
+/// Returns a number with commas between the thousands.
+pub(crate) fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (n, digit) in digits.chars().enumerate() {
+        if n > 0 && (digits.len() - n).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// Returns "1 row", "2 rows", "4,310 rows".
+pub(crate) fn rows(number: u64) -> String {
+    if number == 1 { "1 row".to_owned() } else { format!("{} rows", grouped(number)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn thousands_are_grouped() {
+        let texts: Vec<String> = [0, 7, 999, 1_000, 4_310, 1_234_567].into_iter().map(grouped).collect();
+        assert_eq!(texts, ["0", "7", "999", "1,000", "4,310", "1,234,567"]);
+        assert_eq!([rows(1), rows(0), rows(1_000)], ["1 row", "0 rows", "1,000 rows"]);
+    }
+}

@@ -1,0 +1,259 @@
+//! Progress: a bar on a terminal, a plain line every 10 s elsewhere.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::output::{Shell, grouped};
+use crate::event::{Event, EventKind, EventSink};
+
+/// How often the bar is drawn.
+const DRAW: Duration = Duration::from_millis(250);
+/// How often a line is written where there is no terminal.
+const LINE: Duration = Duration::from_secs(10);
+
+/// The counters of a run, made from its events and nothing else.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct RunStats {
+    pub(crate) total: u64,
+    pub(crate) created: u64,
+    pub(crate) failed: u64,
+    pub(crate) in_doubt: u64,
+    pub(crate) retries: u64,
+    pub(crate) draining: Option<usize>,
+    pub(crate) throttled: u64,
+}
+
+impl RunStats {
+    /// Counts one event.
+    pub(crate) fn apply(&mut self, kind: &EventKind) {
+        match kind {
+            EventKind::Started { pending } => self.total = *pending,
+            EventKind::Created { .. } => self.created += 1,
+            EventKind::Failed { .. } => self.failed += 1,
+            EventKind::InDoubt { .. } => self.in_doubt += 1,
+            EventKind::Retrying { .. } => self.retries += 1,
+            EventKind::Throttled { .. } => self.throttled += 1,
+            EventKind::Draining { in_flight } => self.draining = Some(*in_flight),
+        }
+    }
+
+    /// Rows that are through.
+    pub(crate) const fn done(&self) -> u64 {
+        self.created + self.failed + self.in_doubt
+    }
+
+    /// The counts behind the bar.
+    fn message(&self) -> String {
+        let mut text = format!("created {}  failed {}", grouped(self.created), grouped(self.failed));
+        if self.in_doubt > 0 {
+            text = format!("{text}  in doubt {}", grouped(self.in_doubt));
+        }
+        if self.throttled > 0 {
+            text = format!("{text}  throttled");
+        }
+        if self.draining.is_some() {
+            text = format!("{text}  stopping");
+        }
+        text
+    }
+
+    /// One plain line.
+    fn line(&self, elapsed: Duration) -> String {
+        let seconds = elapsed.as_secs_f64().max(0.001);
+        #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
+        let rate = self.done() as f64 / seconds;
+        let left = self.total.saturating_sub(self.done());
+        #[expect(clippy::cast_precision_loss, reason = "a time for people")]
+        let eta =
+            if rate > 0.0 { span(Duration::from_secs_f64((left as f64 / rate).min(1e9))) } else { "?".to_owned() };
+        format!(
+            "{} of {} rows, {rate:.1} rows/s, ETA {eta}, {}",
+            grouped(self.done()),
+            grouped(self.total),
+            self.message()
+        )
+    }
+}
+
+/// Returns a time for people: `8 s`, `3 min 20 s`, `2 h 5 min`.
+pub(crate) fn span(time: Duration) -> String {
+    let seconds = time.as_secs_f64().round();
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "positive, and saturating is fine")]
+    let seconds = seconds as u64;
+    match seconds {
+        0..60 => format!("{seconds} s"),
+        60..3_600 => format!("{} min {} s", seconds / 60, seconds % 60),
+        _ => format!("{} h {} min", grouped(seconds / 3_600), seconds % 3_600 / 60),
+    }
+}
+
+/// How many lines may wait for a slow terminal (about 100 bytes each); further ones are dropped, and counted.
+const LINES: usize = 1_024;
+
+/// Turns events into progress. Its thread ends when it is dropped.
+///
+/// The sender of events never waits for the terminal: lines go to the thread, or are dropped where it does not keep up.
+pub(crate) struct Reporter {
+    verbose: u8,
+    stats: Arc<Mutex<RunStats>>,
+    lines: Option<SyncSender<String>>,
+    dropped: AtomicU64,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Reporter {
+    pub(crate) fn start(shell: &Shell, verbose: u8) -> Self {
+        let stats = Arc::new(Mutex::new(RunStats::default()));
+        let (sender, lines) = sync_channel(LINES);
+        let display = Display {
+            shell: shell.clone(),
+            bar: shell.shows_bar().then(|| shell.bars().add(new_bar())),
+            stats: Arc::clone(&stats),
+            begin: Instant::now(),
+        };
+        let thread = std::thread::spawn(move || display.run(&lines));
+        Self { verbose, stats, lines: Some(sender), dropped: AtomicU64::new(0), thread: Some(thread) }
+    }
+
+    fn tell(&self, kind: &EventKind) {
+        let Some((level, text)) = describe(kind) else { return };
+        if self.verbose < level {
+            return;
+        }
+        if let Some(lines) = &self.lines
+            && lines.try_send(text).is_err()
+        {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Returns the line that tells an event, and from which `-v` on it is shown.
+fn describe(kind: &EventKind) -> Option<(u8, String)> {
+    match kind {
+        EventKind::Failed { row, code } => Some((1, format!("row {row} failed: {}", code.meaning()))),
+        EventKind::InDoubt { row, code } => Some((1, format!("row {row} is in doubt: {}", code.meaning()))),
+        EventKind::Retrying { row, attempt, code, delay } => {
+            let seconds = delay.as_secs_f64();
+            Some((1, format!("row {row}: attempt {}: {}; again in {seconds:.1} s", attempt.get(), code.meaning())))
+        }
+        EventKind::Created { row, uuid } => Some((2, format!("row {row} created: {uuid}"))),
+        EventKind::Throttled { delay } => {
+            Some((0, format!("the server asked to slow down: no calls for {}", span(*delay))))
+        }
+        EventKind::Draining { in_flight } if *in_flight > 0 => {
+            Some((0, format!("stopping: waiting for {in_flight} calls in flight (Ctrl-C again leaves at once)")))
+        }
+        EventKind::Started { .. } | EventKind::Draining { .. } => None,
+    }
+}
+
+/// What the thread draws.
+struct Display {
+    shell: Shell,
+    bar: Option<ProgressBar>,
+    stats: Arc<Mutex<RunStats>>,
+    begin: Instant,
+}
+
+impl Display {
+    fn run(self, lines: &Receiver<String>) {
+        let period = if self.bar.is_some() { DRAW } else { LINE };
+        let mut next = self.begin + period;
+        loop {
+            match lines.recv_timeout(next.saturating_duration_since(Instant::now())) {
+                Ok(line) => self.shell.say(&line),
+                Err(RecvTimeoutError::Timeout) => {
+                    self.draw();
+                    next = Instant::now() + period;
+                }
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+        }
+        if let Some(bar) = &self.bar {
+            self.draw();
+            bar.abandon();
+        }
+    }
+
+    fn draw(&self) {
+        let stats = self.stats.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        match &self.bar {
+            Some(bar) => {
+                bar.set_length(stats.total);
+                bar.set_position(stats.done());
+                bar.set_message(stats.message());
+            }
+            None => self.shell.say(&stats.line(self.begin.elapsed())),
+        }
+    }
+}
+
+impl EventSink for Reporter {
+    fn emit(&self, event: Event) {
+        self.stats.lock().unwrap_or_else(PoisonError::into_inner).apply(&event.kind);
+        self.tell(&event.kind);
+    }
+}
+
+impl Drop for Reporter {
+    fn drop(&mut self) {
+        let dropped = self.dropped.load(Ordering::Relaxed);
+        if let Some(lines) = self.lines.take()
+            && dropped > 0
+        {
+            let _ = lines.send(format!("{} lines were not shown: the terminal was too slow", grouped(dropped)));
+        }
+        if let Some(thread) = self.thread.take() {
+            // A panic of the drawing thread has been printed; the run does not depend on it.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn new_bar() -> ProgressBar {
+    let style = ProgressStyle::with_template("{bar:20} {pos}/{len} {per_sec} ETA {eta} {wide_msg}")
+        .unwrap_or_else(|_| ProgressStyle::default_bar())
+        .progress_chars("=> ")
+        .with_key("per_sec", |state: &indicatif::ProgressState, out: &mut dyn std::fmt::Write| {
+            let _ = write!(out, "{:.1} rows/s", state.per_sec());
+        });
+    ProgressBar::new(0).with_style(style)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::request::{ErrorCode, RowId};
+
+    #[test]
+    fn counters_follow_the_events() {
+        let mut stats = RunStats::default();
+        let row = RowId::new(1).unwrap();
+        stats.apply(&EventKind::Started { pending: 4_310 });
+        for _ in 0..1_200 {
+            stats.apply(&EventKind::Created {
+                row,
+                uuid: crate::request::RequestUuid::new(crate::request::Guid::from_bytes([1; 16])),
+            });
+        }
+        stats.apply(&EventKind::Failed { row, code: ErrorCode::Forbidden });
+        stats.apply(&EventKind::InDoubt { row, code: ErrorCode::Timeout });
+        assert_eq!(stats.done(), 1_202);
+        insta::assert_snapshot!(
+            stats.line(Duration::from_secs(24)),
+            @"1,202 of 4,310 rows, 50.1 rows/s, ETA 1 min 2 s, created 1,200  failed 1  in doubt 1"
+        );
+    }
+
+    #[test]
+    fn times_are_written_for_people() {
+        let texts: Vec<String> = [0, 59, 61, 3_600, 7_500].map(|s| span(Duration::from_secs(s))).into();
+        assert_eq!(texts, ["0 s", "59 s", "1 min 1 s", "1 h 0 min", "2 h 5 min"]);
+    }
+}

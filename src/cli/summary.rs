@@ -1,0 +1,235 @@
+//! How a command ended: the last line for people, one JSON object for scripts.
+
+use std::path::Path;
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+
+use super::exit::Exit;
+use super::failure::{Failure, chain};
+use super::invocation::quoted;
+use super::output::{self, Shell, rows};
+use super::progress::span;
+use crate::ledger::{Reader, RowState};
+use crate::report::Counts;
+use crate::request::{ErrorCode, Fault, printable};
+use crate::submit::{StopReason, Trip};
+
+/// What a command did.
+#[derive(Clone, Debug)]
+pub(crate) struct Summary {
+    pub(crate) exit: Exit,
+    message: String,
+    next: Option<String>,
+    stopped_by: Option<&'static str>,
+    already_finished: bool,
+    run: Option<String>,
+    ledger: Option<String>,
+    counts: Counts,
+    rows: u64,
+    created_now: Option<(u64, Duration)>,
+    /// Whether the message names the ledger by itself.
+    more: Map<String, Value>,
+}
+
+impl Summary {
+    pub(crate) fn new(exit: Exit, message: impl Into<String>) -> Self {
+        Self {
+            exit,
+            message: message.into(),
+            next: None,
+            stopped_by: None,
+            already_finished: false,
+            run: None,
+            ledger: None,
+            counts: Counts::default(),
+            rows: 0,
+            created_now: None,
+            more: Map::new(),
+        }
+    }
+
+    /// A manifest without rows that is allowed to be one.
+    pub(crate) fn without_rows() -> Self {
+        Self::new(Exit::Done, "nothing to do: the manifest has no rows")
+    }
+
+    /// A dry run.
+    pub(crate) fn dry_run(n_rows: u64, n_invalid: u64, message: String) -> Self {
+        let exit = if n_invalid > 0 { Exit::SomeRows } else { Exit::Done };
+        let mut summary = Self::new(exit, message);
+        summary.rows = n_rows;
+        summary.more.insert("dry_run".to_owned(), true.into());
+        summary.more.insert("invalid".to_owned(), n_invalid.into());
+        summary
+    }
+
+    /// The state of a run, as its ledger has it.
+    pub(crate) fn of_counts(reader: &Reader, path: &Path, counts: &Counts) -> Self {
+        let exit = if counts.is_settled() { Exit::Done } else { Exit::SomeRows };
+        let shown = quoted(&path.to_string_lossy());
+        let mut summary = Self::new(exit, format!("{}; the ledger is {}", counts.in_words(), path.display()));
+        summary.run = Some(reader.run().id.to_string());
+        summary.ledger = Some(path.to_string_lossy().into_owned());
+        summary.counts = counts.clone();
+        summary.rows = counts.total();
+        summary.next = Some(next_step(counts, &shown));
+        summary
+    }
+
+    pub(crate) fn already_finished(mut self) -> Self {
+        self.already_finished = true;
+        self.message = format!("nothing is left to send: {}", self.message);
+        self
+    }
+
+    pub(crate) fn with_speed(mut self, created: u64, elapsed: Duration) -> Self {
+        self.created_now = Some((created, elapsed));
+        self.message = format!("{} in {}", self.message, span(elapsed));
+        self
+    }
+
+    pub(crate) fn with_next(mut self, next: impl Into<String>) -> Self {
+        self.next = Some(next.into());
+        self
+    }
+
+    pub(crate) fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
+        self.more.insert(name.to_owned(), value.into());
+        self
+    }
+
+    /// The run was stopped before its end.
+    pub(crate) fn stopped(mut self, reason: &StopReason, again: &str) -> Self {
+        let (name, text) = stop_text(reason);
+        self.exit = Exit::of_stop(reason);
+        self.stopped_by = Some(stop_name(reason));
+        self.message = format!("{name}: {text}; {}", self.message);
+        self.next = Some(again.to_owned());
+        self
+    }
+
+    /// Prints the summary: JSON to standard output where asked for, the last line to standard error.
+    pub(crate) fn print(&self, shell: &Shell, as_json: bool) {
+        if as_json {
+            output::result(&self.json_line());
+        }
+        let last = self.next.as_ref().map_or_else(String::new, |next| format!("\nnext: {next}"));
+        shell.always(&format!("{}{last}", self.message));
+    }
+
+    /// Returns the JSON object as one line.
+    pub(crate) fn json_line(&self) -> String {
+        format!("{}\n", self.json())
+    }
+
+    fn json(&self) -> Value {
+        let per_second = self.created_now.map(|(created, elapsed)| {
+            #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
+            let created = created as f64;
+            (created / elapsed.as_secs_f64().max(0.001) * 10.0).round() / 10.0
+        });
+        let elapsed = self.created_now.map(|(_, elapsed)| (elapsed.as_secs_f64() * 1_000.0).round() / 1_000.0);
+        let mut object = Map::new();
+        object.insert("run".to_owned(), json!(self.run));
+        object.insert("ledger".to_owned(), json!(self.ledger));
+        object.insert("rows".to_owned(), json!(self.rows));
+        for state in RowState::ALL {
+            object.insert(state.as_str().to_owned(), json!(self.counts.get(state)));
+        }
+        object.insert("elapsed_s".to_owned(), json!(elapsed));
+        object.insert("per_second".to_owned(), json!(per_second));
+        object.insert("already_finished".to_owned(), json!(self.already_finished));
+        object.insert("exit".to_owned(), json!(self.exit.status()));
+        object.insert("stopped_by".to_owned(), json!(self.stopped_by));
+        object.insert("message".to_owned(), json!(self.message));
+        object.insert("next".to_owned(), json!(self.next));
+        object.extend(self.more.clone());
+        Value::Object(object)
+    }
+}
+
+impl From<Failure> for Summary {
+    fn from(failure: Failure) -> Self {
+        Self { next: failure.next, ..Self::new(failure.exit, failure.message) }
+    }
+}
+
+/// Returns the next command for a run in this state.
+fn next_step(counts: &Counts, ledger: &str) -> String {
+    if counts.get(RowState::Failed) > 0 {
+        return format!("cmbatch status {ledger}");
+    }
+    if counts.get(RowState::InDoubt) > 0 {
+        return format!("cmbatch export {ledger} --state in_doubt, and look for these rows in the CM portal");
+    }
+    format!("cmbatch export {ledger} --format csv --output results.csv")
+}
+
+/// Returns the stable name of a reason to stop.
+pub(crate) const fn stop_name(reason: &StopReason) -> &'static str {
+    match reason {
+        StopReason::Breaker(_) => "breaker",
+        StopReason::Unreachable(_) => "unreachable",
+        StopReason::Stalled(_) => "stall",
+        StopReason::NotSignedIn(_) => "sign-in",
+        StopReason::ApiNotFound(_) => "api-not-found",
+        StopReason::Interrupted => "interrupted",
+        StopReason::StoppedElsewhere => "stopped-elsewhere",
+        StopReason::Ledger(_) => "ledger",
+    }
+}
+
+/// Returns a reason to stop in a person's words: what happened, and whom it concerns.
+pub(crate) fn stop_text(reason: &StopReason) -> (String, String) {
+    let seen = |fault: &Fault| {
+        let message = printable(&fault.message);
+        if message.is_empty() {
+            fault.code.meaning().to_owned()
+        } else {
+            format!("{} ({message})", fault.code.meaning())
+        }
+    };
+    let of_code = |last: &ErrorCode| last.meaning();
+    let (what, text) = match reason {
+        StopReason::Breaker(Trip::InARow { failures, last }) => (
+            "stopped by the circuit breaker",
+            format!(
+                "{failures} calls failed in a row, the last one because {}; this is for the team that runs the CM server",
+                of_code(last)
+            ),
+        ),
+        StopReason::Breaker(Trip::Share { failures, calls, last }) => (
+            "stopped by the circuit breaker",
+            format!(
+                "{failures} of the last {calls} calls failed, the last one because {}; this is for the team that runs the CM server",
+                of_code(last)
+            ),
+        ),
+        StopReason::Unreachable(fault) => {
+            ("the server cannot be reached", format!("{}; check --server, the network and the proxy", seen(fault)))
+        }
+        StopReason::Stalled(quiet) => {
+            ("stopped because the server throttles", format!("nothing was created for {}", span(*quiet)))
+        }
+        StopReason::NotSignedIn(fault) => {
+            ("the sign-in was not accepted", format!("{}; check the token or the account", seen(fault)))
+        }
+        StopReason::ApiNotFound(fault) => (
+            "there is no API at this address",
+            format!(
+                "{}; check --server, and that Clm.WebApi.Enabled is true in Web.config (it is false by default)",
+                seen(fault)
+            ),
+        ),
+        StopReason::Interrupted => ("interrupted", "no further row was sent".to_owned()),
+        StopReason::StoppedElsewhere => ("stopped", "the run was stopped in its ledger".to_owned()),
+        StopReason::Ledger(error) => ("the ledger failed", chain(error)),
+    };
+    (what.to_owned(), text)
+}
+
+/// Returns the last words of `validate`.
+pub(crate) fn validated(n_rows: u64, by_type: &str) -> String {
+    format!("{} valid ({by_type})", rows(n_rows))
+}

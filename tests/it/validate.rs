@@ -1,0 +1,74 @@
+//! `validate` through the binary.
+
+use crate::common::{Folder, TEMPLATE, enrollments, guid};
+
+#[test]
+fn rules_are_listed_with_an_example_each() {
+    let ran = Folder::new().run(&["validate", "--rules"]).exits(0);
+    for rule in [
+        "invalid-guid",
+        "unknown-type",
+        "missing-target",
+        "duplicate-row",
+        "duplicate-id",
+        "unknown-column",
+        "lookalike-character",
+        "number-damaged",
+        "text-damaged",
+        "stray-quote",
+        "unclosed-quote",
+    ] {
+        assert!(ran.stdout.lines().any(|line| line == rule), "{rule} is not listed:\n{}", ran.stdout);
+    }
+}
+
+#[test]
+fn duplicates_over_several_files_name_both_places() {
+    let folder = Folder::new();
+    folder.write("a.csv", enrollments(3));
+    folder.write(
+        "b.csv",
+        format!("type,profiletemplateuuid,target\nEnroll,{TEMPLATE},{}\nEnroll,{TEMPLATE},{}\n", guid(9), guid(2)),
+    );
+    let ran = folder.run(&["validate", "a.csv", "b.csv"]).exits(3);
+    let line = ran.stderr.lines().find(|line| line.starts_with("b.csv:3:")).unwrap();
+    assert!(line.contains("error[duplicate-row]") && line.contains("a.csv:3"), "{line}");
+    let ran = folder.run(&["validate", "a.csv", "b.csv", "--on-duplicate", "first", "--json"]).exits(0);
+    assert_eq!((ran.json()["valid"].clone(), ran.json()["skipped"].clone()), (4.into(), 1.into()));
+}
+
+#[test]
+fn misspelled_values_come_with_what_was_meant() {
+    let folder = Folder::new();
+    folder.write("a.csv", format!("type,profiletemplateuuid,taget\nEnrol,{TEMPLATE},{}\n", guid(1)));
+    folder.run(&["validate", "a.csv"]).exits(3).says("target");
+    folder.write("b.csv", format!("type,profiletemplateuuid,target\nEnrol,{TEMPLATE},{}\n", guid(1)));
+    folder.run(&["validate", "b.csv"]).exits(3).says("did you mean Enroll?");
+}
+
+#[test]
+fn text_from_manifests_cannot_steer_the_terminal() {
+    let folder = Folder::new();
+    folder.write("a.csv", format!("type,profiletemplateuuid,target\n\u{1b}[2JEnroll\u{202e},{TEMPLATE},{}\n", guid(1)));
+    let ran = folder.run(&["validate", "a.csv"]).exits(3);
+    assert!(!ran.stderr.contains('\u{1b}') && !ran.stderr.contains('\u{202e}'), "{}", ran.stderr);
+}
+
+#[test]
+fn a_manifest_without_rows_is_an_error_unless_allowed() {
+    let folder = Folder::new();
+    folder.write("sweep.csv", "type,profiletemplateuuid,target\n");
+    folder.run(&["validate", "sweep.csv"]).exits(3).says("--allow-empty");
+    folder.run(&["validate", "sweep.csv", "--allow-empty"]).exits(0);
+    folder.run(&["submit", "sweep.csv", "--simulate", "--allow-empty"]).exits(0).says("no rows");
+}
+
+#[test]
+fn usage_errors_exit_2_and_help_exits_0() {
+    let folder = Folder::new();
+    folder.run(&["validate"]).exits(2);
+    folder.run(&["submit", "a.csv", "--rate", "fast"]).exits(2).says("50/s");
+    folder.run(&["--help"]).exits(0);
+    folder.run(&["submit", "--help"]).exits(0);
+    assert!(folder.run(&["--version"]).exits(0).stdout.starts_with("cmbatch "));
+}
