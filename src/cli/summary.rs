@@ -68,7 +68,7 @@ impl Summary {
     pub(crate) fn of_counts(reader: &Reader, path: &Path, counts: &Counts) -> Self {
         let exit = if counts.is_settled() { Exit::Done } else { Exit::SomeRows };
         let shown = quoted(&path.to_string_lossy());
-        let mut summary = Self::new(exit, format!("{}; the ledger is {}", counts.in_words(), path.display()));
+        let mut summary = Self::new(exit, counts.in_words());
         summary.run = Some(reader.run().id.to_string());
         summary.ledger = Some(path.to_string_lossy().into_owned());
         summary.counts = counts.clone();
@@ -85,7 +85,7 @@ impl Summary {
 
     pub(crate) fn with_speed(mut self, created: u64, elapsed: Duration) -> Self {
         self.created_now = Some((created, elapsed));
-        self.message = format!("{} in {}", self.message, span(elapsed));
+        self.message = format!("{} (in {})", self.message, span(elapsed));
         self
     }
 
@@ -114,8 +114,9 @@ impl Summary {
         if as_json {
             output::result(&self.json_line());
         }
-        let last = self.next.as_ref().map_or_else(String::new, |next| format!("\nnext: {next}"));
-        shell.always(&format!("{}{last}", self.message));
+        let ledger = self.ledger.as_ref().map_or_else(String::new, |ledger| format!("\nledger: {}", printable(ledger)));
+        let next = self.next.as_ref().map_or_else(String::new, |next| format!("\nnext: {next}"));
+        shell.always(&format!("{}{ledger}{next}", self.message));
     }
 
     /// Returns the JSON object as one line.

@@ -20,8 +20,8 @@ use crate::request::{AttemptNo, ErrorCode, Fault, Outcome, RowId};
 
 /// How far claims reach ahead of the calls in flight, at most. All of it would be in doubt after a crash.
 pub(crate) const MAX_AHEAD: usize = 256;
-/// How long rows are claimed ahead, at the run's rate.
-const AHEAD_S: f64 = 0.2;
+/// How long rows are claimed ahead, at the run's rate: many times what a sync takes, and half of what the design allows.
+const AHEAD_S: f64 = 0.1;
 /// The time between two steps, unless rows run short: groups the outcomes of that time into one sync.
 const TICK: Duration = Duration::from_millis(3);
 /// A pause of the whole run that is longer than this gives claimed rows back, so that a crash leaves them pending.

@@ -225,7 +225,7 @@ async fn every_row_is_sent_once_and_recorded() {
 
 #[tokio::test(start_paused = true)]
 async fn claims_stay_within_their_window() {
-    for (rate, most) in [("unlimited", 16 + 256), ("50/s", 16 + 10), ("1/s", 16 + 1)] {
+    for (rate, most) in [("unlimited", 16 + 256), ("50/s", 16 + 5), ("1/s", 16 + 1)] {
         let (model, server) = (Model::new(600), Server::new(|_| http(201)));
         let (stop, control) = watch::channel(StopLevel::Run);
         let (limits, sink) = (limits(rate), Collected::default());

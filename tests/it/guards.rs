@@ -21,7 +21,7 @@ fn rows_that_take_certificates_away_need_their_exact_number() {
         words.extend(confirm);
         folder.run(&words)
     };
-    submit(&[]).exits(2).says("6 Revoke, 3 Retire").says("--confirm 9");
+    submit(&[]).exits(2).says("3 Retire, 6 Revoke").says("--confirm 9");
     submit(&["--confirm", "8"]).exits(2).says("--confirm 9");
     submit(&["--confirm", "10"]).exits(2);
     assert!(posts(&simulator).is_empty());
@@ -45,7 +45,7 @@ fn a_dry_run_shows_the_plan_and_leaves_nothing() {
     let folder = Folder::new();
     folder.write("list.csv", revocations(4));
     let ran = folder.run(&["submit", "list.csv", "--server", "http://127.0.0.1:9", "--dry-run"]);
-    ran.exits(0).says("plan: send 4 rows (3 Revoke, 1 Retire) to http://127.0.0.1:9/CertificateManagement");
+    ran.exits(0).says("plan: send 4 rows (1 Retire, 3 Revoke) to http://127.0.0.1:9/CertificateManagement");
     assert!(!folder.file("list.ledger").exists());
 }
 
