@@ -61,9 +61,10 @@ impl Chunk {
         (self.first_row..).zip(&self.records).map(move |(number, record)| {
             let (start, end) = (record.start as usize, record.end as usize);
             let raw = &self.text[start..end];
-            let text = match whole.and_then(|whole| whole.get(start..end)) {
-                Some(text) => self.noted_fault(record).map_or(Ok(text), Err),
-                None => str::from_utf8(raw).map_err(|error| {
+            let text = match (self.noted_fault(record), whole.and_then(|whole| whole.get(start..end))) {
+                (Some(fault), _) => Err(fault),
+                (None, Some(text)) => Ok(text),
+                (None, None) => str::from_utf8(raw).map_err(|error| {
                     let offset = error.valid_up_to();
                     (offset, u16::from(raw[offset]))
                 }),

@@ -196,3 +196,6 @@ struct Scanned {
     /// Where the first record begins that is not found yet.
     end: usize,
 }
+
+#[cfg(test)]
+mod tests;

@@ -30,6 +30,9 @@ mod place;
 
 mod error;
 
+#[cfg(test)]
+mod testing;
+
 pub use chunk::Chunk;
 pub use chunks::{Chunks, Digest};
 pub use error::{Compression, ForeignFile, HeaderQuote, ManifestError};

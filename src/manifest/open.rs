@@ -81,7 +81,13 @@ impl Manifest {
         Self::of_file(source, file, options, limits)
     }
 
-    fn of_file(source: Source, file: Arc<File>, options: &ReadOptions, limits: Limits) -> Result<Self, ManifestError> {
+    /// Takes a file that was opened already.
+    pub(super) fn of_file(
+        source: Source,
+        file: Arc<File>,
+        options: &ReadOptions,
+        limits: Limits,
+    ) -> Result<Self, ManifestError> {
         let name = source.name();
         let failed = |error| ManifestError::of_expanding(&name, 1, error);
         let compression = compression_of(&source, &name, &file)?;
@@ -204,3 +210,6 @@ fn encoding_of(head: &[u8], name: &str, asked: Option<TextEncoding>) -> Result<(
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -193,3 +193,6 @@ pub(super) fn first_line(text: &[u8], at_end: bool) -> Option<(usize, usize)> {
         None => at_end.then_some((text.len(), text.len())),
     }
 }
+
+#[cfg(test)]
+mod tests;
