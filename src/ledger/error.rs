@@ -275,7 +275,10 @@ impl LedgerError {
                 ErrorCode::DiskFull => Self::DiskFull { path, source },
                 ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => Self::InUse { path, holder: None },
                 ErrorCode::NotADatabase => Self::NotALedger { path },
-                ErrorCode::DatabaseCorrupt => Self::Damaged { path, damage: Damage::Unreadable(source) },
+                // A constraint fails only where the tables contradict each other: a step is checked before it is written.
+                ErrorCode::DatabaseCorrupt | ErrorCode::ConstraintViolation => {
+                    Self::Damaged { path, damage: Damage::Unreadable(source) }
+                }
                 // SQLite's own list, not ours: whatever else it says is a failure to read or write.
                 _ => Self::Sqlite { path, source },
             },
@@ -374,6 +377,7 @@ mod tests {
             (ffi::SQLITE_CANTOPEN, LedgerTrouble::Unwritable),
             (ffi::SQLITE_NOTADB, LedgerTrouble::Unusable),
             (ffi::SQLITE_CORRUPT, LedgerTrouble::Unusable),
+            (ffi::SQLITE_CONSTRAINT, LedgerTrouble::Unusable),
             (ffi::SQLITE_BUSY, LedgerTrouble::InUse),
         ] {
             assert_eq!(failure(code).trouble(), trouble, "{code}");

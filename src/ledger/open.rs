@@ -10,7 +10,7 @@ use super::handle::Ledger;
 use super::item::SessionInfo;
 use super::path::{check_is_file, check_is_local, lock_path, resolve};
 use super::reader::Reader;
-use super::run::load_run;
+use super::run::{RunInfo, load_run};
 use super::session::begin_session;
 use super::takeover::take_over;
 use super::working::Working;
@@ -26,26 +26,36 @@ impl Ledger {
         let path = resolve(path)?;
         check_is_file(&path)?;
         check_is_local(&path)?;
+        if lock_path(&path).symlink_metadata().is_err() {
+            // Without a lock beside it the file may be anything; a lock is not put beside someone else's.
+            Reader::open(&path)?;
+        }
         let lock = take_lock(&path)?;
         Self::open_locked(&path, session, lock)
     }
 
     /// Opens a ledger whose lock is held.
     pub(super) fn open_locked(path: &Path, session: &SessionInfo, lock: FileLock) -> Result<Self, LedgerError> {
-        let mut conn = open_for_writing(path)?;
-        let inode = inode(path).map_err(|source| LedgerError::Unreadable { path: path.to_owned(), source })?;
-        let at = |fault: Fault| fault.at(path);
-        let run = load_run(&conn).map_err(at)?;
-        let working = transact(&mut conn, |conn| {
-            let number = begin_session(conn, session, inode)?;
-            take_over(conn, number, Timestamp::now())?;
-            Ok(Working::load(conn, number)?)
-        })
-        .map_err(at)?;
-        let started_at = run.started_at;
-        let writer = Writer { conn, path: path.to_owned(), working, started_at, last: None, has_failed: false };
+        let (writer, run) = begin(path, session)?;
         Self::start(writer, run, lock)
     }
+}
+
+/// Begins a session on a ledger whose lock is held, and takes over what a dead one left open.
+pub(super) fn begin(path: &Path, session: &SessionInfo) -> Result<(Writer, RunInfo), LedgerError> {
+    let mut conn = open_for_writing(path)?;
+    let inode = inode(path).map_err(|source| LedgerError::Unreadable { path: path.to_owned(), source })?;
+    let at = |fault: Fault| fault.at(path);
+    let run = load_run(&conn).map_err(at)?;
+    let working = transact(&mut conn, |conn| {
+        let number = begin_session(conn, session, inode)?;
+        take_over(conn, number, Timestamp::now())?;
+        Ok(Working::load(conn, number)?)
+    })
+    .map_err(at)?;
+    let started_at = run.started_at;
+    let writer = Writer { conn, path: path.to_owned(), working, started_at, last: None, has_failed: false };
+    Ok((writer, run))
 }
 
 /// Takes the lock of a ledger, or says who holds it.

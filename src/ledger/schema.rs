@@ -206,8 +206,8 @@ pub(super) fn check_file(conn: &Connection, path: &Path) -> Result<(), LedgerErr
 fn results_view() -> String {
     let guid = |column: &str| {
         format!(
-            "lower(substr(hex({column}),1,8)||'-'||substr(hex({column}),9,4)||'-'||substr(hex({column}),13,4)||'-'\
-             ||substr(hex({column}),17,4)||'-'||substr(hex({column}),21))"
+            "CASE WHEN {column} IS NOT NULL THEN lower(substr(hex({column}),1,8)||'-'||substr(hex({column}),9,4)||'-'||substr(hex({column}),13,4)||'-'\
+             ||substr(hex({column}),17,4)||'-'||substr(hex({column}),21)) END"
         )
     };
     let time = |column: &str| {

@@ -2,12 +2,13 @@
 
 use std::path::Path;
 
-use nix::unistd::{AccessFlags, eaccess};
+use nix::fcntl::{AT_FDCWD, AtFlags};
+use nix::unistd::{AccessFlags, faccessat};
 
 /// Returns whether this process may write the file or folder, by its effective user. A read-only mount counts; a path
 /// that does not exist cannot be written.
 pub fn can_write(path: &Path) -> bool {
-    eaccess(path, AccessFlags::W_OK).is_ok()
+    faccessat(AT_FDCWD, path, AccessFlags::W_OK, AtFlags::AT_EACCESS).is_ok()
 }
 
 #[cfg(test)]

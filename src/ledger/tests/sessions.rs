@@ -1,0 +1,111 @@
+use super::support::*;
+use crate::ledger::{RowState, SessionEnd, SessionFate, Source, Step};
+use crate::request::ErrorCode;
+
+#[test]
+fn sessions_keep_how_they_ended() {
+    let place = Place::new();
+    create(&place.path, bare_rows(1)).unwrap().close(SessionEnd::Stopped("breaker".to_owned())).unwrap();
+    drop(place.open());
+    place.open().close(SessionEnd::Interrupted).unwrap();
+    let ledger = place.open();
+    let sessions = place.reader().sessions().unwrap();
+    let fates: Vec<_> = sessions.iter().map(|session| session.fate.clone()).collect();
+    assert!(matches!(&fates[0], SessionFate::Ended { end: SessionEnd::Stopped(reason), .. } if reason == "breaker"));
+    assert_eq!(fates[1], SessionFate::Died);
+    assert!(matches!(fates[2], SessionFate::Ended { end: SessionEnd::Interrupted, .. }));
+    assert_eq!(fates[3], SessionFate::Open);
+    assert_eq!(sessions.iter().map(|session| session.number).collect::<Vec<_>>(), [1, 2, 3, 4]);
+    assert_eq!((&sessions[0].info, &sessions[1].info), (&session("submit"), &session("replay")));
+    assert_eq!(place.reader().holder().unwrap(), Some(session("replay")));
+    ledger.close(SessionEnd::Finished).unwrap();
+    assert_eq!(place.reader().holder().unwrap(), None);
+    assert!(matches!(place.reader().sessions().unwrap()[3].fate, SessionFate::Ended { end: SessionEnd::Finished, .. }));
+}
+
+#[test]
+fn a_run_is_started_once() {
+    let place = Place::new();
+    let mut ledger = create(&place.path, bare_rows(1)).unwrap();
+    assert_eq!(ledger.run().started_at, None);
+    ledger.start_run().unwrap();
+    let since = ledger.run().started_at.unwrap();
+    ledger.start_run().unwrap();
+    drop(ledger);
+    let mut ledger = place.open();
+    ledger.start_run().unwrap();
+    // The ledger keeps microseconds.
+    assert_eq!(ledger.run().started_at.unwrap().as_microsecond(), since.as_microsecond());
+    let kinds: Vec<_> = place.reader().events().unwrap().into_iter().map(|event| event.kind).collect();
+    assert_eq!(kinds, ["start"]);
+}
+
+#[test]
+fn events_are_kept_in_order_with_their_session() {
+    let place = Place::new();
+    let ledger = create(&place.path, bare_rows(1)).unwrap();
+    ledger.record_event("confirm", "12 rows that revoke").unwrap();
+    drop(ledger);
+    place.open().record_event("note", "").unwrap();
+    let events = place.reader().events().unwrap();
+    let told: Vec<_> = events.iter().map(|e| (e.number, e.session, e.kind.as_str(), e.detail.as_str())).collect();
+    assert_eq!(told, [(1, 1, "confirm", "12 rows that revoke"), (2, 2, "note", "")]);
+}
+
+#[test]
+fn rows_that_a_dead_session_left_open_are_in_doubt_once() {
+    let place = Place::new();
+    let ledger = place.started(bare_rows(6));
+    let mut steps = Steps::of(&ledger);
+    steps.claim(4);
+    steps
+        .do_step(Step {
+            record: vec![record(1, 1, created(9))],
+            give_back: vec![(row(3), attempt(1))],
+            ..Step::default()
+        })
+        .unwrap();
+    assert_eq!(place.states()[1], RowState::Sending);
+    drop(ledger);
+
+    // Before anyone takes over, readers already say so.
+    assert_eq!(place.row(2).state, RowState::InDoubt);
+    assert_eq!((place.row(2).error_code, place.row(2).attempts), (Some(ErrorCode::LeftOpen), 1));
+
+    let ledger = place.open();
+    let expected = [
+        RowState::Created,
+        RowState::InDoubt,
+        RowState::Pending,
+        RowState::InDoubt,
+        RowState::Pending,
+        RowState::Pending,
+    ];
+    assert_eq!(place.states(), expected);
+    let attempts = place.reader().attempts(row(2)).unwrap();
+    assert_eq!(attempts.len(), 1);
+    assert_eq!((attempts[0].source, attempts[0].session), (Some(Source::Takeover), 2));
+    assert_eq!((attempts[0].state, attempts[0].error_code), (RowState::InDoubt, Some(ErrorCode::LeftOpen)));
+    assert!(attempts[0].started_at.is_some() && attempts[0].latency.is_none());
+    drop(ledger);
+
+    let ledger = place.open();
+    assert_eq!(place.states(), expected);
+    assert_eq!(place.reader().attempts(row(2)).unwrap().len(), 1);
+    let events = place.reader().events().unwrap();
+    let takeovers: Vec<_> = events.iter().filter(|event| event.kind == "takeover").map(|event| &event.detail).collect();
+    assert_eq!(takeovers, ["2 rows that session 1 left open are in doubt"]);
+    assert_eq!(Steps::of(&ledger).claim(9), [(3, 2), (5, 1), (6, 1)]);
+}
+
+#[test]
+fn rows_left_open_at_a_clean_end_are_in_doubt_too() {
+    let place = Place::new();
+    let ledger = place.started(bare_rows(2));
+    Steps::of(&ledger).claim(1);
+    ledger.close(SessionEnd::Interrupted).unwrap();
+    assert_eq!(place.states(), [RowState::InDoubt, RowState::Pending]);
+    place.open();
+    assert_eq!(place.states(), [RowState::InDoubt, RowState::Pending]);
+    assert_eq!(place.reader().attempts(row(1)).unwrap()[0].source, Some(Source::Takeover));
+}

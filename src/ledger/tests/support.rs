@@ -1,0 +1,272 @@
+//! What the tests of the ledger share.
+
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use tempfile::TempDir;
+
+use crate::ledger::{
+    AttemptRecord, CreateError, InvalidItem, Item, Ledger, LedgerError, LoadRow, Loader, ManifestPart, Reader, Requeue,
+    ResultRow, RowPlace, RowState, RunIdentity, SessionInfo, Step, StepAnswer,
+};
+use crate::request::{
+    AttemptNo, CorrelationId, CreateRequest, ErrorCode, Fault, Guid, NamedValue, Outcome, RequestType, RowId,
+};
+
+/// A folder with a ledger in it.
+pub(super) struct Place {
+    _folder: TempDir,
+    pub(super) path: PathBuf,
+}
+
+impl Place {
+    pub(super) fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("wave.ledger");
+        Self { _folder: folder, path }
+    }
+
+    pub(super) fn folder(&self) -> &Path {
+        self.path.parent().unwrap()
+    }
+
+    /// Returns the names of the files in the folder.
+    pub(super) fn names(&self) -> Vec<String> {
+        let entries = self.folder().read_dir().unwrap();
+        let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    /// Makes a ledger of these rows, and starts it.
+    pub(super) fn started(&self, rows: Vec<LoadRow>) -> Ledger {
+        let mut ledger = create(&self.path, rows).unwrap();
+        ledger.start_run().unwrap();
+        ledger
+    }
+
+    pub(super) fn open(&self) -> Ledger {
+        Ledger::open(&self.path, &session("replay")).unwrap()
+    }
+
+    pub(super) fn reader(&self) -> Reader {
+        Reader::open(&self.path).unwrap()
+    }
+
+    /// Returns the states of all rows, in order.
+    pub(super) fn states(&self) -> Vec<RowState> {
+        self.reader().page(0, u32::MAX, &[]).unwrap().into_iter().map(|row| row.state).collect()
+    }
+
+    pub(super) fn row(&self, number: u32) -> ResultRow {
+        let mut page = self.reader().page(number - 1, 1, &[]).unwrap();
+        assert_eq!(page[0].row, row(number));
+        page.remove(0)
+    }
+}
+
+pub(super) fn row(number: u32) -> RowId {
+    RowId::new(number).unwrap()
+}
+
+pub(super) fn attempt(number: u32) -> AttemptNo {
+    AttemptNo::new(number).unwrap()
+}
+
+pub(super) fn time(text: &str) -> Timestamp {
+    text.parse().unwrap()
+}
+
+pub(super) fn identity() -> RunIdentity {
+    RunIdentity {
+        server: "https://cm.example.test/CertificateManagement".to_owned(),
+        rehearsal: false,
+        options: vec![("comment".to_owned(), "new \"hire\"".to_owned()), ("type".to_owned(), "Enroll".to_owned())],
+    }
+}
+
+pub(super) fn session(command: &str) -> SessionInfo {
+    SessionInfo {
+        version: "0.1.0".to_owned(),
+        user: "alice".to_owned(),
+        host: "ops1".to_owned(),
+        pid: 4711,
+        command: command.to_owned(),
+        options: vec![("rate".to_owned(), "50/s".to_owned())],
+        started_at: time("2026-03-01T08:00:00Z"),
+    }
+}
+
+pub(super) fn guid(byte: u8) -> Guid {
+    Guid::from_bytes([byte; 16])
+}
+
+pub(super) fn place_of(number: u32) -> RowPlace {
+    RowPlace { part: 1, part_row: number, line: u64::from(number) + 1 }
+}
+
+/// A row with every column set.
+pub(super) fn full_item(number: u32) -> Item {
+    Item {
+        row: row(number),
+        place: place_of(number),
+        id: Some(format!("E-{number}")),
+        request: CreateRequest {
+            kind: RequestType::Enroll,
+            template: Some(guid(1)),
+            target: Some(guid(2)),
+            smartcard: Some(guid(3)),
+            profile: Some(guid(4)),
+            comment: "for \"Zoë\"\nline two".to_owned(),
+            priority: Some(7),
+            data: vec![NamedValue::new("name", "Zoë"), NamedValue::new("name", "again"), NamedValue::new("city", "")],
+            body: vec![NamedValue::new("revocationreason", "1")],
+        },
+        notes: vec![NamedValue::new("office", "B\\2")],
+        skipped: None,
+    }
+}
+
+/// A row with no more than it needs.
+pub(super) fn bare_item(number: u32, kind: RequestType) -> Item {
+    Item {
+        row: row(number),
+        place: place_of(number),
+        id: None,
+        request: CreateRequest::new(kind),
+        notes: Vec::new(),
+        skipped: None,
+    }
+}
+
+pub(super) fn load(item: Item) -> LoadRow {
+    LoadRow::Item(Box::new(item))
+}
+
+pub(super) fn skipped(number: u32) -> LoadRow {
+    load(Item { skipped: Some("same as row 1".to_owned()), ..bare_item(number, RequestType::Unblock) })
+}
+
+pub(super) fn invalid(number: u32) -> LoadRow {
+    LoadRow::Invalid(Box::new(InvalidItem {
+        row: row(number),
+        place: place_of(number),
+        original_json: r#"{"type":"Enrol"}"#.to_owned(),
+        errors: "type \"Enrol\" is not known".to_owned(),
+    }))
+}
+
+/// So many bare rows that are to be sent.
+pub(super) fn bare_rows(n: u32) -> Vec<LoadRow> {
+    (1..=n).map(|number| load(bare_item(number, RequestType::Unblock))).collect()
+}
+
+pub(super) fn part(n_rows: u32) -> ManifestPart {
+    ManifestPart {
+        part: 1,
+        name: "wave.csv".to_owned(),
+        size_bytes: 4096,
+        sha256: [0xAB; 32],
+        first_row: row(1),
+        n_rows,
+    }
+}
+
+pub(super) fn create(path: &Path, rows: Vec<LoadRow>) -> Result<Ledger, CreateError<LedgerError>> {
+    let n_rows = u32::try_from(rows.len()).unwrap();
+    Ledger::create(path, &identity(), &session("submit"), |loader| feed(loader, rows, n_rows))
+}
+
+pub(super) fn feed(loader: &mut Loader, rows: Vec<LoadRow>, n_rows: u32) -> Result<Vec<ManifestPart>, LedgerError> {
+    for row in rows {
+        loader.add(row)?;
+    }
+    Ok(vec![part(n_rows)])
+}
+
+pub(super) fn created(byte: u8) -> Outcome {
+    Outcome::Created(format!("api/v1.0/requests/{}", guid(byte)).parse().unwrap())
+}
+
+pub(super) fn fault(code: ErrorCode, status: u16) -> Fault {
+    Fault {
+        code,
+        http_status: Some(status),
+        message: format!("the server said {status}"),
+        correlation_id: Some(CorrelationId::new("c-1")),
+    }
+}
+
+pub(super) fn record(number: u32, attempt_number: u32, outcome: Outcome) -> AttemptRecord {
+    AttemptRecord {
+        row: row(number),
+        attempt: attempt(attempt_number),
+        started_at: time("2026-03-01T08:00:01.25Z"),
+        latency_us: 12_345,
+        outcome,
+        then: Requeue::Anyone,
+    }
+}
+
+/// Numbers steps and does them.
+pub(super) struct Steps<'a> {
+    ledger: &'a Ledger,
+    pub(super) number: u64,
+}
+
+impl<'a> Steps<'a> {
+    pub(super) const fn of(ledger: &'a Ledger) -> Self {
+        Self { ledger, number: 0 }
+    }
+
+    /// Does the step with the next number. A step that fails uses up no number.
+    pub(super) fn do_step(&mut self, step: Step) -> Result<StepAnswer, LedgerError> {
+        let answer = self.ledger.step_blocking(Step { number: self.number + 1, ..step })?;
+        self.number += 1;
+        assert_eq!(answer.number, self.number);
+        Ok(answer)
+    }
+
+    /// Claims so many rows in order, and returns row and attempt numbers.
+    pub(super) fn claim(&mut self, n: u32) -> Vec<(u32, u32)> {
+        pairs(&self.do_step(Step { claim: n, ..Step::default() }).unwrap())
+    }
+
+    /// Records attempts.
+    pub(super) fn record(&mut self, record: Vec<AttemptRecord>) -> StepAnswer {
+        self.do_step(Step { record, ..Step::default() }).unwrap()
+    }
+}
+
+/// Returns the rows and attempts of an answer.
+pub(super) fn pairs(answer: &StepAnswer) -> Vec<(u32, u32)> {
+    answer.rows.iter().map(|claimed| (claimed.row.get(), claimed.attempt.get())).collect()
+}
+
+/// Returns everything that the ledger's tables hold, as text.
+pub(super) fn dump(path: &Path) -> String {
+    let conn = rusqlite::Connection::open(path).unwrap();
+    let mut text = String::new();
+    for table in [
+        "runs",
+        "manifests",
+        "items",
+        "invalid_rows",
+        "claims",
+        "outcomes",
+        "pending_again",
+        "tallies",
+        "sessions",
+        "events",
+    ] {
+        let mut statement = conn.prepare(&format!("SELECT * FROM {table}")).unwrap();
+        let n_columns = statement.column_count();
+        let mut rows = statement.query([]).unwrap();
+        while let Some(row) = rows.next().unwrap() {
+            let values: Vec<String> =
+                (0..n_columns).map(|column| format!("{:?}", row.get_ref(column).unwrap())).collect();
+            text.extend([table, ": ", &values.join(" "), "\n"]);
+        }
+    }
+    text
+}
