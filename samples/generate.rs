@@ -108,7 +108,7 @@ impl Random {
 }
 
 /// A wave of new hires, as HR's spreadsheet would have it.
-pub fn onboarding(out: &mut impl Write, n_rows: u64) -> io::Result<()> {
+pub(crate) fn onboarding(out: &mut impl Write, n_rows: u64) -> io::Result<()> {
     let mut random = Random(SEED);
     writeln!(
         out,
@@ -131,7 +131,7 @@ pub fn onboarding(out: &mut impl Write, n_rows: u64) -> io::Result<()> {
 }
 
 /// An incident: stolen devices, whose certificates are to be revoked.
-pub fn revocation(out: &mut impl Write, n_rows: u64) -> io::Result<()> {
+pub(crate) fn revocation(out: &mut impl Write, n_rows: u64) -> io::Result<()> {
     let mut random = Random(SEED + 1);
     for row in 1..=n_rows {
         let priority = u64::from(!random.next().is_multiple_of(4));
@@ -150,7 +150,7 @@ pub fn revocation(out: &mut impl Write, n_rows: u64) -> io::Result<()> {
 }
 
 /// A nightly sweep of profiles that are about to expire.
-pub fn renewal(out: &mut impl Write, n_rows: u64) -> io::Result<()> {
+pub(crate) fn renewal(out: &mut impl Write, n_rows: u64) -> io::Result<()> {
     let mut random = Random(SEED + 2);
     writeln!(out, "id,type,profiletemplateuuid,target,profile,comment,note.expires")?;
     for row in 1..=n_rows {
@@ -162,7 +162,7 @@ pub fn renewal(out: &mut impl Write, n_rows: u64) -> io::Result<()> {
 }
 
 /// One row for each mistake that people make, between two good ones.
-pub fn broken(out: &mut impl Write) -> io::Result<()> {
+pub(crate) fn broken(out: &mut impl Write) -> io::Result<()> {
     let mut random = Random(SEED + 3);
     let mut guid = || random.guid();
     let (template, first) = (SMARTCARD_TEMPLATE, guid());
@@ -197,7 +197,7 @@ pub fn broken(out: &mut impl Write) -> io::Result<()> {
 }
 
 /// Writes all samples into a folder.
-pub fn write_all(folder: &Path) -> io::Result<()> {
+pub(crate) fn write_all(folder: &Path) -> io::Result<()> {
     let create = |name: &str| std::fs::File::create(folder.join(name)).map(BufWriter::new);
     let mut file = create("onboarding.csv")?;
     onboarding(&mut file, 250)?;
@@ -215,7 +215,7 @@ pub fn write_all(folder: &Path) -> io::Result<()> {
 }
 
 /// Runs the generator.
-pub fn main() -> ExitCode {
+fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let mut out = BufWriter::new(io::stdout().lock());

@@ -82,7 +82,10 @@ impl Folder {
     pub(crate) fn command(&self, words: &[&str]) -> Command {
         let mut command = Command::cargo_bin("cmbatch").unwrap();
         command.current_dir(self.path()).args(words).env("NO_COLOR", "1");
-        #[expect(clippy::disallowed_methods, reason = "the command under test must not see the variables of this machine")]
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "the command under test must not see the variables of this machine"
+        )]
         for (name, _) in std::env::vars_os() {
             if name.to_string_lossy().starts_with("CMBATCH_") {
                 command.env_remove(name);

@@ -175,7 +175,7 @@ fn a_killed_run_loses_nothing_and_sends_nothing_twice() {
     targets.sort();
     targets.dedup();
     assert_eq!(targets.len(), sent, "a row was sent twice");
-    assert!(count("created") as usize <= sent && sent <= 300);
+    assert!(count("created") <= sent as u64 && sent <= 300);
 }
 
 /// Waits for something that another process brings about.
