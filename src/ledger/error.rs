@@ -116,6 +116,20 @@ pub enum LedgerError {
         /// The ledger.
         path: PathBuf,
     },
+    /// The file was deleted, moved or replaced while it was open. Nothing more is recorded.
+    #[error(
+        "the ledger {path:?} was deleted, moved or replaced while it was in use; put it back before anything is sent"
+    )]
+    Gone {
+        /// Where it was.
+        path: PathBuf,
+    },
+    /// Another process took the ledger over, though this one lives: its lock file was deleted. Nothing more is recorded.
+    #[error("another process has taken over the ledger {path:?}; leave its lock file alone")]
+    TakenOver {
+        /// The ledger.
+        path: PathBuf,
+    },
     /// An earlier write failed, or the writer is gone; nothing more is recorded.
     #[error("nothing more is recorded in the ledger {path:?} after an earlier failure; start again")]
     Closed {
@@ -247,7 +261,7 @@ impl LedgerError {
     /// Returns what kind of trouble it is.
     pub const fn trouble(&self) -> LedgerTrouble {
         match self {
-            Self::InUse { .. } => LedgerTrouble::InUse,
+            Self::InUse { .. } | Self::TakenOver { .. } => LedgerTrouble::InUse,
             Self::NetworkFileSystem { .. }
             | Self::NotALedger { .. }
             | Self::Damaged { .. }
@@ -260,6 +274,7 @@ impl LedgerError {
             Self::Unwritable { .. }
             | Self::DiskFull { .. }
             | Self::Sqlite { .. }
+            | Self::Gone { .. }
             | Self::Closed { .. }
             | Self::NoRandomBytes(_) => LedgerTrouble::Unwritable,
             Self::NotStarted { .. } | Self::Step(_) | Self::Load(_) => LedgerTrouble::Misuse,
@@ -305,6 +320,10 @@ pub(super) enum Fault {
     NotStarted,
     /// SQLite has no write-ahead log there.
     NoWriteAheadLog,
+    /// The file has lost its name.
+    Gone,
+    /// A newer session has begun.
+    TakenOver,
 }
 
 impl Fault {
@@ -315,6 +334,8 @@ impl Fault {
             Self::Damage(damage) => LedgerError::Damaged { path: path.to_owned(), damage },
             Self::Step(error) => LedgerError::Step(error),
             Self::NotStarted => LedgerError::NotStarted { path: path.to_owned() },
+            Self::Gone => LedgerError::Gone { path: path.to_owned() },
+            Self::TakenOver => LedgerError::TakenOver { path: path.to_owned() },
             Self::NoWriteAheadLog => LedgerError::NoWriteAheadLog { path: path.to_owned() },
         }
     }
@@ -323,7 +344,7 @@ impl Fault {
     pub(super) const fn is_callers(&self) -> bool {
         match self {
             Self::Step(_) | Self::NotStarted => true,
-            Self::Sql(_) | Self::Damage(_) | Self::NoWriteAheadLog => false,
+            Self::Sql(_) | Self::Damage(_) | Self::NoWriteAheadLog | Self::Gone | Self::TakenOver => false,
         }
     }
 }

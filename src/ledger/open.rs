@@ -54,7 +54,8 @@ pub(super) fn begin(path: &Path, session: &SessionInfo) -> Result<(Writer, RunIn
     })
     .map_err(at)?;
     let started_at = run.started_at;
-    let writer = Writer { conn, path: path.to_owned(), working, started_at, last: None, has_failed: false };
+    let path = path.to_owned();
+    let writer = Writer { conn, path, inode, working, started_at, last: None, has_failed: false };
     Ok((writer, run))
 }
 

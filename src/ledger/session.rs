@@ -95,6 +95,12 @@ pub(super) fn begin_session(conn: &Connection, info: &SessionInfo, inode: u64) -
     Ok(number)
 }
 
+/// Returns the number of the newest session.
+pub(super) fn last_session(conn: &Connection) -> rusqlite::Result<u32> {
+    conn.prepare_cached("SELECT session FROM sessions WHERE run = ? ORDER BY session DESC LIMIT 1")?
+        .query_row([RUN], |row| row.get(0))
+}
+
 /// Writes how a session ended.
 pub(super) fn end_session(conn: &Connection, session: u32, end: &SessionEnd, at: Timestamp) -> rusqlite::Result<()> {
     conn.execute(

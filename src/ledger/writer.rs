@@ -10,11 +10,12 @@ use tokio::sync::oneshot;
 
 use super::error::{Fault, LedgerError, StepError};
 use super::schema::RUN;
-use super::session::{SessionEnd, end_session, insert_event};
+use super::session::{SessionEnd, end_session, insert_event, last_session};
 use super::sql::Sql;
 use super::step::{Step, StepAnswer};
 use super::step_exec::execute;
 use super::working::Working;
+use crate::platform::inode;
 
 /// What the writer is asked for.
 #[derive(Debug)]
@@ -59,6 +60,8 @@ impl<T> Reply<T> {
 pub(super) struct Writer {
     pub(super) conn: Connection,
     pub(super) path: PathBuf,
+    /// The file's inode when it was opened.
+    pub(super) inode: u64,
     pub(super) working: Working,
     pub(super) started_at: Option<Timestamp>,
     /// The last step's answer, for when it is asked for again.
@@ -136,7 +139,19 @@ impl Writer {
         if self.has_failed {
             return Err(LedgerError::Closed { path: self.path.clone() });
         }
-        let done = transact(&mut self.conn, work);
+        let session = self.working.session;
+        let is_gone = inode(&self.path).ok() != Some(self.inode);
+        let done = transact(&mut self.conn, |conn| {
+            // What is written into a file without a name, or with another one, is lost when the process ends.
+            if is_gone {
+                return Err(Fault::Gone);
+            }
+            // The lock keeps others out, unless someone deletes its file. The newest session is the holder then.
+            if last_session(conn)? != session {
+                return Err(Fault::TakenOver);
+            }
+            work(conn)
+        });
         done.map_err(|fault| {
             self.has_failed = !fault.is_callers();
             fault.at(&self.path)

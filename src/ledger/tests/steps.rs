@@ -257,6 +257,38 @@ async fn steps_are_done_for_tasks_too() {
     assert_eq!(pairs(answers[0].as_ref().unwrap()), [(1, 1)]);
 }
 
+#[test]
+fn a_session_that_was_taken_over_records_nothing_more() {
+    let place = Place::new();
+    let first = place.started(bare_rows(3));
+    let mut steps = Steps::of(&first);
+    steps.claim(1);
+    std::fs::remove_file(crate::ledger::lock_path(&place.path)).unwrap();
+    let second = place.open();
+    let before = dump(&place.path);
+    let refused =
+        steps.do_step(Step { record: vec![record(1, 1, created(1))], claim: 1, ..Step::default() }).unwrap_err();
+    assert!(matches!(refused, LedgerError::TakenOver { .. }), "{refused}");
+    assert_eq!(refused.trouble(), LedgerTrouble::InUse);
+    assert!(first.close(SessionEnd::Finished).is_err());
+    assert_eq!(dump(&place.path), before);
+    assert_eq!(Steps::of(&second).claim(9), [(2, 1), (3, 1)]);
+}
+
+#[test]
+fn nothing_is_claimed_in_a_file_that_lost_its_name() {
+    let place = Place::new();
+    let ledger = place.started(bare_rows(2));
+    let mut steps = Steps::of(&ledger);
+    steps.claim(1);
+    std::fs::rename(&place.path, place.folder().join("moved.ledger")).unwrap();
+    let refused = steps.do_step(Step { claim: 1, ..Step::default() }).unwrap_err();
+    assert!(matches!(refused, LedgerError::Gone { .. }), "{refused}");
+    std::fs::write(&place.path, "another file").unwrap();
+    let refused = steps.do_step(Step { claim: 1, ..Step::default() }).unwrap_err();
+    assert!(matches!(refused, LedgerError::Closed { .. }), "{refused}");
+}
+
 /// Opens a ledger whose writer was changed before it began to serve.
 fn open_changed(place: &Place, change: impl FnOnce(&rusqlite::Connection)) -> Ledger {
     let path = place.path.canonicalize().unwrap();
