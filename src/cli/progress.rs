@@ -216,6 +216,36 @@ impl Drop for Reporter {
     }
 }
 
+/// How long checking goes on before its progress is shown: most manifests are through by then.
+const CHECK_PATIENCE: Duration = Duration::from_millis(500);
+
+/// Shows on a terminal how far a long manifest is checked. What it showed is wiped away when it is dropped.
+pub(crate) struct CheckProgress {
+    bar: ProgressBar,
+    begin: Instant,
+}
+
+impl CheckProgress {
+    pub(crate) fn start(shell: &Shell) -> Self {
+        let bar = if shell.shows_bar() { shell.bars().add(ProgressBar::new_spinner()) } else { ProgressBar::hidden() };
+        Self { bar, begin: Instant::now() }
+    }
+
+    /// Tells how many rows were checked.
+    pub(crate) fn at(&self, n_rows: u64, n_invalid: u64) {
+        if self.begin.elapsed() > CHECK_PATIENCE {
+            self.bar.set_message(format!("checked {} rows, {} invalid", grouped(n_rows), grouped(n_invalid)));
+            self.bar.tick();
+        }
+    }
+}
+
+impl Drop for CheckProgress {
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
+    }
+}
+
 fn new_bar() -> ProgressBar {
     let style = ProgressStyle::with_template("{bar:20} {pos}/{len} {per_sec} ETA {eta} {wide_msg}")
         .unwrap_or_else(|_| ProgressStyle::default_bar())

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::cli::config::{Findings, ValidateConfig};
 use crate::cli::failure::Failure;
 use crate::cli::output::{Shell, grouped, rows};
+use crate::cli::progress::CheckProgress;
 use crate::manifest::Manifest;
 use crate::platform::PrivateOutput;
 use crate::validate::{self, CheckedRow, ErrorsWriter, RejectsWriter, Survey};
@@ -23,7 +24,9 @@ pub(crate) fn check(config: &ValidateConfig, shell: &Shell) -> Result<Checked, F
         .iter()
         .map(|source| Manifest::open(source.clone(), &config.reading))
         .collect::<Result<Vec<_>, _>>()?;
-    let survey = validate::survey(&manifests, &config.rules, &|_| {})?;
+    let progress = CheckProgress::start(shell);
+    let survey = validate::survey(&manifests, &config.rules, &|now| progress.at(now.n_rows, now.n_invalid))?;
+    drop(progress);
     let checked = Checked { manifests, survey };
     tell(&checked, &config.findings, shell);
     if !checked.survey.is_valid() {

@@ -50,12 +50,19 @@ pub(crate) fn list_rules(as_json: bool) {
     if as_json {
         let rules: Vec<serde_json::Value> = Rule::ALL
             .iter()
-            .map(|rule| serde_json::json!({"rule": rule.name(), "summary": rule.summary(), "example": rule.example()}))
+            .map(|rule| {
+                serde_json::json!({
+                    "rule": rule.name(), "summary": rule.summary(), "explanation": rule.explanation(),
+                    "example": rule.example(),
+                })
+            })
             .collect();
         output::result(&format!("{}\n", serde_json::Value::from(rules)));
         return;
     }
     for rule in Rule::ALL {
-        output::result(&format!("{}\n    {}\n    example: {}\n", rule.name(), rule.summary(), rule.example()));
+        let example: Vec<String> = rule.example().lines().map(|line| format!("        {line}")).collect();
+        let text = format!("{}\n    {}: {}\n    broken by:\n", rule.name(), rule.summary(), rule.explanation());
+        output::result(&format!("{text}{}\n\n", example.join("\n")));
     }
 }
