@@ -30,13 +30,26 @@ pub fn main() -> ExitCode {
         Err(LayerError::Clap(error)) => {
             // Help and version are results; everything else is a usage error. clap knows which stream is which.
             let _ = error.print();
-            if error.use_stderr() { Exit::Usage.into() } else { Exit::Done.into() }
+            if !error.use_stderr() {
+                return Exit::Done.into();
+            }
+            let first = error.to_string().lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
+            refused_options(&argv, Failure::new(Exit::Usage, first)).into()
         }
         Err(error @ LayerError::Config(_)) => {
             Shell::new(false, false).error(&error.to_string());
-            Exit::Usage.into()
+            refused_options(&argv, Failure::new(Exit::Usage, error.to_string())).into()
         }
     }
+}
+
+/// Options that cannot be read still leave the JSON object that a script waits for.
+fn refused_options(argv: &[OsString], failure: Failure) -> Exit {
+    let exit = failure.exit;
+    if argv.iter().any(|word| word == "--json") {
+        super::output::result(&Summary::from(failure).json_line());
+    }
+    exit
 }
 
 fn run(layered: Layered, argv: &[OsString], environment: &BTreeMap<String, OsString>) -> Exit {

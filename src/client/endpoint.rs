@@ -45,6 +45,11 @@ impl Endpoint {
     /// The default of [`max_idle`](Self::max_idle).
     pub const DEFAULT_MAX_IDLE: usize = 16;
 
+    /// Returns whether credentials would go over the network unencrypted.
+    pub fn sends_secrets_in_clear(&self) -> bool {
+        !self.base.is_https() && !self.base.is_loopback() && !matches!(self.auth, Auth::None)
+    }
+
     /// Returns an endpoint at this address with every default, and without sign-in.
     pub const fn new(base: BaseUrl) -> Self {
         Self {

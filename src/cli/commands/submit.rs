@@ -32,6 +32,11 @@ pub(crate) struct Context<'a> {
 
 /// Runs the command.
 pub(crate) fn run(config: SubmitConfig, context: &Context<'_>) -> Result<Summary, Failure> {
+    if let Destination::Server(endpoint) = &config.destination
+        && endpoint.sends_secrets_in_clear()
+    {
+        context.shell.warn("the sign-in goes over plain http, where everybody on the way can read it");
+    }
     let checked = check(&config.checking, context.shell)?;
     refuse_invalid(&checked, &config, context)?;
     let path = ledger_path(&config, &checked)?;
@@ -99,7 +104,7 @@ fn begin(
     }
     let mut target = Target::prepare(&config.destination)?;
     let plan = plan(config, context, &target, path, checked.survey.by_type.clone(), 0, true);
-    shell.say(&plan.lines());
+    shell.always(&plan.lines());
     if config.dry_run {
         return Ok(dry_run(&plan, checked, context));
     }
@@ -131,7 +136,7 @@ fn go_on(
     let mut target = Target::prepare(&config.destination)?;
     let n_pending: u64 = pending.iter().map(|(_, n)| n).sum();
     let plan = plan(config, context, &target, path, pending, counts.total().saturating_sub(n_pending), false);
-    context.shell.say(&plan.lines());
+    context.shell.always(&plan.lines());
     if config.dry_run {
         ledger.close(SessionEnd::Finished)?;
         return Ok(dry_run(&plan, checked, context));
