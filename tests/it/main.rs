@@ -11,6 +11,7 @@ mod forms;
 mod guards;
 mod layers;
 mod pace;
+mod readme;
 mod samples;
 mod submit;
 mod validate;
