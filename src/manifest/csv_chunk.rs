@@ -5,7 +5,7 @@ use memchr::{memchr, memchr_iter};
 
 use super::chunk::Chunk;
 use super::options::Delimiter;
-use super::place::{Fields, field_at, place_in, quoted_length};
+use super::place::{Fields, QuotedPart, field_at, place_in};
 use super::row::{BadRow, Cells, RawRow, RowFault};
 use super::scan::Shape;
 
@@ -48,20 +48,16 @@ pub(super) fn split(raw: &[u8], shape: Shape, delimiter: Delimiter, cells: &mut 
         cells.push_field(&raw[start..]);
         return;
     }
-    for span in Fields::new(raw, delimiter) {
-        cells.push_field(unquote(&raw[span], unquoted));
+    for field in Fields::new(raw, delimiter) {
+        let text = &raw[field.span];
+        cells.push_field(field.quoted.map_or(text, |quoted| unquote(text, quoted, unquoted)));
     }
 }
 
-/// Returns a field without its quotes.
-fn unquote<'a>(field: &'a [u8], buffer: &'a mut Vec<u8>) -> &'a [u8] {
-    if field.first() != Some(&b'"') {
-        return field;
-    }
-    let n_quoted = quoted_length(field);
-    let is_closed = n_quoted > 1 && is_closed(&field[..n_quoted]);
-    let inner = &field[1..n_quoted - usize::from(is_closed)];
-    if n_quoted == field.len() && memchr(b'"', inner).is_none() {
+/// Returns a quoted field without its quotes.
+fn unquote<'a>(field: &'a [u8], quoted: QuotedPart, buffer: &'a mut Vec<u8>) -> &'a [u8] {
+    let inner = &field[1..quoted.n_bytes - usize::from(quoted.is_closed)];
+    if quoted.n_bytes == field.len() && !quoted.has_doubled {
         return inner;
     }
     buffer.clear();
@@ -72,12 +68,6 @@ fn unquote<'a>(field: &'a [u8], buffer: &'a mut Vec<u8>) -> &'a [u8] {
         rest = rest.get(at + 2..).unwrap_or_default();
     }
     buffer.extend_from_slice(rest);
-    buffer.extend_from_slice(&field[n_quoted..]);
+    buffer.extend_from_slice(&field[quoted.n_bytes..]);
     buffer
-}
-
-/// Returns whether the last quote of a quoted part closes it, and is not the second of a doubled one.
-fn is_closed(quoted: &[u8]) -> bool {
-    let n_last_quotes = quoted[1..].iter().rev().take_while(|byte| **byte == b'"').count();
-    n_last_quotes % 2 == 1
 }

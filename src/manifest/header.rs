@@ -148,7 +148,7 @@ impl Head<'_> {
         let mut cells = ByteRecord::new();
         split(&raw, shape, delimiter, &mut cells, &mut Vec::new());
         let names = cells.iter().map(|name| String::from_utf8_lossy(name).trim().to_owned()).collect();
-        let columns = Fields::new(&raw, delimiter).map(|span| place_in(&raw, line, span.start).column).collect();
+        let columns = Fields::new(&raw, delimiter).map(|field| place_in(&raw, line, field.span.start).column).collect();
         Ok((Header { names, columns, line }, Body { offset: next, line: line + u64::from(n_lines) }))
     }
 

@@ -32,7 +32,7 @@ impl RawRow<'_> {
     /// ```
     pub fn place_of(&self, field: usize, delimiter: Delimiter) -> Place {
         let offset = match self.cells {
-            Cells::Csv(_) => Fields::new(self.raw, delimiter).nth(field).map(|span| span.start),
+            Cells::Csv(_) => Fields::new(self.raw, delimiter).nth(field).map(|field| field.span.start),
             Cells::Json(_) => Properties::new(self.raw).nth(field).map(|property| property.value),
         };
         place_in(self.raw, self.line, offset.unwrap_or(self.raw.len()))
@@ -64,7 +64,42 @@ pub(super) fn place_in(raw: &[u8], line: u64, offset: usize) -> Place {
     Place { line: line + count_line_ends(before) as u64, column: n_characters + 1 }
 }
 
-/// The fields of a CSV record as they are written, quotes included.
+/// A field of a CSV record as it is written.
+pub(super) struct Field {
+    /// Its bytes in the record, quotes included.
+    pub(super) span: Range<usize>,
+    /// How it begins, where that is a quote.
+    pub(super) quoted: Option<QuotedPart>,
+}
+
+/// The quoted part of a field: from its first byte, which is a quote, to the quote that closes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct QuotedPart {
+    /// How many bytes it takes, both quotes included; all of the record where it does not end.
+    pub(super) n_bytes: usize,
+    /// Whether it ends.
+    pub(super) is_closed: bool,
+    /// Whether there are doubled quotes inside.
+    pub(super) has_doubled: bool,
+}
+
+impl QuotedPart {
+    fn new(text: &[u8]) -> Self {
+        let mut from = 1;
+        let mut has_doubled = false;
+        while let Some(at) = text.get(from..).and_then(|rest| memchr(b'"', rest)) {
+            let behind = from + at + 1;
+            if text.get(behind) != Some(&b'"') {
+                return Self { n_bytes: behind, is_closed: true, has_doubled };
+            }
+            has_doubled = true;
+            from = behind + 1;
+        }
+        Self { n_bytes: text.len(), is_closed: false, has_doubled }
+    }
+}
+
+/// The fields of a CSV record.
 pub(super) struct Fields<'a> {
     raw: &'a [u8],
     delimiter: u8,
@@ -78,36 +113,27 @@ impl<'a> Fields<'a> {
 }
 
 impl Iterator for Fields<'_> {
-    type Item = Range<usize>;
+    type Item = Field;
 
-    fn next(&mut self) -> Option<Range<usize>> {
+    fn next(&mut self) -> Option<Field> {
         let start = self.next?;
-        let unquoted_from = match self.raw.get(start) {
-            Some(b'"') => start + quoted_length(&self.raw[start..]),
-            Some(_) | None => start,
+        let text = &self.raw[start..];
+        let quoted = (text.first() == Some(&b'"')).then(|| QuotedPart::new(text));
+        let n_quoted = quoted.map_or(0, |quoted| quoted.n_bytes);
+        let length = match text.get(n_quoted) {
+            // Behind a closing quote, no search is needed.
+            Some(&byte) if byte == self.delimiter => Some(n_quoted),
+            Some(_) => memchr(self.delimiter, &text[n_quoted..]).map(|at| n_quoted + at),
+            None => None,
         };
-        let end = memchr(self.delimiter, &self.raw[unquoted_from..]).map(|at| unquoted_from + at);
-        self.next = end.map(|end| end + 1);
-        Some(start..end.unwrap_or(self.raw.len()))
+        self.next = length.map(|length| start + length + 1);
+        Some(Field { span: start..start + length.unwrap_or(text.len()), quoted })
     }
-}
-
-/// Returns how many bytes the quoted part takes that begins here, both quotes included; all where it does not end.
-pub(super) fn quoted_length(field: &[u8]) -> usize {
-    let mut from = 1;
-    while let Some(at) = memchr(b'"', &field[from..]) {
-        let behind = from + at + 1;
-        if field.get(behind) != Some(&b'"') {
-            return behind;
-        }
-        from = behind + 1;
-    }
-    field.len()
 }
 
 /// Returns the number of the field that the byte belongs to.
 pub(super) fn field_at(raw: &[u8], delimiter: Delimiter, offset: usize) -> usize {
-    Fields::new(raw, delimiter).take_while(|span| span.end < offset).count()
+    Fields::new(raw, delimiter).take_while(|field| field.span.end < offset).count()
 }
 
 /// Where a property of a JSON object stands.

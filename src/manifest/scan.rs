@@ -122,16 +122,23 @@ impl Scan<'_> {
         loop {
             let opens = quote == 0 || text[quote - 1] == delimiter;
             let unquoted_from = if opens {
-                let Some(close) = self.closing_quote(quote + 1) else {
-                    return if self.at_end || text.len() > self.max_bytes { self.unclosed(quote) } else { Step::More };
+                let close = match self.closing_quote(quote + 1) {
+                    Some(close) if close < self.max_bytes => close,
+                    Some(_) => return self.unclosed(quote),
+                    None if self.at_end || text.len() > self.max_bytes => return self.unclosed(quote),
+                    None => return Step::More,
                 };
-                match text.get(close + 1) {
-                    None if !self.at_end && close < self.max_bytes => return Step::More,
-                    _ if close >= self.max_bytes => return self.unclosed(quote),
-                    Some(&byte) if byte != delimiter && byte != b'\n' && byte != b'\r' => {
-                        stray = stray.or(Some((quote, close + 1)));
+                match (text.get(close + 1), text.get(close + 2)) {
+                    // It may be the first quote of a doubled one.
+                    (None, _) if !self.at_end => return Step::More,
+                    // Where all fields are quoted, the next one is found without a search.
+                    (Some(&byte), Some(b'"')) if byte == delimiter => {
+                        quote = close + 2;
+                        continue;
                     }
-                    Some(_) | None => {}
+                    (Some(b'\n' | b'\r'), _) => return self.record(close + 1, self.shape(stray)),
+                    (Some(&byte), _) if byte != delimiter => stray = stray.or(Some((quote, close + 1))),
+                    (Some(_) | None, _) => {}
                 }
                 close + 1
             } else {
