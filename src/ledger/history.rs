@@ -197,3 +197,63 @@ fn load_claims(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(attempt: u32, verdict: u32, state: RowState, source: Source, code: Option<ErrorCode>) -> OutcomeLine {
+        OutcomeLine {
+            attempt,
+            verdict,
+            state,
+            source,
+            session: 1,
+            recorded_at: Timestamp::UNIX_EPOCH,
+            started_at: None,
+            latency_us: None,
+            http_status: None,
+            code,
+            message: None,
+            correlation_id: None,
+            uuid: None,
+            uri: None,
+        }
+    }
+
+    #[test]
+    fn the_latest_claim_or_outcome_decides_the_state() {
+        let ended = |attempt, verdict, state| line(attempt, verdict, state, Source::Answer, None);
+        for (claimed, next_attempt, outcomes, expected) in [
+            (None, None, vec![], RowState::Pending),
+            (Some(1), None, vec![], RowState::Sending),
+            (Some(1), Some(2), vec![], RowState::Pending),
+            (Some(1), None, vec![ended(1, 0, RowState::Created)], RowState::Created),
+            (Some(1), Some(2), vec![ended(1, 0, RowState::Pending)], RowState::Pending),
+            (Some(2), None, vec![ended(1, 0, RowState::Pending)], RowState::Sending),
+            (Some(2), None, vec![ended(1, 0, RowState::Pending), ended(2, 0, RowState::Failed)], RowState::Failed),
+            // What is decided later stands above how the attempt ended, also of a row that had no attempt.
+            (Some(1), None, vec![ended(1, 0, RowState::InDoubt), ended(1, 1, RowState::Created)], RowState::Created),
+            (None, None, vec![ended(0, 1, RowState::Skipped)], RowState::Skipped),
+        ] {
+            let claim = claimed.map(|attempt| ClaimLine { attempt, session: 1, claimed_at: Timestamp::UNIX_EPOCH });
+            let history = RowHistory { claim, next_attempt, outcomes };
+            assert_eq!(history.state(RowState::Pending), expected, "{history:?}");
+        }
+    }
+
+    #[test]
+    fn attempts_count_where_the_row_had_a_fair_try() {
+        let all = ErrorCode::ALL.into_iter().map(Some).chain([None]);
+        let uncounted: Vec<_> = all.filter(|code| !counts(Source::Answer, *code)).collect();
+        assert_eq!(uncounted, [Some(ErrorCode::Throttled), Some(ErrorCode::NotSignedIn), Some(ErrorCode::ApiNotFound)]);
+        assert!(!counts(Source::Takeover, Some(ErrorCode::LeftOpen)));
+        let outcomes = vec![
+            line(1, 0, RowState::InDoubt, Source::Takeover, Some(ErrorCode::LeftOpen)),
+            line(1, 1, RowState::Pending, Source::Answer, None),
+            line(2, 0, RowState::Pending, Source::Answer, Some(ErrorCode::NotConnected)),
+            line(3, 0, RowState::Pending, Source::Answer, Some(ErrorCode::Throttled)),
+        ];
+        assert_eq!(RowHistory { outcomes, ..RowHistory::default() }.counted_attempts(), 1);
+    }
+}

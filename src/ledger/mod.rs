@@ -27,6 +27,7 @@ mod takeover;
 mod tally;
 #[cfg(test)]
 mod tests;
+mod view;
 mod working;
 mod writer;
 
