@@ -36,7 +36,7 @@ pub use error::{Damage, LedgerError, LedgerTrouble, LoadError, StepError};
 pub use handle::Ledger;
 pub use history::Source;
 pub use item::{Difference, InvalidItem, Item, LoadRow, ManifestPart, RowPlace, RunIdentity, SessionInfo};
-pub use path::{default_path, lock_path, path_in_dir};
+pub use path::{Purpose, default_path, lock_path, path_in_dir};
 pub use reader::Reader;
 pub use result::{AttemptInfo, CreatedRow, EventRecord, FailureReason, InvalidText, ResultRow};
 pub use run::RunInfo;

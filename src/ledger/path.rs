@@ -9,28 +9,46 @@ use crate::platform::{FileSystem, file_system, folder_of};
 /// The extensions of manifests, which a ledger's name leaves out.
 const MANIFEST_EXTENSIONS: [&str; 7] = ["csv", "tsv", "txt", "jsonl", "ndjson", "gz", "zst"];
 
+/// What a ledger is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// Requests to a server.
+    Sending,
+    /// A rehearsal on the embedded simulator; its ledger never stands where that of the real run would.
+    Rehearsal,
+}
+
+impl Purpose {
+    const fn extension(self) -> &'static str {
+        match self {
+            Self::Sending => ".ledger",
+            Self::Rehearsal => ".rehearsal.ledger",
+        }
+    }
+}
+
 /// Returns where the ledger of a manifest lies when no other place is named: beside it, with `.ledger` in place of its known
 /// extensions (csv, tsv, txt, jsonl, ndjson, gz, zst, in any case), or `.rehearsal.ledger` for a rehearsal.
 ///
 /// ```
 /// use std::path::Path;
-/// use cmbatch::ledger::default_path;
-/// assert_eq!(default_path(Path::new("in/wave.csv.gz"), false), Path::new("in/wave.ledger"));
-/// assert_eq!(default_path(Path::new("in/wave.csv.gz"), true), Path::new("in/wave.rehearsal.ledger"));
+/// use cmbatch::ledger::{Purpose, default_path};
+/// assert_eq!(default_path(Path::new("in/wave.csv.gz"), Purpose::Sending), Path::new("in/wave.ledger"));
+/// assert_eq!(default_path(Path::new("in/wave.csv.gz"), Purpose::Rehearsal), Path::new("in/wave.rehearsal.ledger"));
 /// ```
-pub fn default_path(manifest: &Path, rehearsal: bool) -> PathBuf {
+pub fn default_path(manifest: &Path, purpose: Purpose) -> PathBuf {
     let mut name = stem(manifest);
-    name.push(if rehearsal { ".rehearsal.ledger" } else { ".ledger" });
+    name.push(purpose.extension());
     manifest.with_file_name(name)
 }
 
 /// Returns where the ledger of a manifest lies in a folder for ledgers (`--ledger-dir`): the manifest's name without known
 /// extensions, a dash, and the first 8 hexadecimal digits of its SHA-256.
-pub fn path_in_dir(dir: &Path, manifest: &Path, sha256: &[u8; 32]) -> PathBuf {
+pub fn path_in_dir(dir: &Path, manifest: &Path, sha256: &[u8; 32], purpose: Purpose) -> PathBuf {
     let mut name = stem(manifest);
     name.push("-");
     name.push(data_encoding::HEXLOWER.encode(&sha256[..4]));
-    name.push(".ledger");
+    name.push(purpose.extension());
     dir.join(name)
 }
 
@@ -121,16 +139,16 @@ mod tests {
             (".csv", ".csv.ledger"),
             ("/wave.ndjson", "/wave.ledger"),
         ] {
-            assert_eq!(default_path(Path::new(manifest), false), Path::new(ledger), "{manifest}");
+            assert_eq!(default_path(Path::new(manifest), Purpose::Sending), Path::new(ledger), "{manifest}");
         }
-        assert_eq!(default_path(Path::new("wave.tsv"), true), Path::new("wave.rehearsal.ledger"));
+        assert_eq!(default_path(Path::new("wave.tsv"), Purpose::Rehearsal), Path::new("wave.rehearsal.ledger"));
     }
 
     #[test]
     fn in_a_folder_for_ledgers_the_hash_tells_manifests_apart() {
         let mut sha256 = [0; 32];
         sha256[..5].copy_from_slice(&[0xDE, 0xAD, 0xBE, 0x0F, 0x11]);
-        let path = path_in_dir(Path::new("/var/ledgers"), Path::new("in/wave.csv.gz"), &sha256);
+        let path = path_in_dir(Path::new("/var/ledgers"), Path::new("in/wave.csv.gz"), &sha256, Purpose::Sending);
         assert_eq!(path, Path::new("/var/ledgers/wave-deadbe0f.ledger"));
     }
 

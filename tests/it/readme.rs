@@ -13,7 +13,10 @@ fn shown(command: &str) -> String {
     let readme = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
     let prompt = format!("$ {command}\n");
     let (_, rest) = readme.split_once(&prompt).unwrap_or_else(|| panic!("README does not show {command}"));
-    rest.lines().take_while(|line| !line.starts_with("```") && !line.starts_with("$ ")).map(|line| format!("{line}\n")).collect()
+    rest.lines()
+        .take_while(|line| !line.starts_with("```") && !line.starts_with("$ "))
+        .map(|line| format!("{line}\n"))
+        .collect()
 }
 
 /// Takes out what differs from run to run: who runs it, and how long it took.

@@ -217,7 +217,7 @@ fn the_ledger_can_stand_in_a_folder_under_the_manifests_digest() {
         .filter(|name| name.ends_with(".ledger"))
         .collect();
     assert!(
-        names.len() == 1 && names[0].starts_with("wave-") && names[0].len() == "wave-12345678.ledger".len(),
+        names.len() == 1 && names[0].starts_with("wave-") && names[0].len() == "wave-12345678.rehearsal.ledger".len(),
         "{names:?}"
     );
 }

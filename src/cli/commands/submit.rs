@@ -17,7 +17,7 @@ use crate::cli::plan::{Plan, by_type};
 use crate::cli::progress::Reporter;
 use crate::cli::signals;
 use crate::cli::summary::{Summary, stop_text};
-use crate::ledger::{self, Ledger, LedgerError, Reader, RowState, RunIdentity, SessionEnd, SessionInfo};
+use crate::ledger::{self, Ledger, LedgerError, Purpose, Reader, RowState, RunIdentity, SessionEnd, SessionInfo};
 use crate::report::Counts;
 use crate::submit::{self, StopLevel, StopReason, SubmitReport, Wire};
 
@@ -75,9 +75,13 @@ fn ledger_path(config: &SubmitConfig, checked: &Checked) -> Result<PathBuf, Fail
     }
     let manifest = checked.manifests.first().and_then(|manifest| manifest.path());
     let manifest = manifest.ok_or_else(|| Failure::new(Exit::Usage, "standard input needs --ledger FILE"))?;
+    let purpose = match config.destination {
+        Destination::Server(_) => Purpose::Sending,
+        Destination::Simulator(_) => Purpose::Rehearsal,
+    };
     match (&config.ledger_dir, checked.survey.parts.first()) {
-        (Some(dir), Some(part)) => Ok(ledger::path_in_dir(dir, manifest, &part.sha256)),
-        _ => Ok(ledger::default_path(manifest, matches!(config.destination, Destination::Simulator(_)))),
+        (Some(dir), Some(part)) => Ok(ledger::path_in_dir(dir, manifest, &part.sha256, purpose)),
+        _ => Ok(ledger::default_path(manifest, purpose)),
     }
 }
 
