@@ -3,10 +3,7 @@
 use std::path::Path;
 
 use crate::common::Folder;
-
-#[path = "../../samples/generate.rs"]
-#[expect(dead_code, reason = "only the files are wanted here")]
-mod generate;
+use crate::samples::generate;
 
 /// Returns the lines that README shows below a command, up to the next one or the block's end.
 fn shown(command: &str) -> String {

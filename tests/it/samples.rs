@@ -7,7 +7,7 @@ use crate::common::Folder;
 
 #[path = "../../samples/generate.rs"]
 #[expect(dead_code, reason = "the generator's own main is not used here")]
-mod generate;
+pub(crate) mod generate;
 
 fn committed(name: &str) -> Vec<u8> {
     std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("samples").join(name)).unwrap()
