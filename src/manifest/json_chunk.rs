@@ -82,15 +82,12 @@ fn repeated(cells: &[JsonCell<'_>]) -> Option<usize> {
         let mut seen = HashSet::with_capacity(cells.len());
         return cells.iter().position(|cell| !seen.insert(cell.name.to_lowercase()));
     }
-    (1..cells.len()).find(|&index| cells[..index].iter().any(|cell| is_same(&cell.name, &cells[index].name)))
-}
-
-fn is_same(one: &str, other: &str) -> bool {
-    if one.is_ascii() && other.is_ascii() {
-        one.eq_ignore_ascii_case(other)
+    let is_same: fn(&str, &str) -> bool = if cells.iter().all(|cell| cell.name.is_ascii()) {
+        str::eq_ignore_ascii_case
     } else {
-        one.to_lowercase() == other.to_lowercase()
-    }
+        |one, other| one.to_lowercase() == other.to_lowercase()
+    };
+    (1..cells.len()).find(|&index| cells[..index].iter().any(|cell| is_same(&cell.name, &cells[index].name)))
 }
 
 /// Reads an object into cells.
@@ -124,7 +121,9 @@ impl<'de> Visitor<'de> for Object<'_, 'de> {
 /// Reads a value of which it is known that it is well-formed, but for the escapes in a string.
 fn value_of(raw: &str) -> Result<JsonValue<'_>, serde_json::Error> {
     Ok(match raw.as_bytes().first() {
-        Some(b'"') if !raw.contains('\\') => JsonValue::Text(Cow::Borrowed(&raw[1..raw.len() - 1])),
+        Some(b'"') if memchr::memchr(b'\\', raw.as_bytes()).is_none() => {
+            JsonValue::Text(Cow::Borrowed(&raw[1..raw.len() - 1]))
+        }
         Some(b'"') => JsonValue::Text(Cow::Owned(serde_json::from_str(raw)?)),
         Some(b'{' | b'[') => JsonValue::Nested(raw),
         Some(b'n') => JsonValue::Null,
