@@ -54,7 +54,15 @@ pub(super) fn is_plain(bytes: &[u8]) -> bool {
     bytes.iter().fold(true, |plain, byte| plain & (byte.wrapping_sub(b' ') < 0x5f))
 }
 
-/// Returns whether a value that [`is_plain`] needs [`in_text`] all the same: what it looks for begins so.
+/// Returns whether free text has nothing that [`in_text`] looks for, in one pass without branches: no control characters
+/// and no U+FFFD. In UTF-8 those of C1 begin with C2 and U+FFFD with EF; most letters beyond ASCII begin with neither.
+pub(super) fn is_harmless(bytes: &[u8]) -> bool {
+    bytes.iter().fold(true, |harmless, byte| {
+        harmless & (byte.wrapping_sub(b' ') < 0x5f || *byte >= 0x80) & (*byte != 0xc2) & (*byte != 0xef)
+    })
+}
+
+/// Returns whether a value that [`is_harmless`] needs [`in_text`] all the same: what it looks for begins so.
 pub(super) const fn may_be_spoiled(bytes: &[u8]) -> bool {
     matches!(bytes, [b'0'..=b'9' | b'+' | b'-' | b'#' | b' ', ..])
 }
@@ -160,6 +168,17 @@ mod tests {
 
     fn rules(text: &str, breaks: Breaks, sort: Sort) -> Vec<Rule> {
         in_text("data.badge", text, breaks, sort).map(|(rule, _)| rule).collect()
+    }
+
+    #[test]
+    fn what_is_taken_for_harmless_is() {
+        for c in '\0'..='\u{ffff}' {
+            if is_harmless(c.encode_utf8(&mut [0; 4]).as_bytes()) {
+                assert_eq!(rules(&format!("a{c}"), Breaks::Refused, Sort::Free), [], "{c:?}");
+            }
+        }
+        assert!(is_harmless("Grażyna Müller, 東京".as_bytes()));
+        assert!(!is_harmless("a\u{85}".as_bytes()) && !is_harmless("a\u{fffd}".as_bytes()) && !is_harmless(b"a\t"));
     }
 
     #[test]

@@ -358,8 +358,8 @@ impl<'r> Checker<'_, 'r> {
     }
 
     fn text(&mut self, column: usize, bytes: &[u8], breaks: Breaks, sort: Sort) {
-        let is_plain = self.is_plain || damage::is_plain(bytes);
-        if is_plain && (sort == Sort::Free || !damage::may_be_spoiled(bytes)) {
+        let is_harmless = self.is_plain || damage::is_harmless(bytes);
+        if is_harmless && (sort == Sort::Free || !damage::may_be_spoiled(bytes)) {
             return;
         }
         let name = self.name(column);
