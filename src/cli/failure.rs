@@ -111,7 +111,11 @@ impl From<ConfigError> for Failure {
 impl From<ManifestError> for Failure {
     fn from(error: ManifestError) -> Self {
         let exit = match error {
-            ManifestError::Open { .. } | ManifestError::Folder { .. } | ManifestError::Spool { .. } => Exit::Usage,
+            ManifestError::Open { .. }
+            | ManifestError::Folder { .. }
+            | ManifestError::Device { .. }
+            | ManifestError::Endless { .. }
+            | ManifestError::Spool { .. } => Exit::Usage,
             _ => Exit::InvalidManifest,
         };
         Self::of(exit, &error)

@@ -35,6 +35,8 @@ pub struct Chunks {
     line: u64,
     /// How many rows were given.
     n_rows: u32,
+    /// Whether no record ends in the buffer, so that it takes more text than a chunk's worth.
+    is_short: bool,
     /// Whether the buffer begins within a line that is too long.
     is_dropping: bool,
     has_failed: bool,
@@ -54,8 +56,17 @@ impl Chunks {
         buffer.drain(..skipped);
         let offset = skipped as u64;
         while text.take_fault_before(offset).is_some() {}
-        let (n_rows, is_dropping, has_failed) = (0, false, false);
-        Ok(Self { text, buffer, offset, line: body.line, n_rows, is_dropping, has_failed, layout })
+        Ok(Self {
+            text,
+            buffer,
+            offset,
+            line: body.line,
+            n_rows: 0,
+            is_short: false,
+            is_dropping: false,
+            has_failed: false,
+            layout,
+        })
     }
 
     /// Returns the next chunk, in order; none at the end.
@@ -96,7 +107,8 @@ impl Chunks {
                 self.drop_line();
             }
             let (line, at) = (self.line, self.scan()?);
-            if !at.records.is_empty() {
+            self.is_short = at.records.is_empty();
+            if !self.is_short {
                 return Ok(Some(self.cut(line, at)));
             }
             self.buffer.drain(..at.end);
@@ -107,14 +119,15 @@ impl Chunks {
         }
     }
 
-    /// Reads on until there is a chunk's worth of text, or, where that was not enough to find a record, twice that.
+    /// Reads on until there is a chunk's worth of text, or, where that was not enough to find a record, that much more.
+    /// A buffer that grew for one long record is used up before more is read.
     fn fill(&mut self) -> Result<(), ManifestError> {
-        if self.text.at_end() {
+        let chunk_bytes = self.layout.limits.chunk_bytes;
+        let n_missing = chunk_bytes.saturating_sub(self.buffer.len());
+        let n = if n_missing == 0 && self.is_short { chunk_bytes } else { n_missing };
+        if n == 0 || self.text.at_end() {
             return Ok(());
         }
-        let chunk_bytes = self.layout.limits.chunk_bytes;
-        let n = chunk_bytes.saturating_sub(self.buffer.len());
-        let n = if n == 0 { chunk_bytes } else { n };
         self.text
             .fill(&mut self.buffer, n)
             .map_err(|error| ManifestError::of_expanding(&self.layout.name, self.line, error))

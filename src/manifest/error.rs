@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 
 use super::decompress::ExpandError;
-use super::limits::{MAX_EXPANDED_BYTES, MAX_RECORD_BYTES, MAX_ZSTD_WINDOW_BYTES};
+use super::limits::{MAX_EXPANDED_BYTES, MAX_RECORD_BYTES, MAX_SPOOLED_BYTES, MAX_ZSTD_WINDOW_BYTES};
 use super::options::TextEncoding;
 
 /// How a manifest is compressed.
@@ -93,6 +93,18 @@ pub enum ManifestError {
     /// It is a folder.
     #[error("{file}: is a folder; give the manifest's own name")]
     Folder {
+        /// The manifest.
+        file: String,
+    },
+    /// It is a device, which has no end.
+    #[error("{file}: is a device; give the manifest as a file, or pipe it in and write - for it")]
+    Device {
+        /// The manifest.
+        file: String,
+    },
+    /// A pipe gives more than is kept.
+    #[error("{file}: gives more than {} GiB; give the manifest as a file", MAX_SPOOLED_BYTES >> 30)]
+    Endless {
         /// The manifest.
         file: String,
     },

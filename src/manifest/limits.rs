@@ -10,6 +10,11 @@ pub const MAX_RECORD_BYTES: usize = 1 << 20;
 /// A small file that expands without end would keep validation busy for hours; a real manifest is far below.
 pub const MAX_EXPANDED_BYTES: u64 = 16 << 30;
 
+/// The most bytes that are taken from standard input or another pipe, which are kept in a temporary file: 4 GiB.
+///
+/// A pipe that never ends would else fill the disk; a larger manifest can be given as a file.
+pub const MAX_SPOOLED_BYTES: u64 = 4 << 30;
+
 /// The largest window of a zstd frame that is read: 64 MiB, which is the memory that it takes.
 ///
 /// `zstd -19` takes 8 MiB, `--ultra -22` and `--long=27` take 128 MiB.

@@ -1,8 +1,8 @@
 //! Where a manifest's bytes come from, and the bytes as they are stored.
 
 use std::convert::Infallible;
-use std::fs::File;
-use std::io::{self, Read};
+use std::fs::{File, FileType};
+use std::io::{self, IsTerminal, Read};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
@@ -10,6 +10,7 @@ use std::sync::Arc;
 use sha2::{Digest as _, Sha256};
 
 use super::error::ManifestError;
+use super::limits::MAX_SPOOLED_BYTES;
 
 /// Where a manifest is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,6 +66,9 @@ pub(super) fn open(source: &Source) -> Result<File, ManifestError> {
             let kind = file.metadata().map_err(failed)?.file_type();
             if kind.is_dir() {
                 Err(ManifestError::Folder { file: source.name() })
+            } else if is_device(kind) && !file.is_terminal() {
+                // /dev/zero and its like never end.
+                Err(ManifestError::Device { file: source.name() })
             } else if kind.is_file() {
                 Ok(file)
             } else {
@@ -74,11 +78,19 @@ pub(super) fn open(source: &Source) -> Result<File, ManifestError> {
     }
 }
 
+fn is_device(kind: FileType) -> bool {
+    use std::os::unix::fs::FileTypeExt;
+    kind.is_char_device() || kind.is_block_device()
+}
+
 /// Copies what the input gives into a temporary file without a name.
 fn spool(name: &str, input: &mut impl Read) -> Result<File, ManifestError> {
     let failed = |source| ManifestError::Spool { file: name.to_owned(), source };
     let mut file = tempfile::tempfile().map_err(failed)?;
-    io::copy(input, &mut file).map_err(failed)?;
+    let n_bytes = io::copy(&mut input.take(MAX_SPOOLED_BYTES + 1), &mut file).map_err(failed)?;
+    if n_bytes > MAX_SPOOLED_BYTES {
+        return Err(ManifestError::Endless { file: name.to_owned() });
+    }
     Ok(file)
 }
 

@@ -115,6 +115,19 @@ fn memory_does_not_grow_with_a_line_that_does_not_end() {
 }
 
 #[test]
+fn a_buffer_that_grew_for_one_record_is_used_up_before_more_is_read() {
+    let limits = Limits { chunk_bytes: 1000, chunk_records: 10, record_bytes: 5000, ..Limits::default() };
+    let text = format!("id\n\"{}", "a\n".repeat(50_000));
+    let manifest = open_as("m.csv", text.as_bytes(), &ReadOptions::default(), limits).unwrap();
+    let mut chunks = manifest.chunks().unwrap();
+    let mut most = 0;
+    while chunks.next_chunk().unwrap().is_some() {
+        most = most.max(chunks.buffer.len());
+    }
+    assert!(most <= 5000 + 2 * 1000, "{most} bytes were held");
+}
+
+#[test]
 fn undecodable_bytes_are_bad_rows_with_their_windows_character() {
     let rows = rows("m.csv", b"id,name\n1,M\xfcller\n2,\xc3\xa4\xff\n3,ok\n4,\"two\nl\xednes\"\n5,\x81\n");
     let faults: Vec<_> = rows.iter().filter_map(Row::bad).map(|bad| (bad.at, bad.field, bad.fault.clone())).collect();
