@@ -32,7 +32,7 @@ pub struct InvalidRow<'a> {
     pub part: u32,
     /// The row's number in its manifest, from 1.
     pub part_row: u32,
-    /// The physical line where it starts, from 1.
+    /// The physical line where it starts, from 1; of a row that could not be taken apart, that of the fault.
     pub line: u64,
     /// The row as its manifest has it.
     pub original: Original<'a>,

@@ -1,12 +1,10 @@
 //! Rows that ask for the same, and ids that stand twice, over a whole run.
 //!
 //! A hash set of keys would cost more than all other rules together. Instead each good row leaves 12 bytes (24 with an
-//! id): a keyed hash and its number. They are sorted once at the end; only rows whose hashes are equal are read again
+//! id): a keyed hash and its number. Those are compared once at the end; only rows whose hashes are equal are read again
 //! and compared by a digest of their values.
 
-use std::hash::{BuildHasher, Hasher, RandomState};
-
-use rayon::slice::ParallelSliceMut;
+use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
 use super::cells::{self, Value};
@@ -15,9 +13,8 @@ use super::row::Judged;
 use crate::manifest::Cells;
 use crate::request::RequestType;
 
-/// The hash of a row's key, or of its id, and the row's number. As three numbers it has no padding, and sorts by hash,
-/// then row.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+/// The hash of a row's key, or of its id, and the row's number. As three numbers it has no padding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Entry {
     high: u32,
     low: u32,
@@ -30,37 +27,37 @@ impl Entry {
         Self { high: (hash >> 32) as u32, low: hash as u32, row }
     }
 
-    const fn has_hash_of(&self, other: &Self) -> bool {
-        self.high == other.high && self.low == other.low
+    const fn hash(&self) -> u64 {
+        (self.high as u64) << 32 | self.low as u64
     }
 }
 
-/// Hashes keys with a random key of this process, so that no manifest can be made to collide.
-#[derive(Clone, Debug, Default)]
-pub(super) struct KeyHasher(RandomState);
-
-impl KeyHasher {
-    pub(super) fn row(&self, judged: &Judged<'_>, layout: &Layout, cells: Cells<'_>) -> u64 {
-        let mut hasher = self.0.build_hasher();
-        hasher.write(&fixed_key(judged));
-        // A sum, because the order of the columns may differ from file to file.
-        let mut body: u64 = 0;
-        for (folded, value) in body_values(layout, cells) {
-            let mut pair = self.0.build_hasher();
-            pair.write_usize(folded.len());
-            pair.write(folded.as_bytes());
-            pair.write(value);
-            body = body.wrapping_add(pair.finish());
+/// Returns the rows whose hash another row has too. Takes the entries, so that their memory is free afterwards.
+///
+/// Most rows are ruled out by a table of bits, without being sorted: of rows without repeats about one in ten is left.
+pub(super) fn suspects(mut entries: Vec<Entry>) -> RowSet {
+    const BITS_FOR_EACH: usize = 16;
+    let bits = (entries.len() * BITS_FOR_EACH).next_power_of_two().ilog2().clamp(6, 32);
+    let bit_of = |entry: &Entry| entry.high >> (32 - bits);
+    let (mut seen, mut again) = (RowSet::up_to(1 << bits), RowSet::up_to(1 << bits));
+    for entry in &entries {
+        let bit = bit_of(entry);
+        if seen.contains(bit) {
+            again.insert(bit);
         }
-        hasher.write_u64(body);
-        hasher.finish()
+        seen.insert(bit);
     }
-
-    pub(super) fn id(&self, id: &[u8]) -> u64 {
-        let mut hasher = self.0.build_hasher();
-        hasher.write(id);
-        hasher.finish()
+    drop(seen);
+    entries.retain(|entry| again.contains(bit_of(entry)));
+    entries.par_sort_unstable_by_key(Entry::hash);
+    let mut rows = RowSet::default();
+    for pair in entries.windows(2) {
+        if pair[0].hash() == pair[1].hash() {
+            rows.insert(pair[0].row);
+            rows.insert(pair[1].row);
+        }
     }
+    rows
 }
 
 /// Type, target, template, smartcard and profile, each with a mark whether it is there.
@@ -153,6 +150,11 @@ pub(super) struct Repeat {
 pub(super) struct RowSet(Vec<u64>);
 
 impl RowSet {
+    /// Returns an empty set with room for numbers below this one.
+    fn up_to(end: usize) -> Self {
+        Self(vec![0; end.div_ceil(64)])
+    }
+
     fn insert(&mut self, row: u32) {
         let word = row as usize / 64;
         if word >= self.0.len() {
@@ -166,35 +168,22 @@ impl RowSet {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.0.iter().all(|word| *word == 0)
     }
-}
-
-/// Returns the rows whose hash another row has too. Takes the entries, so that their memory is free afterwards.
-pub(super) fn suspects(mut entries: Vec<Entry>) -> RowSet {
-    entries.par_sort_unstable();
-    let mut rows = RowSet::default();
-    for pair in entries.windows(2) {
-        if pair[0].has_hash_of(&pair[1]) {
-            rows.insert(pair[0].row);
-            rows.insert(pair[1].row);
-        }
-    }
-    rows
 }
 
 /// Returns the rows that repeat an earlier one, in the order of rows.
 ///
 /// A row that asks for the same as an earlier one takes no part in the comparison of ids: it is one error, not two, and
 /// a skipped row's id is not in use.
-pub(super) fn repeats(requests: Vec<Suspect>, ids: Vec<Suspect>) -> Vec<Repeat> {
+pub(super) fn repeats(requests: Vec<Suspect>, mut ids: Vec<Suspect>) -> Vec<Repeat> {
     let mut found = Vec::new();
     collect_repeats(requests, Same::Request, &mut found);
     let mut repeated = RowSet::default();
     for repeat in &found {
         repeated.insert(repeat.row);
     }
-    let ids = ids.into_iter().filter(|suspect| !repeated.contains(suspect.row)).collect();
+    ids.retain(|suspect| !repeated.contains(suspect.row));
     collect_repeats(ids, Same::Id, &mut found);
     found.par_sort_unstable_by_key(|repeat| repeat.row);
     found
@@ -225,6 +214,7 @@ mod tests {
     use crate::request::Guid;
     use crate::validate::columns::Form;
     use crate::validate::finding::Findings;
+    use crate::validate::key_hash::KeyHasher;
     use crate::validate::{Rules, row};
 
     const CARD: &str = "17cf063d-e337-4aa9-a822-346554ddd3c9";
@@ -241,7 +231,7 @@ mod tests {
 
     #[test]
     fn hash_and_digest_agree_with_each_other_and_with_the_fingerprint() {
-        let hasher = KeyHasher::default();
+        let hasher = KeyHasher::new();
         let base = key(&hasher, &["type", "smartcard", "body.A", "body.b"], &["Unblock", CARD, "1", "2"]);
         for (columns, cells) in [
             (["type", "smartcard", "Body.B", "body.a"], ["unblock", CARD, "2", "1"]),
@@ -262,7 +252,7 @@ mod tests {
 
     #[test]
     fn notes_comments_and_priority_do_not_make_a_row_another_one() {
-        let hasher = KeyHasher::default();
+        let hasher = KeyHasher::new();
         assert_eq!(
             key(&hasher, &["type", "smartcard"], &["Unblock", CARD]),
             key(
@@ -295,7 +285,7 @@ mod tests {
 
     #[test]
     fn equal_hashes_are_suspects_and_only_equal_values_repeats() {
-        let entries = vec![Entry::new(9, 4), Entry::new(1 << 40, 2), Entry::new(9, 1), Entry::new(8, 3)];
+        let entries = vec![Entry::new(9, 4), Entry::new(u64::MAX, 2), Entry::new(9, 1), Entry::new(8, 3)];
         let rows = suspects(entries);
         assert_eq!((1..=70).filter(|row| rows.contains(*row)).collect::<Vec<_>>(), [1, 4]);
         assert!(suspects(vec![Entry::new(9, 4), Entry::new(8, 4)]).is_empty());

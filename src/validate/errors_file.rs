@@ -7,6 +7,9 @@ use super::quote::escaped;
 
 /// Writes diagnostics as CSV: file, line, column, row, id, field, rule, message, help.
 ///
+/// Those of header lines stand in [`Survey::header`](super::Survey::header), those of rows come with
+/// [`deliver`](super::deliver()).
+///
 /// A cell that a spreadsheet would run as a formula gets a `'` before it. The text is UTF-8 without byte order mark; who
 /// writes for a spreadsheet puts U+FEFF before it.
 pub struct ErrorsWriter<W: Write> {

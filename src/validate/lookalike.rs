@@ -132,7 +132,14 @@ pub(super) fn mended(text: &str) -> String {
 
 /// Says which such characters a cell has, and what to type instead; none where it has none.
 pub(super) fn find(field: &str, text: &str) -> Option<Advice> {
-    let mut found = text.chars().enumerate().filter_map(|(at, c)| lookalike(c).map(|seen| (at + 1, c, seen)));
+    let right = mended(text);
+    // A word in another alphabet is not a misspelled one: letters count only where they are all that is wrong.
+    let counts = |c: char| right.is_ascii() || !c.is_alphabetic();
+    let mut found = text
+        .chars()
+        .enumerate()
+        .filter(|(_, c)| counts(*c))
+        .filter_map(|(at, c)| lookalike(c).map(|seen| (at + 1, c, seen)));
     let (at, c, (name, instead)) = found.next()?;
     let n_more = found.count();
     let more = match n_more {
@@ -140,7 +147,6 @@ pub(super) fn find(field: &str, text: &str) -> Option<Advice> {
         n => format!(" (and {n} more like it)"),
     };
     let what = format!("character {at} of {field} {} is U+{:04X}, {name}{more}", quoted(text), u32::from(c));
-    let right = mended(text);
     let whole = if right.is_ascii() { format!(": {}", escaped(right.trim_ascii())) } else { String::new() };
     let help = match instead {
         Instead::Type(right) => format!("type {} instead{whole}", quoted_char(right)),
@@ -174,7 +180,7 @@ mod tests {
 
     #[test]
     fn plain_text_and_other_letters_are_not_accused() {
-        for text in ["", "Enroll", "Zoë", "Ünblock", "列", "{97cc3493}"] {
+        for text in ["", "Enroll", "Zoë", "Ünblock", "列", "{97cc3493}", "Отозвать", "Ανανέωση"] {
             assert_eq!(find("type", text), None, "{text}");
         }
     }

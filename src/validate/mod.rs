@@ -31,6 +31,7 @@ mod build;
 // All rows.
 mod chunk;
 mod duplicates;
+mod key_hash;
 mod pass;
 
 mod checked;

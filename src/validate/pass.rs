@@ -10,7 +10,7 @@ use crate::manifest::{Chunk, Chunks, Delimiter, Digest, Manifest, ManifestError}
 
 /// The most chunks that are read ahead at once. Three groups are alive together: one being read, one being checked, one
 /// whose results are taken.
-const MAX_GROUP: usize = 16;
+const MAX_GROUP: usize = 32;
 
 /// A manifest of the run, with what all its rows share.
 #[derive(Debug)]
@@ -101,7 +101,7 @@ fn take_all<T, E>(
 
 fn read_group(chunks: &mut Chunks) -> Result<Vec<Chunk>, ManifestError> {
     let mut group = Vec::new();
-    while group.len() < (2 * rayon::current_num_threads()).min(MAX_GROUP) {
+    while group.len() < (4 * rayon::current_num_threads()).min(MAX_GROUP) {
         match chunks.next_chunk()? {
             Some(chunk) => group.push(chunk),
             None => break,

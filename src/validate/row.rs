@@ -1,22 +1,24 @@
 //! One row against the rules.
 
+mod advice;
+
 use memchr::memmem;
 
+use self::advice::{field_count, missing_template, unknown_template, unknown_type};
 use super::cells::{self, Value};
 use super::columns::{Layout, Role};
 use super::damage::{self, Breaks, Sort};
 use super::data_collection::{self, Item};
 use super::finding::{Advice, Findings};
 use super::guid_cell;
-use super::quote::{counted, escaped, quoted, quoted_char};
+use super::quote::{escaped, quoted};
 use super::rule::Rule;
 use super::rules::Rules;
-use super::suggest::{near_name, near_type};
 use crate::manifest::Cells;
 use crate::request::{Guid, RequestType, Tag};
 
-/// How many names of templates a message lists.
-const SHOWN_TEMPLATES: usize = 10;
+/// How many damaged items of one data collection are named; a cell can have a hundred thousand.
+const NAMED_ITEMS: usize = 20;
 
 /// A row in which nothing was found: what was read of its cells, with the defaults put in. Texts are read again when the
 /// request is built, so that judging allocates nothing for a good row.
@@ -160,7 +162,7 @@ impl<'r> Checker<'_, 'r> {
         if *role == Role::Ignored {
             return;
         }
-        row.is_filled |= !bytes.trim_ascii().is_empty();
+        row.is_filled = row.is_filled || !bytes.trim_ascii().is_empty();
         if let (Value::Nested(_), false) = (value, matches!(role, Role::DataCollection | Role::Note(_) | Role::Faulty))
         {
             self.nested(column, role, row);
@@ -346,13 +348,8 @@ impl<'r> Checker<'_, 'r> {
                 return Given::Wrong;
             }
         };
-        for item in &items {
-            let subject = format!("item {} of {name}:", quoted(&item.name));
-            let of_name = damage::in_text(&name, &item.name, Breaks::Refused, Sort::Free);
-            let of_value = damage::in_text(&subject, &item.value, Breaks::Allowed, Sort::Value);
-            for (rule, advice) in of_name.chain(of_value) {
-                self.findings.report(rule, Some(column), || advice);
-            }
+        for (rule, advice) in items.iter().flat_map(|item| item_damage(&name, item)).take(NAMED_ITEMS) {
+            self.findings.report(rule, Some(column), || advice);
         }
         Given::Is(items)
     }
@@ -419,59 +416,15 @@ impl<'r> Checker<'_, 'r> {
     }
 }
 
-fn field_count(n_fields: usize, layout: &Layout) -> Advice {
-    let n_columns = layout.names.len();
-    let what = format!("the line has {} where the header line has {n_columns}", counted(n_fields, "field", "fields"));
-    let delimiter = match layout.delimiter {
-        Some('\t') => "a tab".to_owned(),
-        Some(c) => quoted_char(c),
-        None => "the delimiter".to_owned(),
-    };
-    let help = if n_fields > n_columns {
-        format!("put a value that holds {delimiter} itself in double quotes")
-    } else {
-        format!(
-            "add what is missing; an empty cell still needs {delimiter}, and a value with a line break double quotes"
-        )
-    };
-    Advice::new(what, help)
-}
-
-fn unknown_type(name: &str, text: &str) -> Advice {
-    let what = format!("{name} {} is not a request type", quoted(text));
-    let help = match near_type(text) {
-        Some(kind) => format!("did you mean {kind}?"),
-        None => format!("write one of {}", RequestType::ALL.map(RequestType::as_str).join(", ")),
-    };
-    Advice::new(what, help)
-}
-
-fn unknown_template(rules: &Rules, name: &str, text: &str) -> Advice {
-    let what = format!("{name} {} is neither a GUID nor a name in [templates]", quoted(text));
-    let help = match near_name(text, rules.templates.keys().map(String::as_str)) {
-        Some(near) => format!("did you mean {}?", quoted(near)),
-        None => {
-            let names: Vec<String> = rules.templates.keys().take(SHOWN_TEMPLATES).map(|name| quoted(name)).collect();
-            let more = if rules.templates.len() > SHOWN_TEMPLATES { " or another of [templates]" } else { "" };
-            format!("write the GUID, or one of {}{more}", names.join(", "))
-        }
-    };
-    Advice::new(what, help)
-}
-
-fn missing_template(is_enroll: bool) -> Advice {
-    let all = "or give one for all rows with --template";
-    if is_enroll {
-        Advice::new(
-            "the row has no profile template, which Enroll needs",
-            format!("write its GUID in \"profiletemplateuuid\", {all}"),
-        )
-    } else {
-        Advice::new(
-            "the row has no profile template",
-            format!("write its GUID in \"profiletemplateuuid\" (or the card's in \"smartcard\"), {all}"),
-        )
+/// Finds damage in an item of the data collection.
+fn item_damage(field: &str, item: &Item<'_>) -> Vec<(Rule, Advice)> {
+    let (name, value) = (item.name.as_bytes(), item.value.as_bytes());
+    if damage::is_plain(name) && damage::is_plain(value) && !damage::may_be_spoiled(value) {
+        return Vec::new();
     }
+    let subject = format!("item {} of {field}:", quoted(&item.name));
+    let of_name = damage::in_text(field, &item.name, Breaks::Refused, Sort::Free);
+    of_name.chain(damage::in_text(&subject, &item.value, Breaks::Allowed, Sort::Value)).collect()
 }
 
 #[cfg(test)]

@@ -90,12 +90,22 @@ fn folded(name: &str) -> String {
     name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
 }
 
+/// Returns how many slips make one text the other, where that is at most so many.
+///
+/// Texts whose lengths differ by more are not compared: the work grows with the product of both lengths, and a cell can
+/// have a million characters.
+fn distance(one: &str, other: &str, at_most: usize) -> Option<usize> {
+    if one.len().abs_diff(other.len()) > at_most * char::MAX_LEN_UTF8 {
+        return None;
+    }
+    Some(damerau_levenshtein(one, other)).filter(|distance| *distance <= at_most)
+}
+
 /// Returns the one of `names` that `wanted` is a misspelling of; both folded.
 fn misspelled<'a>(wanted: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     names
         .into_iter()
-        .map(|name| (damerau_levenshtein(wanted, name), name))
-        .filter(|(distance, name)| *distance <= slips(name.len()))
+        .filter_map(|name| Some((distance(wanted, name, slips(name.len()))?, name)))
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, name)| name)
 }
@@ -145,8 +155,7 @@ pub(super) fn near_type(text: &str) -> Option<RequestType> {
 pub(super) fn near_name<'a>(text: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let wanted = folded(text);
     names
-        .map(|name| (damerau_levenshtein(&wanted, &folded(name)), name))
-        .filter(|(distance, name)| *distance <= (name.chars().count() / 3).max(2))
+        .filter_map(|name| Some((distance(&wanted, &folded(name), (name.chars().count() / 3).max(2))?, name)))
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, name)| name)
 }
@@ -202,6 +211,14 @@ mod tests {
         for text in ["", "x", "Suspend", "delete", "42"] {
             assert_eq!(near_type(text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn cells_of_any_length_are_looked_at() {
+        let long = "Enroll".repeat(100_000);
+        assert_eq!(near_type(&long), None);
+        assert_eq!(near_column(&long), None);
+        assert_eq!(near_name(&long, ["Contractors"].into_iter()), None);
     }
 
     #[test]

@@ -1,12 +1,15 @@
 //! The first pass: what is in the manifests, and what is wrong with them.
 
+mod takers;
+
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::chunk::{self, RowChecker, RowTaker, Seen};
+use self::takers::{ChunkFound, ChunkSurvey, Shown, Suspects};
+use super::chunk::RowChecker;
 use super::diagnostic::Diagnostic;
-use super::duplicates::{self, Entry, KeyHasher, Repeat, RowSet, Same, Suspect, ValueDigest};
-use super::finding::Wording;
+use super::duplicates::{self, Entry, Repeat, Same, Suspect};
+use super::key_hash::KeyHasher;
 use super::pass::{Part, PassEnd, over_manifest};
 use super::rule::{Rule, RuleCounts};
 use super::rules::{OnDuplicate, Rules, RulesError};
@@ -129,6 +132,31 @@ impl From<PassEnd<Self>> for ValidateError {
 ///
 /// The result does not depend on the number of threads. `progress` is called after each chunk, on this thread.
 ///
+/// ```
+/// use cmbatch::manifest::{Manifest, ReadOptions, Source};
+/// use cmbatch::validate::{CheckedRow, Rules, deliver, survey};
+///
+/// let folder = tempfile::tempdir()?;
+/// let path = folder.path().join("wave.csv");
+/// std::fs::write(&path, "type,smartcard\nUnblock,17cf063d-e337-4aa9-a822-346554ddd3c9\nRenewal,17cf063d\n")?;
+/// let manifests = [Manifest::open(Source::File(path), &ReadOptions::default())?];
+/// let rules = Rules::default();
+///
+/// let found = survey(&manifests, &rules, &|_| {})?;
+/// assert_eq!((found.n_rows, found.n_valid, found.n_invalid), (2, 1, 1));
+/// assert!(found.first[0].to_string().contains(":3:1: error[unknown-type]: type \"Renewal\" is not a request type"));
+///
+/// let mut to_send = Vec::new();
+/// deliver::<std::io::Error>(&manifests, &rules, &found, |row| {
+///     if let CheckedRow::Valid(valid) = row {
+///         to_send.push(valid.request);
+///     }
+///     Ok(())
+/// })?;
+/// assert_eq!(to_send.len(), 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
 /// # Errors
 ///
 /// [`ValidateError`]; what is wrong with rows is no error but the survey's result.
@@ -177,7 +205,7 @@ impl<'c> Surveyor<'c> {
         Self {
             rules,
             progress,
-            hasher: KeyHasher::default(),
+            hasher: KeyHasher::new(),
             parts: Vec::new(),
             n_rows: 0,
             n_good: 0,
@@ -198,16 +226,15 @@ impl<'c> Surveyor<'c> {
 
     fn read_part(&mut self, part: &Part, manifest: &Manifest) -> Result<(), ValidateError> {
         self.judge_header(part, manifest);
-        let (rules, hasher) = (self.rules, self.hasher.clone());
+        let (rules, hasher) = (self.rules, self.hasher);
         // Workers word no more findings than there is room for. A late look at the number only words too many.
         let n_kept = AtomicUsize::new(self.first.len());
         let work = |chunk: &Chunk| {
             let room = KEPT_DIAGNOSTICS.saturating_sub(n_kept.load(Ordering::Relaxed));
-            let mut found = ChunkSurvey::new(rules, part, &hasher, room);
+            let mut found = ChunkSurvey::new(rules, part, &hasher, chunk.n_rows(), room);
             let mut checker = RowChecker::new(rules, part);
             checker.for_each(chunk, &mut found);
-            found.counts = checker.counts().clone();
-            found.done()
+            found.done(checker.counts().clone())
         };
         let take = |found: ChunkFound| {
             self.take(part, found)?;
@@ -260,8 +287,8 @@ impl<'c> Surveyor<'c> {
         self.counts.merge(&found.counts);
         let room = KEPT_DIAGNOSTICS - self.first.len();
         self.first.extend(found.first.into_iter().take(room));
-        self.requests.extend(found.requests);
-        self.ids.extend(found.ids);
+        self.requests.extend_from_slice(&found.requests);
+        self.ids.extend_from_slice(&found.ids);
         (self.progress)(Progress {
             phase: Phase::Checking,
             part: part.number,
@@ -299,8 +326,8 @@ impl<'c> Surveyor<'c> {
 
     /// Finds rows that repeat an earlier one. Most runs have no two equal hashes and read nothing again.
     fn compare(&mut self, manifests: &[Manifest], parts: &[Part]) -> Result<(), ValidateError> {
-        let requests = duplicates::suspects(std::mem::take(&mut self.requests));
-        let ids = duplicates::suspects(std::mem::take(&mut self.ids));
+        let (requests, ids) = (std::mem::take(&mut self.requests), std::mem::take(&mut self.ids));
+        let (requests, ids) = rayon::join(|| duplicates::suspects(requests), || duplicates::suspects(ids));
         if requests.is_empty() && ids.is_empty() {
             return Ok(());
         }
@@ -403,113 +430,6 @@ pub(super) const fn is_error(repeat: &Repeat, on_duplicate: OnDuplicate) -> bool
 /// Returns whether a manifest is the one that was surveyed.
 pub(super) fn is_unchanged(digest: &Digest, before: &PartDigest) -> bool {
     (digest.sha256, digest.size_bytes, digest.n_rows) == (before.sha256, before.size_bytes, before.n_rows)
-}
-
-/// What the first pass takes from a chunk.
-struct ChunkSurvey<'c> {
-    rules: &'c Rules,
-    part: &'c Part,
-    hasher: &'c KeyHasher,
-    room: usize,
-    counts: RuleCounts,
-    found: ChunkFound,
-}
-
-#[derive(Default)]
-struct ChunkFound {
-    n_rows: u32,
-    n_good: u32,
-    by_type: TypeCounts,
-    counts: RuleCounts,
-    first: Vec<(Order, Diagnostic)>,
-    requests: Vec<Entry>,
-    ids: Vec<Entry>,
-}
-
-impl<'c> ChunkSurvey<'c> {
-    fn new(rules: &'c Rules, part: &'c Part, hasher: &'c KeyHasher, room: usize) -> Self {
-        Self { rules, part, hasher, room, counts: RuleCounts::default(), found: ChunkFound::default() }
-    }
-
-    fn done(self) -> ChunkFound {
-        ChunkFound { counts: self.counts, ..self.found }
-    }
-}
-
-impl RowTaker for ChunkSurvey<'_> {
-    fn wants(&self, _row: u32) -> Option<Wording> {
-        let has_room = self.found.first.len() < self.room;
-        Some(if has_room { Wording::Full } else { Wording::CountOnly })
-    }
-
-    fn take(&mut self, seen: Seen<'_>, diagnostics: Vec<Diagnostic>) {
-        let row = self.part.run_row(seen.part_row());
-        let found = &mut self.found;
-        found.n_rows += 1;
-        let room = self.room.saturating_sub(found.first.len());
-        found.first.extend(diagnostics.into_iter().take(room).map(|diagnostic| ((row, true), diagnostic)));
-        let Seen::Good { raw, layout, judged } = &seen else { return };
-        found.n_good += 1;
-        found.by_type[judged.kind as usize] += 1;
-        if self.rules.on_duplicate != OnDuplicate::Send {
-            found.requests.push(Entry::new(self.hasher.row(judged, layout, raw.cells), row));
-        }
-        if let Some(id) = judged.id {
-            found.ids.push(Entry::new(self.hasher.id(id), row));
-        }
-    }
-}
-
-/// What the comparing pass takes from a chunk: the values of rows whose hash another row has.
-struct Suspects<'c> {
-    part: &'c Part,
-    requests: &'c RowSet,
-    ids: &'c RowSet,
-    same_request: Vec<Suspect>,
-    same_id: Vec<Suspect>,
-}
-
-impl RowTaker for Suspects<'_> {
-    fn wants(&self, row: u32) -> Option<Wording> {
-        (self.requests.contains(row) || self.ids.contains(row)).then_some(Wording::CountOnly)
-    }
-
-    fn take(&mut self, seen: Seen<'_>, _diagnostics: Vec<Diagnostic>) {
-        let Seen::Good { raw, layout, judged } = &seen else { return };
-        let row = self.part.run_row(raw.number);
-        let line = u32::try_from(raw.line).unwrap_or(u32::MAX);
-        let suspect = |digest| Suspect { digest, row, line, kind: judged.kind };
-        if self.requests.contains(row) {
-            self.same_request.push(suspect(ValueDigest::of_row(judged, layout, raw.cells)));
-        }
-        if let Some(id) = judged.id
-            && self.ids.contains(row)
-        {
-            self.same_id.push(suspect(ValueDigest::of_id(id)));
-        }
-    }
-}
-
-/// What the last look takes from a chunk: the diagnostics of the first repeats.
-struct Shown<'c> {
-    part: &'c Part,
-    parts: &'c [Part],
-    shown: &'c [Repeat],
-    found: Vec<(Order, Diagnostic)>,
-}
-
-impl RowTaker for Shown<'_> {
-    fn wants(&self, row: u32) -> Option<Wording> {
-        duplicates::repeat_of(self.shown, row).map(|_| Wording::CountOnly)
-    }
-
-    fn take(&mut self, seen: Seen<'_>, _diagnostics: Vec<Diagnostic>) {
-        let Seen::Good { raw, layout, judged } = &seen else { return };
-        let row = self.part.run_row(raw.number);
-        let Some(repeat) = duplicates::repeat_of(self.shown, row) else { return };
-        let diagnostic = chunk::repeated(self.part, self.parts, layout, raw, judged, repeat);
-        self.found.push(((row, true), diagnostic));
-    }
 }
 
 /// Returns the row of this number. Numbers of rows start at 1 and were counted by the survey.

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 
 use super::test_helpers::{Delivered, assert_agree, checked, guid, lines, manifest, surveyed, without_folders};
 use super::*;
-use crate::manifest::Manifest;
+use crate::manifest::{Manifest, ReadOptions, Source};
 use crate::request::RequestType;
 
 const CARD: &str = "17cf063d-e337-4aa9-a822-346554ddd3c9";
@@ -55,15 +55,19 @@ fn the_message_of_every_rule() {
     insta::assert_snapshot!(all);
 }
 
+/// How long a cell is that makes a manifest fall into several chunks (of about 256 KiB).
+const PADDING: usize = 2048;
+
 /// A manifest in which every third row or so is wrong in some way, and some rows repeat others.
 fn mixed_manifest(n_rows: u32) -> String {
-    let mut text = "id,type,profiletemplateuuid,target,comment,priority,data.City\n".to_owned();
+    let mut text = "id,type,profiletemplateuuid,target,comment,priority,note.Padding\n".to_owned();
+    let padding = "x".repeat(PADDING);
     for row in 1..=n_rows {
         let kind = ["Enroll", "renew", "Revoke", "Enrol"][row as usize % 4];
         let target = if row % 11 == 0 { "nobody".to_owned() } else { guid(row % 150).to_string() };
         let id = if row % 17 == 0 { "A1".to_owned() } else { format!("A{row}") };
         let priority = if row % 13 == 0 { "high" } else { "4" };
-        writeln!(text, "{id},{kind},{CARD},{target},row {row} Zoë,{priority},Oslo").unwrap();
+        writeln!(text, "{id},{kind},{CARD},{target},row {row} Zoë,{priority},{padding}").unwrap();
     }
     text
 }
@@ -200,13 +204,14 @@ fn parts_and_rows_are_numbered_over_the_run() {
 #[test]
 fn progress_counts_up_to_all_rows() {
     let seen = Mutex::new(Vec::new());
-    let manifests = [manifest("a.csv", mixed_manifest(100))];
+    let manifests = [manifest("a.csv", mixed_manifest(500))];
     let survey = survey(&manifests, &Rules::default(), &|progress| seen.lock().unwrap().push(progress)).unwrap();
     let seen = seen.into_inner().unwrap();
     for phase in [Phase::Checking, Phase::Comparing] {
         let last = seen.iter().rfind(|progress| progress.phase == phase).unwrap();
         assert_eq!((last.part, last.n_rows), (1, survey.n_rows));
     }
+    assert!(seen.iter().filter(|progress| progress.phase == Phase::Checking).count() > 2);
     assert!(seen.windows(2).all(|pair| pair[0].phase != pair[1].phase || pair[0].n_rows < pair[1].n_rows));
 }
 
@@ -221,6 +226,32 @@ fn a_taker_that_refuses_stops_the_delivery() {
     });
     assert!(matches!(result, Err(DeliverError::Each("disk full"))));
     assert_eq!(n_taken.into_inner(), 3);
+}
+
+#[test]
+fn a_manifest_that_changes_after_the_survey_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("wave.csv");
+    let text = format!("type,smartcard\nUnblock,{CARD}\n");
+    for changed in [text.replace("Unblock", "Reinsta"), format!("{text}Renew,{CARD}\n")] {
+        std::fs::write(&path, &text).unwrap();
+        let manifests = [Manifest::open(Source::File(path.clone()), &ReadOptions::default()).unwrap()];
+        let survey = surveyed(&manifests, &Rules::default());
+        std::fs::write(&path, changed).unwrap();
+        let result = deliver::<()>(&manifests, &Rules::default(), &survey, |_| Ok(()));
+        assert!(matches!(result, Err(DeliverError::Changed { .. })), "{result:?}");
+    }
+}
+
+#[test]
+fn other_manifests_than_the_surveyed_ones_are_refused() {
+    let one = manifest("a.csv", format!("type,smartcard\nUnblock,{CARD}\n"));
+    let other = manifest("b.csv", format!("type,smartcard\nRenew,{CARD}\n"));
+    let survey = surveyed(std::slice::from_ref(&one), &Rules::default());
+    for manifests in [vec![], vec![one, other]] {
+        let result = deliver::<()>(&manifests, &Rules::default(), &survey, |_| Ok(()));
+        assert!(matches!(result, Err(DeliverError::Changed { .. })), "{result:?}");
+    }
 }
 
 #[test]
@@ -290,7 +321,7 @@ fn csv_text(columns: &[&str], rows: &[Vec<String>]) -> Vec<u8> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(ProptestConfig::with_cases(24))]
 
     #[test]
     fn any_manifest_gives_each_row_once_and_both_passes_agree(
@@ -306,9 +337,11 @@ proptest! {
             .map(|(index, mut cells)| {
                 // One row in thirty has a field too many.
                 cells.truncate(columns.len() + usize::from(index == extra));
+                cells.insert(0, "x".repeat(8 * PADDING));
                 cells
             })
             .collect();
+        let columns: Vec<&str> = ["note.Padding"].into_iter().chain(columns).collect();
         let rules = Rules { on_duplicate, target_self: extra % 2 == 0, ..example_rules() };
         let manifests = [manifest("a.csv", csv_text(&columns, &rows)), manifest("b.csv", csv_text(&columns, &rows[rows.len() / 2..]))];
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
