@@ -57,7 +57,7 @@ impl Chunk {
     /// Returns the records with their numbers, lines and bytes.
     pub(super) fn records(&self) -> impl Iterator<Item = LocatedRecord<'_>> {
         // The whole is looked at once; record by record only where something is wrong somewhere.
-        let whole = str::from_utf8(&self.text).ok();
+        let whole = simdutf8::basic::from_utf8(&self.text).ok();
         (self.first_row..).zip(&self.records).map(move |(number, record)| {
             let (start, end) = (record.start as usize, record.end as usize);
             let raw = &self.text[start..end];

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::damage::is_plain;
+use super::damage::is_harmless;
 use crate::manifest::{Cells, JsonCell, JsonValue};
 
 /// One cell.
@@ -30,10 +30,10 @@ pub(super) fn value<'r>(cells: Cells<'r>, column: usize) -> Value<'r> {
     if text.is_empty() { Value::Absent } else { Value::Text(text) }
 }
 
-/// Returns whether the whole row is printable ASCII; not looked at for JSON, whose cells lie apart.
-pub(super) fn is_row_plain(cells: Cells<'_>) -> bool {
+/// Returns whether no text of the whole row can be damaged; not looked at for JSON, whose cells lie apart.
+pub(super) fn is_row_harmless(cells: Cells<'_>) -> bool {
     match cells {
-        Cells::Csv(record) => is_plain(record.as_slice()),
+        Cells::Csv(record) => is_harmless(record.as_slice()),
         Cells::Json(_) => false,
     }
 }

@@ -82,7 +82,7 @@ pub(super) fn check<'r>(
         findings.report(Rule::FieldCount, None, || field_count(n_fields, layout));
         return None;
     }
-    let mut checker = Checker { rules, layout, cells, findings, is_plain: cells::is_row_plain(cells) };
+    let mut checker = Checker { rules, layout, cells, findings, is_harmless: cells::is_row_harmless(cells) };
     if let Cells::Json(_) = cells {
         checker.report_properties();
     }
@@ -141,7 +141,7 @@ struct Checker<'c, 'r> {
     cells: Cells<'r>,
     findings: &'c mut Findings,
     /// The row is printable ASCII throughout.
-    is_plain: bool,
+    is_harmless: bool,
 }
 
 impl<'r> Checker<'_, 'r> {
@@ -355,7 +355,7 @@ impl<'r> Checker<'_, 'r> {
     }
 
     fn text(&mut self, column: usize, bytes: &[u8], breaks: Breaks, sort: Sort) {
-        let is_harmless = self.is_plain || damage::is_harmless(bytes);
+        let is_harmless = self.is_harmless || damage::is_harmless(bytes);
         if is_harmless && (sort == Sort::Free || !damage::may_be_spoiled(bytes)) {
             return;
         }
@@ -419,7 +419,7 @@ impl<'r> Checker<'_, 'r> {
 /// Finds damage in an item of the data collection.
 fn item_damage(field: &str, item: &Item<'_>) -> Vec<(Rule, Advice)> {
     let (name, value) = (item.name.as_bytes(), item.value.as_bytes());
-    if damage::is_plain(name) && damage::is_plain(value) && !damage::may_be_spoiled(value) {
+    if damage::is_harmless(name) && damage::is_harmless(value) && !damage::may_be_spoiled(value) {
         return Vec::new();
     }
     let subject = format!("item {} of {field}:", quoted(&item.name));
