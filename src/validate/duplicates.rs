@@ -167,8 +167,9 @@ impl RowSet {
         self.0.get(row as usize / 64).is_some_and(|word| word >> (row % 64) & 1 == 1)
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.0.iter().all(|word| *word == 0)
+    /// Returns how many rows are in the set.
+    pub(super) fn n_rows(&self) -> usize {
+        self.0.iter().map(|word| word.count_ones() as usize).sum()
     }
 }
 
@@ -288,7 +289,7 @@ mod tests {
         let entries = vec![Entry::new(9, 4), Entry::new(u64::MAX, 2), Entry::new(9, 1), Entry::new(8, 3)];
         let rows = suspects(entries);
         assert_eq!((1..=70).filter(|row| rows.contains(*row)).collect::<Vec<_>>(), [1, 4]);
-        assert!(suspects(vec![Entry::new(9, 4), Entry::new(8, 4)]).is_empty());
+        assert!(suspects(vec![Entry::new(9, 4), Entry::new(8, 4)]).n_rows() == 0);
         assert_eq!(repeats(vec![suspect(1, 4), suspect(2, 1)], Vec::new()), []);
         let found = repeats(vec![suspect(1, 4), suspect(1, 9), suspect(1, 1)], Vec::new());
         assert_eq!(found.iter().map(|r| (r.row, r.first, r.first_line)).collect::<Vec<_>>(), [(4, 1, 2), (9, 1, 2)]);

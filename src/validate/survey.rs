@@ -328,10 +328,12 @@ impl<'c> Surveyor<'c> {
     fn compare(&mut self, manifests: &[Manifest], parts: &[Part]) -> Result<(), ValidateError> {
         let (requests, ids) = (std::mem::take(&mut self.requests), std::mem::take(&mut self.ids));
         let (requests, ids) = rayon::join(|| duplicates::suspects(requests), || duplicates::suspects(ids));
-        if requests.is_empty() && ids.is_empty() {
+        let (n_requests, n_ids) = (requests.n_rows(), ids.n_rows());
+        if n_requests + n_ids == 0 {
             return Ok(());
         }
-        let (mut same_request, mut same_id) = (Vec::new(), Vec::new());
+        // With their final size at once: where every row has its repeat, growing would take half as much memory again.
+        let (mut same_request, mut same_id) = (Vec::with_capacity(n_requests), Vec::with_capacity(n_ids));
         let rules = self.rules;
         let mut n_rows = 0;
         for ((part, manifest), before) in parts.iter().zip(manifests).zip(&self.parts) {

@@ -296,6 +296,16 @@ fn arb_cell() -> impl Strategy<Value = String> {
     ]
 }
 
+/// The text of a JSON value.
+fn arb_json() -> impl Strategy<Value = String> {
+    prop_oneof![
+        4 => arb_cell().prop_map(|text| serde_json::Value::from(text).to_string()),
+        1 => prop_oneof![Just("null"), Just("true"), Just("4"), Just("6.1E+15"), Just("[]"), Just("{\"a\":[1]}")]
+            .prop_map(str::to_owned),
+        1 => Just("[{\"a\":\"1\"},{\"b\":2}]".to_owned()),
+    ]
+}
+
 const COLUMNS: [&str; 12] = [
     "id",
     "type",
@@ -349,5 +359,26 @@ proptest! {
         assert_agree(&survey, &delivered);
         let serial = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
         prop_assert_eq!(serial.install(|| checked(&manifests, &rules)), (survey, delivered));
+    }
+
+    #[test]
+    fn any_jsonl_manifest_gives_each_row_once_and_both_passes_agree(
+        rows in proptest::collection::vec(
+            proptest::collection::vec((proptest::sample::select(COLUMNS.to_vec()), arb_json()), 0..8),
+            0..30,
+        ),
+        broken in 0..60usize,
+    ) {
+        let lines = rows.iter().enumerate().map(|(index, row)| {
+            let properties: Vec<String> =
+                row.iter().map(|(name, value)| format!("{}:{value}", serde_json::Value::from(*name))).collect();
+            let end = if index == broken { "" } else { "}" };
+            format!("{{{}{end}\n", properties.join(","))
+        });
+        let manifests = [manifest("a.jsonl", lines.collect::<String>())];
+        let rules = Rules { allow_empty: true, extra_columns: ExtraColumns::Keep, ..example_rules() };
+        let (survey, delivered) = checked(&manifests, &rules);
+        assert_agree(&survey, &delivered);
+        prop_assert_eq!(delivered.len(), rows.len());
     }
 }
