@@ -106,6 +106,7 @@ fn checking(
             return Err(ConfigError(format!("{} is a manifest: an output may not replace an input", output.display())));
         }
     }
+    check_findings(findings, origins)?;
     let rules = Rules {
         defaults: Defaults {
             kind: rows.kind,
@@ -139,6 +140,24 @@ fn checking(
             overwrite: overwrite(findings.force),
         },
     })
+}
+
+fn check_findings(findings: &FindingArgs, origins: &Origins) -> Result<(), ConfigError> {
+    if let (Some(errors), Some(rejects)) = (&findings.errors, &findings.rejects)
+        && same_file(errors, rejects)
+    {
+        let names = (origins.name("errors"), origins.name("rejects"));
+        return Err(ConfigError(format!("{} and {} name the same file {}", names.0, names.1, errors.display())));
+    }
+    let packed = |path: &Path| path.extension().is_some_and(|end| end == "gz" || end == "zst");
+    if let Some(rejects) = findings.rejects.as_ref().filter(|path| packed(path)) {
+        let name = origins.name("rejects");
+        return Err(ConfigError(format!(
+            "{name}: {} is not packed; take a name without .gz or .zst",
+            rejects.display()
+        )));
+    }
+    Ok(())
 }
 
 /// Returns what `--force` means.
@@ -229,10 +248,12 @@ fn check_guards(
     findings: &FindingArgs,
     origins: &Origins,
 ) -> Result<(), ConfigError> {
-    let several = manifests.len() > 1 || manifests.iter().any(|path| path.as_os_str() == "-");
-    if several && guards.ledger.is_none() {
+    // Beside a pipe such as <(command) no ledger can stand either.
+    let is_pipe = |path: &PathBuf| path.as_os_str() == "-" || path.metadata().is_ok_and(|metadata| !metadata.is_file());
+    let nameless = manifests.len() > 1 || manifests.iter().any(is_pipe);
+    if nameless && guards.ledger.is_none() {
         return Err(ConfigError(
-            "standard input and several manifests need a ledger of their own: add --ledger FILE, such as --ledger run.ledger"
+            "standard input, pipes and several manifests need a ledger of their own: add --ledger FILE, such as --ledger run.ledger"
                 .to_owned(),
         ));
     }

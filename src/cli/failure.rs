@@ -55,7 +55,7 @@ pub(crate) fn chain(error: &dyn Error) -> String {
 impl From<OutputError> for Failure {
     fn from(error: OutputError) -> Self {
         let exit = match error {
-            OutputError::Exists { .. } => Exit::Usage,
+            OutputError::Exists { .. } | OutputError::NoFile { .. } => Exit::Usage,
             OutputError::Write { .. } => Exit::Disk,
         };
         Self::of(exit, &error)

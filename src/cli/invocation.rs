@@ -24,6 +24,16 @@ impl Invocation {
         all.shown()
     }
 
+    /// Returns the `submit` that goes with a `validate`: the same manifests and options, with further words behind it.
+    pub(crate) fn submitting(&self, words: &[&str]) -> String {
+        let mut all = self.without(&["--errors", "--rejects"], &["--rules", "--force"]);
+        if let Some(command) = all.0.iter_mut().find(|word| *word == "validate") {
+            "submit".clone_into(command);
+        }
+        all.0.extend(words.iter().map(ToString::to_string));
+        all.shown()
+    }
+
     fn without(&self, with_value: &[&str], flags: &[&str]) -> Self {
         let mut words = Vec::new();
         let mut rest = self.0.iter();
@@ -72,6 +82,12 @@ mod tests {
         assert_eq!(typed.again(), r"cmbatch submit 'my wave.csv' --rate=5/s --comment 'it'\''s'");
         let typed = invocation(&["submit", "wave.csv", "--confirm=12"]);
         assert_eq!(typed.again(), "cmbatch submit wave.csv");
+        let typed = invocation(&["validate", "a.csv", "b.csv", "--type", "Enroll", "--errors", "e.csv"]);
+        assert_eq!(
+            typed.submitting(&["--on-invalid", "skip"]),
+            "cmbatch submit a.csv b.csv --type Enroll --on-invalid skip"
+        );
+        let typed = invocation(&["submit", "wave.csv", "--confirm=12"]);
         assert_eq!(typed.instead("--confirm", &["--confirm", "7"]), "cmbatch submit wave.csv --confirm 7");
     }
 }

@@ -329,9 +329,19 @@ fn read_templates(table: toml::Table, shown: &str) -> Result<BTreeMap<String, Gu
                 "{shown}: [templates] {name}: {value} is not a GUID: write \"8-4-4-4-12 hexadecimal digits\""
             ))
         })?;
-        Ok((name, guid))
+        Ok((name.trim().to_owned(), guid))
     };
-    table.into_iter().map(read).collect()
+    let templates: BTreeMap<String, Guid> = table.into_iter().map(read).collect::<Result<_, _>>()?;
+    // Rows may write names in any case, so two names that differ in case alone would be one.
+    let mut folded = BTreeMap::new();
+    for name in templates.keys() {
+        if let Some(other) = folded.insert(name.to_lowercase(), name) {
+            return Err(config(format!(
+                "{shown}: [templates] {other} and {name} differ in case alone; rename one of them"
+            )));
+        }
+    }
+    Ok(templates)
 }
 
 fn read_options(table: &toml::Table, place: &str, found: Found) -> Result<BTreeMap<String, Vec<String>>, LayerError> {

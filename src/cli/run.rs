@@ -61,7 +61,13 @@ fn run(layered: Layered, argv: &[OsString], environment: &BTreeMap<String, OsStr
         shell.warn(warning);
     }
     let invocation = Invocation::new(argv);
-    let ended = command(layered, &invocation, &shell, environment);
+    let mut ended = command(layered, &invocation, &shell, environment);
+    if let Err(failure) = &mut ended
+        && failure.exit == Exit::InvalidManifest
+        && failure.next.is_none()
+    {
+        failure.next = Some(format!("mend the manifest, then: {}", invocation.again()));
+    }
     match ended {
         Ok(None) => Exit::Done,
         Ok(Some(summary)) => {

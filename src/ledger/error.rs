@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::item::SessionInfo;
+use super::path::lock_path;
 use super::state::IllegalTransition;
 use crate::platform::NetworkFileSystem;
 use crate::request::{AttemptNo, RowId};
@@ -122,6 +123,16 @@ pub enum LedgerError {
     )]
     Gone {
         /// Where it was.
+        path: PathBuf,
+    },
+    /// The ledger is older than what was noted of its run: rows that it calls pending may have been sent.
+    #[error(
+        "the ledger {path:?} is older than its last session (a restored copy, or its -wal file was deleted), so rows that it \
+         calls pending may have been sent; put the newest one back. To send them all the same, delete {:?} first",
+        lock_path(path)
+    )]
+    Older {
+        /// The ledger.
         path: PathBuf,
     },
     /// Another process took the ledger over, though this one lives: its lock file was deleted. Nothing more is recorded.
@@ -275,6 +286,7 @@ impl LedgerError {
             | Self::DiskFull { .. }
             | Self::Sqlite { .. }
             | Self::Gone { .. }
+            | Self::Older { .. }
             | Self::Closed { .. }
             | Self::NoRandomBytes(_) => LedgerTrouble::Unwritable,
             Self::NotStarted { .. } | Self::Step(_) | Self::Load(_) => LedgerTrouble::Misuse,

@@ -28,6 +28,7 @@ mod tally;
 #[cfg(test)]
 mod tests;
 mod view;
+mod watermark;
 mod working;
 mod writer;
 

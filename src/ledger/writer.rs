@@ -14,8 +14,10 @@ use super::session::{SessionEnd, end_session, insert_event, last_session};
 use super::sql::Sql;
 use super::step::{Step, StepAnswer};
 use super::step_exec::execute;
+use super::watermark::Watermark;
 use super::working::Working;
-use crate::platform::inode;
+use crate::platform::{FileLock, inode};
+use crate::request::RunId;
 
 /// What the writer is asked for.
 #[derive(Debug)]
@@ -60,6 +62,9 @@ impl<T> Reply<T> {
 pub(super) struct Writer {
     pub(super) conn: Connection,
     pub(super) path: PathBuf,
+    pub(super) run: RunId,
+    /// Where the watermark is noted.
+    pub(super) lock: FileLock,
     /// The file's inode when it was opened.
     pub(super) inode: u64,
     pub(super) working: Working,
@@ -101,8 +106,15 @@ impl Writer {
             execute(conn, &mut working, step, Timestamp::now())
         })?;
         self.working = working;
+        self.note();
         self.last = Some(answer.clone());
         Ok(answer)
+    }
+
+    /// Notes beside the ledger how far the run has come.
+    pub(super) fn note(&self) {
+        let (session, claimed) = (self.working.session, self.working.fresh_after);
+        Watermark { run: self.run, session, claimed }.note(&self.lock);
     }
 
     fn start_run(&mut self) -> Result<Timestamp, LedgerError> {

@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 
 use super::decompress::ExpandError;
-use super::limits::{MAX_EXPANDED_BYTES, MAX_RECORD_BYTES, MAX_SPOOLED_BYTES, MAX_ZSTD_WINDOW_BYTES};
+use super::limits::{MAX_COLUMNS, MAX_EXPANDED_BYTES, MAX_RECORD_BYTES, MAX_SPOOLED_BYTES, MAX_ZSTD_WINDOW_BYTES};
 use super::options::TextEncoding;
 
 /// How a manifest is compressed.
@@ -237,6 +237,16 @@ pub enum ManifestError {
         file: String,
         /// Where the header begins, or would.
         line: u64,
+    },
+    /// The header names more columns than a spreadsheet has.
+    #[error("{file}:{line}: has {n_columns} columns, and at most {MAX_COLUMNS} are read; delete the empty ones")]
+    TooManyColumns {
+        /// The manifest.
+        file: String,
+        /// The header's line.
+        line: u64,
+        /// How many there are.
+        n_columns: usize,
     },
     /// The header holds something that is not text.
     #[error(

@@ -6,7 +6,7 @@ use super::csv_chunk::split;
 use super::decode::{Text, in_windows_1252};
 use super::detect;
 use super::error::{HeaderQuote, ManifestError};
-use super::limits::Limits;
+use super::limits::{Limits, MAX_COLUMNS};
 use super::options::{Delimiter, TextEncoding};
 use super::place::{Fields, first_line, place_in};
 use super::scan::{Scanner, Shape, Step};
@@ -147,6 +147,9 @@ impl Head<'_> {
         }
         let mut cells = ByteRecord::new();
         split(&raw, shape, delimiter, &mut cells, &mut Vec::new());
+        if cells.len() > MAX_COLUMNS {
+            return Err(ManifestError::TooManyColumns { file: self.file.to_owned(), line, n_columns: cells.len() });
+        }
         let names = cells.iter().map(|name| String::from_utf8_lossy(name).trim().to_owned()).collect();
         let columns = Fields::new(&raw, delimiter).map(|field| place_in(&raw, line, field.span.start).column).collect();
         Ok((Header { names, columns, line }, Body { offset: next, line: line + u64::from(n_lines) }))

@@ -5,6 +5,9 @@
 /// It keeps a quote that is never closed, or a file that is one endless line, from filling the memory.
 pub const MAX_RECORD_BYTES: usize = 1 << 20;
 
+/// The most columns that a CSV manifest may have: as many as a spreadsheet has.
+pub const MAX_COLUMNS: usize = 16_384;
+
 /// The most bytes that a compressed manifest may expand to: 16 GiB, some hundred million rows.
 ///
 /// A small file that expands without end would keep validation busy for hours; a real manifest is far below.

@@ -37,7 +37,7 @@ pub use chunk::Chunk;
 pub use chunks::{Chunks, Digest};
 pub use error::{Compression, ForeignFile, HeaderQuote, ManifestError};
 pub use header::Header;
-pub use limits::{MAX_EXPANDED_BYTES, MAX_RECORD_BYTES, MAX_SPOOLED_BYTES, MAX_ZSTD_WINDOW_BYTES};
+pub use limits::{MAX_COLUMNS, MAX_EXPANDED_BYTES, MAX_RECORD_BYTES, MAX_SPOOLED_BYTES, MAX_ZSTD_WINDOW_BYTES};
 pub use open::Manifest;
 pub use options::{Delimiter, Format, InvalidDelimiter, ReadOptions, TextEncoding, UnknownEncoding, UnknownFormat};
 pub use place::Place;

@@ -2,7 +2,7 @@
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 
 use nix::libc::O_NOFOLLOW;
@@ -16,7 +16,7 @@ const MAX_TRIES: u32 = 1000;
 /// lets two processes hold "the" lock on two files of one name.
 #[derive(Debug)]
 pub struct FileLock {
-    _file: File,
+    file: File,
 }
 
 impl FileLock {
@@ -38,7 +38,7 @@ impl FileLock {
             .open(path)?;
         for _ in 0..MAX_TRIES {
             if locked(file.try_lock())? {
-                return Ok(Some(Self { _file: file }));
+                return Ok(Some(Self { file }));
             }
             // A shared lock is refused by a holder, but not by those who merely look whether there is one.
             if !locked(file.try_lock_shared())? {
@@ -48,6 +48,33 @@ impl FileLock {
             std::thread::yield_now();
         }
         Ok(None)
+    }
+
+    /// Returns a second hold on the same lock, which ends when both are dropped.
+    ///
+    /// # Errors
+    /// The process has no file descriptor left.
+    pub fn share(&self) -> io::Result<Self> {
+        self.file.try_clone().map(|file| Self { file })
+    }
+
+    /// Writes a text into the file, in place of what was there. It is not synced.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn note(&self, text: &str) -> io::Result<()> {
+        self.file.write_all_at(text.as_bytes(), 0)?;
+        self.file.set_len(text.len() as u64)
+    }
+
+    /// Returns the text in the file, at most 1 KiB of it.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn noted(&self) -> io::Result<String> {
+        let mut bytes = [0; 1024];
+        let n_bytes = self.file.read_at(&mut bytes, 0)?;
+        Ok(String::from_utf8_lossy(&bytes[..n_bytes]).into_owned())
     }
 
     /// Returns whether someone holds the lock on `path` now. A file that does not exist is not locked.

@@ -25,6 +25,12 @@ pub enum OutputError {
         /// The target.
         path: PathBuf,
     },
+    /// The target is a folder, a device or a pipe.
+    #[error("{path:?} is no file; take another name")]
+    NoFile {
+        /// The target.
+        path: PathBuf,
+    },
     /// The file could not be written.
     #[error("cannot write {path:?}")]
     Write {
@@ -65,6 +71,10 @@ impl PrivateOutput {
     /// missing or cannot be written.
     pub fn create(target: &Path, overwrite: Overwrite) -> Result<Self, OutputError> {
         let exists = target.symlink_metadata().is_ok();
+        // Renamed over a device or a pipe, the output would take its place.
+        if target.metadata().is_ok_and(|metadata| !metadata.is_file()) {
+            return Err(OutputError::NoFile { path: target.to_owned() });
+        }
         match overwrite {
             Overwrite::Refuse if exists => return Err(OutputError::Exists { path: target.to_owned() }),
             Overwrite::Refuse | Overwrite::Allow => {}

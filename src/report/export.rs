@@ -6,6 +6,7 @@ use serde_json::{Map, Value as Json};
 
 use super::columns::{Names, RESULT_COLUMNS, Value, values};
 use crate::ledger::{LedgerError, Reader, ResultRow, RowState};
+use crate::request::NamedValue;
 
 /// How many rows are read from the ledger at a time (about 1 KiB each).
 pub(super) const PAGE: u32 = 1_000;
@@ -48,9 +49,24 @@ pub(super) fn for_each_row(
         let Some(last) = page.last() else { return Ok(()) };
         after = last.row.get();
         for row in page {
-            each(row)?;
+            each(named(row))?;
         }
     }
+}
+
+/// Gives an invalid row the id and the notes of its original, so that people find it again.
+fn named(mut row: ResultRow) -> ResultRow {
+    let Some(invalid) = &row.invalid else { return row };
+    let Ok(Json::Object(original)) = serde_json::from_str(&invalid.original_json) else { return row };
+    for (name, value) in original {
+        let Json::String(value) = value else { continue };
+        match name.split_once('.') {
+            None if name.eq_ignore_ascii_case("id") => row.id = Some(value).filter(|id| !id.is_empty()),
+            Some((prefix, note)) if prefix.eq_ignore_ascii_case("note") => row.notes.push(NamedValue::new(note, value)),
+            None | Some(_) => {}
+        }
+    }
+    row
 }
 
 /// Writes the results as CSV: the result columns, then the `note.` columns. Returns how many rows were written.

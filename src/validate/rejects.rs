@@ -18,6 +18,8 @@ use crate::manifest::Manifest;
 const ROW: &str = "_row";
 /// The column with what was wrong.
 const ERROR: &str = "_error";
+/// How an `_error` begins whose row needs a decision: alone in the rejects file it may look like a good one.
+pub(super) const UNDECIDED: &str = "UNDECIDED";
 
 /// A rejects file cannot be written.
 #[derive(Debug, thiserror::Error)]
@@ -39,8 +41,8 @@ impl From<csv::Error> for RejectsError {
 /// Writes rejected rows with their own columns, `_row` and `_error`: a manifest again, once the rows are mended.
 ///
 /// CSV manifests give CSV with the columns of all of them; JSONL gives the objects with the two properties added. A row
-/// that could not be taken apart with certainty (a wrong number of fields, a stray quote) gets one field too many, so that
-/// it is refused again until someone has looked at it. The text is UTF-8 without byte order mark.
+/// that repeats another one, or that could not be taken apart with certainty (a wrong number of fields, a stray quote), has
+/// an `_error` that begins with `UNDECIDED`, and is refused until a person has emptied that cell. The text is UTF-8 without byte order mark.
 pub struct RejectsWriter<W: Write> {
     sink: Sink<W>,
 }
@@ -158,7 +160,8 @@ fn what_is_wrong(diagnostics: &[Diagnostic]) -> String {
         return "the header line is at fault".to_owned();
     }
     let texts: Vec<_> = diagnostics.iter().map(|found| format!("{}; {}", found.message, found.help)).collect();
-    texts.join(" | ")
+    let text = texts.join(" | ");
+    if diagnostics.iter().any(|found| needs_decision(found.rule)) { format!("{UNDECIDED}: {text}") } else { text }
 }
 
 fn csv_record(row: &InvalidRow<'_>, n_columns: usize, places: &[Option<usize>], error: &str) -> Vec<String> {
@@ -183,16 +186,24 @@ fn csv_record(row: &InvalidRow<'_>, n_columns: usize, places: &[Option<usize>], 
     }
     record.push(row.row.to_string());
     record.push(error.to_owned());
-    if surplus.is_empty() && row.diagnostics.iter().any(|found| is_structural(found.rule)) {
-        surplus.push(String::new());
-    }
     record.append(&mut surplus);
     record
 }
 
-/// Returns whether it is uncertain where the fields of the row begin and end.
-const fn is_structural(rule: Rule) -> bool {
-    matches!(rule, Rule::FieldCount | Rule::StrayQuote | Rule::UnclosedQuote | Rule::TooLong | Rule::UndecodableByte)
+/// Returns whether the row may look right in the rejects file and be wrong: it repeats another row, which is not in the
+/// file, or it is uncertain where its fields begin and end.
+const fn needs_decision(rule: Rule) -> bool {
+    matches!(
+        rule,
+        Rule::DuplicateRow
+            | Rule::DuplicateId
+            | Rule::FieldCount
+            | Rule::StrayQuote
+            | Rule::UnclosedQuote
+            | Rule::TooLong
+            | Rule::UndecodableByte
+            | Rule::UndecidedReject
+    )
 }
 
 struct JsonReject<'a> {

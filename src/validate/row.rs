@@ -12,6 +12,7 @@ use super::data_collection::{self, Item};
 use super::finding::{Advice, Findings};
 use super::guid_cell;
 use super::quote::{escaped, quoted};
+use super::rejects::UNDECIDED;
 use super::rule::Rule;
 use super::rules::Rules;
 use crate::manifest::Cells;
@@ -160,6 +161,7 @@ impl<'r> Checker<'_, 'r> {
             Value::Nested(json) => json.as_bytes(),
         };
         if *role == Role::Ignored {
+            self.decided(column, bytes);
             return;
         }
         row.is_filled = row.is_filled || !bytes.trim_ascii().is_empty();
@@ -180,7 +182,7 @@ impl<'r> Checker<'_, 'r> {
             Role::DataCollection => row.collection = self.collection(column, bytes),
             Role::Data(_) => {
                 row.has_data = true;
-                self.text(column, bytes, Breaks::Allowed, Sort::Value);
+                self.text(column, bytes, Breaks::Refused, Sort::Value);
             }
             Role::Body { .. } => {
                 row.has_body = true;
@@ -188,6 +190,16 @@ impl<'r> Checker<'_, 'r> {
             }
             Role::Note(_) => self.text(column, bytes, Breaks::Allowed, Sort::Free),
             Role::Ignored | Role::Faulty => {}
+        }
+    }
+
+    /// A row that was rejected for its neighbors' sake, or whose fields were uncertain, is right again only when a person
+    /// says so.
+    fn decided(&mut self, column: usize, bytes: &[u8]) {
+        if bytes.starts_with(UNDECIDED.as_bytes()) {
+            let what = "the row was rejected, and its _error cell says that nobody has decided about it";
+            let help = "compare it with the original list; then delete the row, or mend it and empty its _error cell";
+            self.findings.report(Rule::UndecidedReject, Some(column), || Advice::new(what, help));
         }
     }
 

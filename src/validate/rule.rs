@@ -57,6 +57,8 @@ pub enum Rule {
     RepeatedDataItem,
     /// A comment with the mark that cmbatch finds its requests by.
     TagInComment,
+    /// A rejected row that nobody has decided about.
+    UndecidedReject,
     /// A character that is no text.
     ControlCharacter,
     /// A character that only looks like the right one.
@@ -83,7 +85,7 @@ struct Facts {
 
 impl Rule {
     /// All rules, in the order in which they are listed.
-    pub const ALL: [Self; 33] = [
+    pub const ALL: [Self; 34] = [
         Self::UnknownColumn,
         Self::RepeatedColumn,
         Self::ConflictingColumns,
@@ -110,6 +112,7 @@ impl Rule {
         Self::InvalidDataCollection,
         Self::RepeatedDataItem,
         Self::TagInComment,
+        Self::UndecidedReject,
         Self::ControlCharacter,
         Self::LookalikeCharacter,
         Self::NumberDamaged,
@@ -341,11 +344,19 @@ impl Rule {
                     that was copied from an earlier request carries the earlier tag: delete it.",
                 example: "type,smartcard,comment\nUnblock,17cf063d-e337-4aa9-a822-346554ddd3c9,see [cmb:old]\n",
             },
+            Self::UndecidedReject => Facts {
+                name: "undecided-reject",
+                summary: "a row that was rejected and needs a decision has had one",
+                explanation: "A rejected row that repeats another one, or whose fields could not be told apart, may look right \
+                    in a rejects file and be wrong all the same: its _error cell begins with UNDECIDED. Compare it with the \
+                    original list. Then delete the row, or mend it and empty its _error cell.",
+                example: "type,smartcard,_error\nUnblock,17cf063d-e337-4aa9-a822-346554ddd3c9,UNDECIDED: asks for the same\n",
+            },
             Self::ControlCharacter => Facts {
                 name: "control-character",
                 summary: "cells hold no control characters",
                 explanation: "Characters that cannot be seen come from programs, not from people. Line breaks and tabs are \
-                    allowed in comments, data items and notes. Type the cell again.",
+                    allowed in comments and notes. Type the cell again.",
                 example: "type,smartcard,comment\nUnblock,17cf063d-e337-4aa9-a822-346554ddd3c9,lost\\u{7}\n",
             },
             Self::LookalikeCharacter => Facts {

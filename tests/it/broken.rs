@@ -140,6 +140,24 @@ fn all_errors_are_told_at_once_with_the_way_out() {
 }
 
 #[test]
+fn a_rejected_duplicate_is_not_sent_before_someone_decides() {
+    let folder = Folder::new();
+    let simulator = simulator(&[]);
+    let server = simulator.base_url();
+    folder.write(
+        "wave.csv",
+        after_a_good_row(&format!("b,Enroll,{TEMPLATE},{},ok,,y\nc,Enroll,{TEMPLATE},{}", guid(1), guid(3))),
+    );
+    let words = ["submit", "wave.csv", "--server", &server, "--on-invalid", "skip", "--rejects", "rejects.csv"];
+    folder.run(&words).exits(1);
+    assert_eq!(posts(&simulator).len(), 1);
+    folder.run(&["submit", "rejects.csv", "--server", &server]).exits(3).says("undecided-reject");
+    let rejects = folder.read("rejects.csv");
+    assert_eq!(rejects.matches("UNDECIDED").count(), 2, "{rejects}");
+    assert_eq!(posts(&simulator).len(), 1);
+}
+
+#[test]
 fn rejects_can_be_mended_and_are_a_manifest_again() {
     let folder = Folder::new();
     let simulator = simulator(&[]);

@@ -43,6 +43,20 @@ fn formulas_are_defused_in_results_and_kept_in_manifests() {
 }
 
 #[test]
+fn an_invalid_row_keeps_its_id_and_notes() {
+    let folder = Folder::new();
+    folder.write(
+        "wave.csv",
+        format!("id,type,profiletemplateuuid,target,note.who\nE-1,Enroll,{TEMPLATE},{},Zoë\nE-2,Enroll,{TEMPLATE},nobody,Anna\n", guid(1)),
+    );
+    folder.run(&["submit", "wave.csv", "--simulate", "--on-invalid", "skip"]).exits(1);
+    let exported = folder.run(&["export", "wave.rehearsal.ledger", "--format", "jsonl", "--state", "invalid"]).exits(0);
+    let row: Value = serde_json::from_str(exported.stdout.trim()).unwrap();
+    assert_eq!((&row["id"], &row["note.who"], &row["state"]), (&"E-2".into(), &"Anna".into(), &"invalid".into()));
+    assert!(row["error_message"].as_str().unwrap().contains("invalid-guid"), "{row}");
+}
+
+#[test]
 fn an_exported_manifest_gives_the_same_bodies_again() {
     let folder = Folder::new();
     let manifest = format!(

@@ -157,6 +157,17 @@ fn files_that_hold_who_gets_what_are_private() {
 }
 
 #[test]
+fn outputs_replace_neither_devices_nor_each_other() {
+    let folder = Folder::new();
+    folder.write("wave.csv", "type\nEnrol\n");
+    folder.run(&["validate", "wave.csv", "--errors", "/dev/null", "--force"]).exits(2).says("no file");
+    folder.run(&["validate", "wave.csv", "--errors", "x.csv", "--rejects", "x.csv"]).exits(2).says("the same file");
+    folder.run(&["validate", "/dev/zero"]).exits(2).says("device");
+    folder.write("cmbatch.toml", format!("[templates]\ncard = \"{TEMPLATE}\"\nCard = \"{}\"\n", guid(1)));
+    folder.run(&["validate", "wave.csv"]).exits(2).says("differ in case alone");
+}
+
+#[test]
 fn a_second_process_is_told_who_holds_the_ledger() {
     let folder = Folder::new();
     folder.write("wave.csv", enrollments(500));

@@ -7,7 +7,7 @@ use crate::cli::config::{Findings, ValidateConfig};
 use crate::cli::failure::Failure;
 use crate::cli::output::{Shell, grouped, rows};
 use crate::cli::progress::CheckProgress;
-use crate::manifest::Manifest;
+use crate::manifest::{Manifest, ManifestError};
 use crate::platform::PrivateOutput;
 use crate::validate::{self, CheckedRow, ErrorsWriter, RejectsWriter, Survey};
 
@@ -19,11 +19,15 @@ pub(crate) struct Checked {
 
 /// Reads and checks all manifests, shows the first errors, and writes the files that were asked for.
 pub(crate) fn check(config: &ValidateConfig, shell: &Shell) -> Result<Checked, Failure> {
-    let manifests = config
-        .sources
-        .iter()
-        .map(|source| Manifest::open(source.clone(), &config.reading))
-        .collect::<Result<Vec<_>, _>>()?;
+    let mut manifests = Vec::new();
+    for source in &config.sources {
+        match Manifest::open(source.clone(), &config.reading) {
+            Ok(manifest) => manifests.push(manifest),
+            // A sweep that found nothing may write a file of no bytes.
+            Err(ManifestError::NoHeader { .. }) if config.rules.allow_empty => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
     let progress = CheckProgress::start(shell);
     let survey = validate::survey(&manifests, &config.rules, &|now| progress.at(now.n_rows, now.n_invalid))?;
     drop(progress);

@@ -25,13 +25,7 @@ pub(crate) fn run(config: &ValidateConfig, invocation: &Invocation, shell: &Shel
         Summary::new(Exit::Done, text)
     } else {
         let manifest = checked.manifests.first().map_or("-", |manifest| manifest.name());
-        let command = |words: &[&str]| {
-            if words.is_empty() {
-                return invocation.again();
-            }
-            let words: Vec<String> = words.iter().map(|word| crate::cli::invocation::quoted(word)).collect();
-            format!("cmbatch submit {} {}", crate::cli::invocation::quoted(manifest), words.join(" "))
-        };
+        let command = |words: &[&str]| invocation.submitting(words);
         let next = way_out(&checked, std::path::Path::new(manifest), command);
         Summary::new(Exit::InvalidManifest, format!("{} errors; the manifest is invalid", grouped(n_errors)))
             .with_next(next)

@@ -293,7 +293,7 @@ fn nothing_is_claimed_in_a_file_that_lost_its_name() {
 fn open_changed(place: &Place, change: impl FnOnce(&rusqlite::Connection)) -> Ledger {
     let path = place.path.canonicalize().unwrap();
     let lock = take_lock(&path).unwrap();
-    let (writer, run) = begin(&path, &session("submit")).unwrap();
+    let (writer, run) = begin(&path, &session("submit"), &lock).unwrap();
     change(&writer.conn);
     Ledger::start(writer, run, lock).unwrap()
 }
