@@ -90,9 +90,15 @@ impl Shell {
 }
 
 /// Writes a result to standard output. A closed pipe is a quiet end.
-pub(crate) fn result(text: &str) {
+///
+/// # Errors
+/// Anything else that keeps the result from being written, such as a full disk.
+pub(crate) fn result(text: &str) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
-    let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error),
+        Ok(()) | Err(_) => Ok(()),
+    }
 }
 
 /// Returns a number with commas between the thousands.

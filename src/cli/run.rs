@@ -47,7 +47,7 @@ pub fn main() -> ExitCode {
 fn refused_options(argv: &[OsString], failure: Failure) -> Exit {
     let exit = failure.exit;
     if argv.iter().any(|word| word == "--json") {
-        super::output::result(&Summary::from(failure).json_line());
+        let _ = super::output::result(&Summary::from(failure).json_line());
     }
     exit
 }
@@ -68,21 +68,32 @@ fn run(layered: Layered, argv: &[OsString], environment: &BTreeMap<String, OsStr
     {
         failure.next = Some(format!("mend the manifest, then: {}", invocation.again()));
     }
+    if let Err(failure) = &mut ended
+        && failure.next.is_none()
+    {
+        failure.next = Some(match failure.exit {
+            Exit::InUse => format!("wait until it has ended, then: {}", invocation.again()),
+            Exit::Disk => format!("make room or mend the disk, then: {}", invocation.again()),
+            _ => format!("correct that, then: {}", invocation.again()),
+        });
+    }
     match ended {
         Ok(None) => Exit::Done,
-        Ok(Some(summary)) => {
-            summary.print(&shell, as_json);
-            summary.exit
-        }
+        Ok(Some(summary)) => match summary.print(&shell, as_json) {
+            Ok(()) => summary.exit,
+            Err(error) => {
+                shell.error(&format!("the result cannot be written: {error}"));
+                Exit::Disk
+            }
+        },
         Err(failure) => {
             let exit = failure.exit;
             shell.error(&failure.message);
             if let Some(next) = &failure.next {
                 shell.always(&format!("next: {next}"));
             }
-            if as_json {
-                super::output::result(&Summary::from(failure).json_line());
-            }
+            // The failure's own status says more than that its object could not be written.
+            let _ = if as_json { super::output::result(&Summary::from(failure).json_line()) } else { Ok(()) };
             exit
         }
     }
@@ -110,7 +121,7 @@ fn command(
         World { templates, token: token.map(|token| Secret::new(token.to_owned())), user: platform::user_name() };
     match cli.command {
         Command::Validate(args) if args.rules => {
-            validate::list_rules(cli.global.json);
+            validate::list_rules(cli.global.json)?;
             Ok(None)
         }
         Command::Validate(args) => {

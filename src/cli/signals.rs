@@ -1,4 +1,4 @@
-//! Ctrl-C and SIGTERM: the first drains, the second leaves.
+//! Ctrl-C, SIGTERM and SIGHUP: the first drains, the second leaves.
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -20,13 +20,17 @@ impl Drop for Listener {
 /// Raises the level with each signal. Where signals cannot be listened to, the system's default ends the process,
 /// which the ledger survives.
 pub(crate) fn listen(level: watch::Sender<StopLevel>) -> Listener {
-    let streams = [SignalKind::interrupt(), SignalKind::terminate()].map(signal);
-    let [Ok(mut interrupt), Ok(mut terminate)] = streams else { return Listener(None) };
+    let streams = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()].map(signal);
+    let [Ok(mut interrupt), Ok(mut terminate), Ok(mut hangup)] = streams else { return Listener(None) };
+    // Listened to so that it does not end the process: a file over the user's limit is an error of the write then.
+    let mut too_large = signal(SignalKind::from_raw(nix::libc::SIGXFSZ)).ok();
     Listener(Some(tokio::spawn(async move {
         loop {
             tokio::select! {
                 _ = interrupt.recv() => {}
                 _ = terminate.recv() => {}
+                _ = hangup.recv() => {}
+                Some(_) = async { too_large.as_mut()?.recv().await } => continue,
             }
             level.send_modify(|level| {
                 *level = match level {

@@ -1,5 +1,6 @@
 //! How a command ended: the last line for people, one JSON object for scripts.
 
+use std::io;
 use std::path::Path;
 use std::time::Duration;
 
@@ -110,13 +111,15 @@ impl Summary {
     }
 
     /// Prints the summary: JSON to standard output where asked for, the last line to standard error.
-    pub(crate) fn print(&self, shell: &Shell, as_json: bool) {
-        if as_json {
-            output::result(&self.json_line());
-        }
+    ///
+    /// # Errors
+    /// The JSON object could not be written.
+    pub(crate) fn print(&self, shell: &Shell, as_json: bool) -> io::Result<()> {
+        let written = if as_json { output::result(&self.json_line()) } else { Ok(()) };
         let ledger = self.ledger.as_ref().map_or_else(String::new, |ledger| format!("\nledger: {}", printable(ledger)));
         let next = self.next.as_ref().map_or_else(String::new, |next| format!("\nnext: {next}"));
         shell.always(&format!("{}{ledger}{next}", self.message));
+        written
     }
 
     /// Returns the JSON object as one line.

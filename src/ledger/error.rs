@@ -281,12 +281,12 @@ impl LedgerError {
             | Self::AlreadyExists { .. }
             | Self::NoWriteAheadLog { .. }
             | Self::Unreadable { .. }
+            | Self::Older { .. }
             | Self::Symlink { .. } => LedgerTrouble::Unusable,
             Self::Unwritable { .. }
             | Self::DiskFull { .. }
             | Self::Sqlite { .. }
             | Self::Gone { .. }
-            | Self::Older { .. }
             | Self::Closed { .. }
             | Self::NoRandomBytes(_) => LedgerTrouble::Unwritable,
             Self::NotStarted { .. } | Self::Step(_) | Self::Load(_) => LedgerTrouble::Misuse,

@@ -15,7 +15,7 @@ use super::run::{RunInfo, load_run};
 use super::session::{begin_session, last_session};
 use super::takeover::take_over;
 use super::watermark::Watermark;
-use super::working::Working;
+use super::working::{Working, last_claimed};
 use super::writer::{Writer, transact};
 use crate::platform::{FileLock, inode};
 use crate::request::RunId;
@@ -77,7 +77,7 @@ pub(super) fn begin(path: &Path, session: &SessionInfo, lock: &FileLock) -> Resu
 /// Returns how far the ledger says that the run had come before this session.
 fn before(conn: &Connection, run: RunId) -> rusqlite::Result<Watermark> {
     let session = last_session(conn).optional()?.unwrap_or(0);
-    Ok(Watermark { run, session, claimed: Working::load(conn, session)?.fresh_after })
+    Ok(Watermark { run, session, claimed: last_claimed(conn)? })
 }
 
 /// Takes the lock of a ledger, or says who holds it.

@@ -20,6 +20,14 @@ pub(super) struct InFlight {
     pub(super) last_code: Option<ErrorCode>,
 }
 
+/// Returns the last row that was claimed in row order, or 0.
+pub(super) fn last_claimed(conn: &Connection) -> rusqlite::Result<u32> {
+    conn.prepare_cached(
+        "SELECT ifnull((SELECT last_row FROM claims WHERE run = ? AND attempt = 1 ORDER BY first_row DESC LIMIT 1), 0)",
+    )?
+    .query_row([RUN], |row| row.get(0))
+}
+
 /// The writer's memory. All of it follows from the tables; a step works on a copy, which takes the place of the original when
 /// the step's commit is durable.
 #[derive(Clone, Debug)]
@@ -39,11 +47,7 @@ pub(super) struct Working {
 impl Working {
     /// Reads what a new session needs to know. No row is claimed then, and none is held, since its holders are dead.
     pub(super) fn load(conn: &Connection, session: u32) -> rusqlite::Result<Self> {
-        let fresh_after = conn.query_row(
-            "SELECT ifnull((SELECT last_row FROM claims WHERE run = ? AND attempt = 1 ORDER BY first_row DESC LIMIT 1), 0)",
-            [RUN],
-            |row| row.get(0),
-        )?;
+        let fresh_after = last_claimed(conn)?;
         let n_free: i64 =
             conn.query_row("SELECT count(*) FROM pending_again WHERE run = ?", [RUN], |row| row.get(0))?;
         Ok(Self {

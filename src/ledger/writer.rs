@@ -15,7 +15,7 @@ use super::sql::Sql;
 use super::step::{Step, StepAnswer};
 use super::step_exec::execute;
 use super::watermark::Watermark;
-use super::working::Working;
+use super::working::{Working, last_claimed};
 use crate::platform::{FileLock, inode};
 use crate::request::RunId;
 
@@ -113,8 +113,10 @@ impl Writer {
 
     /// Notes beside the ledger how far the run has come.
     pub(super) fn note(&self) {
-        let (session, claimed) = (self.working.session, self.working.fresh_after);
-        Watermark { run: self.run, session, claimed }.note(&self.lock);
+        // What was merely looked at in row order is not claimed: the tables alone say how far claims go.
+        if let Ok(claimed) = last_claimed(&self.conn) {
+            Watermark { run: self.run, session: self.working.session, claimed }.note(&self.lock);
+        }
     }
 
     fn start_run(&mut self) -> Result<Timestamp, LedgerError> {

@@ -156,6 +156,83 @@ fn files_that_hold_who_gets_what_are_private() {
     folder.run(&["validate", "wave.csv", "--errors", "wave.csv", "--force"]).exits(2);
 }
 
+/// Ends a run of so many rows in its middle, as a crash would; gives the command that goes on.
+fn killed_midway(folder: &Folder, server: &str, n_posts: impl Fn() -> usize) -> Vec<String> {
+    folder.write("wave.csv", enrollments(200));
+    let words = ["submit", "wave.csv", "--server", server, "--rate", "50/s"];
+    let mut run = std::process::Command::new(env!("CARGO_BIN_EXE_cmbatch"))
+        .args(words)
+        .current_dir(folder.path())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    while n_posts() < 20 {
+        std::thread::yield_now();
+    }
+    run.kill().unwrap();
+    run.wait().unwrap();
+    words.map(str::to_owned).into()
+}
+
+#[test]
+fn an_older_ledger_is_refused_instead_of_sent_again() {
+    let simulator = simulator(&[]);
+    let server = simulator.base_url();
+    let n_posts = || posts(&simulator).len();
+    // The log that holds the last claims was deleted.
+    let folder = Folder::new();
+    let words = killed_midway(&folder, &server, n_posts);
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let before = n_posts();
+    let whole = std::fs::read(folder.file("wave.ledger")).unwrap();
+    let log = std::fs::read(folder.file("wave.ledger-wal")).unwrap();
+    std::fs::remove_file(folder.file("wave.ledger-wal")).unwrap();
+    folder.run(&words).exits(2).says("older than its last session");
+    assert_eq!(n_posts(), before);
+    // With its log it goes on; a copy from before that is refused.
+    std::fs::write(folder.file("wave.ledger"), &whole).unwrap();
+    std::fs::write(folder.file("wave.ledger-wal"), &log).unwrap();
+    let _ = std::fs::remove_file(folder.file("wave.ledger-shm"));
+    folder.run(&["submit", "wave.csv", "--server", &server, "--rate", "unlimited"]).exits(1);
+    let after = n_posts();
+    std::fs::write(folder.file("wave.ledger"), &whole).unwrap();
+    std::fs::write(folder.file("wave.ledger-wal"), &log).unwrap();
+    folder.run(&words).exits(2).says("older than its last session");
+    assert_eq!(n_posts(), after);
+}
+
+#[test]
+fn a_refused_or_dry_run_leaves_the_ledger_as_it_is() {
+    let folder = Folder::new();
+    let simulator = simulator(&[]);
+    let server = simulator.base_url();
+    killed_midway(&folder, &server, || posts(&simulator).len());
+    folder.write("other.csv", enrollments(3));
+    let sessions = || {
+        let json = folder.run(&["status", "wave.ledger", "--json"]).exits(1).json();
+        json["next"].as_str().unwrap().to_owned()
+    };
+    let next = sessions();
+    assert!(next.contains("submit wave.csv"), "{next}");
+    folder.run(&["submit", "other.csv", "--server", &server, "--ledger", "wave.ledger"]).exits(2);
+    folder.run(&["submit", "wave.csv", "--server", &server, "--dry-run"]).exits(0);
+    assert_eq!(sessions(), next);
+}
+
+#[test]
+fn rejects_are_written_once_and_the_same_command_goes_on() {
+    let folder = Folder::new();
+    folder.write("wave.csv", format!("{}E-9,Enroll,{TEMPLATE},nobody,\n", enrollments(2)));
+    let words = ["submit", "wave.csv", "--simulate", "--on-invalid", "skip", "--rejects", "rejects.csv"];
+    let mut dry = words.to_vec();
+    dry.push("--dry-run");
+    folder.run(&dry).exits(1);
+    assert!(!folder.file("rejects.csv").exists());
+    folder.run(&words).exits(1);
+    assert!(folder.file("rejects.csv").exists());
+    folder.run(&words).exits(1).says("nothing is left to send");
+}
+
 #[test]
 fn outputs_replace_neither_devices_nor_each_other() {
     let folder = Folder::new();

@@ -17,7 +17,7 @@ pub(crate) struct Checked {
     pub(crate) survey: Survey,
 }
 
-/// Reads and checks all manifests, shows the first errors, and writes the files that were asked for.
+/// Reads and checks all manifests, and shows the first errors.
 pub(crate) fn check(config: &ValidateConfig, shell: &Shell) -> Result<Checked, Failure> {
     let mut manifests = Vec::new();
     for source in &config.sources {
@@ -33,9 +33,6 @@ pub(crate) fn check(config: &ValidateConfig, shell: &Shell) -> Result<Checked, F
     drop(progress);
     let checked = Checked { manifests, survey };
     tell(&checked, &config.findings, shell);
-    if !checked.survey.is_valid() {
-        write_findings(&checked, config)?;
-    }
     Ok(checked)
 }
 
@@ -59,9 +56,10 @@ fn tell(checked: &Checked, findings: &Findings, shell: &Shell) {
     }
 }
 
-fn write_findings(checked: &Checked, config: &ValidateConfig) -> Result<(), Failure> {
+/// Writes the files of errors and rejects that were asked for, where there is anything to write.
+pub(crate) fn write_findings(checked: &Checked, config: &ValidateConfig) -> Result<(), Failure> {
     let findings = &config.findings;
-    if findings.errors.is_none() && findings.rejects.is_none() {
+    if checked.survey.is_valid() || (findings.errors.is_none() && findings.rejects.is_none()) {
         return Ok(());
     }
     let open = |path: &Option<PathBuf>| {

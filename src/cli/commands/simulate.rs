@@ -28,7 +28,7 @@ pub(crate) fn run(args: &SimulateArgs, shell: &Shell) -> Result<Summary, Failure
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, args.port));
     let simulator = Simulator::start(script, address, Vec::new())?;
     // Scripts read the address from standard output.
-    crate::cli::output::result(&format!("{}\n", simulator.base_url()));
+    crate::cli::output::result(&format!("{}\n", simulator.base_url()))?;
     shell.say(&format!("the simulator listens on {}; Ctrl-C ends it", simulator.base_url()));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {

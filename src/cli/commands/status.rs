@@ -21,7 +21,7 @@ pub(crate) fn run(path: &Path, as_json: bool) -> Result<Summary, Failure> {
     let status = Status::of(&reader)?;
     let sessions = reader.sessions()?;
     if !as_json {
-        output::result(&format!("{}\n{}", heading(&reader, &sessions), status.table()));
+        output::result(&format!("{}\n{}", heading(&reader, &sessions), status.table()))?;
     }
     let reasons: Vec<serde_json::Value> = status
         .reasons
@@ -80,7 +80,8 @@ fn next(counts: &Counts, sessions: &[SessionRecord], path: &Path) -> Option<Stri
         let typed = sessions.last().and_then(|session| {
             session.info.options.iter().find(|(name, _)| name == COMMAND_LINE).map(|(_, value)| value.clone())
         });
-        return typed;
+        let ledger = quoted(&path.to_string_lossy());
+        return Some(typed.unwrap_or_else(|| format!("submit its manifest again, with --ledger {ledger}")));
     }
     if counts.get(RowState::Failed) > 0 {
         let ledger = quoted(&path.to_string_lossy());

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use super::check::{Checked, check, way_out};
+use super::check::{Checked, check, way_out, write_findings};
 use super::load;
 use super::target::Target;
 use crate::cli::config::{Destination, OnInvalid, SubmitConfig};
@@ -17,7 +17,9 @@ use crate::cli::plan::{Plan, by_type};
 use crate::cli::progress::Reporter;
 use crate::cli::signals;
 use crate::cli::summary::{Summary, stop_text};
-use crate::ledger::{self, Ledger, LedgerError, Purpose, Reader, RowState, RunIdentity, SessionEnd, SessionInfo};
+use crate::ledger::{
+    self, Ledger, LedgerError, Purpose, Reader, RowState, RunIdentity, RunInfo, SessionEnd, SessionInfo,
+};
 use crate::report::Counts;
 use crate::submit::{self, StopLevel, StopReason, SubmitReport, Wire};
 
@@ -38,7 +40,10 @@ pub(crate) fn run(config: SubmitConfig, context: &Context<'_>) -> Result<Summary
         context.shell.warn("the sign-in goes over plain http, where everybody on the way can read it");
     }
     let checked = check(&config.checking, context.shell)?;
-    refuse_invalid(&checked, &config, context)?;
+    if let Err(refusal) = refuse_invalid(&checked, &config, context) {
+        write_findings(&checked, &config.checking)?;
+        return Err(refusal);
+    }
     let path = ledger_path(&config, &checked)?;
     let identity = identity(&config);
     let exists = path.symlink_metadata().is_ok();
@@ -113,6 +118,7 @@ fn begin(
         return Ok(dry_run(&plan, checked, context));
     }
     confirm(&plan, config, context, &target)?;
+    write_findings(checked, &config.checking)?;
     let mut ledger = load::create(path, identity, context, &config.checking.rules, checked)?;
     target.start(&ledger, config)?;
     ledger.start_run()?;
@@ -127,36 +133,41 @@ fn go_on(
     path: &Path,
     identity: &RunIdentity,
 ) -> Result<Summary, Failure> {
-    let mut ledger = Ledger::open(path, &context.session)?;
-    refuse_another_run(&ledger, checked, identity, path)?;
+    // Nothing is written before it is certain that this run goes on.
     let reader = Reader::open(path)?;
+    refuse_another_run(reader.run(), checked, identity, path)?;
     let counts = Counts::of(&reader)?;
     let pending = reader.unsettled_by_type()?;
-    if pending.iter().all(|(_, n)| *n == 0) {
-        ledger.close(SessionEnd::Finished)?;
-        let summary = Summary::of_counts(&reader, path, &counts).already_finished();
-        return Ok(summary);
+    let holder = reader.holder()?;
+    if pending.iter().all(|(_, n)| *n == 0) && holder.is_none() {
+        return Ok(Summary::of_counts(&reader, path, &counts).already_finished());
     }
     let mut target = Target::prepare(&config.destination)?;
     let n_pending: u64 = pending.iter().map(|(_, n)| n).sum();
-    let plan = plan(config, context, &target, path, pending, counts.total().saturating_sub(n_pending), false);
-    context.shell.always(&plan.lines());
+    let settled = counts.total().saturating_sub(n_pending);
+    let plan = plan(config, context, &target, path, pending, settled, false);
     if config.dry_run {
-        ledger.close(SessionEnd::Finished)?;
+        context.shell.always(&plan.lines());
         return Ok(dry_run(&plan, checked, context));
     }
-    if let Err(failure) = confirm(&plan, config, context, &target) {
-        ledger.close(SessionEnd::Stopped("not confirmed".to_owned()))?;
-        return Err(failure);
+    if let Some(holder) = holder {
+        return Err(LedgerError::InUse { path: path.to_owned(), holder: Some(Box::new(holder)) }.into());
     }
+    context.shell.always(&plan.lines());
+    confirm(&plan, config, context, &target)?;
+    let mut ledger = Ledger::open(path, &context.session)?;
+    if reader.unsettled_by_type()? != plan.by_type {
+        ledger.close(SessionEnd::Stopped("another process worked on it meanwhile".to_owned()))?;
+        return Err(Failure::new(Exit::InUse, "another process worked on the ledger meanwhile; nothing was sent")
+            .with_next(context.invocation.again()));
+    }
+    drop(reader);
     target.start(&ledger, config)?;
     ledger.start_run()?;
-    drop(reader);
     send(config, context, &plan, &target, ledger, path)
 }
 
-fn refuse_another_run(ledger: &Ledger, checked: &Checked, now: &RunIdentity, path: &Path) -> Result<(), Failure> {
-    let run = ledger.run();
+fn refuse_another_run(run: &RunInfo, checked: &Checked, now: &RunIdentity, path: &Path) -> Result<(), Failure> {
     let mut found: Vec<String> = run
         .identity
         .differences(now)
@@ -308,19 +319,34 @@ fn end(report: SubmitReport, context: &Context<'_>, ledger: Ledger, path: &Path)
     };
     let counts = Counts::of(&reader)?;
     let mut summary = Summary::of_counts(&reader, path, &counts).with_speed(report.created, report.elapsed);
+    let again = again(&reader, context)?;
     match stopped_by {
         None => {
             if counts.get(RowState::Pending) > 0 {
-                summary = summary.with_next(context.invocation.again());
+                summary = summary.with_next(again);
             }
         }
         Some(StopReason::Ledger(error)) => return Err(ledger_failure(&error, context)),
-        Some(reason) => summary = summary.stopped(&reason, &context.invocation.again()),
+        Some(reason) => summary = summary.stopped(&reason, &again),
     }
     Ok(summary)
 }
 
+/// Returns the command that goes on, with the number to confirm where rows that take certificates away are left.
+fn again(reader: &Reader, context: &Context<'_>) -> Result<String, Failure> {
+    let destructive = reader.unsettled_by_type()?.into_iter().filter(|(kind, _)| kind.is_destructive());
+    let n_destructive: u64 = destructive.map(|(_, n)| n).sum();
+    let command = context.invocation.again();
+    Ok(if n_destructive > 0 { format!("{command} --confirm {n_destructive}") } else { command })
+}
+
 fn ledger_failure(error: &LedgerError, context: &Context<'_>) -> Failure {
-    Failure::new(Exit::of_ledger(error), format!("the run was stopped: {}", chain(error)))
-        .with_next(format!("make room or mend the disk, then go on with: {}", context.invocation.again()))
+    let failure = Failure::new(Exit::of_ledger(error), format!("the run was stopped: {}", chain(error)));
+    match error {
+        // A new ledger would send again what this one sent.
+        LedgerError::Gone { path } | LedgerError::TakenOver { path } => {
+            failure.with_next(format!("cmbatch status {}", quoted(&path.to_string_lossy())))
+        }
+        _ => failure.with_next(format!("make room or mend the disk, then go on with: {}", context.invocation.again())),
+    }
 }

@@ -1,6 +1,6 @@
 //! `cmbatch validate`.
 
-use super::check::{check, way_out};
+use super::check::{check, way_out, write_findings};
 use crate::cli::config::ValidateConfig;
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
@@ -13,6 +13,7 @@ use crate::validate::Rule;
 /// Checks manifests.
 pub(crate) fn run(config: &ValidateConfig, invocation: &Invocation, shell: &Shell) -> Result<Summary, Failure> {
     let checked = check(config, shell)?;
+    write_findings(&checked, config)?;
     let survey = &checked.survey;
     let rules: serde_json::Map<String, serde_json::Value> =
         survey.by_rule.iter().map(|(rule, n)| (rule.name().to_owned(), (*n).into())).collect();
@@ -40,7 +41,7 @@ pub(crate) fn run(config: &ValidateConfig, invocation: &Invocation, shell: &Shel
 }
 
 /// Lists all rules with an example each.
-pub(crate) fn list_rules(as_json: bool) {
+pub(crate) fn list_rules(as_json: bool) -> Result<(), Failure> {
     if as_json {
         let rules: Vec<serde_json::Value> = Rule::ALL
             .iter()
@@ -51,12 +52,12 @@ pub(crate) fn list_rules(as_json: bool) {
                 })
             })
             .collect();
-        output::result(&format!("{}\n", serde_json::Value::from(rules)));
-        return;
+        return Ok(output::result(&format!("{}\n", serde_json::Value::from(rules)))?);
     }
     for rule in Rule::ALL {
         let example: Vec<String> = rule.example().lines().map(|line| format!("        {line}")).collect();
         let text = format!("{}\n    {}: {}\n    broken by:\n", rule.name(), rule.summary(), rule.explanation());
-        output::result(&format!("{text}{}\n\n", example.join("\n")));
+        output::result(&format!("{text}{}\n\n", example.join("\n")))?;
     }
+    Ok(())
 }
