@@ -8,12 +8,13 @@ use super::fault;
 use super::finding::{Advice, Finding, Findings, Wording};
 use super::original::Kept;
 use super::pass::Part;
-use super::quote::{escaped, quoted};
+use super::quote::quoted;
 use super::row::{self, Judged};
 use super::rule::{Rule, RuleCounts};
 use super::rules::Rules;
 use crate::manifest::{BadRow, Cells, Chunk, JsonCell, Place, RawRow};
 use crate::request::RowId;
+use crate::request::printable;
 
 /// How many shapes of JSON rows are remembered: rows of one program have one or a few.
 const KNOWN_SHAPES: usize = 8;
@@ -222,7 +223,7 @@ pub(super) fn skip_reason(parts: &[Part], repeat: &Repeat) -> String {
 fn first_place(parts: &[Part], repeat: &Repeat) -> String {
     let index = parts.partition_point(|part| part.first_row <= repeat.first);
     let name = index.checked_sub(1).and_then(|index| parts.get(index)).map_or("?", |part| part.name.as_str());
-    format!("{}:{}", escaped(name), repeat.first_line)
+    format!("{}:{}", printable(name), repeat.first_line)
 }
 
 fn same_request(judged: &Judged<'_>, layout: &Layout, row: Cells<'_>, first: &str) -> Advice {

@@ -7,8 +7,9 @@ use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::finding::Advice;
-use super::quote::{escaped, quoted};
+use super::quote::quoted;
 use super::rule::Rule;
+use crate::request::printable;
 
 /// What to write instead of whatever is wrong.
 const FORM: &str =
@@ -146,7 +147,7 @@ impl Fault {
     pub(super) fn advice(&self, field: &str, json: &str) -> Advice {
         match self {
             Self::Syntax { reason, column } => {
-                let what = format!("{field} {} is not JSON: {} at character {column}", quoted(json), escaped(reason));
+                let what = format!("{field} {} is not JSON: {} at character {column}", quoted(json), printable(reason));
                 if json.contains(['\u{201c}', '\u{201d}', '\u{201e}', '\u{2018}', '\u{2019}', '\'']) {
                     return Advice::new(what, "JSON takes plain double quotes (\") around names and values");
                 }

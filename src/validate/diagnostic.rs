@@ -2,9 +2,9 @@
 
 use std::fmt;
 
-use super::quote::escaped;
 use super::rule::Rule;
 use crate::request::RowId;
+use crate::request::printable;
 
 /// One thing that is wrong with a manifest.
 ///
@@ -35,7 +35,7 @@ pub struct Diagnostic {
 impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { line, column, rule, message, help, .. } = self;
-        write!(f, "{}:{line}:{column}: error[{rule}]: {message}; {help}", escaped(&self.file))
+        write!(f, "{}:{line}:{column}: error[{rule}]: {message}; {help}", printable(&self.file))
     }
 }
 

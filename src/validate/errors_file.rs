@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use super::diagnostic::Diagnostic;
-use super::quote::escaped;
+use crate::request::printable;
 
 /// Writes diagnostics as CSV: file, line, column, row, id, field, rule, message, help.
 ///
@@ -38,9 +38,9 @@ impl<W: Write> ErrorsWriter<W> {
     /// What the writer says.
     pub fn write(&mut self, diagnostic: &Diagnostic) -> Result<(), csv::Error> {
         let Diagnostic { file, line, column, field, rule, message, help, row, id } = diagnostic;
-        let text = |text: &Option<String>| text.as_deref().map(|text| defused(&escaped(text))).unwrap_or_default();
+        let text = |text: &Option<String>| text.as_deref().map(|text| defused(&printable(text))).unwrap_or_default();
         self.csv.write_record([
-            &defused(&escaped(file)),
+            &defused(&printable(file)),
             &line.to_string(),
             &column.to_string(),
             &row.map(|row| row.to_string()).unwrap_or_default(),

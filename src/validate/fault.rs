@@ -1,9 +1,10 @@
 //! Records that could not be taken apart.
 
 use super::finding::Advice;
-use super::quote::{escaped, quoted, quoted_char};
+use super::quote::{quoted, quoted_char};
 use super::rule::Rule;
 use crate::manifest::RowFault;
+use crate::request::printable;
 
 /// Returns the rule that a fault breaks.
 pub(super) const fn rule(fault: &RowFault) -> Rule {
@@ -35,7 +36,7 @@ pub(super) fn advice(fault: &RowFault) -> Advice {
         ),
         RowFault::Undecodable { unit, in_windows_1252 } => undecodable(*unit, *in_windows_1252),
         RowFault::Json(reason) => Advice::new(
-            format!("the line is not JSON ({})", escaped(reason)),
+            format!("the line is not JSON ({})", printable(reason)),
             "write one whole object on each line, with names and texts in double quotes and no comma behind it",
         ),
         RowFault::NotAnObject => Advice::new(

@@ -1,7 +1,8 @@
 //! Characters that look like the right one, or like nothing, and are others.
 
 use super::finding::Advice;
-use super::quote::{escaped, quoted, quoted_char};
+use super::quote::{quoted, quoted_char};
+use crate::request::printable;
 
 /// What to do about a character.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -147,7 +148,7 @@ pub(super) fn find(field: &str, text: &str) -> Option<Advice> {
         n => format!(" (and {n} more like it)"),
     };
     let what = format!("character {at} of {field} {} is U+{:04X}, {name}{more}", quoted(text), u32::from(c));
-    let whole = if right.is_ascii() { format!(": {}", escaped(right.trim_ascii())) } else { String::new() };
+    let whole = if right.is_ascii() { format!(": {}", printable(right.trim_ascii())) } else { String::new() };
     let help = match instead {
         Instead::Type(right) => format!("type {} instead{whole}", quoted_char(right)),
         Instead::Nothing => format!("delete it{whole}"),

@@ -11,11 +11,12 @@ use super::damage::{self, Breaks, Sort};
 use super::data_collection::{self, Item};
 use super::finding::{Advice, Findings};
 use super::guid_cell;
-use super::quote::{escaped, quoted};
+use super::quote::quoted;
 use super::rejects::UNDECIDED;
 use super::rule::Rule;
 use super::rules::Rules;
 use crate::manifest::Cells;
+use crate::request::printable;
 use crate::request::{Guid, RequestType, Tag};
 
 /// How many damaged items of one data collection are named; a cell can have a hundred thousand.
@@ -228,7 +229,7 @@ impl<'r> Checker<'_, 'r> {
     }
 
     fn name(&self, column: usize) -> String {
-        escaped(&self.layout.names[column])
+        printable(&self.layout.names[column])
     }
 
     fn id(&mut self, column: usize, bytes: &'r [u8]) -> Option<&'r [u8]> {
