@@ -137,7 +137,7 @@ pub enum ManifestError {
     },
     /// The extension says that the file is compressed, its bytes do not.
     #[error(
-        "{file}: its name says {compression} and its content does not; give it its right name, or get it once more"
+        "{file}:1: its name says {compression} and its content does not; give it its right name, or get it once more"
     )]
     NotCompressed {
         /// The manifest.
@@ -197,7 +197,7 @@ pub enum ManifestError {
         line: u64,
     },
     /// The file is something else than a manifest.
-    #[error("{file}: {}", kind.advice())]
+    #[error("{file}:1: {}", kind.advice())]
     Foreign {
         /// The manifest.
         file: String,
@@ -206,7 +206,7 @@ pub enum ManifestError {
     },
     /// Text full of NUL bytes: UTF-16 without byte order mark.
     #[error(
-        "{file}: is full of NUL bytes, as UTF-16 without byte order mark is; give --encoding {probable}, or save it as UTF-8"
+        "{file}:1: is full of NUL bytes, as UTF-16 without byte order mark is; give --encoding {probable}, or save it as UTF-8"
     )]
     NoByteOrderMark {
         /// The manifest.
@@ -215,7 +215,7 @@ pub enum ManifestError {
         probable: TextEncoding,
     },
     /// The byte order mark is of another encoding than the user said.
-    #[error("{file}: begins with the byte order mark of {found}, and --encoding says {asked}; leave --encoding out")]
+    #[error("{file}:1: begins with the byte order mark of {found}, and --encoding says {asked}; leave --encoding out")]
     OtherByteOrderMark {
         /// The manifest.
         file: String,
@@ -225,7 +225,7 @@ pub enum ManifestError {
         found: TextEncoding,
     },
     /// A CSV manifest without any text.
-    #[error("{file}: is empty; its first line must name the columns")]
+    #[error("{file}:1: is empty; its first line must name the columns")]
     NoHeader {
         /// The manifest.
         file: String,

@@ -106,10 +106,11 @@ pub(crate) fn way_out(checked: &Checked, manifest: &Path, command: impl Fn(&[&st
     }
     let rejects = rejects_name(manifest);
     format!(
-        "{} of {} are invalid; correct them and run the same command again, or send the {} good and write the \
+        "{} of {} {} invalid; correct them and run the same command again, or send the {} good and write the \
          rejects: {}",
         grouped(survey.n_invalid),
         rows(survey.n_rows),
+        if survey.n_invalid == 1 { "is" } else { "are" },
         grouped(valid),
         command(&["--on-invalid", "skip", "--rejects", &rejects]),
     )

@@ -11,6 +11,9 @@ use crate::cli::output::{Shell, grouped};
 use crate::cli::summary::Summary;
 use crate::simulator::{Life, Script, Simulator};
 
+/// How many arrivals are kept for those who ask for them over HTTP (about 0.5 KiB each); `--log` keeps all.
+const KEEP_ARRIVALS: usize = 100_000;
+
 /// Serves until Ctrl-C or SIGTERM.
 pub(crate) fn run(args: &SimulateArgs, shell: &Shell) -> Result<Summary, Failure> {
     let defaults = Script::default();
@@ -23,6 +26,7 @@ pub(crate) fn run(args: &SimulateArgs, shell: &Shell) -> Result<Summary, Failure
             complete_after: args.complete_after.or(defaults.life.complete_after),
         },
         log: args.log.clone(),
+        keep_arrivals: KEEP_ARRIVALS,
         ..Script::default()
     };
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, args.port));

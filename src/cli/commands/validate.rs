@@ -28,7 +28,8 @@ pub(crate) fn run(config: &ValidateConfig, invocation: &Invocation, shell: &Shel
         let manifest = checked.manifests.first().map_or("-", |manifest| manifest.name());
         let command = |words: &[&str]| invocation.submitting(words);
         let next = way_out(&checked, std::path::Path::new(manifest), command);
-        Summary::new(Exit::InvalidManifest, format!("{} errors; the manifest is invalid", grouped(n_errors)))
+        let noun = if n_errors == 1 { "error" } else { "errors" };
+        Summary::new(Exit::InvalidManifest, format!("{} {noun}; the manifest is invalid", grouped(n_errors)))
             .with_next(next)
     };
     Ok(summary

@@ -241,14 +241,14 @@ fn byte_order_marks_are_believed() {
     };
     assert_eq!(
         message(asked("windows-1252", b"\xef\xbb\xbfid\n1\n")),
-        "m.csv: begins with the byte order mark of utf-8, and --encoding says windows-1252; leave --encoding out"
+        "m.csv:1: begins with the byte order mark of utf-8, and --encoding says windows-1252; leave --encoding out"
     );
     assert!(matches!(asked("utf-16", b"\xfe\xff\0i"), Err(ManifestError::OtherByteOrderMark { .. })));
     for (bytes, probable) in [(utf16("type,target\n"), "utf-16le"), (b"\0t\0y\0p\0e\0\n".to_vec(), "utf-16be")] {
         assert_eq!(
             message(open("m.csv", &bytes)),
             format!(
-                "m.csv: is full of NUL bytes, as UTF-16 without byte order mark is; \
+                "m.csv:1: is full of NUL bytes, as UTF-16 without byte order mark is; \
                  give --encoding {probable}, or save it as UTF-8"
             )
         );
@@ -267,7 +267,7 @@ fn other_files_are_refused_with_the_way_out() {
         (b"\xff\xfe\0\0t\0\0\0", "UTF-32"),
     ] {
         let text = message(open("m.csv", bytes));
-        assert!(text.starts_with("m.csv: ") && text.contains(part), "{text}");
+        assert!(text.starts_with("m.csv:1: ") && text.contains(part), "{text}");
     }
     assert!(matches!(
         open("m.csv.gz", gzip(b"PK\x03\x04")),
@@ -278,7 +278,7 @@ fn other_files_are_refused_with_the_way_out() {
 #[test]
 fn headers_that_are_not_there_or_not_sound_are_errors() {
     for text in ["", "\u{feff}", "\n\r\n\r", "sep=;\n", "#TYPE x\n\n"] {
-        assert_eq!(message(open("m.csv", text)), "m.csv: is empty; its first line must name the columns");
+        assert_eq!(message(open("m.csv", text)), "m.csv:1: is empty; its first line must name the columns");
     }
     assert_eq!(
         message(open("m.csv", "a,b\"c\n")),
