@@ -14,6 +14,7 @@ use super::failure::Failure;
 use super::invocation::Invocation;
 use super::layers::{self, LayerError, Layered};
 use super::output::Shell;
+use super::signals;
 use super::summary::Summary;
 use crate::client::Secret;
 use crate::ledger::SessionInfo;
@@ -132,13 +133,31 @@ fn command(
             let user = world.user.clone();
             let config = SubmitConfig::resolve(&args, &origins, world)?;
             let session = session(user, invocation, &config);
-            let context =
-                submit::Context { shell, verbose: cli.global.verbose, invocation, session, config_files: &files };
+            let before =
+                signals::before_sending(interrupted(shell, cli.global.json, invocation), Exit::Interrupted.status());
+            let context = submit::Context {
+                shell,
+                verbose: cli.global.verbose,
+                invocation,
+                session,
+                config_files: &files,
+                before,
+            };
             submit::run(config, &context).map(Some)
         }
         Command::Status(args) => status::run(&args.ledger, cli.global.json).map(Some),
         Command::Export(args) => export::run(&args),
         Command::Simulate(args) => simulate::run(&args, shell).map(Some),
+    }
+}
+
+/// The last words of a run that was interrupted before it sent anything.
+fn interrupted(shell: &Shell, as_json: bool, invocation: &Invocation) -> impl FnOnce() + Send + 'static {
+    let (shell, again) = (shell.clone(), invocation.again());
+    move || {
+        let summary = Summary::new(Exit::Interrupted, "interrupted; nothing was sent").with_next(again);
+        // There is nobody left to tell that it could not be written.
+        let _ = summary.print(&shell, as_json);
     }
 }
 

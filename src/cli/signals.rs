@@ -1,10 +1,52 @@
 //! Ctrl-C, SIGTERM and SIGHUP: the first drains, the second leaves.
 
+use std::sync::{Arc, Mutex, PoisonError};
+
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::submit::StopLevel;
+
+/// What a signal does before anything is sent: it ends the program in an orderly way.
+#[derive(Clone)]
+pub(crate) struct Before(Arc<Mutex<Option<LastWords>>>);
+
+type LastWords = Box<dyn FnOnce() + Send>;
+
+impl Before {
+    /// From now on a signal is the pipeline's to see to.
+    pub(crate) fn over(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+}
+
+/// Ends the program with the given last words and status when a signal comes before [`Before::over`]. Nothing was sent then,
+/// and a ledger is whole or not there, so that nothing needs to be waited for: not even a person at the prompt.
+pub(crate) fn before_sending(last_words: impl FnOnce() + Send + 'static, status: u8) -> Before {
+    let before = Before(Arc::new(Mutex::new(Some(Box::new(last_words)))));
+    let waiting = before.clone();
+    // Where the thread or its runtime cannot be made, the system's default ends the program.
+    drop(std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
+        let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
+        runtime.block_on(async {
+            let streams = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()].map(signal);
+            let [Ok(mut interrupt), Ok(mut terminate), Ok(mut hangup)] = streams else { return };
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+                _ = hangup.recv() => {}
+            }
+            let last_words = waiting.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+            if let Some(last_words) = last_words {
+                last_words();
+                #[expect(clippy::disallowed_methods, reason = "nothing was claimed that a last step would give back")]
+                std::process::exit(status.into());
+            }
+        });
+    }));
+    before
+}
 
 /// Listens until it is dropped.
 pub(crate) struct Listener(Option<JoinHandle<()>>);

@@ -146,6 +146,37 @@ fn a_run_that_was_stopped_goes_on_where_it_stopped() {
 }
 
 #[test]
+fn an_interruption_before_sending_says_so_and_sends_nothing() {
+    let folder = Folder::new();
+    let simulator = simulator(&[]);
+    // The manifest is a pipe that gives its rows only when the signal has come.
+    let mut run = std::process::Command::new(env!("CARGO_BIN_EXE_cmbatch"))
+        .args(["submit", "-", "--server", &simulator.base_url(), "--ledger", "run.ledger", "--json"])
+        .current_dir(folder.path())
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let handled = format!("/proc/{}/status", run.id());
+    let catches = |text: &str| {
+        let mask = text.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap().trim().to_owned();
+        u64::from_str_radix(&mask, 16).unwrap() & (1 << 14) != 0
+    };
+    wait_until(|| catches(&std::fs::read_to_string(&handled).unwrap()));
+    let pid = nix::unistd::Pid::from_raw(i32::try_from(run.id()).unwrap());
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();
+    let held_open = run.stdin.take();
+    let output = run.wait_with_output().unwrap();
+    drop(held_open);
+    assert_eq!(output.status.code(), Some(130));
+    let summary: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&summary["exit"], &summary["created"]), (&130.into(), &0.into()));
+    assert!(posts(&simulator).is_empty());
+    assert!(!folder.file("run.ledger").exists());
+}
+
+#[test]
 fn a_killed_run_loses_nothing_and_sends_nothing_twice() {
     let folder = Folder::new();
     folder.write("wave.csv", enrollments(300));

@@ -15,7 +15,7 @@ use crate::cli::invocation::{Invocation, quoted};
 use crate::cli::output::{Shell, grouped, rows};
 use crate::cli::plan::{Plan, by_type};
 use crate::cli::progress::Reporter;
-use crate::cli::signals;
+use crate::cli::signals::{self, Before};
 use crate::cli::summary::{Summary, stop_text};
 use crate::ledger::{
     self, Ledger, LedgerError, Purpose, Reader, RowState, RunIdentity, RunInfo, SessionEnd, SessionInfo,
@@ -30,6 +30,8 @@ pub(crate) struct Context<'a> {
     pub(crate) invocation: &'a Invocation,
     pub(crate) session: SessionInfo,
     pub(crate) config_files: &'a [PathBuf],
+    /// What a signal does until sending begins.
+    pub(crate) before: Before,
 }
 
 /// Runs the command.
@@ -277,6 +279,7 @@ fn send(
 ) -> Result<Summary, Failure> {
     let run = ledger.run();
     let wire = Wire { run: run.id, key: run.key.clone(), tag_position: config.tag_position, data: config.data };
+    context.before.over();
     let reporter = Reporter::start(context.shell, context.verbose);
     let client = target.client()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
