@@ -92,7 +92,7 @@ fn compressed_manifests_are_known_by_name_and_by_content() {
     }
     assert_eq!(
         message(open("m.csv.gz", text)),
-        "m.csv.gz: its name says gzip and its content does not; give it its right name, or get it once more"
+        "m.csv.gz:1: its name says gzip and its content does not; give it its right name, or get it once more"
     );
     for name in ["m.jsonl.gz", "m.jsonl.zst"] {
         assert!(matches!(open(name, ""), Err(ManifestError::NotCompressed { .. })));
