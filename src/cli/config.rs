@@ -9,11 +9,12 @@ use super::args::{
 };
 use super::layers::Origins;
 use crate::client::{AllowHttp, Auth, BaseUrl, Endpoint, On503, Secret};
+use crate::ledger::RunInfo;
 use crate::manifest::{ReadOptions, Source};
 use crate::platform::Overwrite;
 use crate::request::{DataEncoding, Guid, TagPosition};
 use crate::simulator::Script;
-use crate::submit::{BreakerRules, Limits};
+use crate::submit::{BreakerRules, Limits, Wire};
 use crate::validate::{Defaults, ExtraColumns, OnDuplicate, Rules};
 
 /// An option that cannot be used, named with the place where it was set.
@@ -194,6 +195,11 @@ fn template(text: &str, origins: &Origins, world: &World) -> Result<Guid, Config
 }
 
 impl SubmitConfig {
+    /// Returns what turns the rows of a run into wire bodies.
+    pub(crate) fn wire(&self, run: &RunInfo) -> Wire {
+        Wire { run: run.id, key: run.key.clone(), tag_position: self.tag_position, data: self.data }
+    }
+
     pub(crate) fn resolve(args: &SubmitArgs, origins: &Origins, world: World) -> Result<Self, ConfigError> {
         let tagged = !args.wire.no_tag;
         let SubmitArgs { manifests, server, rehearsal, guards, pace, reading, rows, wire, findings } = args;

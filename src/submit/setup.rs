@@ -42,10 +42,15 @@ pub struct Wire {
 }
 
 impl Wire {
+    /// Returns the comment of the call for a row: its own with the row's tag.
+    pub fn comment(&self, row: RowId, request: &CreateRequest) -> String {
+        let tag = Tag::new(self.run, &self.key, row, request.fingerprint());
+        tag.into_comment(&request.comment, self.tag_position)
+    }
+
     /// Returns the body of the call for a row.
     pub fn body(&self, row: RowId, request: &CreateRequest) -> Vec<u8> {
-        let tag = Tag::new(self.run, &self.key, row, request.fingerprint());
-        request.wire_body(&tag.into_comment(&request.comment, self.tag_position), self.data)
+        request.wire_body(&self.comment(row, request), self.data)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::process::Output;
+use std::process::{Child, Output, Stdio};
 
 use assert_cmd::Command;
 use cmbatch::simulator::{Arrival, Script, Simulator};
@@ -99,6 +99,12 @@ impl Folder {
         self.command(words).output().unwrap().into()
     }
 
+    /// Starts the command in this folder and does not wait for it.
+    pub(crate) fn start(&self, words: &[&str]) -> Child {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_cmbatch"));
+        command.args(words).current_dir(self.path()).stderr(Stdio::null()).spawn().unwrap()
+    }
+
     #[track_caller]
     pub(crate) fn run_with_input(&self, words: &[&str], input: impl Into<Vec<u8>>) -> Ran {
         self.command(words).write_stdin(input).output().unwrap().into()
@@ -137,4 +143,13 @@ pub(crate) fn enrollments(n_rows: u32) -> String {
         text += &format!("E-{row},Enroll,{TEMPLATE},{},new hire\n", guid(row));
     }
     text
+}
+
+/// Waits for something that another process brings about.
+pub(crate) fn wait_until(mut done: impl FnMut() -> bool) {
+    let begin = std::time::Instant::now();
+    while !done() {
+        assert!(begin.elapsed().as_secs() < 60, "it did not happen within a minute");
+        std::thread::yield_now();
+    }
 }

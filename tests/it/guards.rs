@@ -1,6 +1,6 @@
 //! What keeps a wrong list, a wrong server or a second process from doing harm.
 
-use crate::common::{Folder, TEMPLATE, enrollments, guid, posts, simulator};
+use crate::common::{Folder, TEMPLATE, enrollments, guid, posts, simulator, wait_until};
 
 fn revocations(n_rows: u32) -> String {
     let mut text = "type,profiletemplateuuid,target\n".to_owned();
@@ -160,15 +160,8 @@ fn files_that_hold_who_gets_what_are_private() {
 fn killed_midway(folder: &Folder, server: &str, n_posts: impl Fn() -> usize) -> Vec<String> {
     folder.write("wave.csv", enrollments(200));
     let words = ["submit", "wave.csv", "--server", server, "--rate", "50/s"];
-    let mut run = std::process::Command::new(env!("CARGO_BIN_EXE_cmbatch"))
-        .args(words)
-        .current_dir(folder.path())
-        .stderr(std::process::Stdio::null())
-        .spawn()
-        .unwrap();
-    while n_posts() < 20 {
-        std::thread::yield_now();
-    }
+    let mut run = folder.start(&words);
+    wait_until(|| n_posts() >= 20);
     run.kill().unwrap();
     run.wait().unwrap();
     words.map(str::to_owned).into()
@@ -251,15 +244,8 @@ fn a_second_process_is_told_who_holds_the_ledger() {
     let simulator = simulator(&[]);
     let server = simulator.base_url();
     let words = ["submit", "wave.csv", "--server", &server, "--rate", "20/s"];
-    let mut first = std::process::Command::new(env!("CARGO_BIN_EXE_cmbatch"))
-        .args(words)
-        .current_dir(folder.path())
-        .stderr(std::process::Stdio::null())
-        .spawn()
-        .unwrap();
-    while posts(&simulator).is_empty() {
-        std::thread::yield_now();
-    }
+    let mut first = folder.start(&words);
+    wait_until(|| !posts(&simulator).is_empty());
     let pid = first.id().to_string();
     folder.run(&words).exits(8).says(&pid);
     let status = folder.run(&["status", "wave.ledger", "--json"]).exits(1);

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::common::{Folder, TEMPLATE, bodies, enrollments, guid, posts, simulator, untagged};
+use crate::common::{Folder, TEMPLATE, bodies, enrollments, guid, posts, simulator, untagged, wait_until};
 
 const TYPES: [&str; 12] = [
     "Enroll",
@@ -120,12 +120,7 @@ fn a_run_that_was_stopped_goes_on_where_it_stopped() {
     let simulator = simulator(&[]);
     let server = simulator.base_url();
     let words = ["submit", "wave.csv", "--server", &server, "--rate", "20/s"];
-    let mut first = std::process::Command::new(env!("CARGO_BIN_EXE_cmbatch"))
-        .args(words)
-        .current_dir(folder.path())
-        .stderr(std::process::Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut first = folder.start(&words);
     wait_until(|| posts(&simulator).len() >= 5);
     let pid = nix::unistd::Pid::from_raw(i32::try_from(first.id()).unwrap());
     nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();
@@ -184,12 +179,7 @@ fn a_killed_run_loses_nothing_and_sends_nothing_twice() {
     let server = simulator.base_url();
     let words = ["submit", "wave.csv", "--server", &server, "--rate", "200/s"];
     for kill in 0..3 {
-        let mut run = std::process::Command::new(env!("CARGO_BIN_EXE_cmbatch"))
-            .args(words)
-            .current_dir(folder.path())
-            .stderr(std::process::Stdio::null())
-            .spawn()
-            .unwrap();
+        let mut run = folder.start(&words);
         wait_until(|| posts(&simulator).len() >= 30 * (kill + 1));
         run.kill().unwrap();
         run.wait().unwrap();
@@ -207,15 +197,6 @@ fn a_killed_run_loses_nothing_and_sends_nothing_twice() {
     targets.dedup();
     assert_eq!(targets.len(), sent, "a row was sent twice");
     assert!(count("created") <= sent as u64 && sent <= 300);
-}
-
-/// Waits for something that another process brings about.
-fn wait_until(mut done: impl FnMut() -> bool) {
-    let begin = std::time::Instant::now();
-    while !done() {
-        assert!(begin.elapsed().as_secs() < 60, "it did not happen within a minute");
-        std::thread::yield_now();
-    }
 }
 
 #[test]

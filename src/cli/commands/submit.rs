@@ -21,7 +21,7 @@ use crate::ledger::{
     self, Ledger, LedgerError, Purpose, Reader, RowState, RunIdentity, RunInfo, SessionEnd, SessionInfo,
 };
 use crate::report::Counts;
-use crate::submit::{self, StopLevel, StopReason, SubmitReport, Wire};
+use crate::submit::{self, StopLevel, StopReason, SubmitReport};
 
 /// What a command needs besides its options.
 pub(crate) struct Context<'a> {
@@ -277,8 +277,7 @@ fn send(
     ledger: Ledger,
     path: &Path,
 ) -> Result<Summary, Failure> {
-    let run = ledger.run();
-    let wire = Wire { run: run.id, key: run.key.clone(), tag_position: config.tag_position, data: config.data };
+    let wire = config.wire(ledger.run());
     context.before.over();
     let reporter = Reporter::start(context.shell, context.verbose);
     let client = target.client()?;

@@ -7,8 +7,8 @@ use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::client::{AllowHttp, BaseUrl, Client, Endpoint};
 use crate::ledger::{Ledger, Reader, RowState};
-use crate::request::{Tag, TagPosition};
 use crate::simulator::{SeededRequest, Simulator};
+use crate::submit::Wire;
 
 /// How many created rows are read from the ledger at a time.
 const PAGE: u32 = 1_000;
@@ -43,7 +43,7 @@ impl Target {
     /// Starts the simulator, where that is the target; it knows what the ledger knows as created.
     pub(crate) fn start(&mut self, ledger: &Ledger, config: &SubmitConfig) -> Result<(), Failure> {
         let Destination::Simulator(script) = &config.destination else { return Ok(()) };
-        let seeded = seeded(ledger, config.tag_position)?;
+        let seeded = seeded(ledger, &config.wire(ledger.run()))?;
         let simulator = Simulator::start(script.clone(), SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), seeded)?;
         let base = BaseUrl::parse(&simulator.base_url(), AllowHttp::LoopbackOnly)
             .map_err(|error| Failure::new(Exit::Server, format!("the simulator has no usable address: {error}")))?;
@@ -67,9 +67,8 @@ impl Target {
 }
 
 /// Returns the requests that a rehearsal's earlier sessions created.
-fn seeded(ledger: &Ledger, position: TagPosition) -> Result<Vec<SeededRequest>, Failure> {
+fn seeded(ledger: &Ledger, wire: &Wire) -> Result<Vec<SeededRequest>, Failure> {
     let reader = Reader::open(ledger.path())?;
-    let run = ledger.run();
     let mut seeded = Vec::new();
     let mut after = 0;
     loop {
@@ -78,8 +77,7 @@ fn seeded(ledger: &Ledger, position: TagPosition) -> Result<Vec<SeededRequest>, 
         after = last.row.get();
         for row in page {
             let (Some(uuid), Some(request)) = (row.request_uuid, row.request) else { continue };
-            let tag = Tag::new(run.id, &run.key, row.row, request.fingerprint());
-            let comment = tag.into_comment(&request.comment, position);
+            let comment = wire.comment(row.row, &request);
             seeded.push(SeededRequest { uuid, request, comment, submitted: row.last_attempt_at });
         }
     }
