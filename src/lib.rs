@@ -16,6 +16,7 @@ pub mod event;
 pub mod ledger;
 pub mod manifest;
 pub mod platform;
+pub mod reconcile;
 pub mod report;
 pub mod request;
 pub mod simulator;

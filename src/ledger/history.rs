@@ -18,14 +18,26 @@ pub enum Source {
     Answer,
     /// The session that found the attempt left open by a dead one.
     Takeover,
+    /// The server's own list.
+    List,
+    /// A person (`cmbatch settle`).
+    Person,
+    /// A person's order to send failed rows again (`cmbatch replay`).
+    Replay,
 }
 
 impl Source {
+    /// All sources.
+    pub const ALL: [Self; 5] = [Self::Answer, Self::Takeover, Self::List, Self::Person, Self::Replay];
+
     /// Returns the name, as the ledger writes it.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Answer => "answer",
             Self::Takeover => "takeover",
+            Self::List => "list",
+            Self::Person => "person",
+            Self::Replay => "replay",
         }
     }
 }
@@ -38,11 +50,9 @@ impl ToSql for Sql<Source> {
 
 impl FromSql for Sql<Source> {
     fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
-        match value.as_str()? {
-            "answer" => Ok(Self(Source::Answer)),
-            "takeover" => Ok(Self(Source::Takeover)),
-            _ => Err(FromSqlError::InvalidType),
-        }
+        let name = value.as_str()?;
+        let known = Source::ALL.into_iter().find(|source| source.as_str() == name);
+        known.map(Self).ok_or(FromSqlError::InvalidType)
     }
 }
 
@@ -143,7 +153,7 @@ impl RowHistory {
 /// session left it open, or the server throttled, wanted a sign-in, or had no API there.
 pub(super) const fn counts(source: Source, code: Option<ErrorCode>) -> bool {
     match source {
-        Source::Takeover => false,
+        Source::Takeover | Source::List | Source::Person | Source::Replay => false,
         Source::Answer => !matches!(code, Some(ErrorCode::Throttled | ErrorCode::NotSignedIn | ErrorCode::ApiNotFound)),
     }
 }

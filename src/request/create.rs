@@ -4,7 +4,7 @@ use serde::ser::{Serialize, SerializeMap, SerializeSeq, Serializer};
 use sha2::{Digest, Sha256};
 
 use super::guid::Guid;
-use super::kind::RequestType;
+use super::kind::{RequestKind, RequestType};
 use super::tag::Fingerprint;
 
 /// How `datacollection` stands in the body; the published examples show both.
@@ -81,6 +81,11 @@ impl CreateRequest {
             data: Vec::new(),
             body: Vec::new(),
         }
+    }
+
+    /// Returns the type and profile template of the row.
+    pub const fn request_kind(&self) -> RequestKind {
+        RequestKind { request_type: self.kind, template: self.template }
     }
 
     /// Returns the JSON body of the call, with this comment (the row's own with its tag).

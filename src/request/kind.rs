@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use super::guid::Guid;
+
 /// A request type, as the table of the *Create request* page names it.
 ///
 /// Parsing takes any case; writing gives the exact case of the page.
@@ -103,6 +105,24 @@ impl RequestType {
 impl fmt::Display for RequestType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.as_str())
+    }
+}
+
+/// A request type and the profile template that it is asked for: what rights, policies and a first try are about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RequestKind {
+    /// The type.
+    pub request_type: RequestType,
+    /// The profile template; none where the row names none.
+    pub template: Option<Guid>,
+}
+
+impl fmt::Display for RequestKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.template {
+            Some(template) => write!(f, "{} of template {template}", self.request_type),
+            None => write!(f, "{} without a template", self.request_type),
+        }
     }
 }
 

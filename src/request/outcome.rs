@@ -45,11 +45,13 @@ pub enum ErrorCode {
     AnswerBroken,
     /// The process ended (or stopped waiting) before the answer came.
     LeftOpen,
+    /// The server has a request with the row's tag whose target or template is another one.
+    Contradicted,
 }
 
 impl ErrorCode {
     /// All codes.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::ConnectionRefused,
         Self::NameNotResolved,
         Self::TlsFailed,
@@ -70,6 +72,7 @@ impl ErrorCode {
         Self::ConnectionLost,
         Self::AnswerBroken,
         Self::LeftOpen,
+        Self::Contradicted,
     ];
 
     /// Returns the stable name, as exports and the ledger write it.
@@ -95,6 +98,7 @@ impl ErrorCode {
             Self::ConnectionLost => "connection-lost",
             Self::AnswerBroken => "answer-broken",
             Self::LeftOpen => "left-open",
+            Self::Contradicted => "contradicted",
         }
     }
 
@@ -126,6 +130,7 @@ impl ErrorCode {
             Self::ConnectionLost => "the connection was lost; it may have happened",
             Self::AnswerBroken => "the answer broke off; it may have happened",
             Self::LeftOpen => "the program ended before the answer came; it may have happened",
+            Self::Contradicted => "the server has this row's tag on a request that is not the row's",
         }
     }
 }

@@ -24,6 +24,26 @@ impl Fingerprint {
     }
 }
 
+/// The part of a run's id that stands in its tags: the first 40 bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RunMark([u8; 5]);
+
+impl RunMark {
+    /// Returns the mark of a run.
+    pub fn of(run: RunId) -> Self {
+        let [a, b, c, d, e, ..] = *run.as_bytes();
+        Self([a, b, c, d, e])
+    }
+}
+
+impl fmt::Display for RunMark {
+    /// Writes the first 10 hexadecimal digits of the run's id, in its groups: `620f9407-cb`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let digits = data_encoding::HEXLOWER.encode(&self.0);
+        write!(f, "{}-{}", &digits[..8], &digits[8..])
+    }
+}
+
 /// The random key of a run: what makes its tags unforgeable. Never printed.
 #[derive(Clone)]
 pub struct RunKey([u8; 32]);
@@ -85,6 +105,53 @@ impl Tag {
         Self { ident, fingerprint }
     }
 
+    /// Finds the first tag in a comment, wherever it stands. Whether it is genuine is for [`is_of`](Self::is_of) to say.
+    ///
+    /// ```
+    /// use cmbatch::request::{Fingerprint, RowId, RunId, RunKey, Tag};
+    /// let (run, key) = (RunId::random(), RunKey::from_bytes([7; 32]));
+    /// let tag = Tag::new(run, &key, RowId::new(3).unwrap(), Fingerprint::from_bytes([1; 5]));
+    /// let found = Tag::find(&format!("added by the server: {tag} new hire")).unwrap();
+    /// assert_eq!(found, tag);
+    /// assert!(found.is_of(run, &key));
+    /// assert_eq!(found.row(), RowId::new(3));
+    /// ```
+    pub fn find(comment: &str) -> Option<Self> {
+        comment.match_indices(Self::PREFIX).find_map(|(at, _)| Self::parse(comment.as_bytes().get(at..at + Self::LEN)?))
+    }
+
+    fn parse(text: &[u8]) -> Option<Self> {
+        let inner = text.strip_prefix(Self::PREFIX.as_bytes())?.strip_suffix(b"]")?;
+        let (ident, rest) = inner.split_at_checked(24)?;
+        let mut tag = Self { ident: [0; 15], fingerprint: Fingerprint([0; 5]) };
+        let decode = |text: &[u8], into: &mut [u8]| BASE32_NOPAD.decode_mut(text, into).ok();
+        decode(ident, &mut tag.ident)?;
+        decode(rest.strip_prefix(b"-")?, &mut tag.fingerprint.0)?;
+        Some(tag)
+    }
+
+    /// Returns whether the tag was made for a row of this run, by whoever has its key.
+    pub fn is_of(&self, run: RunId, key: &RunKey) -> bool {
+        self.row().is_some_and(|row| Self::new(run, key, row, self.fingerprint) == *self)
+    }
+
+    /// Returns the mark of the run that the tag says it is of.
+    pub fn run_mark(&self) -> RunMark {
+        let [a, b, c, d, e, ..] = self.ident;
+        RunMark([a, b, c, d, e])
+    }
+
+    /// Returns the row that the tag says it is of.
+    pub fn row(&self) -> Option<RowId> {
+        let [_, _, _, _, _, a, b, c, d, ..] = self.ident;
+        RowId::new(u32::from_be_bytes([a, b, c, d]))
+    }
+
+    /// Returns the fingerprint of the row.
+    pub const fn fingerprint(&self) -> Fingerprint {
+        self.fingerprint
+    }
+
     /// Returns the comment to send: the tag at its position, one space, the row's own comment where it has one.
     pub fn into_comment(self, own: &str, position: TagPosition) -> String {
         match (position, own.is_empty()) {
@@ -139,6 +206,37 @@ mod tests {
         assert_eq!(tag.into_comment("new hire", TagPosition::Start), format!("{tag} new hire"));
         assert_eq!(tag.into_comment("new hire", TagPosition::End), format!("new hire {tag}"));
         assert_eq!(tag.into_comment("new hire", TagPosition::None), "new hire");
+    }
+
+    #[test]
+    fn a_tag_is_found_wherever_it_stands_and_only_whole() {
+        let tag = tag(7, 7);
+        for comment in [format!("{tag}"), format!("x [cmb: {tag}\u{0}"), format!("Zo\u{eb} {tag} [cmb:")] {
+            assert_eq!(Tag::find(&comment), Some(tag), "{comment}");
+        }
+        let text = tag.to_string();
+        for broken in [&text[..38], &text[1..], &text.to_lowercase(), &text.replace('-', "A"), "", "[cmb:\u{eb}"] {
+            assert_eq!(Tag::find(broken), None, "{broken}");
+        }
+        // A decimal digit that base32 does not have.
+        assert_eq!(Tag::find(&text.replace('A', "1")), None);
+    }
+
+    #[test]
+    fn a_tag_of_another_run_key_or_row_is_not_genuine() {
+        let run = RunId::from_bytes([0xAB; 16]);
+        let genuine = tag(7, 7);
+        assert!(genuine.is_of(run, &RunKey::from_bytes([7; 32])));
+        assert!(!genuine.is_of(run, &RunKey::from_bytes([8; 32])));
+        assert!(!genuine.is_of(RunId::from_bytes([0xAC; 16]), &RunKey::from_bytes([7; 32])));
+        for byte in 0..15 {
+            let mut forged = genuine;
+            forged.ident[byte] ^= 1;
+            assert!(!forged.is_of(run, &RunKey::from_bytes([7; 32])), "byte {byte}");
+        }
+        assert_eq!(genuine.run_mark(), RunMark::of(run));
+        assert_eq!(genuine.run_mark().to_string(), "abababab-ab");
+        assert_eq!((genuine.row(), genuine.fingerprint()), (RowId::new(7), Fingerprint::from_bytes([1, 2, 3, 4, 5])));
     }
 
     #[test]

@@ -74,7 +74,8 @@ fn weigh(outcome: &Outcome) -> Weight {
         | ErrorCode::Timeout
         | ErrorCode::ConnectionLost
         | ErrorCode::AnswerBroken
-        | ErrorCode::LeftOpen => Weight::Failure(fault.code),
+        | ErrorCode::LeftOpen
+        | ErrorCode::Contradicted => Weight::Failure(fault.code),
     }
 }
 

@@ -43,7 +43,8 @@ pub(crate) fn next(outcome: &Outcome, counted_attempts: u32, max_attempts: u32) 
             | ErrorCode::Timeout
             | ErrorCode::ConnectionLost
             | ErrorCode::AnswerBroken
-            | ErrorCode::LeftOpen => {
+            | ErrorCode::LeftOpen
+            | ErrorCode::Contradicted => {
                 if counted_attempts + 1 < max_attempts {
                     Next::Retry
                 } else {

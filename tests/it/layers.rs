@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// Module, and what it may import besides `request`, `event` and `platform`.
-const ALLOWED: [(&str, &[&str]); 11] = [
+const ALLOWED: [(&str, &[&str]); 12] = [
     ("request", &[]),
     ("event", &[]),
     ("platform", &[]),
@@ -12,10 +12,11 @@ const ALLOWED: [(&str, &[&str]); 11] = [
     ("validate", &["manifest"]),
     ("ledger", &[]),
     ("client", &[]),
-    ("submit", &["client", "ledger"]),
+    ("reconcile", &["client", "ledger"]),
+    ("submit", &["client", "ledger", "reconcile"]),
     ("simulator", &[]),
     ("report", &["ledger"]),
-    ("cli", &["manifest", "validate", "ledger", "client", "submit", "simulator", "report"]),
+    ("cli", &["manifest", "validate", "ledger", "client", "reconcile", "submit", "simulator", "report"]),
 ];
 
 fn sources(folder: &Path) -> Vec<PathBuf> {

@@ -1,0 +1,111 @@
+//! What is decided about rows outside of their attempts, and what readers need to decide it.
+
+use jiff::Timestamp;
+
+use super::history::Source;
+use super::item::RowPlace;
+use super::state::RowState;
+use crate::request::{AttemptNo, CreateRequest, ErrorCode, RequestKind, RequestUri, RequestUuid, RowId};
+
+/// A decision about one row that is not how an attempt ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Resolution {
+    /// The row.
+    pub row: RowId,
+    /// What is decided.
+    pub verdict: RowVerdict,
+    /// Who says so.
+    pub source: Source,
+    /// Why, in words for people; kept as the row's message. None keeps the message of its last attempt.
+    pub reason: Option<String>,
+}
+
+/// What can be decided about a row, and from which states.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RowVerdict {
+    /// The request exists: in_doubt, pending or failed -> created.
+    Exists(RequestUri),
+    /// It does not, and the row may be sent again: in_doubt -> pending.
+    Absent,
+    /// It does not, and the row is not sent again by itself: in_doubt -> failed, with the cause of its last attempt.
+    AbsentForGood,
+    /// The server has a request with the row's tag that is not the row's: in_doubt, pending or failed -> in_doubt.
+    Contradicted,
+    /// It is left out on purpose: pending -> skipped.
+    LeftOut,
+    /// It is to be sent again on a person's order: failed -> pending. Attempts before this no longer count.
+    Again,
+}
+
+/// A row in doubt, with what is needed to settle it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DoubtfulRow {
+    /// The row's number in the run.
+    pub row: RowId,
+    /// Where it stands in its manifest.
+    pub place: RowPlace,
+    /// The user's own key of the row.
+    pub id: Option<String>,
+    /// What was sent, without tag.
+    pub request: CreateRequest,
+    /// Its last attempt.
+    pub attempt: AttemptNo,
+    /// The session that recorded how that attempt ended.
+    pub session: u32,
+    /// Why the row is in doubt.
+    pub code: Option<ErrorCode>,
+    /// When the attempt started, by the wall clock; where its process died, when it was claimed.
+    pub started_at: Option<Timestamp>,
+    /// When it was recorded as in doubt, by the wall clock.
+    pub recorded_at: Timestamp,
+    /// How many attempts count against `--max-attempts`, this one included.
+    pub counted_attempts: u32,
+}
+
+/// What a ledger knows of one row, whatever its state.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RowFacts {
+    /// The state. `sending` only while this session has it claimed.
+    pub state: RowState,
+    /// What is or was to be sent; none of an invalid row.
+    pub request: Option<CreateRequest>,
+    /// The uuid of its request, where it is created.
+    pub uuid: Option<RequestUuid>,
+}
+
+/// A kind of request of which one was created.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KindRecord {
+    /// The kind.
+    pub kind: RequestKind,
+    /// The first row of it that was created.
+    pub row: RowId,
+    /// That row's request.
+    pub uuid: RequestUuid,
+    /// What was read back of it, or why nothing could be; none where nobody looked yet.
+    pub read_back: Option<String>,
+}
+
+/// How the rows of one kind were refused, where none of it was created.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KindRefusals {
+    /// The kind.
+    pub kind: RequestKind,
+    /// How many of its rows are failed or in doubt after an answer of the server.
+    pub n_rows: u32,
+    /// The HTTP status of all of them; none where they differ.
+    pub status: Option<u16>,
+}
+
+/// In which condition a ledger was found when a session began.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// New, or as its last session left it.
+    Clean,
+    /// Its last session did not end by itself.
+    Unclean,
+    /// It is on another host or in another file than its last session's, or was changed since: a copy or a restored backup.
+    Copied,
+    /// It is behind what was noted beside it: rows that it had as pending may have been sent. They are in doubt now.
+    Older,
+}
