@@ -58,6 +58,33 @@ fn distrust_schema(conn: &Connection) -> rusqlite::Result<()> {
     Ok(())
 }
 
+/// The log beside a ledger, as it was before the ledger was opened to write it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum LogFile {
+    /// There is none, or nothing is in it.
+    Empty,
+    /// A session's rows are in it.
+    HasRows,
+}
+
+impl LogFile {
+    /// Looks at the log of a ledger.
+    pub(super) fn look(path: &Path) -> Self {
+        let has_rows = beside(path, "-wal").symlink_metadata().is_ok_and(|log| log.len() > 0);
+        if has_rows { Self::HasRows } else { Self::Empty }
+    }
+
+    /// Closes a connection that wrote nothing, so that the log is again as it was.
+    pub(super) fn leave(self, conn: Connection) {
+        match self {
+            // Without the switch SQLite would leave an empty log behind, which is not wrong either.
+            Self::Empty => drop(conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)),
+            Self::HasRows => {}
+        }
+        drop(conn);
+    }
+}
+
 /// How a reader opens a ledger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ReadMode {

@@ -7,7 +7,7 @@ use super::item::SessionInfo;
 use super::path::lock_path;
 use super::state::IllegalTransition;
 use crate::platform::NetworkFileSystem;
-use crate::request::{AttemptNo, RowId};
+use crate::request::{AttemptNo, RequestKind, RowId};
 
 /// A ledger cannot be made, opened, read or written.
 #[derive(Debug, thiserror::Error)]
@@ -125,10 +125,10 @@ pub enum LedgerError {
         /// Where it was.
         path: PathBuf,
     },
-    /// The ledger is older than what was noted of its run: rows that it calls pending may have been sent.
+    /// The ledger is older than what was noted of its run, and rows that were sent since are not in it at all.
     #[error(
-        "the ledger {path:?} is older than its last session (a restored copy, or its -wal file was deleted), so rows that it \
-         calls pending may have been sent; put the newest one back. To send them all the same, delete {:?} first",
+        "the ledger {path:?} is older than its last session (a restored copy, or its -wal file was deleted) and lacks rows \
+         that were appended and sent since; put the newest one back. To go on without them, delete {:?} first",
         lock_path(path)
     )]
     Older {
@@ -235,6 +235,12 @@ pub enum StepError {
         /// The row.
         row: RowId,
     },
+    /// Nothing of this kind was created.
+    #[error("no {kind} was created")]
+    NoSuchKind {
+        /// The kind.
+        kind: RequestKind,
+    },
 }
 
 /// Rows and parts that are not one whole run.
@@ -252,6 +258,28 @@ pub enum LoadError {
         last: u32,
         /// How many the parts have.
         expected: u64,
+    },
+    /// The manifests are not numbered on from those that the run has.
+    #[error(
+        "manifest {part} begins with row {first_row}, where manifest {expected_part} with row {expected_row} was due"
+    )]
+    WrongPart {
+        /// The part's number.
+        part: u32,
+        /// Its first row.
+        first_row: RowId,
+        /// The number that was due.
+        expected_part: u64,
+        /// The first row that was due.
+        expected_row: u64,
+    },
+    /// A row is to be replaced by one that this load does not bring, or that is not valid.
+    #[error("row {row} cannot be replaced by row {by}, which is no valid row of this load")]
+    NoReplacement {
+        /// The row.
+        row: RowId,
+        /// The one that should stand for it.
+        by: RowId,
     },
 }
 
@@ -328,6 +356,10 @@ pub(super) enum Fault {
     Damage(Damage),
     /// The caller's step cannot be done.
     Step(StepError),
+    /// What was to be loaded is not one whole run.
+    Load(LoadError),
+    /// Rows were sent that the file does not have.
+    Older,
     /// Rows are to be claimed, and the run was not started.
     NotStarted,
     /// SQLite has no write-ahead log there.
@@ -345,6 +377,8 @@ impl Fault {
             Self::Sql(source) => LedgerError::of_sqlite(path, source),
             Self::Damage(damage) => LedgerError::Damaged { path: path.to_owned(), damage },
             Self::Step(error) => LedgerError::Step(error),
+            Self::Load(error) => LedgerError::Load(error),
+            Self::Older => LedgerError::Older { path: path.to_owned() },
             Self::NotStarted => LedgerError::NotStarted { path: path.to_owned() },
             Self::Gone => LedgerError::Gone { path: path.to_owned() },
             Self::TakenOver => LedgerError::TakenOver { path: path.to_owned() },
@@ -355,8 +389,10 @@ impl Fault {
     /// Returns whether the file can still be trusted to take the next step: the caller was wrong, not the disk.
     pub(super) const fn is_callers(&self) -> bool {
         match self {
-            Self::Step(_) | Self::NotStarted => true,
-            Self::Sql(_) | Self::Damage(_) | Self::NoWriteAheadLog | Self::Gone | Self::TakenOver => false,
+            Self::Step(_) | Self::Load(_) | Self::NotStarted => true,
+            Self::Sql(_) | Self::Damage(_) | Self::Older | Self::NoWriteAheadLog | Self::Gone | Self::TakenOver => {
+                false
+            }
         }
     }
 }
@@ -370,6 +406,12 @@ impl From<rusqlite::Error> for Fault {
 impl From<Damage> for Fault {
     fn from(damage: Damage) -> Self {
         Self::Damage(damage)
+    }
+}
+
+impl From<LoadError> for Fault {
+    fn from(error: LoadError) -> Self {
+        Self::Load(error)
     }
 }
 

@@ -7,14 +7,16 @@ use std::thread::JoinHandle;
 use tokio::sync::oneshot;
 
 use super::error::LedgerError;
+use super::resolution::{Resolution, Standing};
 use super::run::RunInfo;
 use super::session::SessionEnd;
 use super::step::{Step, StepAnswer};
 use super::writer::{Command, Reply, Writer};
 use crate::platform::FileLock;
+use crate::request::{RequestKind, RowId};
 
-/// How many commands wait for the writer. A run has one dispatcher that waits for each answer, and now and then an event, so
-/// more than two never do; a command takes about 200 bytes, and its step some KiB.
+/// How many commands wait for the writer. A run has one dispatcher that waits for each answer, and now and then an event or a
+/// verdict, so more than a few never do; a command takes about 200 bytes, its step some KiB, its verdicts what their lists take.
 const QUEUE: usize = 8;
 
 /// A run's ledger, held exclusively: by a lock on the file beside it, and a thread that owns the only writable connection.
@@ -63,6 +65,8 @@ const QUEUE: usize = 8;
 pub struct Ledger {
     path: PathBuf,
     run: RunInfo,
+    session: u32,
+    standing: Standing,
     /// None once the writer was told to end.
     commands: Option<SyncSender<Command>>,
     writer: Option<JoinHandle<()>>,
@@ -73,18 +77,28 @@ pub struct Ledger {
 impl Ledger {
     /// Starts the writer's thread.
     pub(super) fn start(writer: Writer, run: RunInfo, lock: FileLock) -> Result<Self, LedgerError> {
-        let path = writer.path.clone();
+        let (path, session, standing) = (writer.path.clone(), writer.working.session, writer.standing);
         let (commands, received) = sync_channel(QUEUE);
         let thread = std::thread::Builder::new()
             .name("ledger".to_owned())
             .spawn(move || writer.serve(&received))
             .map_err(|source| LedgerError::Unwritable { path: path.clone(), source })?;
-        Ok(Self { path, run, commands: Some(commands), writer: Some(thread), _lock: lock })
+        Ok(Self { path, run, session, standing, commands: Some(commands), writer: Some(thread), _lock: lock })
     }
 
     /// Returns what the ledger says about its run.
     pub const fn run(&self) -> &RunInfo {
         &self.run
+    }
+
+    /// Returns this session's number in the run, from 1. Numbers only grow; some may be missing.
+    pub const fn session(&self) -> u32 {
+        self.session
+    }
+
+    /// Returns in which condition the ledger was found when this session began.
+    pub const fn standing(&self) -> Standing {
+        self.standing
     }
 
     /// Returns the path of the ledger, its folder's links resolved.
@@ -110,20 +124,7 @@ impl Ledger {
     /// [`LedgerError::Step`] and [`LedgerError::NotStarted`]: it cannot be done, and nothing changed. Any other: nothing of it
     /// is recorded, and no later step is taken ([`LedgerError::Closed`]).
     pub async fn step(&self, step: Step) -> Result<StepAnswer, LedgerError> {
-        let (sender, answer) = oneshot::channel();
-        let mut command = Command::Step(step, Reply::Task(sender));
-        loop {
-            match self.commands().try_send(command) {
-                Ok(()) => break,
-                // The queue is longer than there are askers, so this is a matter of one commit at most.
-                Err(TrySendError::Full(refused)) => {
-                    command = refused;
-                    tokio::task::yield_now().await;
-                }
-                Err(TrySendError::Disconnected(_)) => return Err(self.closed()),
-            }
-        }
-        answer.await.unwrap_or_else(|_| Err(self.closed()))
+        self.ask(|reply| Command::Step(step, reply)).await
     }
 
     /// Does a step, and blocks the thread until it is durable. As [`step`](Self::step) in everything else.
@@ -132,6 +133,43 @@ impl Ledger {
     /// Those of [`step`](Self::step).
     pub fn step_blocking(&self, step: Step) -> Result<StepAnswer, LedgerError> {
         self.ask_blocking(|reply| Command::Step(step, reply))
+    }
+
+    /// Decides about rows, in the order of their numbers; two verdicts on one row in their own order. When this returns, all of
+    /// it is durable, or none of it is recorded.
+    ///
+    /// # Errors
+    /// [`LedgerError::Step`]: a row cannot go that way (one that this session has claimed among them), or the run has no such
+    /// row; nothing changed. Any other: nothing is recorded, and no later step is taken.
+    pub async fn resolve(&self, resolutions: Vec<Resolution>) -> Result<(), LedgerError> {
+        self.ask(|reply| Command::Resolve(resolutions, reply)).await
+    }
+
+    /// Decides about rows, and blocks the thread until that is durable. As [`resolve`](Self::resolve) in everything else.
+    ///
+    /// # Errors
+    /// Those of [`resolve`](Self::resolve).
+    pub fn resolve_blocking(&self, resolutions: Vec<Resolution>) -> Result<(), LedgerError> {
+        self.ask_blocking(|reply| Command::Resolve(resolutions, reply))
+    }
+
+    /// Notes durably what was read back of the first created row of a kind, or why nothing could be. A later note takes the
+    /// place of an earlier one.
+    ///
+    /// # Errors
+    /// [`LedgerError::Step`]: nothing of this kind was created; nothing changed. Any other: it is not recorded, and no later step
+    /// is taken.
+    pub async fn note_read_back(&self, kind: RequestKind, read_back: String) -> Result<(), LedgerError> {
+        self.ask(|reply| Command::ReadBack(kind, read_back, reply)).await
+    }
+
+    /// Makes the rows up to and including `through` that were never claimed claimable by number ([`Step::claim_rows`]), as
+    /// rows are that are pending again; claims in row order take them first then. Blocks the thread until that is durable.
+    ///
+    /// # Errors
+    /// It could not be written; no later step is taken.
+    pub fn detach(&self, through: RowId) -> Result<(), LedgerError> {
+        self.ask_blocking(|reply| Command::Detach(through, reply))
     }
 
     /// Writes an event into the audit trail, and blocks the thread until it is durable (about a millisecond).
@@ -149,6 +187,23 @@ impl Ledger {
     /// The end could not be written. What was answered before is durable all the same.
     pub fn close(self, end: SessionEnd) -> Result<(), LedgerError> {
         self.ask_blocking(|reply| Command::Close(end, reply))
+    }
+
+    async fn ask<T>(&self, command: impl FnOnce(Reply<T>) -> Command) -> Result<T, LedgerError> {
+        let (sender, answer) = oneshot::channel();
+        let mut command = command(Reply::Task(sender));
+        loop {
+            match self.commands().try_send(command) {
+                Ok(()) => break,
+                // The queue is longer than there are askers, so this is a matter of one commit at most.
+                Err(TrySendError::Full(refused)) => {
+                    command = refused;
+                    tokio::task::yield_now().await;
+                }
+                Err(TrySendError::Disconnected(_)) => return Err(self.closed()),
+            }
+        }
+        answer.await.unwrap_or_else(|_| Err(self.closed()))
     }
 
     fn ask_blocking<T>(&self, command: impl FnOnce(Reply<T>) -> Command) -> Result<T, LedgerError> {

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSqlOutput, ValueRef};
-use rusqlite::{Connection, Row, ToSql};
+use rusqlite::{Connection, Row, ToSql, params};
 
 use super::schema::RUN;
 use super::sql::Sql;
 use super::state::RowState;
-use crate::request::{CorrelationId, ErrorCode, RequestUri, RequestUuid};
+use crate::request::{AttemptNo, CorrelationId, ErrorCode, RequestUri, RequestUuid, RowId};
 
 /// Who says what became of a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,10 +73,11 @@ pub(super) struct OutcomeLine {
     pub(super) correlation_id: Option<CorrelationId>,
     pub(super) uuid: Option<RequestUuid>,
     pub(super) uri: Option<RequestUri>,
+    pub(super) replaced_by: Option<RowId>,
 }
 
 const OUTCOME_COLUMNS: &str = "row, attempt, verdict, state, source, session, recorded_at, started_at, latency_us, \
-     http_status, code, message, correlation_id, uuid, uri";
+     http_status, code, message, correlation_id, uuid, uri, replaced_by";
 
 impl OutcomeLine {
     fn read(row: &Row<'_>) -> rusqlite::Result<(u32, Self)> {
@@ -95,8 +96,63 @@ impl OutcomeLine {
             correlation_id: row.get::<_, Option<Sql<CorrelationId>>>(12)?.map(|id| id.0),
             uuid: row.get::<_, Option<Sql<RequestUuid>>>(13)?.map(|uuid| uuid.0),
             uri: row.get::<_, Option<Sql<RequestUri>>>(14)?.map(|uri| uri.0),
+            replaced_by: row.get::<_, Option<Sql<RowId>>>(15)?.map(|row| row.0),
         };
         Ok((row.get(0)?, line))
+    }
+
+    /// Returns a line that says who says what and when, and nothing else yet.
+    pub(super) const fn new(
+        (attempt, verdict): (u32, u32),
+        state: RowState,
+        source: Source,
+        session: u32,
+        recorded_at: Timestamp,
+    ) -> Self {
+        Self {
+            attempt,
+            verdict,
+            state,
+            source,
+            session,
+            recorded_at,
+            started_at: None,
+            latency_us: None,
+            http_status: None,
+            code: None,
+            message: None,
+            correlation_id: None,
+            uuid: None,
+            uri: None,
+            replaced_by: None,
+        }
+    }
+
+    /// Appends the line to what is known of a row.
+    pub(super) fn insert(&self, conn: &Connection, row: RowId) -> rusqlite::Result<()> {
+        conn.prepare_cached(&format!(
+            "INSERT INTO outcomes (run, {OUTCOME_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+        ))?
+        .execute(params![
+            RUN,
+            Sql(row),
+            self.attempt,
+            self.verdict,
+            Sql(self.state),
+            Sql(self.source),
+            self.session,
+            Sql(self.recorded_at),
+            self.started_at.map(Sql),
+            self.latency_us.map(Sql),
+            self.http_status,
+            self.code.map(Sql),
+            self.message,
+            self.correlation_id.as_ref().map(|id| id.as_str()),
+            self.uuid.map(|uuid| Sql(*uuid.guid())),
+            self.uri.as_ref().map(|uri| uri.as_str()),
+            self.replaced_by.map(Sql),
+        ])?;
+        Ok(())
     }
 
     /// Returns whether the line is how an attempt ended, not what was decided later.
@@ -142,10 +198,39 @@ impl RowHistory {
         }
     }
 
-    /// Returns how many attempts count against `--max-attempts`.
+    /// Returns how many attempts count against `--max-attempts`: none of those before a person's last order to send the row
+    /// again.
     pub(super) fn counted_attempts(&self) -> u32 {
-        let counted = self.outcomes.iter().filter(|line| line.ends_attempt() && counts(line.source, line.code)).count();
+        let since_order = self.outcomes.rsplit(|line| line.source == Source::Replay).next().unwrap_or_default();
+        let counted = since_order.iter().filter(|line| line.ends_attempt() && counts(line.source, line.code)).count();
         u32::try_from(counted).unwrap_or(u32::MAX)
+    }
+
+    /// Returns how the last attempt ended that was made.
+    pub(super) fn last_attempt(&self) -> Option<&OutcomeLine> {
+        self.outcomes.iter().rfind(|line| line.ends_attempt())
+    }
+
+    /// Returns the cause of the row's state.
+    pub(super) fn code(&self) -> Option<ErrorCode> {
+        self.outcomes.last().and_then(|line| line.code)
+    }
+
+    /// Returns the attempt and the verdict number of the next decision about the row. It stands behind all that is known of
+    /// the row, a claim that was given back included: else that claim would read as open.
+    pub(super) fn next_verdict(&self) -> (u32, u32) {
+        let claimed = self.claim.map_or(0, |claim| claim.attempt);
+        match self.outcomes.last() {
+            Some(line) if line.attempt >= claimed => (line.attempt, line.verdict + 1),
+            Some(_) | None => (claimed, 1),
+        }
+    }
+
+    /// Returns the number of the attempt after the last one that was claimed, for a row that has a line. It is never 1:
+    /// a claim of attempt 1 says how far claims in row order have come, and this row may lie behind that.
+    pub(super) fn attempt_after(&self) -> AttemptNo {
+        let known = self.next_verdict().0;
+        AttemptNo::new(known).unwrap_or(AttemptNo::FIRST).next()
     }
 }
 
@@ -156,6 +241,11 @@ pub(super) const fn counts(source: Source, code: Option<ErrorCode>) -> bool {
         Source::Takeover | Source::List | Source::Person | Source::Replay => false,
         Source::Answer => !matches!(code, Some(ErrorCode::Throttled | ErrorCode::NotSignedIn | ErrorCode::ApiNotFound)),
     }
+}
+
+/// Reads the history of one row.
+pub(super) fn history_of(conn: &Connection, row: RowId) -> rusqlite::Result<RowHistory> {
+    Ok(load_histories(conn, row.get(), row.get())?.remove(&row.get()).unwrap_or_default())
 }
 
 /// Reads the histories of the rows from `first` to `last`; a row about which nothing was appended has none.
@@ -213,22 +303,7 @@ mod tests {
     use super::*;
 
     fn line(attempt: u32, verdict: u32, state: RowState, source: Source, code: Option<ErrorCode>) -> OutcomeLine {
-        OutcomeLine {
-            attempt,
-            verdict,
-            state,
-            source,
-            session: 1,
-            recorded_at: Timestamp::UNIX_EPOCH,
-            started_at: None,
-            latency_us: None,
-            http_status: None,
-            code,
-            message: None,
-            correlation_id: None,
-            uuid: None,
-            uri: None,
-        }
+        OutcomeLine { code, ..OutcomeLine::new((attempt, verdict), state, source, 1, Timestamp::UNIX_EPOCH) }
     }
 
     #[test]

@@ -6,12 +6,22 @@
 //!
 //! **Flow**: takes validated rows once, then steps from `submit`; gives claimed rows back, and pages of results to `report`.
 
+mod append;
 mod connection;
+mod crash;
 mod create;
+mod detach;
+mod doubt;
 mod error;
 mod handle;
 mod history;
 mod item;
+mod kinds;
+mod loaded;
+mod loader;
+mod lookup;
+mod migrate;
+mod older;
 mod open;
 mod path;
 mod reader;
@@ -21,6 +31,7 @@ mod run;
 mod schema;
 mod session;
 mod sql;
+mod standing;
 mod state;
 mod step;
 mod step_exec;
@@ -28,16 +39,18 @@ mod takeover;
 mod tally;
 #[cfg(test)]
 mod tests;
+mod verdict;
 mod view;
 mod watermark;
 mod working;
 mod writer;
 
-pub use create::{CreateError, Loader};
+pub use create::CreateError;
 pub use error::{Damage, LedgerError, LedgerTrouble, LoadError, StepError};
 pub use handle::Ledger;
 pub use history::Source;
 pub use item::{Difference, InvalidItem, Item, LoadRow, ManifestPart, RowPlace, RunIdentity, SessionInfo};
+pub use loader::Loader;
 pub use path::{Purpose, default_path, lock_path, path_in_dir};
 pub use reader::Reader;
 pub use resolution::{DoubtfulRow, KindRecord, KindRefusals, Resolution, RowFacts, RowVerdict, Standing};

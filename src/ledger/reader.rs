@@ -199,7 +199,7 @@ impl Reader {
         Ok(last.filter(|session| session.fate == SessionFate::Open).map(|session| session.info))
     }
 
-    fn holder_state(&self) -> Result<Holder, LedgerError> {
+    pub(super) fn holder_state(&self) -> Result<Holder, LedgerError> {
         let path = lock_path(&self.path);
         match FileLock::is_held(&path) {
             Ok(true) => Ok(Holder::Lives),
@@ -237,7 +237,7 @@ impl Reader {
     }
 
     /// Reads in one transaction: one moment of the ledger.
-    fn read<T>(&self, look: impl FnOnce(&Transaction<'_>) -> Result<T, Fault>) -> Result<T, LedgerError> {
+    pub(super) fn read<T>(&self, look: impl FnOnce(&Transaction<'_>) -> Result<T, Fault>) -> Result<T, LedgerError> {
         let moment = || -> Result<T, Fault> {
             let transaction = self.conn.unchecked_transaction()?;
             look(&transaction)

@@ -53,6 +53,8 @@ pub struct ResultRow {
     pub invalid: Option<InvalidText>,
     /// Why the row was left out from the start, where it was.
     pub skipped: Option<String>,
+    /// The mended row that stands for this one, where it is replaced.
+    pub replaced_by: Option<RowId>,
 }
 
 /// An invalid row as text.
@@ -188,6 +190,7 @@ fn untouched(row: RowId, place: RowPlace, parts: &[ManifestPart]) -> ResultRow {
         latency_ms: None,
         invalid: None,
         skipped: None,
+        replaced_by: None,
     }
 }
 
@@ -241,6 +244,7 @@ impl ResultRow {
             self.error_code = last.code;
             self.error_message = last.message;
             self.correlation_id = last.correlation_id;
+            self.replaced_by = last.replaced_by;
         }
         self
     }

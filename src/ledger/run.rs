@@ -54,7 +54,12 @@ pub(super) fn insert_run(conn: &Connection, run: &RunInfo) -> rusqlite::Result<(
             Sql(run.created_at),
         ],
     )?;
-    for part in &run.parts {
+    insert_parts(conn, &run.parts)
+}
+
+/// Writes manifests of the run.
+pub(super) fn insert_parts(conn: &Connection, parts: &[ManifestPart]) -> rusqlite::Result<()> {
+    for part in parts {
         conn.execute(
             "INSERT INTO manifests (run, part, name, size_bytes, sha256, first_row, n_rows) VALUES (?,?,?,?,?,?,?)",
             params![

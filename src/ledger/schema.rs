@@ -11,7 +11,10 @@ use super::view::results_view;
 pub(super) const APPLICATION_ID: i64 = 0x636D_6261;
 
 /// The version of the tables below. A change to them raises it and comes with a migration.
-pub(super) const VERSION: i64 = 1;
+pub(super) const VERSION: i64 = 2;
+
+/// The oldest version that this program reads, and that it brings to [`VERSION`] when it writes.
+pub(super) const OLDEST_VERSION: i64 = 1;
 
 /// The number of the one run that a ledger file holds; all tables carry it, so that they could hold more.
 pub(super) const RUN: i64 = 1;
@@ -96,7 +99,8 @@ CREATE TABLE outcomes (
     attempt INTEGER NOT NULL,
     verdict INTEGER NOT NULL,
     state TEXT NOT NULL,          -- the state that the row went to
-    source TEXT NOT NULL,         -- who says so: 'answer', or 'takeover' where a dead session left the attempt open
+    source TEXT NOT NULL,         -- who says so: 'answer', 'takeover' where a dead session left the attempt open, 'list' (the
+                                  -- server's), 'person', 'replay' (a person's order)
     session INTEGER NOT NULL,     -- the session that recorded it
     recorded_at INTEGER NOT NULL,
     started_at INTEGER,           -- when the call started; after a takeover when it was claimed
@@ -111,8 +115,9 @@ CREATE TABLE outcomes (
     PRIMARY KEY (run, row, attempt, verdict)
 ) STRICT, WITHOUT ROWID;
 
--- The rows that were claimed once and are pending again, each with the number of its next attempt. A row that a session
--- holds is claimed by that session's own list only, as long as it lives.
+-- The rows that are pending and not claimed in row order (any more), each with the number of its next attempt: those that were
+-- claimed once, those about which something was decided, and with attempt 1 those that were passed over. A row that a
+-- session holds is claimed by that session's own list only, as long as it lives.
 CREATE TABLE pending_again (
     run INTEGER NOT NULL,
     row INTEGER NOT NULL,
@@ -160,6 +165,31 @@ CREATE TABLE events (
 ) STRICT, WITHOUT ROWID;
 ";
 
+/// The tables that version 2 brought.
+pub(super) const TABLES_OF_2: &str = "
+-- The kinds of request of which one was created: its first row, and what was read back of that.
+CREATE TABLE kinds (
+    run INTEGER NOT NULL,
+    type TEXT NOT NULL,
+    template BLOB NOT NULL,       -- empty where the rows name none
+    row INTEGER NOT NULL,
+    uuid BLOB NOT NULL,
+    read_back TEXT,               -- NULL where nobody looked yet
+    PRIMARY KEY (run, type, template)
+) STRICT, WITHOUT ROWID;
+
+-- What claims and outcomes do not tell of how far the run has come.
+CREATE TABLE progress (
+    run INTEGER PRIMARY KEY,
+    fresh_after INTEGER NOT NULL, -- up to here no row is claimed in row order any more, whether it was or not
+    n_again INTEGER NOT NULL      -- how many failed rows a person has ordered to be sent again
+) STRICT;
+INSERT INTO progress (run, fresh_after, n_again) VALUES (1, 0, 0);
+";
+
+/// The index that version 2 brought: the rows that are or were in doubt.
+pub(super) const INDEX_OF_2: &str = "CREATE INDEX outcomes_in_doubt ON outcomes (run, row) WHERE state = 'in_doubt';";
+
 // Made after the rows are in: sorting once is faster than keeping an index sorted.
 const INDEXES: &str = "
 CREATE INDEX items_by_id ON items (run, id) WHERE id IS NOT NULL;
@@ -170,13 +200,20 @@ CREATE INDEX outcomes_by_code ON outcomes (run, code, row) WHERE code IS NOT NUL
 pub(super) fn create_tables(conn: &Connection) -> rusqlite::Result<()> {
     conn.pragma_update(None, "application_id", APPLICATION_ID)?;
     conn.pragma_update(None, "user_version", VERSION)?;
-    conn.execute_batch(TABLES)
+    conn.execute_batch(TABLES)?;
+    conn.execute_batch(TABLES_OF_2)
 }
 
 /// Makes the indexes and the view, once the rows are in.
 pub(super) fn create_indexes_and_view(conn: &Connection) -> rusqlite::Result<()> {
     conn.execute_batch(INDEXES)?;
+    conn.execute_batch(INDEX_OF_2)?;
     conn.execute_batch(&results_view())
+}
+
+/// Returns the version of the tables in a file. It can change while another process has the ledger.
+pub(super) fn version(conn: &Connection) -> rusqlite::Result<i64> {
+    conn.query_row("PRAGMA user_version", [], |row| row.get(0))
 }
 
 /// Checks that the open file is a ledger that this program knows.
@@ -184,15 +221,13 @@ pub(super) fn create_indexes_and_view(conn: &Connection) -> rusqlite::Result<()>
 /// # Errors
 /// `NotALedger`, `Damaged`, `NewerVersion`.
 pub(super) fn check_file(conn: &Connection, path: &Path) -> Result<(), LedgerError> {
-    let pragma = |name: &str| {
-        conn.query_row(&format!("PRAGMA {name}"), [], |row| row.get::<_, i64>(0))
-            .map_err(|error| Fault::from(error).at(path))
-    };
-    if pragma("application_id")? != APPLICATION_ID {
+    let at = |error| Fault::from(error).at(path);
+    let id: i64 = conn.query_row("PRAGMA application_id", [], |row| row.get(0)).map_err(at)?;
+    if id != APPLICATION_ID {
         return Err(LedgerError::NotALedger { path: path.to_owned() });
     }
-    match pragma("user_version")? {
-        VERSION => Ok(()),
+    match version(conn).map_err(at)? {
+        OLDEST_VERSION..=VERSION => Ok(()),
         found if found > VERSION => Err(LedgerError::NewerVersion { path: path.to_owned(), found, known: VERSION }),
         // A ledger appears under its name only when it is whole, with its version.
         _ => Err(LedgerError::NotALedger { path: path.to_owned() }),

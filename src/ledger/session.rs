@@ -69,12 +69,15 @@ pub struct SessionRecord {
 
 const DIED: &str = "died";
 
-/// Writes a new session and returns its number. Sessions before it that have not ended are dead, since the lock is held by
-/// this one.
-pub(super) fn begin_session(conn: &Connection, info: &SessionInfo, inode: u64) -> rusqlite::Result<u32> {
+/// Writes a new session and returns its number: above all others, and above `noted`, so that no two copies of a ledger count
+/// two sessions alike. Sessions before it that have not ended are dead, since the lock is held by this one.
+pub(super) fn begin_session(conn: &Connection, info: &SessionInfo, inode: u64, noted: u32) -> rusqlite::Result<u32> {
     conn.execute("UPDATE sessions SET how = ? WHERE run = ? AND how IS NULL", params![DIED, RUN])?;
-    let number =
-        conn.query_row("SELECT coalesce(max(session), 0) + 1 FROM sessions WHERE run = ?", [RUN], |row| row.get(0))?;
+    let number = conn.query_row(
+        "SELECT max(coalesce(max(session), 0), ?) + 1 FROM sessions WHERE run = ?",
+        params![noted, RUN],
+        |row| row.get(0),
+    )?;
     conn.execute(
         "INSERT INTO sessions (run, session, version, user, host, pid, command, options, started_at, ledger_inode)
          VALUES (?,?,?,?,?,?,?,?,?,?)",

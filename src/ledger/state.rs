@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use super::resolution::RowVerdict;
 use crate::request::Outcome;
 
 /// The state of a row; each row of a run is in exactly one.
@@ -57,6 +58,14 @@ impl RowState {
         }
     }
 
+    /// Returns whether a row in this state has a cause: what its last attempt ended with, or what contradicts it.
+    pub(super) const fn has_cause(self) -> bool {
+        match self {
+            Self::Pending | Self::Failed | Self::InDoubt => true,
+            Self::Sending | Self::Created | Self::Invalid | Self::Skipped | Self::Canceled | Self::Replaced => false,
+        }
+    }
+
     /// Returns the state that a row in this state goes to.
     ///
     /// # Errors
@@ -66,32 +75,88 @@ impl RowState {
         match self {
             Self::Pending => match event {
                 RowEvent::Claimed => Ok(Self::Sending),
+                RowEvent::Found => Ok(Self::Created),
+                RowEvent::Contradicted => Ok(Self::InDoubt),
+                RowEvent::LeftOut => Ok(Self::Skipped),
                 RowEvent::Created
                 | RowEvent::NothingCreated
                 | RowEvent::Failed
                 | RowEvent::InDoubt
                 | RowEvent::GivenBack
-                | RowEvent::LeftOpen => illegal,
+                | RowEvent::LeftOpen
+                | RowEvent::Absent
+                | RowEvent::AbsentForGood
+                | RowEvent::Again
+                | RowEvent::Replaced => illegal,
             },
             Self::Sending => match event {
                 RowEvent::Created => Ok(Self::Created),
                 RowEvent::NothingCreated | RowEvent::GivenBack => Ok(Self::Pending),
                 RowEvent::Failed => Ok(Self::Failed),
                 RowEvent::InDoubt | RowEvent::LeftOpen => Ok(Self::InDoubt),
-                RowEvent::Claimed => illegal,
+                RowEvent::Claimed
+                | RowEvent::Found
+                | RowEvent::Absent
+                | RowEvent::AbsentForGood
+                | RowEvent::Contradicted
+                | RowEvent::LeftOut
+                | RowEvent::Again
+                | RowEvent::Replaced => illegal,
             },
-            Self::Created
-            | Self::Failed
-            | Self::InDoubt
-            | Self::Invalid
-            | Self::Skipped
-            | Self::Canceled
-            | Self::Replaced => illegal,
+            Self::InDoubt => match event {
+                RowEvent::Found => Ok(Self::Created),
+                RowEvent::Absent => Ok(Self::Pending),
+                RowEvent::AbsentForGood => Ok(Self::Failed),
+                RowEvent::Contradicted => Ok(Self::InDoubt),
+                RowEvent::Claimed
+                | RowEvent::Created
+                | RowEvent::NothingCreated
+                | RowEvent::Failed
+                | RowEvent::InDoubt
+                | RowEvent::GivenBack
+                | RowEvent::LeftOpen
+                | RowEvent::LeftOut
+                | RowEvent::Again
+                | RowEvent::Replaced => illegal,
+            },
+            Self::Failed => match event {
+                RowEvent::Found => Ok(Self::Created),
+                RowEvent::Contradicted => Ok(Self::InDoubt),
+                RowEvent::Again => Ok(Self::Pending),
+                RowEvent::Replaced => Ok(Self::Replaced),
+                RowEvent::Claimed
+                | RowEvent::Created
+                | RowEvent::NothingCreated
+                | RowEvent::Failed
+                | RowEvent::InDoubt
+                | RowEvent::GivenBack
+                | RowEvent::LeftOpen
+                | RowEvent::Absent
+                | RowEvent::AbsentForGood
+                | RowEvent::LeftOut => illegal,
+            },
+            Self::Invalid => match event {
+                RowEvent::Replaced => Ok(Self::Replaced),
+                RowEvent::Claimed
+                | RowEvent::Created
+                | RowEvent::NothingCreated
+                | RowEvent::Failed
+                | RowEvent::InDoubt
+                | RowEvent::GivenBack
+                | RowEvent::LeftOpen
+                | RowEvent::Found
+                | RowEvent::Absent
+                | RowEvent::AbsentForGood
+                | RowEvent::Contradicted
+                | RowEvent::LeftOut
+                | RowEvent::Again => illegal,
+            },
+            Self::Created | Self::Skipped | Self::Canceled | Self::Replaced => illegal,
         }
     }
 }
 
-/// What happens to a row while a run is sent.
+/// What happens to a row: while a run is sent, or by a decision about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RowEvent {
     /// The row may be sent; the intent is durable.
@@ -108,11 +173,25 @@ pub enum RowEvent {
     GivenBack,
     /// The row's process ended before the outcome was recorded.
     LeftOpen,
+    /// The request was found to exist.
+    Found,
+    /// It was proven not to exist; the row may be sent again.
+    Absent,
+    /// It was proven not to exist; the row is not sent again by itself.
+    AbsentForGood,
+    /// The server has a request with the row's tag that is not the row's.
+    Contradicted,
+    /// The row is left out on purpose.
+    LeftOut,
+    /// The row is to be sent again on a person's order.
+    Again,
+    /// A mended row stands for it.
+    Replaced,
 }
 
 impl RowEvent {
     /// All events.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 14] = [
         Self::Claimed,
         Self::Created,
         Self::NothingCreated,
@@ -120,7 +199,26 @@ impl RowEvent {
         Self::InDoubt,
         Self::GivenBack,
         Self::LeftOpen,
+        Self::Found,
+        Self::Absent,
+        Self::AbsentForGood,
+        Self::Contradicted,
+        Self::LeftOut,
+        Self::Again,
+        Self::Replaced,
     ];
+
+    /// Returns what a verdict means for its row.
+    pub const fn of_verdict(verdict: &RowVerdict) -> Self {
+        match verdict {
+            RowVerdict::Exists(_) => Self::Found,
+            RowVerdict::Absent => Self::Absent,
+            RowVerdict::AbsentForGood => Self::AbsentForGood,
+            RowVerdict::Contradicted => Self::Contradicted,
+            RowVerdict::LeftOut => Self::LeftOut,
+            RowVerdict::Again => Self::Again,
+        }
+    }
 
     /// Returns what an attempt's outcome means for its row.
     pub const fn of_outcome(outcome: &Outcome) -> Self {
@@ -143,6 +241,13 @@ impl fmt::Display for RowEvent {
             Self::InDoubt => "recorded as in doubt",
             Self::GivenBack => "given back",
             Self::LeftOpen => "left open",
+            Self::Found => "settled as created",
+            Self::Absent => "settled as not created",
+            Self::AbsentForGood => "settled as failed",
+            Self::Contradicted => "contradicted",
+            Self::LeftOut => "left out",
+            Self::Again => "sent again on order",
+            Self::Replaced => "replaced",
         })
     }
 }
@@ -198,6 +303,18 @@ mod tests {
             (RowState::Sending, RowEvent::InDoubt, RowState::InDoubt),
             (RowState::Sending, RowEvent::GivenBack, RowState::Pending),
             (RowState::Sending, RowEvent::LeftOpen, RowState::InDoubt),
+            (RowState::InDoubt, RowEvent::Found, RowState::Created),
+            (RowState::Pending, RowEvent::Found, RowState::Created),
+            (RowState::Failed, RowEvent::Found, RowState::Created),
+            (RowState::InDoubt, RowEvent::Absent, RowState::Pending),
+            (RowState::InDoubt, RowEvent::AbsentForGood, RowState::Failed),
+            (RowState::InDoubt, RowEvent::Contradicted, RowState::InDoubt),
+            (RowState::Pending, RowEvent::Contradicted, RowState::InDoubt),
+            (RowState::Failed, RowEvent::Contradicted, RowState::InDoubt),
+            (RowState::Pending, RowEvent::LeftOut, RowState::Skipped),
+            (RowState::Failed, RowEvent::Again, RowState::Pending),
+            (RowState::Failed, RowEvent::Replaced, RowState::Replaced),
+            (RowState::Invalid, RowEvent::Replaced, RowState::Replaced),
         ];
         for state in RowState::ALL {
             for event in RowEvent::ALL {

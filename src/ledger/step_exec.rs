@@ -3,8 +3,10 @@
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
 
+use super::crash;
 use super::error::{Damage, Fault, StepError};
-use super::history::{RowHistory, Source, load_histories};
+use super::history::{Source, history_of};
+use super::loaded::Loaded;
 use super::schema::RUN;
 use super::sql::{REQUEST_COLUMNS, Sql, request_of};
 use super::state::{RowEvent, RowState};
@@ -24,6 +26,7 @@ pub(super) fn execute(
     step: &Step,
     now: Timestamp,
 ) -> Result<StepAnswer, Fault> {
+    crash::point("step-begin");
     let mut exec = StepExec { conn, working, now, tallies: TallyChanges::default(), claimed: Vec::new() };
     for record in &step.record {
         exec.record(record)?;
@@ -31,12 +34,14 @@ pub(super) fn execute(
     for &(row, attempt) in &step.give_back {
         exec.give_back(row, attempt)?;
     }
+    crash::point("step-recorded");
     for &row in &step.claim_rows {
         exec.claim_again(row)?;
     }
     let n_free = exec.claim_free(step.claim)?;
     exec.claim_fresh(step.claim - n_free)?;
     exec.tallies.write(conn)?;
+    crash::point("step-claimed");
     Ok(StepAnswer {
         number: step.number,
         rows: exec.claimed,
@@ -62,7 +67,8 @@ impl StepExec<'_> {
         let code = record.outcome.fault().map(|fault| fault.code);
         match &record.outcome {
             Outcome::Pending(_) => self.requeue(record.row, record.attempt.next(), record.then)?,
-            Outcome::Created(_) | Outcome::Failed(_) | Outcome::InDoubt(_) => {}
+            Outcome::Created(uri) => self.working.kinds.see(self.conn, flight.kind, record.row, uri.uuid())?,
+            Outcome::Failed(_) | Outcome::InDoubt(_) => {}
         }
         self.shift(flight, (RowState::Sending, None), (state, code));
         Ok(())
@@ -167,19 +173,19 @@ impl StepExec<'_> {
             self.working.n_free -= 1;
         }
         self.insert_claim(row, row, attempt)?;
-        let history = load_histories(self.conn, row.get(), row.get())?.remove(&row.get()).unwrap_or_default();
+        let history = history_of(self.conn, row)?;
         let request = self
             .conn
             .prepare_cached(&format!("SELECT {REQUEST_COLUMNS} FROM items WHERE run = ? AND row = ?"))?
             .query_row((RUN, Sql(row)), |line| request_of(line, 0))
             .optional()?
             .ok_or(Damage::RowGone(row))?;
-        let last_code = history.outcomes.last().and_then(|line| line.code);
-        self.take_off(row, attempt, last_code, history.counted_attempts(), request);
+        self.take_off(row, attempt, history.code(), history.counted_attempts(), request);
         Ok(())
     }
 
-    /// Claims rows that were never claimed, in row order.
+    /// Claims rows that were never claimed, in row order. One about which something was decided is left alone: it is settled,
+    /// or it is listed as pending again.
     fn claim_fresh(&mut self, limit: u32) -> Result<(), Fault> {
         if limit == 0 || self.working.fresh_after == u32::MAX {
             return Ok(());
@@ -187,8 +193,8 @@ impl StepExec<'_> {
         let fresh = self
             .conn
             .prepare_cached(&format!(
-                "SELECT {REQUEST_COLUMNS}, row FROM items
-                 WHERE run = ? AND row > ? AND skipped IS NULL ORDER BY row LIMIT ?"
+                "SELECT {REQUEST_COLUMNS}, row FROM items i WHERE run = ? AND row > ? AND skipped IS NULL
+                 AND NOT EXISTS (SELECT 1 FROM outcomes o WHERE o.run = i.run AND o.row = i.row) ORDER BY row LIMIT ?"
             ))?
             .query_map((RUN, self.working.fresh_after, limit), |line| {
                 Ok((line.get::<_, Sql<RowId>>(9)?.0, request_of(line, 0)?))
@@ -212,12 +218,14 @@ impl StepExec<'_> {
         Ok(())
     }
 
-    fn insert_claim(&self, first: RowId, last: RowId, attempt: AttemptNo) -> rusqlite::Result<()> {
+    fn insert_claim(&mut self, first: RowId, last: RowId, attempt: AttemptNo) -> rusqlite::Result<()> {
         self.conn
             .prepare_cached(
                 "INSERT INTO claims (run, first_row, attempt, last_row, session, claimed_at) VALUES (?, ?, ?, ?, ?, ?)",
             )?
             .execute(params![RUN, Sql(first), Sql(attempt), Sql(last), self.working.session, Sql(self.now)])?;
+        self.working.n_claims += 1;
+        self.working.claimed = self.working.claimed.max(last.get());
         Ok(())
     }
 
@@ -231,14 +239,15 @@ impl StepExec<'_> {
         request: CreateRequest,
     ) {
         let state = RowState::Pending.next(RowEvent::Claimed).expect("a pending row can be claimed");
-        let flight = InFlight { attempt, kind: request.kind, last_code };
+        let flight = InFlight { attempt, kind: request.request_kind(), last_code };
         self.shift(flight, (RowState::Pending, last_code), (state, None));
         self.working.in_flight.insert(row, flight);
         self.claimed.push(ClaimedRow { row, attempt, counted_attempts, request });
     }
 
     fn shift(&mut self, flight: InFlight, from: (RowState, Option<ErrorCode>), to: (RowState, Option<ErrorCode>)) {
-        self.tallies.shift(TallyKey::new(from.0, from.1, flight.kind), TallyKey::new(to.0, to.1, flight.kind));
+        let kind = flight.kind.request_type;
+        self.tallies.shift(TallyKey::new(from.0, from.1, kind), TallyKey::new(to.0, to.1, kind));
         if from.0 == RowState::Pending {
             self.working.n_pending -= 1;
         }
@@ -264,20 +273,6 @@ impl StepExec<'_> {
 
 /// Returns the state of one row, or none where the run has no such row.
 fn state_of(conn: &Connection, row: RowId) -> rusqlite::Result<Option<RowState>> {
-    let loaded = conn
-        .prepare_cached(
-            "SELECT skipped IS NOT NULL, 0 FROM items WHERE run = ?1 AND row = ?2
-             UNION ALL SELECT 0, 1 FROM invalid_rows WHERE run = ?1 AND row = ?2",
-        )?
-        .query_row((RUN, Sql(row)), |line| {
-            Ok(match (line.get(0)?, line.get(1)?) {
-                (_, true) => RowState::Invalid,
-                (true, false) => RowState::Skipped,
-                (false, false) => RowState::Pending,
-            })
-        })
-        .optional()?;
-    let Some(loaded) = loaded else { return Ok(None) };
-    let history = load_histories(conn, row.get(), row.get())?.remove(&row.get());
-    Ok(Some(history.as_ref().map_or(loaded, |history: &RowHistory| history.state(loaded))))
+    let Some(loaded) = Loaded::read(conn, row)? else { return Ok(None) };
+    Ok(Some(history_of(conn, row)?.state(loaded.state)))
 }

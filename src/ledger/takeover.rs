@@ -3,79 +3,69 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use rusqlite::{Connection, params};
+use rusqlite::Connection;
 
 use super::error::{Damage, Fault};
-use super::history::{ClaimLine, Source, load_histories};
+use super::history::{ClaimLine, OutcomeLine, Source, load_histories};
+use super::loaded::Loaded;
 use super::schema::RUN;
 use super::session::insert_event;
-use super::sql::Sql;
 use super::state::{RowEvent, RowState};
 use super::tally::{TallyChanges, TallyKey, count_in, load_tallies};
-use crate::request::{ErrorCode, RequestType};
+use crate::request::{ErrorCode, RowId};
 
-/// Records the rows in doubt that were claimed before this session and have no outcome. Part of the transaction that begins
-/// the session, so that it happens once.
-pub(super) fn take_over(conn: &Connection, session: u32, now: Timestamp) -> Result<(), Fault> {
+/// Records the rows in doubt that the session before (`previous`) claimed and that have no outcome. Part of the transaction
+/// that begins the session, so that it happens once.
+pub(super) fn take_over(conn: &Connection, previous: u32, session: u32, now: Timestamp) -> Result<(), Fault> {
     let tallied = count_in(&load_tallies(conn)?, RowState::Sending);
     if tallied == 0 {
         return Ok(());
     }
-    // The session before this one took over what was open then, so what is open now is its own.
-    let open_rows = open_claims(conn, session - 1)?;
+    // The session before took over what was open then, so what is open now is its own.
+    let open_rows = open_claims(conn, previous)?;
     let open = open_rows.len() as u64;
     if open != tallied {
         return Err(Damage::OpenRowsDiffer { tallied, open }.into());
     }
     let mut tallies = TallyChanges::default();
     for (row, claim) in open_rows {
-        record_left_open(conn, session, now, row, claim, &mut tallies)?;
+        let kind = record_left_open(conn, session, now, row, claim)?.request_type();
+        tallies.shift(TallyKey { state: RowState::Sending, code: None, kind }, TallyKey::left_open(kind));
     }
     tallies.write(conn)?;
-    let detail = format!("{open} rows that session {} left open are in doubt", session - 1);
+    let detail = format!("{open} rows that session {previous} left open are in doubt");
     insert_event(conn, session, now, "takeover", &detail)?;
     Ok(())
 }
 
-fn open_claims(conn: &Connection, session: u32) -> rusqlite::Result<BTreeMap<u32, ClaimLine>> {
+/// Returns the claims of a session that have no outcome and were not given back, by row.
+pub(super) fn open_claims(conn: &Connection, session: u32) -> rusqlite::Result<BTreeMap<RowId, ClaimLine>> {
     let mut statement = conn.prepare("SELECT first_row, last_row FROM claims WHERE run = ? AND session = ?")?;
     let ranges = statement.query_map((RUN, session), |row| Ok((row.get(0)?, row.get(1)?)))?;
     let mut open = BTreeMap::new();
     for range in ranges {
         let (first, last) = range?;
         let histories = load_histories(conn, first, last)?;
-        open.extend(histories.into_iter().filter_map(|(row, history)| Some((row, history.open_claim()?))));
+        open.extend(histories.into_iter().filter_map(|(row, history)| Some((RowId::new(row)?, history.open_claim()?))));
     }
     Ok(open)
 }
 
-fn record_left_open(
+/// Appends that a claim was left open, and returns what its row was loaded as.
+pub(super) fn record_left_open(
     conn: &Connection,
     session: u32,
     now: Timestamp,
-    row: u32,
+    row: RowId,
     claim: ClaimLine,
-    tallies: &mut TallyChanges,
-) -> Result<(), Fault> {
-    let kind = conn
-        .prepare_cached("SELECT type FROM items WHERE run = ? AND row = ?")?
-        .query_row((RUN, row), |line| Ok(line.get::<_, Sql<RequestType>>(0)?.0))?;
+) -> Result<Loaded, Fault> {
+    let loaded = Loaded::read(conn, row)?.ok_or(Damage::RowGone(row))?;
     let state = RowState::Sending.next(RowEvent::LeftOpen).expect("what is being sent can be left open");
-    conn.prepare_cached(
-        "INSERT INTO outcomes (run, row, attempt, verdict, state, source, session, recorded_at, started_at, code)
-         VALUES (?, ?, ?, 0, ?, ?, ?, ?, ?, ?)",
-    )?
-    .execute(params![
-        RUN,
-        row,
-        claim.attempt,
-        Sql(state),
-        Sql(Source::Takeover),
-        session,
-        Sql(now),
-        Sql(claim.claimed_at),
-        Sql(ErrorCode::LeftOpen),
-    ])?;
-    tallies.shift(TallyKey::new(RowState::Sending, None, kind), TallyKey::new(state, Some(ErrorCode::LeftOpen), kind));
-    Ok(())
+    OutcomeLine {
+        started_at: Some(claim.claimed_at),
+        code: Some(ErrorCode::LeftOpen),
+        ..OutcomeLine::new((claim.attempt, 0), state, Source::Takeover, session, now)
+    }
+    .insert(conn, row)?;
+    Ok(loaded)
 }

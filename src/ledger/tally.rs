@@ -36,6 +36,16 @@ impl TallyKey {
     pub(super) const fn new(state: RowState, code: Option<ErrorCode>, kind: RequestType) -> Self {
         Self { state, code, kind: Some(kind) }
     }
+
+    /// The key of rows whose process died before their outcome was recorded.
+    pub(super) const fn left_open(kind: Option<RequestType>) -> Self {
+        Self { state: RowState::InDoubt, code: Some(ErrorCode::LeftOpen), kind }
+    }
+
+    /// The key of a row about which something was decided: `code` is that of its last line.
+    pub(super) fn of(state: RowState, code: Option<ErrorCode>, kind: Option<RequestType>) -> Self {
+        Self { state, code: code.filter(|_| state.has_cause()), kind }
+    }
 }
 
 /// Changes to the tallies, gathered over one transaction and written at its end.

@@ -8,7 +8,7 @@ const RESULTS: &str = "CREATE VIEW results AS
 -- One line for each row of the run, with the columns of `cmbatch export`; add ORDER BY row. GUIDs are text, times RFC 3339
 -- in UTC, latency_ms is the last attempt's. A row whose call is open reads as in_doubt: whether its process still lives,
 -- `cmbatch status` can tell and this view cannot. error_message of an invalid row is what is wrong with it, of a skipped
--- row why it was left out.
+-- row why it was left out, of a replaced row which one stands for it.
 WITH placed AS (
     SELECT i.run, i.row, i.id, i.type, i.template, i.target, i.smartcard, i.skipped,
         p.attempt AS next_attempt,
@@ -70,11 +70,10 @@ pub(super) fn results_view() -> String {
     CASE WHEN NOT open THEN last_ms END AS latency_ms
 FROM judged
 UNION ALL
-SELECT v.row, NULL, NULL, NULL, NULL, NULL,
-    coalesce((SELECT o.state FROM outcomes o WHERE o.run = v.run AND o.row = v.row
-        ORDER BY o.attempt DESC, o.verdict DESC LIMIT 1), '{invalid}'),
-    NULL, NULL, NULL, NULL, v.errors, NULL, 0, NULL, NULL, NULL
-FROM invalid_rows v;",
+SELECT v.row, NULL, NULL, NULL, NULL, NULL, coalesce(o.state, '{invalid}'),
+    NULL, NULL, NULL, NULL, coalesce(o.message, v.errors), NULL, 0, NULL, NULL, NULL
+FROM invalid_rows v LEFT JOIN outcomes o ON o.run = v.run AND o.row = v.row AND NOT EXISTS
+    (SELECT 1 FROM outcomes x WHERE x.run = o.run AND x.row = o.row AND (x.attempt, x.verdict) > (o.attempt, o.verdict));",
         template = guid("template"),
         target = guid("target"),
         smartcard = guid("smartcard"),

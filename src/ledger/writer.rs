@@ -8,22 +8,33 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, TransactionBehavior, params};
 use tokio::sync::oneshot;
 
+use super::crash;
+use super::detach::detach;
 use super::error::{Fault, LedgerError, StepError};
+use super::kinds::note_read_back;
+use super::resolution::{Resolution, Standing};
 use super::schema::RUN;
 use super::session::{SessionEnd, end_session, insert_event, last_session};
 use super::sql::Sql;
 use super::step::{Step, StepAnswer};
 use super::step_exec::execute;
-use super::watermark::Watermark;
-use super::working::{Working, last_claimed};
-use crate::platform::{FileLock, inode};
-use crate::request::RunId;
+use super::verdict::resolve;
+use super::watermark::{AtRest, Note};
+use super::working::Working;
+use crate::platform::{FileLock, file_mark, inode};
+use crate::request::{RequestKind, RowId, RunId};
 
 /// What the writer is asked for.
 #[derive(Debug)]
 pub(super) enum Command {
     /// Do a step.
     Step(Step, Reply<StepAnswer>),
+    /// Decide about rows.
+    Resolve(Vec<Resolution>, Reply<()>),
+    /// Note what was read back of a kind's first row.
+    ReadBack(RequestKind, String, Reply<()>),
+    /// Make rows that were never claimed claimable by number, up to this one.
+    Detach(RowId, Reply<()>),
     /// Mark the run as told to run; the answer is since when it is.
     StartRun(Reply<Timestamp>),
     /// Write an event into the audit trail.
@@ -65,6 +76,8 @@ pub(super) struct Writer {
     pub(super) run: RunId,
     /// Where the watermark is noted.
     pub(super) lock: FileLock,
+    /// In which condition the ledger was found.
+    pub(super) standing: Standing,
     /// The file's inode when it was opened.
     pub(super) inode: u64,
     pub(super) working: Working,
@@ -82,6 +95,9 @@ impl Writer {
         while let Ok(command) = commands.recv() {
             match command {
                 Command::Step(step, reply) => reply.send(self.step(&step)),
+                Command::Resolve(resolutions, reply) => reply.send(self.resolve(resolutions)),
+                Command::ReadBack(kind, text, reply) => reply.send(self.read_back(kind, &text)),
+                Command::Detach(through, reply) => reply.send(self.detach(through)),
                 Command::StartRun(reply) => reply.send(self.start_run()),
                 Command::Event { kind, detail, reply } => reply.send(self.event(&kind, &detail)),
                 Command::Close(end, reply) => return reply.send(self.close(&end)),
@@ -105,18 +121,44 @@ impl Writer {
             }
             execute(conn, &mut working, step, Timestamp::now())
         })?;
-        self.working = working;
-        self.note();
+        self.remember(working);
+        crash::point("step-committed");
         self.last = Some(answer.clone());
         Ok(answer)
     }
 
+    fn resolve(&mut self, resolutions: Vec<Resolution>) -> Result<(), LedgerError> {
+        let mut working = self.working.clone();
+        self.transact(|conn| {
+            resolve(conn, &mut working, resolutions, Timestamp::now())?;
+            crash::point("resolve-before-commit");
+            Ok(())
+        })?;
+        self.remember(working);
+        crash::point("resolve-committed");
+        Ok(())
+    }
+
+    fn read_back(&mut self, kind: RequestKind, text: &str) -> Result<(), LedgerError> {
+        self.transact(|conn| note_read_back(conn, kind, text))
+    }
+
+    fn detach(&mut self, through: RowId) -> Result<(), LedgerError> {
+        let mut working = self.working.clone();
+        self.transact(|conn| detach(conn, &mut working, through))?;
+        self.remember(working);
+        Ok(())
+    }
+
+    /// Takes what is durable now for the writer's memory, and notes beside the ledger how far the run has come.
+    fn remember(&mut self, working: Working) {
+        self.working = working;
+        self.note(None);
+    }
+
     /// Notes beside the ledger how far the run has come.
-    pub(super) fn note(&self) {
-        // What was merely looked at in row order is not claimed: the tables alone say how far claims go.
-        if let Ok(claimed) = last_claimed(&self.conn) {
-            Watermark { run: self.run, session: self.working.session, claimed }.note(&self.lock);
-        }
+    pub(super) fn note(&self, at_rest: Option<AtRest>) {
+        Note { run: self.run, progress: self.working.progress(), at_rest }.write(&self.lock);
     }
 
     fn start_run(&mut self) -> Result<Timestamp, LedgerError> {
@@ -129,6 +171,7 @@ impl Writer {
             insert_event(conn, session, now, "start", "told to run")?;
             Ok(())
         })?;
+        crash::point("start-committed");
         self.started_at = Some(now);
         Ok(now)
     }
@@ -141,11 +184,17 @@ impl Writer {
     fn close(mut self, end: &SessionEnd) -> Result<(), LedgerError> {
         let session = self.working.session;
         self.transact(|conn| Ok(end_session(conn, session, end, Timestamp::now())?))?;
-        let at = |error| Fault::from(error).at(&self.path);
+        crash::point("close-before-checkpoint");
+        let Self { conn, path, run, lock, working, .. } = self;
+        let at = |error| Fault::from(error).at(&path);
         // A reader in the middle of a page keeps the log from being emptied. Nothing is lost then; it stays beside the file.
-        self.conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).map_err(at)?;
-        self.conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false).map_err(at)?;
-        self.conn.close().map_err(|(_, error)| at(error))
+        conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).map_err(at)?;
+        conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false).map_err(at)?;
+        conn.close().map_err(|(_, error)| at(error))?;
+        // From here on only a session may write the file; without this note it would pass for a copy.
+        let at_rest = file_mark(&path).ok().map(|file| AtRest::of(&file));
+        Note { run, progress: working.progress(), at_rest }.write(&lock);
+        Ok(())
     }
 
     /// Runs `work` in one transaction that is durable when this returns, or did nothing.
@@ -174,10 +223,10 @@ impl Writer {
 }
 
 /// Runs `work` in one transaction, which is rolled back where it fails.
-pub(super) fn transact<T>(
+pub(super) fn transact<T, E: From<rusqlite::Error>>(
     conn: &mut Connection,
-    work: impl FnOnce(&Connection) -> Result<T, Fault>,
-) -> Result<T, Fault> {
+    work: impl FnOnce(&Connection) -> Result<T, E>,
+) -> Result<T, E> {
     let transaction = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let result = work(&transaction)?;
     transaction.commit()?;

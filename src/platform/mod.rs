@@ -24,5 +24,5 @@ pub use filesystem::{FileSystem, NetworkFileSystem, file_system};
 pub use identity::{host_name, process_id, user_name};
 pub use lock::FileLock;
 pub use output::{OutputError, Overwrite, PrivateOutput};
-pub use private::{create_private, folder_of, inode, sync_folder};
+pub use private::{FileMark, create_private, file_mark, folder_of, inode, sync_folder};
 pub use trust::is_trusted;

@@ -43,6 +43,28 @@ pub fn inode(path: &Path) -> io::Result<u64> {
     Ok(path.symlink_metadata()?.ino())
 }
 
+/// What tells a file from others, and from itself before it was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FileMark {
+    /// The inode number.
+    pub inode: u64,
+    /// The size in bytes.
+    pub size_bytes: u64,
+    /// When content, name, owner or mode last changed, in whole seconds since 1970 UTC.
+    pub changed_s: i64,
+    /// The nanoseconds of that second.
+    pub changed_ns: i64,
+}
+
+/// Returns a file's mark, without opening it.
+///
+/// # Errors
+/// There is no such file, or it cannot be asked.
+pub fn file_mark(path: &Path) -> io::Result<FileMark> {
+    let file = path.symlink_metadata()?;
+    Ok(FileMark { inode: file.ino(), size_bytes: file.size(), changed_s: file.ctime(), changed_ns: file.ctime_nsec() })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -59,6 +81,10 @@ mod tests {
         assert_eq!(create_private(&link).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
         sync_folder(folder.path()).unwrap();
         assert_eq!(inode(&path).unwrap(), file.metadata().unwrap().ino());
+        let mark = file_mark(&path).unwrap();
+        assert_eq!((mark.inode, mark.size_bytes), (file.metadata().unwrap().ino(), 0));
+        std::fs::write(&path, "x").unwrap();
+        assert_ne!(file_mark(&path).unwrap(), mark);
     }
 
     #[test]

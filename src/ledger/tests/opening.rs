@@ -45,11 +45,11 @@ fn only_a_ledger_is_opened_and_nothing_is_left_beside_other_files() {
 #[test]
 fn a_newer_ledger_is_refused() {
     let place = at_rest();
-    change(&place, "PRAGMA user_version = 2");
+    change(&place, "PRAGMA user_version = 3");
     let refused = refused_both_ways(&place.path);
-    assert!(matches!(refused, LedgerError::NewerVersion { found: 2, known: 1, .. }), "{refused}");
+    assert!(matches!(refused, LedgerError::NewerVersion { found: 3, known: 2, .. }), "{refused}");
     let text = refused.to_string();
-    assert!(text.ends_with("has version 2, and this program knows versions up to 1; use a newer cmbatch"), "{text}");
+    assert!(text.ends_with("has version 3, and this program knows versions up to 2; use a newer cmbatch"), "{text}");
 }
 
 #[test]

@@ -1,0 +1,36 @@
+//! Making rows that were never claimed claimable by number.
+
+use rusqlite::{Connection, params};
+
+use super::error::Fault;
+use super::schema::RUN;
+use super::sql::Sql;
+use super::working::Working;
+use crate::request::{AttemptNo, RowId};
+
+/// Lists the rows up to `through` that were never claimed as pending, with their first attempt to come, and lets claims in row
+/// order go on behind them.
+///
+/// A part of a run (`--ids`, `--limit`, a narrowed replay) is claimed by number. Claims in row order know of no gaps: all
+/// they remember is how far they came. So the rows between those that are claimed by number are listed too, else they would be
+/// passed over and never sent; and how far that went is written down, because the claims alone do not tell it when none of
+/// the listed rows was claimed.
+pub(super) fn detach(conn: &Connection, working: &mut Working, through: RowId) -> Result<(), Fault> {
+    // Rows that are appended later are none of those that are meant, whatever number was given.
+    let last: u32 = conn.query_row("SELECT n_rows FROM runs WHERE run = ?", [RUN], |line| line.get(0))?;
+    let through = through.get().min(last);
+    if working.fresh_after >= through {
+        return Ok(());
+    }
+    let n_listed = conn.execute(
+        "INSERT INTO pending_again (run, row, attempt) SELECT run, row, ?1 FROM items i
+         WHERE run = ?2 AND row > ?3 AND row <= ?4 AND skipped IS NULL
+             AND NOT EXISTS (SELECT 1 FROM outcomes o WHERE o.run = i.run AND o.row = i.row)",
+        params![Sql(AttemptNo::FIRST), RUN, working.fresh_after, through],
+    )?;
+    working.n_free += n_listed as u64;
+    working.fresh_after = through;
+    working.claimed = working.claimed.max(through);
+    conn.execute("UPDATE progress SET fresh_after = ? WHERE run = ?", params![through, RUN])?;
+    Ok(())
+}

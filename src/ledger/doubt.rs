@@ -1,0 +1,104 @@
+//! Reading the rows in doubt.
+
+use rusqlite::{OptionalExtension, Transaction};
+
+use super::error::{Damage, Fault, LedgerError};
+use super::history::{OutcomeLine, history_of};
+use super::reader::Reader;
+use super::resolution::DoubtfulRow;
+use super::result::Holder;
+use super::schema::RUN;
+use super::session::last_session;
+use super::sql::{PLACE_COLUMNS, REQUEST_COLUMNS, Sql, place_of, request_of};
+use super::state::RowState;
+use super::takeover::open_claims;
+use super::tally::{count_in, load_tallies};
+use crate::request::{AttemptNo, ErrorCode, RowId};
+
+impl Reader {
+    /// Returns up to `limit` rows in doubt behind row number `after`, in order. An empty page is the end. Rows that a dead
+    /// process left open are among them, also where no session has taken over yet.
+    ///
+    /// It looks at the rows that are or were in doubt, by an index, and at no other.
+    ///
+    /// # Errors
+    /// The ledger cannot be read.
+    pub fn in_doubt(&self, after: u32, limit: u32) -> Result<Vec<DoubtfulRow>, LedgerError> {
+        let holder = self.holder_state()?;
+        self.read(|transaction| {
+            let mut rows = recorded_in_doubt(transaction, after, limit)?;
+            rows.extend(left_open(transaction, holder)?.into_iter().filter(|row| row.get() > after));
+            rows.sort_unstable();
+            rows.truncate(limit as usize);
+            rows.into_iter().map(|row| doubtful(transaction, row)).collect()
+        })
+    }
+
+    /// Returns how many rows are in doubt, without a look at the rows.
+    ///
+    /// # Errors
+    /// The ledger cannot be read.
+    pub fn n_in_doubt(&self) -> Result<u64, LedgerError> {
+        let tallies = self.tallies()?;
+        Ok(tallies.iter().filter(|tally| tally.state == RowState::InDoubt).map(|tally| tally.n).sum())
+    }
+}
+
+fn recorded_in_doubt(transaction: &Transaction<'_>, after: u32, limit: u32) -> rusqlite::Result<Vec<RowId>> {
+    let mut statement = transaction.prepare_cached(
+        "SELECT row FROM outcomes o WHERE run = ? AND row > ? AND state = 'in_doubt' AND NOT EXISTS
+             (SELECT 1 FROM outcomes x WHERE x.run = o.run AND x.row = o.row
+                 AND (x.attempt, x.verdict) > (o.attempt, o.verdict))
+         ORDER BY row LIMIT ?",
+    )?;
+    let rows = statement.query_map((RUN, after, limit), |line| Ok(line.get::<_, Sql<RowId>>(0)?.0))?;
+    rows.collect()
+}
+
+/// Returns the rows whose process died and that no session has taken over; never more than a pipeline's window.
+fn left_open(transaction: &Transaction<'_>, holder: Holder) -> Result<Vec<RowId>, Fault> {
+    match holder {
+        Holder::Gone if count_in(&load_tallies(transaction)?, RowState::Sending) > 0 => {
+            Ok(open_claims(transaction, last_session(transaction)?)?.into_keys().collect())
+        }
+        Holder::Lives | Holder::Gone => Ok(Vec::new()),
+    }
+}
+
+fn doubtful(transaction: &Transaction<'_>, row: RowId) -> Result<DoubtfulRow, Fault> {
+    let history = history_of(transaction, row)?;
+    let (place, id, request) = transaction
+        .prepare_cached(&format!("SELECT {PLACE_COLUMNS}, id, {REQUEST_COLUMNS} FROM items WHERE run = ? AND row = ?"))?
+        .query_row((RUN, Sql(row)), |line| Ok((place_of(line, 0)?, line.get(3)?, request_of(line, 4)?)))
+        .optional()?
+        .ok_or(Damage::RowGone(row))?;
+    let counted_attempts = history.counted_attempts();
+    if let Some(claim) = history.open_claim() {
+        return Ok(DoubtfulRow {
+            row,
+            place,
+            id,
+            request,
+            attempt: AttemptNo::new(claim.attempt).ok_or(Damage::RowGone(row))?,
+            session: claim.session,
+            code: Some(ErrorCode::LeftOpen),
+            started_at: Some(claim.claimed_at),
+            recorded_at: claim.claimed_at,
+            counted_attempts,
+        });
+    }
+    let last: &OutcomeLine = history.last_attempt().or(history.outcomes.last()).ok_or(Damage::RowGone(row))?;
+    Ok(DoubtfulRow {
+        row,
+        place,
+        id,
+        request,
+        // A row without attempt is in doubt only where the server contradicts it.
+        attempt: AttemptNo::new(last.attempt).unwrap_or(AttemptNo::FIRST),
+        session: last.session,
+        code: history.code(),
+        started_at: last.started_at,
+        recorded_at: last.recorded_at,
+        counted_attempts,
+    })
+}

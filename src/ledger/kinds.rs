@@ -1,0 +1,113 @@
+//! The kinds of request of which one was created.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use rusqlite::{Connection, params};
+
+use super::error::{Fault, StepError};
+use super::loaded::kind_of;
+use super::resolution::{KindRecord, KindRefusals};
+use super::schema::{RUN, VERSION, version};
+use super::sql::Sql;
+use crate::request::{RequestKind, RequestUuid, RowId};
+
+/// The kinds that have a line in the table. Shared by the writer's memory and its copies, which seldom differ in it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct KnownKinds(Arc<HashSet<RequestKind>>);
+
+impl KnownKinds {
+    /// Reads the kinds.
+    pub(super) fn load(conn: &Connection) -> rusqlite::Result<Self> {
+        let mut statement = conn.prepare("SELECT type, template FROM kinds WHERE run = ?")?;
+        let kinds = statement.query_map([RUN], |line| kind_of(line, 0))?;
+        Ok(Self(Arc::new(kinds.collect::<rusqlite::Result<_>>()?)))
+    }
+
+    /// Writes the line of a kind where this is its first row that is created.
+    pub(super) fn see(
+        &mut self,
+        conn: &Connection,
+        kind: RequestKind,
+        row: RowId,
+        uuid: RequestUuid,
+    ) -> rusqlite::Result<()> {
+        if self.0.contains(&kind) {
+            return Ok(());
+        }
+        conn.prepare_cached("INSERT INTO kinds (run, type, template, row, uuid) VALUES (?, ?, ?, ?, ?)")?
+            .execute(params![RUN, Sql(kind.request_type), template_key(&kind), Sql(row), Sql(*uuid.guid())])?;
+        Arc::make_mut(&mut self.0).insert(kind);
+        Ok(())
+    }
+}
+
+/// Returns the template as the key of the table holds it.
+fn template_key(kind: &RequestKind) -> &[u8] {
+    kind.template.as_ref().map_or(&[], |guid| guid.as_bytes().as_slice())
+}
+
+/// Notes what was read back of a kind's first row.
+///
+/// # Errors
+/// [`StepError::NoSuchKind`], or SQLite failed.
+pub(super) fn note_read_back(conn: &Connection, kind: RequestKind, text: &str) -> Result<(), Fault> {
+    let n_changed = conn.execute(
+        "UPDATE kinds SET read_back = ? WHERE run = ? AND type = ? AND template = ?",
+        params![text, RUN, Sql(kind.request_type), template_key(&kind)],
+    )?;
+    if n_changed == 0 { Err(StepError::NoSuchKind { kind }.into()) } else { Ok(()) }
+}
+
+/// Selects the kinds from the rows, as a ledger without the table knows them.
+pub(super) const KINDS_OF_ROWS: &str =
+    "SELECT i.run, i.type, ifnull(i.template, x'') AS template, min(o.row) AS row, o.uuid, \
+     NULL AS read_back FROM outcomes o JOIN items i ON i.run = o.run AND i.row = o.row
+     WHERE o.state = 'created' AND o.uuid IS NOT NULL GROUP BY i.run, i.type, i.template";
+
+/// Returns the kinds, from whatever version of the ledger.
+fn kinds_source(conn: &Connection) -> rusqlite::Result<&'static str> {
+    Ok(if version(conn)? < VERSION { KINDS_OF_ROWS } else { "SELECT * FROM kinds" })
+}
+
+/// Reads all kinds, in the order of type and template.
+pub(super) fn load_kinds(conn: &Connection) -> rusqlite::Result<Vec<KindRecord>> {
+    let mut statement = conn.prepare_cached(&format!(
+        "SELECT type, template, row, uuid, read_back FROM ({}) WHERE run = ? ORDER BY type, template",
+        kinds_source(conn)?
+    ))?;
+    let kinds = statement.query_map([RUN], |line| {
+        Ok(KindRecord {
+            kind: kind_of(line, 0)?,
+            row: line.get::<_, Sql<RowId>>(2)?.0,
+            uuid: line.get::<_, Sql<RequestUuid>>(3)?.0,
+            read_back: line.get(4)?,
+        })
+    })?;
+    kinds.collect()
+}
+
+/// Counts the rows of kinds without a created one that are failed or in doubt after an answer of the server.
+///
+/// It looks at each row that ever had a fault, by the index on the codes, and at no other.
+pub(super) fn load_refusals(conn: &Connection) -> rusqlite::Result<Vec<KindRefusals>> {
+    let mut statement = conn.prepare_cached(&format!(
+        "SELECT i.type, ifnull(i.template, x''), count(*), min(o.http_status), max(o.http_status)
+         FROM outcomes o JOIN items i ON i.run = o.run AND i.row = o.row
+         WHERE o.run = ? AND o.code IS NOT NULL AND o.state IN ('failed', 'in_doubt') AND o.http_status IS NOT NULL
+             AND NOT EXISTS (SELECT 1 FROM outcomes x WHERE x.run = o.run AND x.row = o.row
+                 AND (x.attempt, x.verdict) > (o.attempt, o.verdict))
+             AND (i.type, ifnull(i.template, x'')) NOT IN (SELECT type, template FROM ({}))
+         GROUP BY i.type, i.template ORDER BY i.type, i.template",
+        kinds_source(conn)?
+    ))?;
+    let refusals = statement.query_map([RUN], |line| {
+        let (lowest, highest): (u16, u16) = (line.get(3)?, line.get(4)?);
+        Ok(KindRefusals {
+            kind: kind_of(line, 0)?,
+            n_rows: line.get(2)?,
+            status: (lowest == highest).then_some(lowest),
+        })
+    })?;
+    refusals.collect()
+}

@@ -1,0 +1,201 @@
+//! Taking the rows of a manifest into a ledger.
+
+use std::path::Path;
+
+use jiff::Timestamp;
+use rusqlite::{Connection, params};
+
+use super::error::{Fault, LedgerError, LoadError};
+use super::history::{Source, history_of};
+use super::item::{InvalidItem, Item, LoadRow, ManifestPart};
+use super::run::RunInfo;
+use super::schema::RUN;
+use super::sql::{Sql, pairs_to_json};
+use super::state::{RowEvent, RowState};
+use super::tally::{TallyChanges, TallyKey};
+use super::verdict::Decision;
+use crate::request::{Guid, RowId};
+
+/// What a ledger holds before rows are loaded.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Held {
+    n_rows: u64,
+    n_parts: u64,
+}
+
+impl Held {
+    /// Returns what a run holds.
+    pub(super) const fn of(run: &RunInfo) -> Self {
+        Self { n_rows: run.n_rows, n_parts: run.parts.len() as u64 }
+    }
+}
+
+/// Takes the rows of a new ledger, or further rows of one that exists.
+#[derive(Debug)]
+pub struct Loader<'a> {
+    conn: &'a Connection,
+    ledger: &'a Path,
+    /// The session that the rows come with.
+    session: u32,
+    held: Held,
+    tallies: TallyChanges,
+    n_rows: u64,
+    last: u32,
+    /// The rows that are replaced, each with the one that stands for it.
+    replaced: Vec<(RowId, RowId)>,
+}
+
+impl<'a> Loader<'a> {
+    pub(super) fn new(conn: &'a Connection, ledger: &'a Path, session: u32, held: Held) -> Self {
+        let tallies = TallyChanges::default();
+        Self { conn, ledger, session, held, tallies, n_rows: 0, last: 0, replaced: Vec::new() }
+    }
+
+    /// Adds one row. Rows in order of their numbers are fastest.
+    ///
+    /// # Errors
+    /// [`LoadError::RepeatedRow`], or SQLite could not write. The load has failed then.
+    pub fn add(&mut self, row: LoadRow) -> Result<(), LedgerError> {
+        let (number, added) = match &row {
+            LoadRow::Item(item) => (item.row, self.add_item(item)),
+            LoadRow::Invalid(item) => (item.row, self.add_invalid(item)),
+        };
+        added.map_err(|error| self.failed(number, error))?;
+        self.n_rows += 1;
+        self.last = self.last.max(number.get());
+        Ok(())
+    }
+
+    fn add_item(&mut self, item: &Item) -> rusqlite::Result<()> {
+        let request = &item.request;
+        let guid = |guid: Option<Guid>| guid.map(Sql);
+        self.conn
+            .prepare_cached(
+                "INSERT INTO items (run, row, part, part_row, line, id, type, template, target, smartcard, profile,
+                     comment, priority, data, body, notes, skipped)
+                 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            )?
+            .execute(params![
+                RUN,
+                Sql(item.row),
+                item.place.part,
+                item.place.part_row,
+                Sql(item.place.line),
+                item.id,
+                Sql(request.kind),
+                guid(request.template),
+                guid(request.target),
+                guid(request.smartcard),
+                guid(request.profile),
+                request.comment,
+                request.priority,
+                pairs_to_json(&request.data),
+                pairs_to_json(&request.body),
+                pairs_to_json(&item.notes),
+                item.skipped,
+            ])?;
+        let state = if item.skipped.is_some() { RowState::Skipped } else { RowState::Pending };
+        self.tallies.add(TallyKey::new(state, None, request.kind));
+        Ok(())
+    }
+
+    fn add_invalid(&mut self, item: &InvalidItem) -> rusqlite::Result<()> {
+        self.conn
+            .prepare_cached(
+                "INSERT INTO invalid_rows (run, row, part, part_row, line, original, errors) VALUES (?, ?, ?, ?, ?, ?, ?)",
+            )?
+            .execute(params![
+                RUN,
+                Sql(item.row),
+                item.place.part,
+                item.place.part_row,
+                Sql(item.place.line),
+                item.original_json,
+                item.errors,
+            ])?;
+        self.tallies.add(TallyKey { state: RowState::Invalid, code: None, kind: None });
+        Ok(())
+    }
+
+    fn failed(&self, row: RowId, error: rusqlite::Error) -> LedgerError {
+        match error.sqlite_error_code() {
+            Some(rusqlite::ErrorCode::ConstraintViolation) => LoadError::RepeatedRow(row).into(),
+            Some(_) | None => LedgerError::of_sqlite(self.ledger, error),
+        }
+    }
+
+    /// Lets a row of this load stand for one that is failed or invalid, which is `replaced` then. The new row may be added
+    /// before or after.
+    ///
+    /// # Errors
+    /// [`StepError`](super::StepError): the run has no such row, or it is neither failed nor invalid. Where the new row is not
+    /// valid or is none of this load, the load fails at its end with [`LoadError::NoReplacement`].
+    pub fn replace(&mut self, old: RowId, new: RowId) -> Result<(), LedgerError> {
+        self.append_replaced(old, new).map_err(|fault| fault.at(self.ledger))
+    }
+
+    fn append_replaced(&mut self, old: RowId, new: RowId) -> Result<(), Fault> {
+        let decision = Decision {
+            row: old,
+            event: RowEvent::Replaced,
+            source: Source::Replay,
+            reason: Some(&format!("row {new} stands for it")),
+            uri: None,
+            replaced_by: Some(new),
+        };
+        let history = history_of(self.conn, old)?;
+        decision.append(self.conn, &history, self.session, Timestamp::now(), &mut self.tallies)?;
+        self.replaced.push((old, new));
+        Ok(())
+    }
+
+    /// Checks that all rows of these manifests are there, and writes their counts.
+    ///
+    /// # Errors
+    /// [`LoadError`], or SQLite failed. The load has failed then.
+    pub(super) fn finish(self, parts: &[ManifestPart]) -> Result<(), Fault> {
+        let expected = parts.iter().map(|part| u64::from(part.n_rows)).sum();
+        if self.n_rows != expected || u64::from(self.last) > self.held.n_rows + expected {
+            return Err(LoadError::WrongCount { loaded: self.n_rows, last: self.last, expected }.into());
+        }
+        self.check_parts(parts)?;
+        // Each table refuses a number twice; with none above the count, one in both is all that could still be wrong.
+        let both = self.conn.query_row(
+            "SELECT min(v.row) FROM invalid_rows v JOIN items i ON i.run = v.run AND i.row = v.row",
+            [],
+            |line| line.get::<_, Option<Sql<RowId>>>(0),
+        )?;
+        if let Some(Sql(row)) = both {
+            return Err(LoadError::RepeatedRow(row).into());
+        }
+        self.check_replaced()?;
+        self.tallies.write(self.conn)?;
+        Ok(())
+    }
+
+    fn check_parts(&self, parts: &[ManifestPart]) -> Result<(), LoadError> {
+        let mut row = self.held.n_rows + 1;
+        for (number, part) in (self.held.n_parts + 1..).zip(parts) {
+            if u64::from(part.part) != number || u64::from(part.first_row.get()) != row {
+                return Err(LoadError::WrongPart {
+                    part: part.part,
+                    first_row: part.first_row,
+                    expected_part: number,
+                    expected_row: row,
+                });
+            }
+            row += u64::from(part.n_rows);
+        }
+        Ok(())
+    }
+
+    fn check_replaced(&self) -> Result<(), Fault> {
+        let mut is_item = self.conn.prepare("SELECT 1 FROM items WHERE run = ? AND row = ?")?;
+        for &(row, by) in &self.replaced {
+            if u64::from(by.get()) <= self.held.n_rows || !is_item.exists((RUN, Sql(by)))? {
+                return Err(LoadError::NoReplacement { row, by }.into());
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,141 @@
+//! Looking up single rows and kinds, fast enough to be asked for each request of a server's list.
+
+use rusqlite::{OptionalExtension, Transaction};
+
+use super::error::{Fault, LedgerError};
+use super::history::history_of;
+use super::kinds::{load_kinds, load_refusals};
+use super::loaded::Loaded;
+use super::reader::Reader;
+use super::resolution::{KindRecord, KindRefusals, RowFacts};
+use super::result::CreatedRow;
+use super::schema::{OLDEST_VERSION, RUN, version};
+use super::sql::{REQUEST_COLUMNS, Sql, request_of};
+use super::state::RowState;
+use super::working::{fresh_after, fresh_after_of_1};
+use crate::request::{CreateRequest, RequestUuid, RowId};
+
+impl Reader {
+    /// Returns what is known of a row, or none where the run has no such row. A few lookups by index.
+    ///
+    /// # Errors
+    /// The ledger cannot be read.
+    pub fn facts(&self, row: RowId) -> Result<Option<RowFacts>, LedgerError> {
+        let facts = self.read(|transaction| facts_of(transaction, row))?;
+        match facts {
+            // Only then it matters whether the process lives that sends it; asking that opens the lock file.
+            Some(facts) if facts.state == RowState::Sending => {
+                Ok(Some(RowFacts { state: self.holder_state()?.reads(facts.state), ..facts }))
+            }
+            Some(_) | None => Ok(facts),
+        }
+    }
+
+    /// Returns up to `limit` numbers of pending rows behind row number `after`, in order. An empty page is the end.
+    ///
+    /// # Errors
+    /// The ledger cannot be read.
+    pub fn pending(&self, after: u32, limit: u32) -> Result<Vec<RowId>, LedgerError> {
+        self.read(|transaction| {
+            let fresh_after = if version(transaction)? == OLDEST_VERSION {
+                fresh_after_of_1(transaction)
+            } else {
+                fresh_after(transaction)
+            }?;
+            let mut statement = transaction.prepare_cached(
+                "SELECT row FROM pending_again WHERE run = ?1 AND row > ?2
+                 UNION ALL
+                 SELECT row FROM items i WHERE run = ?1 AND row > max(?2, ?3) AND skipped IS NULL
+                     AND NOT EXISTS (SELECT 1 FROM outcomes o WHERE o.run = i.run AND o.row = i.row)
+                 ORDER BY row LIMIT ?4",
+            )?;
+            let rows =
+                statement.query_map((RUN, after, fresh_after, limit), |line| Ok(line.get::<_, Sql<RowId>>(0)?.0))?;
+            Ok(rows.collect::<rusqlite::Result<_>>()?)
+        })
+    }
+
+    /// Returns the row that has this id in its manifest, or none. Of a row that was replaced and the one that stands for it,
+    /// which have the same id, it is the latter.
+    ///
+    /// # Errors
+    /// The ledger cannot be read.
+    pub fn row_of_id(&self, id: &str) -> Result<Option<RowId>, LedgerError> {
+        self.read(|transaction| {
+            let row = transaction
+                .prepare_cached("SELECT row FROM items WHERE run = ? AND id = ? ORDER BY row DESC LIMIT 1")?
+                .query_row((RUN, id), |line| Ok(line.get::<_, Sql<RowId>>(0)?.0))
+                .optional()?;
+            Ok(row)
+        })
+    }
+
+    /// Returns the requests that the ledger knew as created, the ones recorded last first, at most `limit`.
+    ///
+    /// It passes over all outcomes: an index on the time would cost every step more than this costs now and then.
+    ///
+    /// # Errors
+    /// The ledger cannot be read.
+    pub fn newest_created(&self, limit: u32) -> Result<Vec<CreatedRow>, LedgerError> {
+        self.read(|transaction| {
+            let mut statement = transaction.prepare_cached(&format!(
+                "SELECT {REQUEST_COLUMNS}, i.row, o.uuid FROM
+                     (SELECT row, uuid, recorded_at FROM outcomes
+                      WHERE run = ?1 AND state = 'created' AND uuid IS NOT NULL
+                      ORDER BY recorded_at DESC, row DESC LIMIT ?2) o
+                 JOIN items i ON i.run = ?1 AND i.row = o.row ORDER BY o.recorded_at DESC, o.row DESC"
+            ))?;
+            let rows = statement.query_map((RUN, limit), |line| {
+                Ok(CreatedRow {
+                    row: line.get::<_, Sql<RowId>>(9)?.0,
+                    uuid: line.get::<_, Sql<RequestUuid>>(10)?.0,
+                    request: request_of(line, 0)?,
+                })
+            })?;
+            Ok(rows.collect::<rusqlite::Result<_>>()?)
+        })
+    }
+
+    /// Returns the kinds of request of which one was created, in the order of type and template.
+    ///
+    /// # Errors
+    /// The ledger cannot be read.
+    pub fn kinds(&self) -> Result<Vec<KindRecord>, LedgerError> {
+        self.read(|transaction| Ok(load_kinds(transaction)?))
+    }
+
+    /// Returns how the rows of the other kinds were refused, in the order of type and template; kinds without a refused row
+    /// are left out. Rows count whose last word is an answer of the server and that are failed or in doubt by it.
+    ///
+    /// # Errors
+    /// The ledger cannot be read.
+    pub fn refusals(&self) -> Result<Vec<KindRefusals>, LedgerError> {
+        self.read(|transaction| Ok(load_refusals(transaction)?))
+    }
+}
+
+fn facts_of(transaction: &Transaction<'_>, row: RowId) -> Result<Option<RowFacts>, Fault> {
+    let Some(loaded) = Loaded::read(transaction, row)? else { return Ok(None) };
+    let request = request_of_row(transaction, row)?;
+    let history = history_of(transaction, row)?;
+    let state = history.state(loaded.state);
+    let uuid = match state {
+        RowState::Created => history.outcomes.last().and_then(|line| line.uuid),
+        RowState::Pending
+        | RowState::Sending
+        | RowState::Failed
+        | RowState::InDoubt
+        | RowState::Invalid
+        | RowState::Skipped
+        | RowState::Canceled
+        | RowState::Replaced => None,
+    };
+    Ok(Some(RowFacts { state, request, uuid }))
+}
+
+fn request_of_row(transaction: &Transaction<'_>, row: RowId) -> rusqlite::Result<Option<CreateRequest>> {
+    transaction
+        .prepare_cached(&format!("SELECT {REQUEST_COLUMNS} FROM items WHERE run = ? AND row = ?"))?
+        .query_row((RUN, Sql(row)), |line| request_of(line, 0))
+        .optional()
+}

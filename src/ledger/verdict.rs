@@ -1,0 +1,210 @@
+//! Verdicts: what is decided about rows outside of their attempts, inside one transaction.
+
+use jiff::Timestamp;
+use rusqlite::{Connection, params};
+
+use super::error::{Fault, StepError};
+use super::history::{OutcomeLine, RowHistory, Source, load_histories};
+use super::loaded::Loaded;
+use super::resolution::{Resolution, RowVerdict};
+use super::schema::RUN;
+use super::sql::Sql;
+use super::state::{RowEvent, RowState};
+use super::tally::{TallyChanges, TallyKey};
+use super::working::Working;
+use crate::request::{ErrorCode, RequestUri, RowId};
+
+/// Up to how far apart rows lie whose histories are read together.
+const ROWS_A_LOOK: u32 = 1000;
+
+/// Decides about rows. The caller commits, or rolls back and forgets `working`.
+///
+/// # Errors
+/// A row cannot go that way, or SQLite failed. Either way the transaction must be rolled back.
+pub(super) fn resolve(
+    conn: &Connection,
+    working: &mut Working,
+    mut resolutions: Vec<Resolution>,
+    now: Timestamp,
+) -> Result<(), Fault> {
+    // Stable, so that two verdicts on one row are taken in their order.
+    resolutions.sort_by_key(|resolution| resolution.row);
+    let mut exec = ResolveExec { conn, working, now, tallies: TallyChanges::default() };
+    let mut rest = resolutions.as_slice();
+    while let [first, ..] = rest {
+        let (near, later) = rest.split_at(n_near(first.row, rest));
+        exec.resolve_near(near)?;
+        rest = later;
+    }
+    exec.finish()
+}
+
+/// Returns how many of the first rows are looked at together: those near the first one, each of them once.
+fn n_near(first: RowId, rest: &[Resolution]) -> usize {
+    let is_near = |pair: &[Resolution]| pair[0].row < pair[1].row && pair[1].row.get() - first.get() < ROWS_A_LOOK;
+    1 + rest.windows(2).take_while(|pair| is_near(pair)).count()
+}
+
+/// A decision about one row, whoever made it.
+#[derive(Debug)]
+pub(super) struct Decision<'a> {
+    pub(super) row: RowId,
+    pub(super) event: RowEvent,
+    pub(super) source: Source,
+    pub(super) reason: Option<&'a str>,
+    /// The request, where it exists.
+    pub(super) uri: Option<&'a RequestUri>,
+    /// The row that stands for this one, where it is replaced.
+    pub(super) replaced_by: Option<RowId>,
+}
+
+impl<'a> Decision<'a> {
+    fn of(resolution: &'a Resolution) -> Self {
+        let uri = match &resolution.verdict {
+            RowVerdict::Exists(uri) => Some(uri),
+            RowVerdict::Absent
+            | RowVerdict::AbsentForGood
+            | RowVerdict::Contradicted
+            | RowVerdict::LeftOut
+            | RowVerdict::Again => None,
+        };
+        Self {
+            row: resolution.row,
+            event: RowEvent::of_verdict(&resolution.verdict),
+            source: resolution.source,
+            reason: resolution.reason.as_deref(),
+            uri,
+            replaced_by: None,
+        }
+    }
+
+    /// Returns the line to append about the row, which goes to `state`.
+    fn line(&self, history: &RowHistory, state: RowState, session: u32, now: Timestamp) -> OutcomeLine {
+        let line = OutcomeLine::new(history.next_verdict(), state, self.source, session, now);
+        let reason = self.reason.map(str::to_owned);
+        if !state.has_cause() {
+            return OutcomeLine {
+                message: reason,
+                uuid: self.uri.map(RequestUri::uuid),
+                uri: self.uri.cloned(),
+                replaced_by: self.replaced_by,
+                ..line
+            };
+        }
+        let last = history.last_attempt();
+        let code = match self.event {
+            RowEvent::Contradicted => Some(ErrorCode::Contradicted),
+            _ => last.and_then(|last| last.code),
+        };
+        OutcomeLine {
+            code,
+            message: reason.or_else(|| last.and_then(|last| last.message.clone())),
+            http_status: last.and_then(|last| last.http_status),
+            correlation_id: last.and_then(|last| last.correlation_id.clone()),
+            ..line
+        }
+    }
+
+    /// Appends the decision to what is known of its row.
+    ///
+    /// # Errors
+    /// The run has no such row, it cannot go that way, or SQLite failed.
+    pub(super) fn append(
+        &self,
+        conn: &Connection,
+        history: &RowHistory,
+        session: u32,
+        now: Timestamp,
+        tallies: &mut TallyChanges,
+    ) -> Result<Decided, Fault> {
+        let row = self.row;
+        let loaded = Loaded::read(conn, row)?.ok_or(StepError::NoSuchRow { row })?;
+        let before = history.state(loaded.state);
+        let after = before.next(self.event).map_err(|illegal| StepError::Illegal { row, illegal })?;
+        let line = self.line(history, after, session, now);
+        line.insert(conn, row)?;
+        let kind = loaded.request_type();
+        tallies.shift(TallyKey::of(before, history.code(), kind), TallyKey::of(after, line.code, kind));
+        Ok(Decided { before, after, loaded })
+    }
+}
+
+/// What a decision did to its row.
+#[derive(Debug)]
+pub(super) struct Decided {
+    before: RowState,
+    after: RowState,
+    loaded: Loaded,
+}
+
+struct ResolveExec<'a> {
+    conn: &'a Connection,
+    working: &'a mut Working,
+    now: Timestamp,
+    tallies: TallyChanges,
+}
+
+impl ResolveExec<'_> {
+    /// Resolves rows that lie near each other, in the order of their numbers and each once.
+    fn resolve_near(&mut self, near: &[Resolution]) -> Result<(), Fault> {
+        let [first, ..] = near else { return Ok(()) };
+        let last = near.last().unwrap_or(first);
+        let mut histories = load_histories(self.conn, first.row.get(), last.row.get())?;
+        for resolution in near {
+            let history = histories.remove(&resolution.row.get()).unwrap_or_default();
+            self.resolve_one(resolution, &history)?;
+        }
+        Ok(())
+    }
+
+    fn resolve_one(&mut self, resolution: &Resolution, history: &RowHistory) -> Result<(), Fault> {
+        let decision = Decision::of(resolution);
+        let done = decision.append(self.conn, history, self.working.session, self.now, &mut self.tallies)?;
+        if done.before == RowState::Pending {
+            self.unqueue(resolution.row, history)?;
+        }
+        if done.after == RowState::Pending {
+            self.queue(resolution.row, history)?;
+        }
+        if resolution.verdict == RowVerdict::Again {
+            self.working.n_again += 1;
+        }
+        if let (Some(uri), Some(kind)) = (decision.uri, done.loaded.kind) {
+            self.working.kinds.see(self.conn, kind, resolution.row, uri.uuid())?;
+        }
+        Ok(())
+    }
+
+    /// Takes a row out of those that may be claimed. A fresh one is not listed: its new line keeps it from being claimed.
+    fn unqueue(&mut self, row: RowId, history: &RowHistory) -> rusqlite::Result<()> {
+        self.working.n_pending -= 1;
+        if history.next_attempt.is_some() {
+            let holder: Option<u32> = self
+                .conn
+                .prepare_cached("DELETE FROM pending_again WHERE run = ? AND row = ? RETURNING session")?
+                .query_row((RUN, Sql(row)), |line| line.get(0))?;
+            self.working.n_free -= u64::from(holder != Some(self.working.session));
+        }
+        Ok(())
+    }
+
+    /// Lists a row as pending again, for anyone to claim.
+    fn queue(&mut self, row: RowId, history: &RowHistory) -> rusqlite::Result<()> {
+        self.conn.prepare_cached("INSERT INTO pending_again (run, row, attempt) VALUES (?, ?, ?)")?.execute((
+            RUN,
+            Sql(row),
+            Sql(history.attempt_after()),
+        ))?;
+        self.working.n_pending += 1;
+        self.working.n_free += 1;
+        Ok(())
+    }
+
+    fn finish(self) -> Result<(), Fault> {
+        self.tallies.write(self.conn)?;
+        self.conn
+            .prepare_cached("UPDATE progress SET n_again = ? WHERE run = ?")?
+            .execute(params![Sql(self.working.n_again), RUN])?;
+        Ok(())
+    }
+}
