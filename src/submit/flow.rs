@@ -1,7 +1,6 @@
 //! The state of a session of sending, and how each thing that happens changes it. No I/O here.
 
-use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap, VecDeque};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -11,23 +10,21 @@ use super::backoff;
 use super::breaker::Breaker;
 use super::policy::{self, Next};
 use super::rate::Pace;
+use super::rows::Rows;
 use super::setup::Limits;
+use super::steps::{Reach, StepEnd, Steps};
 use super::stop::{StopLevel, StopReason, Unrecorded};
 use crate::client::{Answer, classify};
 use crate::event::{Event, EventKind, EventSink};
-use crate::ledger::{AttemptRecord, ClaimedRow, LedgerError, Requeue, RunState, Step, StepAnswer};
+use crate::ledger::{AttemptRecord, ClaimedRow, LedgerError, Requeue, Step, StepAnswer};
 use crate::request::{AttemptNo, ErrorCode, Fault, Outcome, RowId};
 
 /// How far claims reach ahead of the calls in flight, at most. All of it would be in doubt after a crash.
 pub(crate) const MAX_AHEAD: usize = 256;
 /// How long rows are claimed ahead, at the run's rate: many times what a sync takes, and half of what the design allows.
 const AHEAD_S: f64 = 0.1;
-/// The time between two steps, unless rows run short: groups the outcomes of that time into one sync.
-const TICK: Duration = Duration::from_millis(3);
 /// A pause of the whole run that is longer than this gives claimed rows back, so that a crash leaves them pending.
 const LONG_PAUSE: Duration = Duration::from_millis(200);
-/// How many rows may wait for their next attempt before no fresh ones are claimed (about 24 bytes each).
-const MAX_WAITING: usize = 1_024;
 
 /// A call in flight.
 #[derive(Clone, Copy, Debug)]
@@ -36,14 +33,6 @@ struct InFlight {
     counted_attempts: u32,
     started: Instant,
     started_at: Timestamp,
-}
-
-/// What the step under way asked for.
-struct Asked {
-    claim: u32,
-    n_listed: usize,
-    /// The created rows that it records, to be told should the ledger fail.
-    created: Vec<Unrecorded>,
 }
 
 /// A call that ended.
@@ -57,22 +46,10 @@ pub(crate) struct Flow<'a> {
     sink: &'a dyn EventSink,
     pace: Pace,
     breaker: Breaker,
-    /// Claimed and durable, not sent.
-    ready: VecDeque<ClaimedRow>,
-    send_before: Option<std::time::Instant>,
-    slots: Option<u32>,
+    rows: Rows,
+    steps: Steps,
     in_flight: BTreeMap<RowId, InFlight>,
-    /// Ended, not yet in a step.
-    records: Vec<AttemptRecord>,
-    give_back: Vec<(RowId, AttemptNo)>,
-    /// Pending rows that wait for their next attempt.
-    waiting: BinaryHeap<Reverse<(Instant, RowId)>>,
-    /// The step under way.
-    asked: Option<Asked>,
-    /// Whether a claim came back short: nothing fresh is left.
-    exhausted: bool,
     step_number: u64,
-    last_step: Option<Instant>,
     hold_until: Option<Instant>,
     throttles_in_a_row: u32,
     renewed: Option<Instant>,
@@ -91,17 +68,10 @@ impl<'a> Flow<'a> {
             sink,
             pace: Pace::new(limits.rate, limits.burst),
             breaker: Breaker::new(limits.breaker),
-            ready: VecDeque::new(),
-            send_before: None,
-            slots: None,
+            rows: Rows::default(),
+            steps: Steps::default(),
             in_flight: BTreeMap::new(),
-            records: Vec::new(),
-            give_back: Vec::new(),
-            waiting: BinaryHeap::new(),
-            asked: None,
-            exhausted: false,
             step_number: 0,
-            last_step: None,
             hold_until: None,
             throttles_in_a_row: 0,
             renewed: None,
@@ -116,7 +86,7 @@ impl<'a> Flow<'a> {
 
     /// Returns the next row that may be sent now, as a call in flight; or when to ask again, where time alone helps.
     pub(crate) fn start_call(&mut self, now: Instant) -> Result<ClaimedRow, Option<Instant>> {
-        if self.stop.is_some() || self.ready.is_empty() || self.in_flight.len() >= self.limits.concurrency.get() {
+        if self.stop.is_some() || self.rows.n_ready() == 0 || self.in_flight.len() >= self.limits.concurrency.get() {
             return Err(None);
         }
         if let Some(until) = self.hold_until {
@@ -125,16 +95,16 @@ impl<'a> Flow<'a> {
             }
             self.hold_until = None;
         }
-        if self.slots == Some(0) {
+        if self.steps.out_of_slots() {
             return Err(None);
         }
-        if self.send_before.is_some_and(|deadline| std::time::Instant::now() >= deadline) {
-            self.give_ready_back();
+        if self.steps.is_too_late() {
+            self.rows.give_ready_back();
             return Err(None);
         }
         self.pace.start().map_err(|wait| Some(now + wait))?;
-        let Some(row) = self.ready.pop_front() else { return Err(None) };
-        self.slots = self.slots.map(|slots| slots - 1);
+        let Some(row) = self.rows.take_ready() else { return Err(None) };
+        self.steps.take_slot();
         self.calls += 1;
         self.in_flight.insert(
             row.row,
@@ -150,38 +120,18 @@ impl<'a> Flow<'a> {
 
     /// Returns the next step where one is due, and takes what it records out of the buffers.
     pub(crate) fn next_step(&mut self, now: Instant) -> Option<Step> {
-        if matches!(self.stop, Some(StopReason::Ledger(_))) || self.asked.is_some() {
+        if matches!(self.stop, Some(StopReason::Ledger(_))) {
             return None;
         }
-        let ahead = self.ahead();
-        let claim_rows = self.due(now, ahead);
-        let claim = self.fresh_wanted(now, ahead, claim_rows.len());
-        let work = self.has_unrecorded() || !claim_rows.is_empty() || claim > 0 || self.needs_slots();
-        let urgent = self.last_step.is_none_or(|at| now >= at + TICK)
-            || self.records.len() * 4 >= ahead + self.limits.concurrency.get();
-        if !work || !urgent {
-            self.wait_again(now, &claim_rows);
-            return None;
-        }
-        self.step_number += 1;
-        let step = Step {
-            number: self.step_number,
-            record: std::mem::take(&mut self.records),
-            give_back: std::mem::take(&mut self.give_back),
-            claim_rows,
-            claim,
-        };
-        self.asked = Some(Asked { claim, n_listed: step.claim_rows.len(), created: created_in(&step.record) });
+        let reach = self.reach(now);
+        let step = self.steps.next(now, &mut self.rows, reach, self.step_number + 1)?;
+        self.step_number = step.number;
         Some(step)
     }
 
-    fn has_unrecorded(&self) -> bool {
-        !self.records.is_empty() || !self.give_back.is_empty()
-    }
-
-    /// Returns whether rows are ready that the engine lets start only after another step.
-    fn needs_slots(&self) -> bool {
-        self.slots == Some(0) && !self.ready.is_empty()
+    fn reach(&self, now: Instant) -> Reach {
+        let may_claim = self.stop.is_none() && self.hold_until.is_none_or(|until| now >= until);
+        Reach { may_claim, ahead: self.ahead(), concurrency: self.limits.concurrency.get() }
     }
 
     /// Returns how many rows may be claimed and not in flight.
@@ -193,65 +143,20 @@ impl<'a> Flow<'a> {
         }
     }
 
-    fn may_claim(&self, now: Instant) -> bool {
-        self.stop.is_none() && self.hold_until.is_none_or(|until| now >= until)
-    }
-
-    /// Takes out the waiting rows whose time has come, as many as fit.
-    fn due(&mut self, now: Instant, ahead: usize) -> Vec<RowId> {
-        let mut rows = Vec::new();
-        if !self.may_claim(now) {
-            return rows;
-        }
-        // Rows whose last attempt is not yet in the ledger are recorded in this same step, before the claim.
-        while self.ready.len() + rows.len() < ahead
-            && let Some(Reverse((at, row))) = self.waiting.peek().copied()
-            && at <= now
-        {
-            self.waiting.pop();
-            rows.push(row);
-        }
-        rows
-    }
-
-    fn wait_again(&mut self, now: Instant, rows: &[RowId]) {
-        self.waiting.extend(rows.iter().map(|row| Reverse((now, *row))));
-    }
-
-    fn fresh_wanted(&self, now: Instant, ahead: usize, listed: usize) -> u32 {
-        if self.exhausted || !self.may_claim(now) || self.waiting.len() >= MAX_WAITING {
-            return 0;
-        }
-        u32::try_from(ahead.saturating_sub(self.ready.len() + listed)).unwrap_or(0)
-    }
-
     /// Takes the answer to a step.
     pub(crate) fn step_ended(&mut self, answer: Result<StepAnswer, LedgerError>, now: Instant) {
-        let Some(asked) = self.asked.take() else { return };
-        self.last_step = Some(now);
-        match answer {
-            Ok(answer) => {
-                self.slots = answer.slots;
-                self.send_before = answer.send_before;
-                let n_fresh = answer.rows.len().saturating_sub(asked.n_listed);
-                if asked.claim > 0 {
-                    self.exhausted = n_fresh < asked.claim as usize;
-                }
-                match answer.state {
-                    RunState::Running => {}
-                    RunState::Stopped => self.stop_for(StopReason::StoppedElsewhere),
-                }
-                self.ready.extend(answer.rows);
-                if self.stop.is_some() || self.hold_until.is_some_and(|until| until > now + LONG_PAUSE) {
-                    self.give_ready_back();
-                }
-            }
-            Err(error) => {
-                self.unrecorded.extend(asked.created);
-                // What was claimed stays claimed: the next process finds it in doubt, which is safe.
-                self.ready.clear();
+        match self.steps.ended(answer, now, &mut self.rows) {
+            StepEnd::Running => {}
+            StepEnd::Stopped => self.stop_for(StopReason::StoppedElsewhere),
+            StepEnd::Failed(error, created) => {
+                self.unrecorded.extend(created);
+                self.rows.forget_ready();
                 self.stop = Some(StopReason::Ledger(error));
+                return;
             }
+        }
+        if self.stop.is_some() || self.hold_until.is_some_and(|until| until > now + LONG_PAUSE) {
+            self.rows.give_ready_back();
         }
     }
 
@@ -272,7 +177,7 @@ impl<'a> Flow<'a> {
             self.stop_for(StopReason::Breaker(trip));
         }
         let latency = now.saturating_duration_since(call.started);
-        self.records.push(AttemptRecord {
+        self.steps.record(AttemptRecord {
             row: ended.row,
             attempt: call.attempt,
             started_at: call.started_at,
@@ -344,7 +249,7 @@ impl<'a> Flow<'a> {
 
     fn wait(&mut self, row: RowId, until: Instant) {
         if self.stop.is_none() {
-            self.waiting.push(Reverse((until, row)));
+            self.rows.wait(row, until);
         }
     }
 
@@ -362,7 +267,7 @@ impl<'a> Flow<'a> {
             self.tell(EventKind::Throttled { delay });
         }
         if delay > LONG_PAUSE {
-            self.give_ready_back();
+            self.rows.give_ready_back();
         }
         let quiet = now.saturating_duration_since(self.last_created);
         if quiet >= self.limits.stall || quiet + delay > self.limits.stall {
@@ -376,8 +281,8 @@ impl<'a> Flow<'a> {
             return;
         }
         self.stop = Some(reason);
-        self.waiting.clear();
-        self.give_ready_back();
+        self.rows.forget_waiting();
+        self.rows.give_ready_back();
         self.tell(EventKind::Draining { in_flight: self.in_flight.len() });
     }
 
@@ -393,7 +298,7 @@ impl<'a> Flow<'a> {
                     let fault =
                         Fault::without_answer(ErrorCode::LeftOpen, "the run was told not to wait for the answer");
                     self.tell(EventKind::InDoubt { row, code: fault.code });
-                    self.records.push(AttemptRecord {
+                    self.steps.record(AttemptRecord {
                         row,
                         attempt: call.attempt,
                         started_at: call.started_at,
@@ -418,32 +323,22 @@ impl<'a> Flow<'a> {
         self.renewed = Some(now + Duration::from_nanos(1));
     }
 
-    fn give_ready_back(&mut self) {
-        self.exhausted &= self.ready.is_empty();
-        self.give_back.extend(self.ready.drain(..).map(|row| (row.row, row.attempt)));
-    }
-
     /// Returns whether nothing is left to do.
     pub(crate) fn is_done(&self) -> bool {
-        let idle = self.in_flight.is_empty() && self.asked.is_none();
-        let recorded = !self.has_unrecorded();
+        let idle = self.in_flight.is_empty() && !self.steps.is_under_way();
+        let recorded = !self.steps.has_unrecorded(&self.rows);
         match &self.stop {
             Some(StopReason::Ledger(_)) => idle,
             Some(_) => idle && recorded,
-            None => idle && recorded && self.ready.is_empty() && self.waiting.is_empty() && self.exhausted,
+            None => idle && recorded && self.rows.is_empty(),
         }
     }
 
     /// Returns when to look again even if nothing happens.
     pub(crate) fn wake_at(&self, now: Instant, next_start: Option<Instant>) -> Instant {
-        let tick = self.last_step.map_or(now, |at| at + TICK);
-        let room = self.may_claim(now) && self.ready.len() < self.ahead();
-        let fresh = room && !self.exhausted && self.waiting.len() < MAX_WAITING;
-        let work = self.has_unrecorded() || fresh || self.needs_slots();
-        let step = (work && self.asked.is_none()).then_some(tick);
-        let due = self.waiting.peek().filter(|_| room).map(|Reverse((at, _))| (*at).max(tick));
+        let step = self.steps.next_due(now, &self.rows, self.reach(now));
         let hold = self.hold_until.filter(|until| *until > now);
-        [next_start, step, due, hold]
+        [next_start, step, hold]
             .into_iter()
             .flatten()
             .min()
@@ -453,19 +348,10 @@ impl<'a> Flow<'a> {
 
     /// Gives up on what the ledger could not keep: created rows are told, so that they are not lost.
     pub(crate) fn take_unrecorded(&mut self) {
-        self.unrecorded.extend(created_in(&self.records));
-        self.records.clear();
+        self.unrecorded.extend(self.steps.take_unrecorded());
     }
 
     pub(crate) fn tell(&self, kind: EventKind) {
         self.sink.emit(Event { at: Timestamp::now(), kind });
     }
-}
-
-fn created_in(records: &[AttemptRecord]) -> Vec<Unrecorded> {
-    let created = |record: &AttemptRecord| match &record.outcome {
-        Outcome::Created(uri) => Some(Unrecorded { row: record.row, uri: uri.clone() }),
-        Outcome::Pending(_) | Outcome::Failed(_) | Outcome::InDoubt(_) => None,
-    };
-    records.iter().filter_map(created).collect()
 }

@@ -12,7 +12,9 @@ mod flow;
 mod pipeline;
 mod policy;
 mod rate;
+mod rows;
 mod setup;
+mod steps;
 mod stop;
 
 #[cfg(test)]

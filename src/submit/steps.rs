@@ -1,0 +1,156 @@
+//! Steps: when one is due, and what it asks the ledger for.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::rows::Rows;
+use super::stop::Unrecorded;
+use crate::ledger::{AttemptRecord, LedgerError, RunState, Step, StepAnswer};
+use crate::request::Outcome;
+
+/// The time between two steps, unless rows run short: groups the outcomes of that time into one sync.
+const TICK: Duration = Duration::from_millis(3);
+
+/// What the step under way asked for.
+struct Asked {
+    claim: u32,
+    n_listed: usize,
+    /// The created rows that it records, to be told should the ledger fail.
+    created: Vec<Unrecorded>,
+}
+
+/// How far rows may be claimed now.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Reach {
+    /// Whether rows may be claimed at all.
+    pub(crate) may_claim: bool,
+    /// How many rows may be claimed and not in flight.
+    pub(crate) ahead: usize,
+    /// How many calls may be in flight.
+    pub(crate) concurrency: usize,
+}
+
+/// What the ledger said to a step.
+pub(crate) enum StepEnd {
+    /// The rows are among the ready ones, and the run may go on.
+    Running,
+    /// They are, and someone else stopped the run.
+    Stopped,
+    /// Nothing of it is recorded. These rows were created.
+    Failed(LedgerError, Vec<Unrecorded>),
+}
+
+/// The steps of a session, one at a time.
+#[derive(Default)]
+pub(crate) struct Steps {
+    /// Calls that ended, not yet in a step.
+    records: Vec<AttemptRecord>,
+    asked: Option<Asked>,
+    last: Option<Instant>,
+    send_before: Option<std::time::Instant>,
+    slots: Option<u32>,
+}
+
+impl Steps {
+    /// Adds what became of an attempt, for the next step.
+    pub(crate) fn record(&mut self, record: AttemptRecord) {
+        self.records.push(record);
+    }
+
+    /// Returns the next step where one is due, and takes what it records out of the buffers.
+    pub(crate) fn next(&mut self, now: Instant, rows: &mut Rows, reach: Reach, number: u64) -> Option<Step> {
+        if self.asked.is_some() {
+            return None;
+        }
+        // Rows whose last attempt is not yet in the ledger are recorded in this same step, before the claim.
+        let claim_rows = if reach.may_claim { rows.due(now, reach.ahead) } else { Vec::new() };
+        let claim = if reach.may_claim { rows.fresh_wanted(reach.ahead, claim_rows.len()) } else { 0 };
+        let work = self.has_unrecorded(rows) || !claim_rows.is_empty() || claim > 0 || self.needs_slots(rows);
+        let urgent =
+            self.last.is_none_or(|at| now >= at + TICK) || self.records.len() * 4 >= reach.ahead + reach.concurrency;
+        if !work || !urgent {
+            claim_rows.into_iter().for_each(|row| rows.wait(row, now));
+            return None;
+        }
+        let step = Step {
+            number,
+            record: std::mem::take(&mut self.records),
+            give_back: rows.take_give_back(),
+            claim_rows,
+            claim,
+        };
+        self.asked = Some(Asked { claim, n_listed: step.claim_rows.len(), created: created_in(&step.record) });
+        Some(step)
+    }
+
+    /// Takes the answer to the step under way.
+    pub(crate) fn ended(&mut self, answer: Result<StepAnswer, LedgerError>, now: Instant, rows: &mut Rows) -> StepEnd {
+        let Some(asked) = self.asked.take() else { return StepEnd::Running };
+        self.last = Some(now);
+        match answer {
+            Ok(answer) => {
+                self.slots = answer.slots;
+                self.send_before = answer.send_before;
+                let n_fresh = answer.rows.len().saturating_sub(asked.n_listed);
+                rows.claimed(answer.rows, asked.claim, n_fresh);
+                match answer.state {
+                    RunState::Running => StepEnd::Running,
+                    RunState::Stopped => StepEnd::Stopped,
+                }
+            }
+            Err(error) => StepEnd::Failed(error, asked.created),
+        }
+    }
+
+    /// Returns whether the engine lets no call start before another step.
+    pub(crate) fn out_of_slots(&self) -> bool {
+        self.slots == Some(0)
+    }
+
+    /// Takes one of the calls that the engine lets start.
+    pub(crate) fn take_slot(&mut self) {
+        self.slots = self.slots.map(|slots| slots.saturating_sub(1));
+    }
+
+    /// Returns whether the time is over before which claimed rows had to be sent.
+    pub(crate) fn is_too_late(&self) -> bool {
+        self.send_before.is_some_and(|deadline| std::time::Instant::now() >= deadline)
+    }
+
+    pub(crate) fn has_unrecorded(&self, rows: &Rows) -> bool {
+        !self.records.is_empty() || rows.gives_back()
+    }
+
+    pub(crate) fn is_under_way(&self) -> bool {
+        self.asked.is_some()
+    }
+
+    /// Returns when the next step is due, where there is anything to do in it.
+    pub(crate) fn next_due(&self, now: Instant, rows: &Rows, reach: Reach) -> Option<Instant> {
+        let tick = self.last.map_or(now, |at| at + TICK);
+        let room = reach.may_claim && rows.n_ready() < reach.ahead;
+        let work = self.has_unrecorded(rows) || (room && rows.may_have_fresh()) || self.needs_slots(rows);
+        let step = (work && self.asked.is_none()).then_some(tick);
+        let due = rows.next_due().filter(|_| room).map(|at| at.max(tick));
+        [step, due].into_iter().flatten().min()
+    }
+
+    /// Gives up on what the ledger could not keep; returns the created rows of it, so that they are not lost.
+    pub(crate) fn take_unrecorded(&mut self) -> Vec<Unrecorded> {
+        created_in(&std::mem::take(&mut self.records))
+    }
+
+    /// Returns whether rows are ready that the engine lets start only after another step.
+    fn needs_slots(&self, rows: &Rows) -> bool {
+        self.out_of_slots() && rows.n_ready() > 0
+    }
+}
+
+fn created_in(records: &[AttemptRecord]) -> Vec<Unrecorded> {
+    let created = |record: &AttemptRecord| match &record.outcome {
+        Outcome::Created(uri) => Some(Unrecorded { row: record.row, uri: uri.clone() }),
+        Outcome::Pending(_) | Outcome::Failed(_) | Outcome::InDoubt(_) => None,
+    };
+    records.iter().filter_map(created).collect()
+}
