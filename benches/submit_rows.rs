@@ -13,7 +13,7 @@ use cmbatch::ledger::{
 };
 use cmbatch::request::{CreateRequest, DataEncoding, Guid, RequestType, RowId, TagPosition};
 use cmbatch::simulator::{LatencyRange, Script, Simulator};
-use cmbatch::submit::{self, BreakerRules, Limits, Rate, StopLevel, Wire};
+use cmbatch::submit::{self, BreakerRules, Limits, Memory, Rate, Sending, StopLevel, Wire, Work};
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use futures_util::StreamExt;
 use jiff::Timestamp;
@@ -104,8 +104,10 @@ fn submit_rows(criterion: &mut Criterion) {
                     data: DataEncoding::Array,
                 };
                 let control = tokio::sync::watch::channel(StopLevel::Run).1;
-                let sending = submit::run(&ledger, &client, &wire, &limits, &NoSink, N_ROWS.into(), control);
-                let report = runtime.block_on(sending);
+                let mut memory = Memory::new(&limits, Vec::new());
+                let sending = Sending { engine: &ledger, calls: &client, wire: &wire, limits: &limits, sink: &NoSink };
+                let round = submit::run(&sending, &mut memory, Work::InOrder, N_ROWS.into(), control);
+                let report = runtime.block_on(round);
                 assert_eq!(report.created, u64::from(N_ROWS));
                 ledger.close(SessionEnd::Finished).expect("the ledger is closed");
                 folder

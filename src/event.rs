@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::request::{AttemptNo, ErrorCode, RequestUuid, RowId};
+use crate::request::{AttemptNo, ErrorCode, RequestKind, RequestUuid, RowId};
 
 /// Something that happened, and when.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,11 +67,80 @@ pub enum EventKind {
         /// How long no call starts.
         delay: Duration,
     },
+    /// The server throttled: calls start more slowly from now on, and then gradually faster again.
+    RateCut {
+        /// How many calls a second.
+        to_per_second: u32,
+    },
+    /// The server does not keep up: fewer calls are in flight from now on, and then gradually more again.
+    WindowCut {
+        /// How many.
+        to: usize,
+    },
+    /// Another thing than before keeps the run from being faster.
+    Bound {
+        /// What it is.
+        by: Bound,
+    },
+    /// The first request of a kind was read back, and it is what its row asked for.
+    ReadBack {
+        /// The kind.
+        kind: RequestKind,
+        /// The row.
+        row: RowId,
+        /// Its request.
+        uuid: RequestUuid,
+    },
+    /// The first request of a kind could not be read back; the run goes on.
+    NotReadBack {
+        /// The kind.
+        kind: RequestKind,
+        /// Why. Text from outside.
+        why: String,
+    },
+    /// The server's list is read, to settle rows in doubt.
+    Reconciling,
+    /// The list was read to its end.
+    Reconciled {
+        /// Rows whose request was found.
+        found: u64,
+        /// Rows that are proven absent.
+        absent: u64,
+        /// Rows that stay in doubt.
+        left: u64,
+    },
+    /// Rows in doubt wait until a list can prove that they were not created.
+    WaitingForProof {
+        /// How long.
+        left: Duration,
+        /// How many rows.
+        rows: u64,
+    },
+    /// The server went away; it is asked from time to time whether it is back.
+    ServerGone {
+        /// How long it is waited for, at most.
+        wait: Duration,
+        /// Rows that are pending.
+        pending: u64,
+    },
+    /// The server is back; sending goes on slowly.
+    ServerBack,
     /// No new calls start; those in flight are waited for.
     Draining {
         /// How many are in flight.
         in_flight: usize,
     },
+}
+
+/// What keeps a run from being faster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bound {
+    /// The rate that was asked for.
+    Rate,
+    /// The server: it throttles, or does not keep up.
+    Server,
+    /// The calls that may be in flight.
+    Concurrency,
 }
 
 /// Who listens to events. A sink must not block and must not fail: a slow one would slow the run.

@@ -287,6 +287,7 @@ fn limits(pace: &PaceArgs) -> Limits {
             in_a_row: pace.breaker_in_a_row.get(),
             window: pace.breaker_window.get(),
             window_min: pace.breaker_min.get(),
+            ..BreakerRules::default()
         },
         on_503: if pace.resend_503 { On503::NotActedOn } else { On503::InDoubt },
     }

@@ -50,8 +50,12 @@ impl Exit {
     /// Returns the exit of a run that was stopped for this reason.
     pub(crate) fn of_stop(reason: &StopReason) -> Self {
         match reason {
-            StopReason::Breaker(_) | StopReason::Unreachable(_) | StopReason::Stalled(_) => Self::Server,
-            StopReason::NotSignedIn(_) => Self::SignIn,
+            StopReason::Breaker(_)
+            | StopReason::Unreachable(_)
+            | StopReason::Stalled(_)
+            | StopReason::NotAsAsked { .. }
+            | StopReason::FirstTimedOut { .. } => Self::Server,
+            StopReason::NotSignedIn(_) | StopReason::Refused { .. } => Self::SignIn,
             StopReason::ApiNotFound(_) => Self::NoApi,
             StopReason::Interrupted => Self::Interrupted,
             StopReason::StoppedElsewhere => Self::SomeRows,

@@ -8,8 +8,9 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::output::{Shell, grouped};
-use crate::event::{Event, EventKind, EventSink};
+use super::output::{Shell, grouped, rows as n_rows};
+use crate::event::{Bound, Event, EventKind, EventSink};
+use crate::request::printable;
 
 /// How often the bar is drawn.
 const DRAW: Duration = Duration::from_millis(250);
@@ -26,6 +27,8 @@ pub(crate) struct RunStats {
     pub(crate) retries: u64,
     pub(crate) draining: Option<usize>,
     pub(crate) throttled: u64,
+    /// What keeps the run from being faster.
+    pub(crate) bound: Option<Bound>,
 }
 
 impl RunStats {
@@ -39,6 +42,16 @@ impl RunStats {
             EventKind::Retrying { .. } => self.retries += 1,
             EventKind::Throttled { .. } => self.throttled += 1,
             EventKind::Draining { in_flight } => self.draining = Some(*in_flight),
+            EventKind::Bound { by } => self.bound = Some(*by),
+            EventKind::RateCut { .. }
+            | EventKind::WindowCut { .. }
+            | EventKind::ReadBack { .. }
+            | EventKind::NotReadBack { .. }
+            | EventKind::Reconciling
+            | EventKind::Reconciled { .. }
+            | EventKind::WaitingForProof { .. }
+            | EventKind::ServerGone { .. }
+            | EventKind::ServerBack => {}
         }
     }
 
@@ -55,6 +68,12 @@ impl RunStats {
         }
         if self.throttled > 0 {
             text = format!("{text}  throttled");
+        }
+        match self.bound {
+            None => {}
+            Some(Bound::Rate) => text = format!("{text}  limited by --rate"),
+            Some(Bound::Server) => text = format!("{text}  limited by the server"),
+            Some(Bound::Concurrency) => text = format!("{text}  limited by --concurrency"),
         }
         if self.draining.is_some() {
             text = format!("{text}  stopping");
@@ -149,8 +168,53 @@ fn describe(kind: &EventKind) -> Option<(u8, String)> {
         EventKind::Draining { in_flight } if *in_flight > 0 => {
             Some((0, format!("stopping: waiting for {in_flight} calls in flight (Ctrl-C again leaves at once)")))
         }
-        EventKind::Started { .. } | EventKind::Draining { .. } => None,
+        EventKind::RateCut { to_per_second } => Some((
+            0,
+            format!(
+                "the server throttles: going on with {} calls/s, and gradually faster",
+                grouped((*to_per_second).into())
+            ),
+        )),
+        EventKind::WindowCut { to } => {
+            Some((0, format!("the server does not keep up: going on with {to} calls at a time, and gradually more")))
+        }
+        EventKind::ReadBack { kind, row, uuid } => {
+            Some((1, format!("{kind}: row {row} was read back as request {uuid}, and is what was asked for")))
+        }
+        EventKind::NotReadBack { kind, why } => Some((
+            0,
+            format!(
+                "{kind}: its first request could not be read back ({}); going on without that check",
+                printable(why)
+            ),
+        )),
+        EventKind::Reconciling => {
+            Some((0, "reading the server's list of requests, to settle rows in doubt".to_owned()))
+        }
+        EventKind::Reconciled { found, absent, left } => Some((0, reconciled(*found, *absent, *left))),
+        EventKind::WaitingForProof { left, rows } => Some((
+            0,
+            format!(
+                "{} in doubt: waiting {} until the server's list can prove what was not created",
+                n_rows(*rows),
+                span(*left)
+            ),
+        )),
+        EventKind::ServerGone { wait, pending } => {
+            let (wait, pending) = (span(*wait), n_rows(*pending));
+            Some((0, format!("server does not answer; waiting up to {wait}, {pending} pending")))
+        }
+        EventKind::ServerBack => Some((0, "server answers again; going on slowly".to_owned())),
+        EventKind::Started { .. } | EventKind::Draining { .. } | EventKind::Bound { .. } => None,
     }
+}
+
+fn reconciled(found: u64, absent: u64, left: u64) -> String {
+    let mut text = format!("settled by the server's list: {} found, {} not created", grouped(found), grouped(absent));
+    if left > 0 {
+        text = format!("{text}; {} still in doubt", n_rows(left));
+    }
+    text
 }
 
 /// What the thread draws.

@@ -12,8 +12,9 @@ use super::invocation::quoted;
 use super::output::{self, Shell, rows};
 use super::progress::span;
 use crate::ledger::{Reader, RowState};
+use crate::reconcile::Disagreement;
 use crate::report::Counts;
-use crate::request::{ErrorCode, Fault, printable};
+use crate::request::{ErrorCode, Fault, RequestKind, RequestUuid, RowId, printable};
 use crate::submit::{StopReason, Trip};
 
 /// What a command did.
@@ -176,6 +177,9 @@ pub(crate) const fn stop_name(reason: &StopReason) -> &'static str {
         StopReason::Breaker(_) => "breaker",
         StopReason::Unreachable(_) => "unreachable",
         StopReason::Stalled(_) => "stall",
+        StopReason::NotAsAsked { .. } => "not-as-asked",
+        StopReason::FirstTimedOut { .. } => "first-timed-out",
+        StopReason::Refused { .. } => "refused",
         StopReason::NotSignedIn(_) => "sign-in",
         StopReason::ApiNotFound(_) => "api-not-found",
         StopReason::Interrupted => "interrupted",
@@ -216,6 +220,19 @@ pub(crate) fn stop_text(reason: &StopReason) -> (String, String) {
         StopReason::Stalled(quiet) => {
             ("stopped because the server throttles", format!("nothing was created for {}", span(*quiet)))
         }
+        StopReason::NotAsAsked { row, uuid, kind, disagreements } => {
+            ("the server made another request than was asked for", not_as_asked(*row, *uuid, kind, disagreements))
+        }
+        StopReason::FirstTimedOut { kind, row } => (
+            "the first calls were not answered",
+            format!(
+                "two calls in a row for {kind} timed out before anything was created, row {row} the last of them; both may have been \
+                 created all the same; this is for the team that runs the CM server: look whether requests hang there"
+            ),
+        ),
+        StopReason::Refused { kind, status, n_rows } => {
+            ("all rows were refused alike", refused(kind, *status, *n_rows))
+        }
         StopReason::NotSignedIn(fault) => {
             ("the sign-in was not accepted", format!("{}; check the token or the account", seen(fault)))
         }
@@ -231,6 +248,39 @@ pub(crate) fn stop_text(reason: &StopReason) -> (String, String) {
         StopReason::Ledger(error) => ("the ledger failed", chain(error)),
     };
     (what.to_owned(), text)
+}
+
+/// What to do about a request that is not what its row asked for.
+fn not_as_asked(row: RowId, uuid: RequestUuid, kind: &RequestKind, disagreements: &[Disagreement]) -> String {
+    let differs: Vec<String> = disagreements.iter().map(Disagreement::to_string).collect();
+    let cuts_comments = disagreements.iter().any(|one| matches!(one, Disagreement::Tag { .. }));
+    let way_round =
+        if cuts_comments { "; where the server must change comments, start a new run with --no-tag" } else { "" };
+    format!(
+        "row {row} ({kind}) became request {uuid}, and {}; no other row of that kind was sent; cancel request {uuid} in the CM \
+         portal and show this to the team that runs the CM server{way_round}",
+        differs.join(", ")
+    )
+}
+
+/// What to do about a kind of request that is always refused.
+fn refused(kind: &RequestKind, status: u16, n_rows: u32) -> String {
+    let advice = match status {
+        401..=403 => format!(
+            "this is for the team that grants rights in CM: the account of this run needs the right \"FIM CM Request {}\" on the \
+             profile template and on its target users",
+            kind.request_type
+        ),
+        500.. => "other kinds succeed, so this is for the team that looks after the profile template; the server's event log has \
+                  the correlation ids of `cmbatch export`"
+            .to_owned(),
+        _ => "this is for whoever made the manifest, with the team that looks after the profile template: the messages are in \
+              `cmbatch status`"
+            .to_owned(),
+    };
+    format!(
+        "the first {n_rows} rows of {kind} were all answered {status} and none was created; {advice}; these rows are sent again by cmbatch replay"
+    )
 }
 
 /// Returns the last words of `validate`.

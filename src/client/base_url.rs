@@ -173,6 +173,13 @@ impl BaseUrl {
         url
     }
 
+    /// Returns the address of the list of profile templates.
+    pub(crate) fn templates(&self) -> Url {
+        let mut url = self.url.clone();
+        url.set_path(&format!("{}{}/profiletemplates", self.url.path(), Self::API));
+        url
+    }
+
     /// Returns the address of one request.
     pub(crate) fn request(&self, uuid: RequestUuid) -> Url {
         let mut url = self.url.clone();
@@ -279,6 +286,7 @@ mod tests {
             base.request(uuid).as_str(),
             "https://cm.contoso.test/cm/api/v1.0/requests/a9b4b42c-cc50-4c9b-89d1-bbc0bcd5a099"
         );
+        assert_eq!(base.templates().as_str(), "https://cm.contoso.test/cm/api/v1.0/profiletemplates");
         assert_eq!(base.host(), "cm.contoso.test");
     }
 }

@@ -193,6 +193,22 @@ impl Client {
         }
     }
 
+    /// Asks whether the server is there: reads the list of profile templates (`GET …/api/v1.0/profiletemplates`), which
+    /// changes nothing. Any answer below 500 says that it is, except 404 (no API there) and 408 (a gateway's, which waited in
+    /// vain); the answer's body is not waited for.
+    ///
+    /// # Errors
+    ///
+    /// [`ReadError::Transport`] or [`ReadError::Status`]: it is not there, or not yet.
+    pub async fn probe(&self) -> Result<(), ReadError> {
+        let request = self.signed(self.inner.http.get(self.inner.base.templates())).timeout(self.inner.timeout);
+        let response = request.send().await.map_err(|error| self.unread(&error))?;
+        match response.status().as_u16() {
+            404 | 408 | 500.. => Err(self.status_error(response).await),
+            _ => Ok(()),
+        }
+    }
+
     /// Reads the credentials again, as is to be done once after a 401. Reads a small file, and waits for it.
     ///
     /// # Errors

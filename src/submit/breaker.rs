@@ -13,11 +13,13 @@ pub struct BreakerRules {
     pub window: u32,
     /// The calls before which no share is taken.
     pub window_min: u32,
+    /// So many rows of one kind, the first ones, all refused alike; 0 for no such rule.
+    pub kind_refusals: u32,
 }
 
 impl Default for BreakerRules {
     fn default() -> Self {
-        Self { in_a_row: 25, window: 100, window_min: 30 }
+        Self { in_a_row: 25, window: 100, window_min: 30, kind_refusals: 25 }
     }
 }
 
@@ -92,6 +94,11 @@ pub(crate) struct Breaker {
 impl Breaker {
     pub(crate) fn new(rules: BreakerRules) -> Self {
         Self { rules, in_a_row: 0, recent: VecDeque::new(), failed_recently: 0 }
+    }
+
+    /// Forgets what was counted.
+    pub(crate) fn restart(&mut self) {
+        *self = Self::new(self.rules);
     }
 
     /// Takes the outcome of one call; gives the reason where the run is to stop.

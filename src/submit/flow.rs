@@ -7,16 +7,16 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::backoff;
-use super::breaker::Breaker;
+use super::memory::Memory;
 use super::policy::{self, Next};
-use super::rate::Pace;
 use super::rows::Rows;
-use super::setup::Limits;
+use super::setup::{Limits, Work};
 use super::steps::{Reach, StepEnd, Steps};
 use super::stop::{StopLevel, StopReason, Unrecorded};
 use crate::client::{Answer, classify};
 use crate::event::{Event, EventKind, EventSink};
 use crate::ledger::{AttemptRecord, ClaimedRow, LedgerError, Requeue, Step, StepAnswer};
+use crate::platform::since_boot;
 use crate::request::{AttemptNo, ErrorCode, Fault, Outcome, RowId};
 
 /// How far claims reach ahead of the calls in flight, at most. All of it would be in doubt after a crash.
@@ -33,6 +33,8 @@ struct InFlight {
     counted_attempts: u32,
     started: Instant,
     started_at: Timestamp,
+    /// By the clock that runs during sleep.
+    since_boot: Duration,
 }
 
 /// A call that ended.
@@ -44,17 +46,13 @@ pub(crate) struct Ended {
 pub(crate) struct Flow<'a> {
     limits: &'a Limits,
     sink: &'a dyn EventSink,
-    pace: Pace,
-    breaker: Breaker,
+    pub(crate) memory: &'a mut Memory,
     rows: Rows,
     steps: Steps,
     in_flight: BTreeMap<RowId, InFlight>,
-    step_number: u64,
     hold_until: Option<Instant>,
     throttles_in_a_row: u32,
     renewed: Option<Instant>,
-    reached: bool,
-    last_created: Instant,
     pub(crate) stop: Option<StopReason>,
     pub(crate) created: u64,
     pub(crate) calls: u64,
@@ -62,21 +60,17 @@ pub(crate) struct Flow<'a> {
 }
 
 impl<'a> Flow<'a> {
-    pub(crate) fn new(limits: &'a Limits, sink: &'a dyn EventSink, now: Instant) -> Self {
+    pub(crate) fn new(limits: &'a Limits, sink: &'a dyn EventSink, memory: &'a mut Memory, work: Work) -> Self {
         Self {
             limits,
             sink,
-            pace: Pace::new(limits.rate, limits.burst),
-            breaker: Breaker::new(limits.breaker),
-            rows: Rows::default(),
+            memory,
+            rows: Rows::new(work),
             steps: Steps::default(),
             in_flight: BTreeMap::new(),
-            step_number: 0,
             hold_until: None,
             throttles_in_a_row: 0,
             renewed: None,
-            reached: false,
-            last_created: now,
             stop: None,
             created: 0,
             calls: 0,
@@ -102,7 +96,7 @@ impl<'a> Flow<'a> {
             self.rows.give_ready_back();
             return Err(None);
         }
-        self.pace.start().map_err(|wait| Some(now + wait))?;
+        self.memory.pace.start().map_err(|wait| Some(now + wait))?;
         let Some(row) = self.rows.take_ready() else { return Err(None) };
         self.steps.take_slot();
         self.calls += 1;
@@ -113,6 +107,7 @@ impl<'a> Flow<'a> {
                 counted_attempts: row.counted_attempts,
                 started: now,
                 started_at: Timestamp::now(),
+                since_boot: since_boot(),
             },
         );
         Ok(row)
@@ -124,8 +119,8 @@ impl<'a> Flow<'a> {
             return None;
         }
         let reach = self.reach(now);
-        let step = self.steps.next(now, &mut self.rows, reach, self.step_number + 1)?;
-        self.step_number = step.number;
+        let step = self.steps.next(now, &mut self.rows, reach, self.memory.step_number + 1)?;
+        self.memory.step_number = step.number;
         Some(step)
     }
 
@@ -169,16 +164,24 @@ impl<'a> Flow<'a> {
         };
         let outcome = classify(&ended.answer, self.limits.on_503);
         if matches!(ended.answer, Answer::Http(_)) {
-            self.reached = true;
+            self.memory.reached = true;
         }
-        let trip = self.breaker.take(&outcome);
+        let trip = self.memory.breaker.take(&outcome);
         let (outcome, then) = self.decide(ended.row, &call, outcome, retry_after, now);
         if let Some(trip) = trip {
             self.stop_for(StopReason::Breaker(trip));
         }
+        self.record(ended.row, &call, outcome, then, now);
+    }
+
+    fn record(&mut self, row: RowId, call: &InFlight, outcome: Outcome, then: Requeue, now: Instant) {
+        match &outcome {
+            Outcome::InDoubt(_) => self.memory.doubt(call.since_boot),
+            Outcome::Created(_) | Outcome::Pending(_) | Outcome::Failed(_) => {}
+        }
         let latency = now.saturating_duration_since(call.started);
         self.steps.record(AttemptRecord {
-            row: ended.row,
+            row,
             attempt: call.attempt,
             started_at: call.started_at,
             latency_us: u64::try_from(latency.as_micros()).unwrap_or(u64::MAX),
@@ -221,7 +224,7 @@ impl<'a> Flow<'a> {
                 self.stop_for(StopReason::ApiNotFound(fault.clone()));
                 (Outcome::Pending(fault), Requeue::Anyone)
             }
-            (Next::GiveUp, Outcome::Pending(fault)) if !self.reached => {
+            (Next::GiveUp, Outcome::Pending(fault)) if !self.memory.reached => {
                 self.stop_for(StopReason::Unreachable(fault.clone()));
                 (Outcome::Pending(fault), Requeue::Anyone)
             }
@@ -236,7 +239,7 @@ impl<'a> Flow<'a> {
         match &outcome {
             Outcome::Created(uri) => {
                 self.created += 1;
-                self.last_created = now;
+                self.memory.last_created = now;
                 self.throttles_in_a_row = 0;
                 self.tell(EventKind::Created { row, uuid: uri.uuid() });
             }
@@ -269,7 +272,7 @@ impl<'a> Flow<'a> {
         if delay > LONG_PAUSE {
             self.rows.give_ready_back();
         }
-        let quiet = now.saturating_duration_since(self.last_created);
+        let quiet = now.saturating_duration_since(self.memory.last_created);
         if quiet >= self.limits.stall || quiet + delay > self.limits.stall {
             self.stop_for(StopReason::Stalled(quiet));
         }
@@ -294,18 +297,10 @@ impl<'a> Flow<'a> {
             StopLevel::Leave => {
                 self.stop_for(StopReason::Interrupted);
                 for (row, call) in std::mem::take(&mut self.in_flight) {
-                    let latency = now.saturating_duration_since(call.started);
                     let fault =
                         Fault::without_answer(ErrorCode::LeftOpen, "the run was told not to wait for the answer");
                     self.tell(EventKind::InDoubt { row, code: fault.code });
-                    self.steps.record(AttemptRecord {
-                        row,
-                        attempt: call.attempt,
-                        started_at: call.started_at,
-                        latency_us: u64::try_from(latency.as_micros()).unwrap_or(u64::MAX),
-                        outcome: Outcome::InDoubt(fault),
-                        then: Requeue::Anyone,
-                    });
+                    self.record(row, &call, Outcome::InDoubt(fault), Requeue::Anyone, now);
                 }
             }
         }

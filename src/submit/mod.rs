@@ -9,6 +9,7 @@
 mod backoff;
 mod breaker;
 mod flow;
+mod memory;
 mod pipeline;
 mod policy;
 mod rate;
@@ -21,7 +22,8 @@ mod stop;
 mod tests;
 
 pub use breaker::{BreakerRules, Trip};
+pub use memory::{DoubtTimes, KnownKind, Memory};
 pub use pipeline::run;
 pub use rate::{InvalidRate, Period, Rate};
-pub use setup::{Calls, Engine, Limits, Wire};
+pub use setup::{Calls, Engine, Limits, Sending, Wire, Work};
 pub use stop::{StopLevel, StopReason, SubmitReport, Unrecorded};

@@ -7,29 +7,32 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
 use super::flow::{Ended, Flow};
-use super::setup::{Calls, Engine, Limits, Wire};
+use super::memory::Memory;
+use super::setup::{Calls, Engine, Sending, Work};
 use super::stop::{StopLevel, SubmitReport};
-use crate::event::{EventKind, EventSink};
+use crate::event::EventKind;
 
-/// Sends what is pending, until nothing is left or a reason to stop is found.
+/// Sends rows that are pending, until none of them is left or a reason to stop is found: one round of a session, whose
+/// `memory` goes from round to round. `pending` is how many rows that is, for those who are told.
 ///
 /// No call starts before the claim of its row is durable. A call in flight is never dropped, unless `control` says
 /// [`StopLevel::Leave`]; its row is recorded in doubt then. What was claimed and not sent goes back in the last step.
 pub async fn run<E: Engine, C: Calls>(
-    engine: &E,
-    calls: &C,
-    wire: &Wire,
-    limits: &Limits,
-    sink: &dyn EventSink,
+    sending: &Sending<'_, E, C>,
+    memory: &mut Memory,
+    work: Work,
     pending: u64,
     mut control: watch::Receiver<StopLevel>,
 ) -> SubmitReport {
+    let Sending { engine, calls, wire, limits, sink } = *sending;
     let begin = Instant::now();
-    let mut flow = Flow::new(limits, sink, begin);
+    memory.round_begins(begin);
+    let mut flow = Flow::new(limits, sink, memory, work);
     flow.tell(EventKind::Started { pending });
     let mut in_flight = FuturesUnordered::new();
     let mut step = Pin::from(Box::new(futures_util::future::OptionFuture::default()));
     let mut controlled = true;
+    flow.asked_to_stop(*control.borrow_and_update(), begin);
     loop {
         let now = Instant::now();
         let next_start = loop {
@@ -71,6 +74,7 @@ pub async fn run<E: Engine, C: Calls>(
         }
     }
     flow.take_unrecorded();
+    flow.memory.round_ends(Instant::now());
     SubmitReport {
         stopped_by: flow.stop,
         created: flow.created,

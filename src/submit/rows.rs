@@ -5,14 +5,25 @@ use std::collections::{BinaryHeap, VecDeque};
 
 use tokio::time::Instant;
 
+use super::setup::Work;
 use crate::ledger::ClaimedRow;
 use crate::request::{AttemptNo, RowId};
 
 /// How many rows may wait for their next attempt before no fresh ones are claimed (about 24 bytes each).
 const MAX_WAITING: usize = 1_024;
 
-/// The rows that a session has at hand.
-#[derive(Default)]
+/// Where rows come from that were not claimed in this round.
+enum Supply {
+    /// From the ledger, in row order.
+    InOrder {
+        /// Whether a claim came back short: nothing is left.
+        exhausted: bool,
+    },
+    /// From a list.
+    Listed(VecDeque<RowId>),
+}
+
+/// The rows that a round of sending has at hand.
 pub(crate) struct Rows {
     /// Claimed and durable, not sent.
     ready: VecDeque<ClaimedRow>,
@@ -20,11 +31,18 @@ pub(crate) struct Rows {
     waiting: BinaryHeap<Reverse<(Instant, RowId)>>,
     /// Claimed rows that are not sent and go back in the next step.
     give_back: Vec<(RowId, AttemptNo)>,
-    /// Whether a claim came back short: nothing fresh is left.
-    exhausted: bool,
+    supply: Supply,
 }
 
 impl Rows {
+    pub(crate) fn new(work: Work) -> Self {
+        let supply = match work {
+            Work::InOrder => Supply::InOrder { exhausted: false },
+            Work::Rows(rows) => Supply::Listed(rows.into()),
+        };
+        Self { ready: VecDeque::new(), waiting: BinaryHeap::new(), give_back: Vec::new(), supply }
+    }
+
     pub(crate) fn n_ready(&self) -> usize {
         self.ready.len()
     }
@@ -34,10 +52,11 @@ impl Rows {
         self.ready.pop_front()
     }
 
-    /// Adds rows whose claim is durable. `asked` fresh ones were asked for and `n_fresh` came.
+    /// Adds rows whose claim is durable. `asked` were asked for in row order, and `n_fresh` came.
     pub(crate) fn claimed(&mut self, rows: Vec<ClaimedRow>, asked: u32, n_fresh: usize) {
-        if asked > 0 {
-            self.exhausted = n_fresh < asked as usize;
+        match &mut self.supply {
+            Supply::InOrder { exhausted } if asked > 0 => *exhausted = n_fresh < asked as usize,
+            Supply::InOrder { .. } | Supply::Listed(_) => {}
         }
         self.ready.extend(rows);
     }
@@ -47,30 +66,53 @@ impl Rows {
         self.waiting.push(Reverse((until, row)));
     }
 
-    /// Takes out the waiting rows whose time has come, as many as fit.
+    /// Takes out the rows that are to be claimed by number now, as many as fit: waiting ones whose time has come, then listed
+    /// ones.
     pub(crate) fn due(&mut self, now: Instant, ahead: usize) -> Vec<RowId> {
         let mut rows = Vec::new();
-        while self.ready.len() + rows.len() < ahead
+        let mut room = ahead.saturating_sub(self.ready.len());
+        while room > 0
             && let Some(Reverse((at, row))) = self.waiting.peek().copied()
             && at <= now
         {
             self.waiting.pop();
             rows.push(row);
+            room -= 1;
+        }
+        match &mut self.supply {
+            Supply::Listed(listed) if self.waiting.len() < MAX_WAITING => {
+                rows.extend(listed.drain(..room.min(listed.len())));
+            }
+            Supply::InOrder { .. } | Supply::Listed(_) => {}
         }
         rows
     }
 
-    /// Returns how many fresh rows to claim beside `n_listed` other ones.
-    pub(crate) fn fresh_wanted(&self, ahead: usize, n_listed: usize) -> u32 {
-        if self.exhausted || self.waiting.len() >= MAX_WAITING {
-            return 0;
-        }
-        u32::try_from(ahead.saturating_sub(self.ready.len() + n_listed)).unwrap_or(0)
+    /// Puts rows back that were to be claimed by number, and are not yet.
+    pub(crate) fn not_yet(&mut self, rows: Vec<RowId>, now: Instant) {
+        rows.into_iter().for_each(|row| self.wait(row, now));
     }
 
-    /// Returns whether there may be fresh rows to claim.
+    /// Returns how many rows to claim in row order beside `n_listed` other ones.
+    pub(crate) fn fresh_wanted(&self, ahead: usize, n_listed: usize) -> u32 {
+        match &self.supply {
+            Supply::InOrder { exhausted: false } if self.waiting.len() < MAX_WAITING => {
+                u32::try_from(ahead.saturating_sub(self.ready.len() + n_listed)).unwrap_or(0)
+            }
+            Supply::InOrder { .. } | Supply::Listed(_) => 0,
+        }
+    }
+
+    /// Returns whether there may be rows to claim that do not wait.
     pub(crate) fn may_have_fresh(&self) -> bool {
-        !self.exhausted && self.waiting.len() < MAX_WAITING
+        self.waiting.len() < MAX_WAITING && !self.is_used_up()
+    }
+
+    fn is_used_up(&self) -> bool {
+        match &self.supply {
+            Supply::InOrder { exhausted } => *exhausted,
+            Supply::Listed(listed) => listed.is_empty(),
+        }
     }
 
     /// Returns when the first of the waiting rows may be claimed again.
@@ -78,9 +120,16 @@ impl Rows {
         self.waiting.peek().map(|Reverse((at, _))| *at)
     }
 
-    /// Gives all claimed rows back.
+    /// Gives all claimed rows back. They are pending again, and claimed again where the round goes on.
     pub(crate) fn give_ready_back(&mut self) {
-        self.exhausted &= self.ready.is_empty();
+        match &mut self.supply {
+            Supply::InOrder { exhausted } => *exhausted &= self.ready.is_empty(),
+            Supply::Listed(listed) => {
+                for row in self.ready.iter().rev() {
+                    listed.push_front(row.row);
+                }
+            }
+        }
         self.give_back.extend(self.ready.drain(..).map(|row| (row.row, row.attempt)));
     }
 
@@ -104,6 +153,6 @@ impl Rows {
 
     /// Returns whether no row is left to be claimed or sent.
     pub(crate) fn is_empty(&self) -> bool {
-        self.ready.is_empty() && self.waiting.is_empty() && self.exhausted
+        self.ready.is_empty() && self.waiting.is_empty() && self.is_used_up()
     }
 }

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use super::breaker::BreakerRules;
 use super::rate::Rate;
-use crate::client::{Answer, Client, On503, Renewed};
+use crate::client::{Answer, Client, On503, ReadError, Renewed, RequestObject};
+use crate::event::EventSink;
 use crate::ledger::{Ledger, LedgerError, Step, StepAnswer};
-use crate::request::{CreateRequest, DataEncoding, RowId, RunId, RunKey, Tag, TagPosition};
+use crate::request::{CreateRequest, DataEncoding, RequestKind, RequestUuid, RowId, RunId, RunKey, Tag, TagPosition};
 
 /// How fast and how patiently rows are sent.
 #[derive(Clone, Debug)]
@@ -42,10 +43,20 @@ pub struct Wire {
 }
 
 impl Wire {
+    /// Returns the tag of a row, or none where tags are not sent.
+    pub fn tag(&self, row: RowId, request: &CreateRequest) -> Option<Tag> {
+        match self.tag_position {
+            TagPosition::Start | TagPosition::End => Some(Tag::new(self.run, &self.key, row, request.fingerprint())),
+            TagPosition::None => None,
+        }
+    }
+
     /// Returns the comment of the call for a row: its own with the row's tag.
     pub fn comment(&self, row: RowId, request: &CreateRequest) -> String {
-        let tag = Tag::new(self.run, &self.key, row, request.fingerprint());
-        tag.into_comment(&request.comment, self.tag_position)
+        match self.tag(row, request) {
+            Some(tag) => tag.into_comment(&request.comment, self.tag_position),
+            None => request.comment.clone(),
+        }
     }
 
     /// Returns the body of the call for a row.
@@ -58,11 +69,19 @@ impl Wire {
 pub trait Engine {
     /// Makes one step; its answer is given after the commit is durable.
     fn step(&self, step: Step) -> impl Future<Output = Result<StepAnswer, LedgerError>>;
+
+    /// Notes what was read back of the first created request of a kind, or why nothing could be; durable when answered.
+    fn note_read_back(&self, kind: RequestKind, text: String) -> impl Future<Output = Result<(), LedgerError>>;
 }
 
 impl Engine for Ledger {
     async fn step(&self, step: Step) -> Result<StepAnswer, LedgerError> {
         Self::step(self, step).await
+    }
+
+    // TEMPORARY until Ledger::note_read_back is there: noted in the audit trail alone.
+    async fn note_read_back(&self, kind: RequestKind, text: String) -> Result<(), LedgerError> {
+        self.record_event("read-back", &format!("{kind}: {text}"))
     }
 }
 
@@ -73,6 +92,12 @@ pub trait Calls {
 
     /// Renews the credentials after a 401; says whether there are other ones now.
     fn renew(&self) -> bool;
+
+    /// Reads a request that was created.
+    fn read_back(&self, uuid: RequestUuid) -> impl Future<Output = Result<RequestObject, ReadError>>;
+
+    /// Asks the server for something harmless; an error says that it is not there.
+    fn probe(&self) -> impl Future<Output = Result<(), ReadError>>;
 }
 
 impl Calls for Client {
@@ -86,4 +111,36 @@ impl Calls for Client {
             Ok(Renewed::Same | Renewed::NotPossible) | Err(_) => false,
         }
     }
+
+    async fn read_back(&self, uuid: RequestUuid) -> Result<RequestObject, ReadError> {
+        self.request(uuid).await
+    }
+
+    async fn probe(&self) -> Result<(), ReadError> {
+        Self::probe(self).await
+    }
+}
+
+/// Who and what sends: the same for every round of a session.
+pub struct Sending<'a, E, C> {
+    /// Where steps are made durable.
+    pub engine: &'a E,
+    /// Who makes the calls.
+    pub calls: &'a C,
+    /// What turns a row into a wire body.
+    pub wire: &'a Wire,
+    /// How fast and how patiently rows are sent.
+    pub limits: &'a Limits,
+    /// Who is told.
+    pub sink: &'a dyn EventSink,
+}
+
+/// Which rows a round sends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Work {
+    /// All that are pending, in row order.
+    InOrder,
+    /// These rows and no others, in this order. Each is pending, and one that a claim by number finds
+    /// ([`Step::claim_rows`]).
+    Rows(Vec<RowId>),
 }

@@ -70,7 +70,7 @@ impl Steps {
         let urgent =
             self.last.is_none_or(|at| now >= at + TICK) || self.records.len() * 4 >= reach.ahead + reach.concurrency;
         if !work || !urgent {
-            claim_rows.into_iter().for_each(|row| rows.wait(row, now));
+            rows.not_yet(claim_rows, now);
             return None;
         }
         let step = Step {

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use super::breaker::Trip;
 use crate::ledger::LedgerError;
-use crate::request::{Fault, RequestUri, RowId};
+use crate::reconcile::Disagreement;
+use crate::request::{Fault, RequestKind, RequestUri, RequestUuid, RowId};
 
 /// How urgently the run was asked to stop.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -27,6 +28,33 @@ pub enum StopReason {
     Unreachable(Fault),
     /// The server throttled, and nothing was created for this long.
     Stalled(Duration),
+    /// The first request of a kind is not what its row asked for. No other one of that kind was made.
+    NotAsAsked {
+        /// The row; it is recorded as created.
+        row: RowId,
+        /// Its request on the server.
+        uuid: RequestUuid,
+        /// The kind.
+        kind: RequestKind,
+        /// In what it differs; not empty.
+        disagreements: Vec<Disagreement>,
+    },
+    /// Two calls of a kind in a row timed out before the run's first 201.
+    FirstTimedOut {
+        /// The kind.
+        kind: RequestKind,
+        /// The row of the second call. Both rows are in doubt.
+        row: RowId,
+    },
+    /// The first rows of a kind were all refused alike.
+    Refused {
+        /// The kind.
+        kind: RequestKind,
+        /// The HTTP status of all refusals: a 4xx, or 500 where other kinds succeed.
+        status: u16,
+        /// How many rows, counted over the run.
+        n_rows: u32,
+    },
     /// The server did not accept the sign-in.
     NotSignedIn(Fault),
     /// The API is disabled or the address is wrong.

@@ -10,12 +10,16 @@ use bytes::Bytes;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
-use super::{BreakerRules, Calls, Engine, Limits, Rate, StopLevel, StopReason, SubmitReport, Trip, Wire, run};
-use crate::client::{Answer, HttpAnswer, On503, TransportFault};
+use super::{
+    BreakerRules, Calls, Engine, Limits, Memory, Rate, Sending, StopLevel, StopReason, SubmitReport, Trip, Wire, Work,
+    run,
+};
+use crate::client::{Answer, HttpAnswer, On503, ReadError, RequestObject, TransportFault};
 use crate::event::{Event, EventKind, EventSink};
 use crate::ledger::{ClaimedRow, LedgerError, Requeue, RunState, Step, StepAnswer};
 use crate::request::{
-    AttemptNo, CreateRequest, DataEncoding, ErrorCode, Guid, Outcome, RequestType, RowId, RunId, RunKey, TagPosition,
+    AttemptNo, CreateRequest, DataEncoding, ErrorCode, Guid, Outcome, RequestKind, RequestType, RequestUuid, RowId,
+    RunId, RunKey, TagPosition,
 };
 
 /// Where a row of the model ledger stands.
@@ -107,6 +111,10 @@ impl Engine for Model {
             pending_left,
         })
     }
+
+    async fn note_read_back(&self, _kind: RequestKind, _text: String) -> Result<(), LedgerError> {
+        Ok(())
+    }
 }
 
 /// A server that answers by the number of the call, from 1.
@@ -147,6 +155,14 @@ impl<F: Fn(usize) -> Answer> Calls for Server<F> {
     fn renew(&self) -> bool {
         *self.renewals.borrow_mut() += 1;
         *self.renewals.borrow() == 1
+    }
+
+    async fn read_back(&self, _uuid: RequestUuid) -> Result<RequestObject, ReadError> {
+        Err(ReadError::NoContent)
+    }
+
+    async fn probe(&self) -> Result<(), ReadError> {
+        Ok(())
     }
 }
 
@@ -207,7 +223,9 @@ async fn sent_under<F: Fn(usize) -> Answer>(
         data: DataEncoding::Array,
     };
     let n_rows = model.rows.borrow().len() as u64;
-    run(model, server, &wire, limits, sink, n_rows, control).await
+    let mut memory = Memory::new(limits, Vec::new());
+    let sending = Sending { engine: model, calls: server, wire: &wire, limits, sink };
+    run(&sending, &mut memory, Work::InOrder, n_rows, control).await
 }
 
 #[tokio::test(start_paused = true)]

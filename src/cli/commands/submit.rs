@@ -21,7 +21,7 @@ use crate::ledger::{
     self, Ledger, LedgerError, Purpose, Reader, RowState, RunIdentity, RunInfo, SessionEnd, SessionInfo,
 };
 use crate::report::Counts;
-use crate::submit::{self, StopLevel, StopReason, SubmitReport};
+use crate::submit::{self, Memory, Sending, StopLevel, StopReason, SubmitReport, Work};
 
 /// What a command needs besides its options.
 pub(crate) struct Context<'a> {
@@ -285,7 +285,9 @@ fn send(
     let report = runtime.block_on(async {
         let (level, control) = watch::channel(StopLevel::Run);
         let listener = signals::listen(level);
-        let report = submit::run(&ledger, client, &wire, &config.limits, &reporter, plan.n_rows(), control).await;
+        let mut memory = Memory::new(&config.limits, Vec::new());
+        let sending = Sending { engine: &ledger, calls: client, wire: &wire, limits: &config.limits, sink: &reporter };
+        let report = submit::run(&sending, &mut memory, Work::InOrder, plan.n_rows(), control).await;
         drop(listener);
         report
     });
