@@ -198,20 +198,19 @@ pub(crate) fn stop_text(reason: &StopReason) -> (String, String) {
             format!("{} ({message})", fault.code.meaning())
         }
     };
-    let of_code = |last: &ErrorCode| last.meaning();
     let (what, text) = match reason {
-        StopReason::Breaker(Trip::InARow { failures, last }) => (
+        StopReason::Breaker(Trip::InARow { failures, last, seen }) => (
             "stopped by the circuit breaker",
             format!(
-                "{failures} calls failed in a row, the last one because {}; this is for the team that runs the CM server",
-                of_code(last)
+                "{failures} calls failed in a row, {}; this is for the team that runs the CM server",
+                failures_seen(*last, seen)
             ),
         ),
-        StopReason::Breaker(Trip::Share { failures, calls, last }) => (
+        StopReason::Breaker(Trip::Share { failures, calls, last, seen }) => (
             "stopped by the circuit breaker",
             format!(
-                "{failures} of the last {calls} calls failed, the last one because {}; this is for the team that runs the CM server",
-                of_code(last)
+                "{failures} of the last {calls} calls failed, {}; this is for the team that runs the CM server",
+                failures_seen(*last, seen)
             ),
         ),
         StopReason::Unreachable(fault) => {
@@ -248,6 +247,17 @@ pub(crate) fn stop_text(reason: &StopReason) -> (String, String) {
         StopReason::Ledger(error) => ("the ledger failed", chain(error)),
     };
     (what.to_owned(), text)
+}
+
+/// Which failures a breaker saw.
+fn failures_seen(last: ErrorCode, seen: &[(ErrorCode, u32)]) -> String {
+    match seen {
+        [] | [_] => format!("the last one because {}", last.meaning()),
+        several => {
+            let counts: Vec<String> = several.iter().map(|(code, n)| format!("{n} {}", code.as_str())).collect();
+            format!("the last one because {} ({})", last.meaning(), counts.join(", "))
+        }
+    }
 }
 
 /// What to do about a request that is not what its row asked for.

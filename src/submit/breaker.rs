@@ -1,6 +1,6 @@
 //! The circuit breaker: stops a run when the failures say that the server, not the rows, is at fault.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use crate::request::{ErrorCode, Outcome};
 
@@ -24,7 +24,7 @@ impl Default for BreakerRules {
 }
 
 /// What made the breaker trip.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Trip {
     /// So many failed calls in a row.
     InARow {
@@ -32,6 +32,8 @@ pub enum Trip {
         failures: u32,
         /// What the last one was.
         last: ErrorCode,
+        /// How many there were of each, the most frequent first.
+        seen: Vec<(ErrorCode, u32)>,
     },
     /// More than half of the last calls failed.
     Share {
@@ -41,6 +43,8 @@ pub enum Trip {
         calls: u32,
         /// What the last one was.
         last: ErrorCode,
+        /// How many there were of each, the most frequent first.
+        seen: Vec<(ErrorCode, u32)>,
     },
 }
 
@@ -85,15 +89,16 @@ fn weigh(outcome: &Outcome) -> Weight {
 #[derive(Clone, Debug)]
 pub(crate) struct Breaker {
     rules: BreakerRules,
-    in_a_row: u32,
-    /// The last calls, true for a failed one.
-    recent: VecDeque<bool>,
+    /// How many calls failed of each code since the last created row.
+    in_a_row: BTreeMap<ErrorCode, u32>,
+    /// The last calls, with the code of those that failed.
+    recent: VecDeque<Option<ErrorCode>>,
     failed_recently: u32,
 }
 
 impl Breaker {
     pub(crate) fn new(rules: BreakerRules) -> Self {
-        Self { rules, in_a_row: 0, recent: VecDeque::new(), failed_recently: 0 }
+        Self { rules, in_a_row: BTreeMap::new(), recent: VecDeque::new(), failed_recently: 0 }
     }
 
     /// Forgets what was counted.
@@ -106,45 +111,54 @@ impl Breaker {
         match weigh(outcome) {
             Weight::Nothing => None,
             Weight::Success => {
-                self.in_a_row = 0;
-                self.remember(false);
+                self.in_a_row.clear();
+                self.remember(None);
                 None
             }
             Weight::Answered => {
-                self.remember(false);
+                self.remember(None);
                 None
             }
-            Weight::ServerError => {
-                self.in_a_row += 1;
-                self.trip_in_a_row(ErrorCode::ServerError)
-            }
+            Weight::ServerError => self.trip_in_a_row(ErrorCode::ServerError),
             Weight::Failure(code) => {
-                self.in_a_row += 1;
-                self.remember(true);
+                self.remember(Some(code));
                 self.trip_in_a_row(code).or_else(|| self.trip_share(code))
             }
         }
     }
 
-    fn trip_in_a_row(&self, last: ErrorCode) -> Option<Trip> {
-        (self.in_a_row >= self.rules.in_a_row).then_some(Trip::InARow { failures: self.in_a_row, last })
+    fn trip_in_a_row(&mut self, last: ErrorCode) -> Option<Trip> {
+        *self.in_a_row.entry(last).or_default() += 1;
+        let failures = self.in_a_row.values().sum();
+        let seen = || by_frequency(self.in_a_row.clone());
+        (failures >= self.rules.in_a_row).then(|| Trip::InARow { failures, last, seen: seen() })
     }
 
     fn trip_share(&self, last: ErrorCode) -> Option<Trip> {
         let calls = u32::try_from(self.recent.len()).unwrap_or(u32::MAX);
         let tripped = calls >= self.rules.window_min && self.failed_recently * 2 > calls;
-        tripped.then_some(Trip::Share { failures: self.failed_recently, calls, last })
+        tripped.then(|| {
+            let mut seen: BTreeMap<ErrorCode, u32> = BTreeMap::new();
+            self.recent.iter().flatten().for_each(|code| *seen.entry(*code).or_default() += 1);
+            Trip::Share { failures: self.failed_recently, calls, last, seen: by_frequency(seen) }
+        })
     }
 
-    fn remember(&mut self, failed: bool) {
+    fn remember(&mut self, failed: Option<ErrorCode>) {
         self.recent.push_back(failed);
-        self.failed_recently += u32::from(failed);
+        self.failed_recently += u32::from(failed.is_some());
         if self.recent.len() > self.rules.window as usize
             && let Some(old) = self.recent.pop_front()
         {
-            self.failed_recently -= u32::from(old);
+            self.failed_recently -= u32::from(old.is_some());
         }
     }
+}
+
+fn by_frequency(seen: BTreeMap<ErrorCode, u32>) -> Vec<(ErrorCode, u32)> {
+    let mut seen: Vec<_> = seen.into_iter().collect();
+    seen.sort_by_key(|(_, n)| std::cmp::Reverse(*n));
+    seen
 }
 
 #[cfg(test)]
@@ -169,7 +183,7 @@ mod tests {
     fn twenty_five_failures_in_a_row_trip_it() {
         for code in [ErrorCode::ServerError, ErrorCode::Unavailable, ErrorCode::Timeout, ErrorCode::ConnectionRefused] {
             let trip = first_trip(std::iter::repeat_with(|| failed(code)).take(40));
-            assert_eq!(trip, Some((25, Trip::InARow { failures: 25, last: code })));
+            assert_eq!(trip, Some((25, Trip::InARow { failures: 25, last: code, seen: vec![(code, 25)] })));
         }
     }
 
@@ -182,9 +196,44 @@ mod tests {
     #[test]
     fn more_than_half_of_the_last_calls_trips_it_but_500_does_not_count_there() {
         let outcomes = (0..200).map(|n| if n % 3 == 0 { created() } else { failed(ErrorCode::Timeout) });
-        assert_eq!(first_trip(outcomes), Some((30, Trip::Share { failures: 20, calls: 30, last: ErrorCode::Timeout })));
+        let last = ErrorCode::Timeout;
+        assert_eq!(
+            first_trip(outcomes),
+            Some((30, Trip::Share { failures: 20, calls: 30, last, seen: vec![(last, 20)] }))
+        );
         let outcomes = (0..2_000).map(|n| if n % 3 == 0 { created() } else { failed(ErrorCode::ServerError) });
         assert_eq!(first_trip(outcomes), None);
+    }
+
+    #[test]
+    fn a_trip_says_which_failures_there_were() {
+        let codes = [ErrorCode::Timeout, ErrorCode::Unavailable, ErrorCode::Timeout];
+        let outcomes = (0..40).map(|n| failed(if n == 3 { ErrorCode::ServerError } else { codes[n % 3] }));
+        let seen = vec![(ErrorCode::Timeout, 16), (ErrorCode::Unavailable, 8), (ErrorCode::ServerError, 1)];
+        assert_eq!(first_trip(outcomes), Some((25, Trip::InARow { failures: 25, last: ErrorCode::Timeout, seen })));
+    }
+
+    #[test]
+    fn it_is_useful_for_a_wave_of_fifty_rows() {
+        // A server that comes and goes: three of five calls in vain, never 25 in a row.
+        let outcomes = (0..50).map(|n| if n % 5 < 3 { failed(ErrorCode::Unavailable) } else { created() });
+        assert!(matches!(first_trip(outcomes), Some((31, Trip::Share { failures: 19, calls: 31, .. }))));
+        // One that went away in the middle.
+        let outcomes = (0..50).map(|n| if n < 10 { created() } else { failed(ErrorCode::ConnectionRefused) });
+        assert!(matches!(first_trip(outcomes), Some((30..=35, _))));
+    }
+
+    #[test]
+    fn it_starts_anew_after_an_outage() {
+        let mut breaker = Breaker::new(BreakerRules::default());
+        for _ in 0..24 {
+            assert_eq!(breaker.take(&failed(ErrorCode::Timeout)), None);
+        }
+        breaker.restart();
+        for _ in 0..24 {
+            assert_eq!(breaker.take(&failed(ErrorCode::Timeout)), None);
+        }
+        assert!(breaker.take(&failed(ErrorCode::Timeout)).is_some());
     }
 
     #[test]

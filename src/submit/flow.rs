@@ -8,16 +8,17 @@ use tokio::time::Instant;
 
 use super::backoff;
 use super::memory::Memory;
-use super::policy::{self, Next};
+use super::policy::{self, Next, Pressure};
+use super::read_back::{Finding, ReadEnded, ToRead};
 use super::rows::Rows;
 use super::setup::{Limits, Work};
 use super::steps::{Reach, StepEnd, Steps};
 use super::stop::{StopLevel, StopReason, Unrecorded};
 use crate::client::{Answer, classify};
-use crate::event::{Event, EventKind, EventSink};
+use crate::event::{Bound, Event, EventKind, EventSink};
 use crate::ledger::{AttemptRecord, ClaimedRow, LedgerError, Requeue, Step, StepAnswer};
 use crate::platform::since_boot;
-use crate::request::{AttemptNo, ErrorCode, Fault, Outcome, RowId};
+use crate::request::{AttemptNo, CreateRequest, ErrorCode, Fault, Outcome, RequestKind, RowId};
 
 /// How far claims reach ahead of the calls in flight, at most. All of it would be in doubt after a crash.
 pub(crate) const MAX_AHEAD: usize = 256;
@@ -27,8 +28,11 @@ const AHEAD_S: f64 = 0.1;
 const LONG_PAUSE: Duration = Duration::from_millis(200);
 
 /// A call in flight.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 struct InFlight {
+    kind: RequestKind,
+    /// What was asked for, where nothing of the kind was created before.
+    first: Option<Box<CreateRequest>>,
     attempt: AttemptNo,
     counted_attempts: u32,
     started: Instant,
@@ -50,8 +54,8 @@ pub(crate) struct Flow<'a> {
     rows: Rows,
     steps: Steps,
     in_flight: BTreeMap<RowId, InFlight>,
-    hold_until: Option<Instant>,
-    throttles_in_a_row: u32,
+    /// How many requests are being read back.
+    reading: usize,
     renewed: Option<Instant>,
     pub(crate) stop: Option<StopReason>,
     pub(crate) created: u64,
@@ -68,8 +72,7 @@ impl<'a> Flow<'a> {
             rows: Rows::new(work),
             steps: Steps::default(),
             in_flight: BTreeMap::new(),
-            hold_until: None,
-            throttles_in_a_row: 0,
+            reading: 0,
             renewed: None,
             stop: None,
             created: 0,
@@ -80,14 +83,13 @@ impl<'a> Flow<'a> {
 
     /// Returns the next row that may be sent now, as a call in flight; or when to ask again, where time alone helps.
     pub(crate) fn start_call(&mut self, now: Instant) -> Result<ClaimedRow, Option<Instant>> {
-        if self.stop.is_some() || self.rows.n_ready() == 0 || self.in_flight.len() >= self.limits.concurrency.get() {
+        if self.stop.is_some() || self.rows.n_ready() == 0 {
             return Err(None);
         }
-        if let Some(until) = self.hold_until {
-            if now < until {
-                return Err(Some(until));
-            }
-            self.hold_until = None;
+        let window = self.memory.window;
+        if self.in_flight.len() >= window.limit() {
+            self.held_back(if window.is_open() { Bound::Concurrency } else { Bound::Server }, now);
+            return Err(None);
         }
         if self.steps.out_of_slots() {
             return Err(None);
@@ -96,13 +98,27 @@ impl<'a> Flow<'a> {
             self.rows.give_ready_back();
             return Err(None);
         }
-        self.memory.pace.start().map_err(|wait| Some(now + wait))?;
-        let Some(row) = self.rows.take_ready() else { return Err(None) };
+        let kinds = &self.memory.kinds;
+        let place = self.rows.find_ready(|kind| kinds.may_start(kind)).ok_or(None)?;
+        if let Err(again) = self.memory.throttle.check(now) {
+            self.held_back(Bound::Server, now);
+            return Err(Some(again));
+        }
+        if let Err(wait) = self.memory.pace.start() {
+            self.held_back(Bound::Rate, now);
+            return Err(Some(now + wait));
+        }
+        let row = self.rows.take_ready(place).ok_or(None)?;
+        self.memory.throttle.started(now);
         self.steps.take_slot();
         self.calls += 1;
+        let kind = row.request.request_kind();
+        let first = self.memory.kinds.started(kind).then(|| Box::new(row.request.clone()));
         self.in_flight.insert(
             row.row,
             InFlight {
+                kind,
+                first,
                 attempt: row.attempt,
                 counted_attempts: row.counted_attempts,
                 started: now,
@@ -111,6 +127,51 @@ impl<'a> Flow<'a> {
             },
         );
         Ok(row)
+    }
+
+    fn held_back(&mut self, by: Bound, now: Instant) {
+        if let Some(by) = self.memory.binding.held_back(by, now) {
+            self.tell(EventKind::Bound { by });
+        }
+    }
+
+    /// Returns the next request to read back, where there is one.
+    pub(crate) fn next_read_back(&mut self) -> Option<ToRead> {
+        if self.stop.is_some() {
+            return None;
+        }
+        let rows = &self.rows;
+        let first = self.memory.kinds.next_read_back(|kind| rows.has_ready(kind))?;
+        self.reading += 1;
+        Some(first)
+    }
+
+    /// Takes the end of a reading.
+    pub(crate) fn read_back_ended(&mut self, ended: ReadEnded) {
+        self.reading = self.reading.saturating_sub(1);
+        let ToRead { kind, row, uuid, .. } = ended.first;
+        match ended.finding {
+            Finding::Agrees(_) => {
+                self.memory.kinds.confirm(kind);
+                self.tell(EventKind::ReadBack { kind, row, uuid });
+            }
+            Finding::Unread(why) => {
+                self.memory.kinds.confirm(kind);
+                self.tell(EventKind::NotReadBack { kind, why });
+            }
+            Finding::Withdrawn(status) => {
+                self.memory.kinds.try_anew(kind);
+                let why =
+                    format!("request {uuid} differs from row {row} and is {status}; the next one is looked at instead");
+                self.tell(EventKind::NotReadBack { kind, why });
+            }
+            Finding::Differs(disagreements) => {
+                self.stop_for(StopReason::NotAsAsked { row, uuid, kind, disagreements });
+            }
+        }
+        if let Err(error) = ended.noted {
+            self.ledger_failed(error);
+        }
     }
 
     /// Returns the next step where one is due, and takes what it records out of the buffers.
@@ -125,13 +186,15 @@ impl<'a> Flow<'a> {
     }
 
     fn reach(&self, now: Instant) -> Reach {
-        let may_claim = self.stop.is_none() && self.hold_until.is_none_or(|until| now >= until);
-        Reach { may_claim, ahead: self.ahead(), concurrency: self.limits.concurrency.get() }
+        let may_claim = self.stop.is_none() && self.memory.throttle.held_until(now).is_none();
+        Reach { may_claim, ahead: self.ahead(), concurrency: self.memory.window.limit() }
     }
 
     /// Returns how many rows may be claimed and not in flight.
     fn ahead(&self) -> usize {
-        match self.limits.rate.per_second() {
+        let throttled = self.memory.throttle.per_second();
+        let rate = self.limits.rate.per_second();
+        match throttled.map_or(rate, |slow| Some(rate.map_or(slow, |rate| rate.min(slow)))) {
             None => MAX_AHEAD,
             #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "small and positive")]
             Some(rate) => ((rate * AHEAD_S).ceil() as usize).clamp(1, MAX_AHEAD),
@@ -145,19 +208,24 @@ impl<'a> Flow<'a> {
             StepEnd::Stopped => self.stop_for(StopReason::StoppedElsewhere),
             StepEnd::Failed(error, created) => {
                 self.unrecorded.extend(created);
-                self.rows.forget_ready();
-                self.stop = Some(StopReason::Ledger(error));
+                self.ledger_failed(error);
                 return;
             }
         }
-        if self.stop.is_some() || self.hold_until.is_some_and(|until| until > now + LONG_PAUSE) {
+        let held_until = self.memory.throttle.held_until(now);
+        if self.stop.is_some() || held_until.is_some_and(|until| until > now + LONG_PAUSE) {
             self.rows.give_ready_back();
         }
     }
 
+    fn ledger_failed(&mut self, error: LedgerError) {
+        self.rows.forget_ready();
+        self.stop = Some(StopReason::Ledger(error));
+    }
+
     /// Takes the end of a call.
     pub(crate) fn call_ended(&mut self, ended: Ended, now: Instant) {
-        let Some(call) = self.in_flight.remove(&ended.row) else { return };
+        let Some(mut call) = self.in_flight.remove(&ended.row) else { return };
         let retry_after = match &ended.answer {
             Answer::Http(answer) => answer.retry_after,
             Answer::None { .. } => None,
@@ -166,8 +234,13 @@ impl<'a> Flow<'a> {
         if matches!(ended.answer, Answer::Http(_)) {
             self.memory.reached = true;
         }
-        let trip = self.memory.breaker.take(&outcome);
-        let (outcome, then) = self.decide(ended.row, &call, outcome, retry_after, now);
+        // What ends after a stop is recorded and says nothing more of the server.
+        let trip = if self.stop.is_none() { self.memory.breaker.take(&outcome) } else { None };
+        if self.stop.is_none() {
+            self.feel(policy::pressure(&outcome, retry_after), retry_after, call.started, now);
+        }
+        let (outcome, then) = self.decide(ended.row, &call, outcome, now);
+        self.learn(ended.row, &mut call, &outcome);
         if let Some(trip) = trip {
             self.stop_for(StopReason::Breaker(trip));
         }
@@ -190,14 +263,7 @@ impl<'a> Flow<'a> {
         });
     }
 
-    fn decide(
-        &mut self,
-        row: RowId,
-        call: &InFlight,
-        outcome: Outcome,
-        retry_after: Option<Duration>,
-        now: Instant,
-    ) -> (Outcome, Requeue) {
+    fn decide(&mut self, row: RowId, call: &InFlight, outcome: Outcome, now: Instant) -> (Outcome, Requeue) {
         let next = policy::next(&outcome, call.counted_attempts, self.limits.max_attempts.get());
         match (next, outcome) {
             (Next::Retry, Outcome::Pending(fault)) => {
@@ -207,8 +273,7 @@ impl<'a> Flow<'a> {
                 (Outcome::Pending(fault), Requeue::Listed)
             }
             (Next::Throttle, Outcome::Pending(fault)) => {
-                self.throttled(retry_after, now);
-                self.wait(row, self.hold_until.unwrap_or(now));
+                self.wait(row, self.memory.throttle.held_until(now).unwrap_or(now));
                 (Outcome::Pending(fault), Requeue::Listed)
             }
             (Next::Renew, Outcome::Pending(fault)) => {
@@ -240,7 +305,7 @@ impl<'a> Flow<'a> {
             Outcome::Created(uri) => {
                 self.created += 1;
                 self.memory.last_created = now;
-                self.throttles_in_a_row = 0;
+                self.memory.throttle.created();
                 self.tell(EventKind::Created { row, uuid: uri.uuid() });
             }
             Outcome::Failed(fault) => self.tell(EventKind::Failed { row, code: fault.code }),
@@ -256,25 +321,56 @@ impl<'a> Flow<'a> {
         }
     }
 
-    fn throttled(&mut self, retry_after: Option<Duration>, now: Instant) {
-        // Calls that were in flight together are throttled together: they are one sign, not many.
-        let holding = self.hold_until.is_some_and(|until| until > now);
-        let delay = retry_after.unwrap_or_else(|| backoff::throttle_delay(self.throttles_in_a_row));
-        if holding && retry_after.is_none() {
-            return;
+    /// Goes slower, or not so slow any more.
+    fn feel(&mut self, pressure: Pressure, retry_after: Option<Duration>, started: Instant, now: Instant) {
+        match pressure {
+            Pressure::Throttled => self.throttled(retry_after, started, now),
+            Pressure::Crowded => {
+                if let Some(to) = self.memory.window.trouble(started, now) {
+                    self.tell(EventKind::WindowCut { to });
+                }
+            }
+            Pressure::Eased => self.memory.window.answered(),
+            Pressure::Unknown => {}
         }
-        self.throttles_in_a_row = self.throttles_in_a_row.saturating_add(u32::from(!holding));
-        let until = now + delay;
-        if self.hold_until.is_none_or(|old| until > old) {
-            self.hold_until = Some(until);
+    }
+
+    fn throttled(&mut self, retry_after: Option<Duration>, started: Instant, now: Instant) {
+        let slowed = self.memory.throttle.throttled(retry_after, started, now);
+        if let Some(delay) = slowed.hold {
             self.tell(EventKind::Throttled { delay });
         }
-        if delay > LONG_PAUSE {
+        if let Some(rate) = slowed.cut_to {
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "at most 1,000,000")]
+            self.tell(EventKind::RateCut { to_per_second: rate.ceil() as u32 });
+        }
+        if slowed.delay > LONG_PAUSE {
             self.rows.give_ready_back();
         }
         let quiet = now.saturating_duration_since(self.memory.last_created);
-        if quiet >= self.limits.stall || quiet + delay > self.limits.stall {
+        if quiet >= self.limits.stall || quiet + slowed.delay > self.limits.stall {
             self.stop_for(StopReason::Stalled(quiet));
+        }
+    }
+
+    /// Takes what a call says of its kind.
+    fn learn(&mut self, row: RowId, call: &mut InFlight, outcome: &Outcome) {
+        match outcome {
+            Outcome::Created(uri) => {
+                let first = call.first.take().map(|request| ToRead {
+                    kind: call.kind,
+                    row,
+                    uuid: uri.uuid(),
+                    request,
+                    is_of_this_session: true,
+                });
+                self.memory.kinds.created(first);
+            }
+            Outcome::Pending(_) | Outcome::Failed(_) | Outcome::InDoubt(_) => {
+                if let Some(reason) = self.memory.kinds.ended(call.kind, row, outcome) {
+                    self.stop_for(reason);
+                }
+            }
         }
     }
 
@@ -296,6 +392,7 @@ impl<'a> Flow<'a> {
             StopLevel::Drain => self.stop_for(StopReason::Interrupted),
             StopLevel::Leave => {
                 self.stop_for(StopReason::Interrupted);
+                self.reading = 0;
                 for (row, call) in std::mem::take(&mut self.in_flight) {
                     let fault =
                         Fault::without_answer(ErrorCode::LeftOpen, "the run was told not to wait for the answer");
@@ -324,15 +421,15 @@ impl<'a> Flow<'a> {
         let recorded = !self.steps.has_unrecorded(&self.rows);
         match &self.stop {
             Some(StopReason::Ledger(_)) => idle,
-            Some(_) => idle && recorded,
-            None => idle && recorded && self.rows.is_empty(),
+            Some(_) => idle && recorded && self.reading == 0,
+            None => idle && recorded && self.reading == 0 && self.rows.is_empty(),
         }
     }
 
     /// Returns when to look again even if nothing happens.
     pub(crate) fn wake_at(&self, now: Instant, next_start: Option<Instant>) -> Instant {
         let step = self.steps.next_due(now, &self.rows, self.reach(now));
-        let hold = self.hold_until.filter(|until| *until > now);
+        let hold = self.memory.throttle.held_until(now);
         [next_start, step, hold]
             .into_iter()
             .flatten()

@@ -4,9 +4,13 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::binding::Binding;
 use super::breaker::Breaker;
+use super::kinds::Kinds;
 use super::rate::Pace;
 use super::setup::Limits;
+use super::throttle::Throttle;
+use super::window::Window;
 use crate::ledger::KindRefusals;
 use crate::platform::since_boot;
 use crate::request::{CreateRequest, RequestKind, RequestUuid, RowId};
@@ -50,8 +54,14 @@ impl DoubtTimes {
 /// What a session keeps over its rounds of [`run`](super::run): its pace, what it learnt of the server, and the number of its
 /// last step. One for each session: a second one would start with a full burst, and number its steps anew.
 pub struct Memory {
+    /// `--rate`: one limiter for the whole session, because a second one would start with a full burst.
     pub(crate) pace: Pace,
+    /// What the server's throttling makes of it.
+    pub(crate) throttle: Throttle,
+    pub(crate) window: Window,
+    pub(crate) binding: Binding,
     pub(crate) breaker: Breaker,
+    pub(crate) kinds: Kinds,
     /// The number of the last step; the ledger counts them over the session.
     pub(crate) step_number: u64,
     /// Whether any call was answered.
@@ -65,11 +75,15 @@ pub struct Memory {
 
 impl Memory {
     /// Begins a session's memory, with what its ledger knows of the kinds of request.
-    pub fn new(limits: &Limits, _kinds: Vec<KnownKind>) -> Self {
+    pub fn new(limits: &Limits, kinds: Vec<KnownKind>) -> Self {
         let now = Instant::now();
         Self {
             pace: Pace::new(limits.rate, limits.burst),
+            throttle: Throttle::new(limits.rate.per_second(), now),
+            window: Window::new(limits.concurrency),
+            binding: Binding::default(),
             breaker: Breaker::new(limits.breaker),
+            kinds: Kinds::new(kinds, limits.breaker.kind_refusals),
             step_number: 0,
             reached: false,
             last_created: now,
@@ -86,6 +100,7 @@ impl Memory {
     /// Lets the next round begin slowly, as after an outage of the server: with one call in flight, then 2, 4, ... up to the
     /// concurrency. What the circuit breaker had counted is forgotten.
     pub fn after_outage(&mut self) {
+        self.window.begin_slowly();
         self.breaker.restart();
     }
 
@@ -95,6 +110,7 @@ impl Memory {
     }
 
     pub(crate) fn round_ends(&mut self, now: Instant) {
+        self.kinds.round_ends();
         self.round_ended = now;
     }
 

@@ -7,16 +7,21 @@
 //! **Flow**: takes claimed rows from `ledger`, sends them through `client`, gives outcomes back to `ledger`; tells events.
 
 mod backoff;
+mod binding;
 mod breaker;
 mod flow;
+mod kinds;
 mod memory;
 mod pipeline;
 mod policy;
 mod rate;
+mod read_back;
 mod rows;
 mod setup;
 mod steps;
 mod stop;
+mod throttle;
+mod window;
 
 #[cfg(test)]
 mod tests;

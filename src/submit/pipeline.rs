@@ -8,9 +8,11 @@ use tokio::time::{Instant, sleep_until};
 
 use super::flow::{Ended, Flow};
 use super::memory::Memory;
-use super::setup::{Calls, Engine, Sending, Work};
+use super::read_back::{Finding, ReadEnded, ToRead};
+use super::setup::{Calls, Engine, Sending, Wire, Work};
 use super::stop::{StopLevel, SubmitReport};
 use crate::event::EventKind;
+use crate::request::RowId;
 
 /// Sends rows that are pending, until none of them is left or a reason to stop is found: one round of a session, whose
 /// `memory` goes from round to round. `pending` is how many rows that is, for those who are told.
@@ -30,6 +32,7 @@ pub async fn run<E: Engine, C: Calls>(
     let mut flow = Flow::new(limits, sink, memory, work);
     flow.tell(EventKind::Started { pending });
     let mut in_flight = FuturesUnordered::new();
+    let mut reading = FuturesUnordered::new();
     let mut step = Pin::from(Box::new(futures_util::future::OptionFuture::default()));
     let mut controlled = true;
     flow.asked_to_stop(*control.borrow_and_update(), begin);
@@ -39,13 +42,16 @@ pub async fn run<E: Engine, C: Calls>(
             match flow.start_call(now) {
                 Ok(row) => {
                     let body = wire.body(row.row, &row.request);
-                    in_flight.push(async move { Ended { row: row.row, answer: calls.create(body).await } });
+                    in_flight.push(call(calls, row.row, body));
                 }
                 Err(again) => break again,
             }
         };
         if let Some(next) = flow.next_step(now) {
             step.set(Some(engine.step(next)).into());
+        }
+        while let Some(first) = flow.next_read_back() {
+            reading.push(read_back(engine, calls, wire, first));
         }
         if flow.is_done() {
             break;
@@ -58,6 +64,7 @@ pub async fn run<E: Engine, C: Calls>(
                 flow.asked_to_stop(level, Instant::now());
                 if level == StopLevel::Leave {
                     in_flight.clear();
+                    reading.clear();
                 }
             }
             Some(answer) = &mut step => {
@@ -70,6 +77,7 @@ pub async fn run<E: Engine, C: Calls>(
                 }
                 flow.call_ended(ended, Instant::now());
             }
+            Some(ended) = reading.next(), if !reading.is_empty() => flow.read_back_ended(ended),
             () = sleep_until(flow.wake_at(now, next_start)) => {}
         }
     }
@@ -82,4 +90,25 @@ pub async fn run<E: Engine, C: Calls>(
         elapsed: begin.elapsed(),
         unrecorded: flow.unrecorded,
     }
+}
+
+/// Makes the call for a row whose claim is durable.
+async fn call<C: Calls>(calls: &C, row: RowId, body: Vec<u8>) -> Ended {
+    #[cfg(debug_assertions)]
+    crate::platform::crash::point("send-before");
+    let answer = calls.create(body).await;
+    #[cfg(debug_assertions)]
+    crate::platform::crash::point("send-after");
+    Ended { row, answer }
+}
+
+/// Reads a created request and keeps what that says.
+async fn read_back<E: Engine, C: Calls>(engine: &E, calls: &C, wire: &Wire, first: ToRead) -> ReadEnded {
+    let read = calls.read_back(first.uuid).await;
+    let finding = Finding::of(&first, wire.tag(first.row, &first.request), read);
+    let noted = match finding.note() {
+        Some(text) => engine.note_read_back(first.kind, text).await,
+        None => Ok(()),
+    };
+    ReadEnded { first, finding, noted }
 }

@@ -1,5 +1,7 @@
 //! What follows from one outcome: a pure decision.
 
+use std::time::Duration;
+
 use crate::request::{ErrorCode, Outcome};
 
 /// What the pipeline does after one call.
@@ -55,10 +57,67 @@ pub(crate) fn next(outcome: &Outcome, counted_attempts: u32, max_attempts: u32) 
     }
 }
 
+/// What a call says of the pressure on the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pressure {
+    /// It asks for fewer calls a second: 429, or a 503 that says when to come again.
+    Throttled,
+    /// It does not keep up with the calls in flight: a time-out (a gateway's too), or a 503 that says no more.
+    Crowded,
+    /// It keeps up: it said what became of a row.
+    Eased,
+    /// Nothing.
+    Unknown,
+}
+
+/// Returns what a call says of the pressure on the server.
+pub(crate) fn pressure(outcome: &Outcome, retry_after: Option<Duration>) -> Pressure {
+    let Some(fault) = outcome.fault() else { return Pressure::Eased };
+    match (fault.code, retry_after) {
+        (ErrorCode::Throttled, _) | (ErrorCode::Unavailable, Some(_)) => Pressure::Throttled,
+        (ErrorCode::Unavailable, None) | (ErrorCode::Timeout | ErrorCode::GatewayTimeout, _) => Pressure::Crowded,
+        (ErrorCode::BadRequest | ErrorCode::Forbidden | ErrorCode::Refused, _) => Pressure::Eased,
+        (
+            ErrorCode::ConnectionRefused
+            | ErrorCode::NameNotResolved
+            | ErrorCode::TlsFailed
+            | ErrorCode::NotConnected
+            | ErrorCode::NotSignedIn
+            | ErrorCode::ApiNotFound
+            | ErrorCode::ServerError
+            | ErrorCode::BadGateway
+            | ErrorCode::NoUri
+            | ErrorCode::UnexpectedStatus
+            | ErrorCode::ConnectionLost
+            | ErrorCode::AnswerBroken
+            | ErrorCode::LeftOpen
+            | ErrorCode::Contradicted,
+            _,
+        ) => Pressure::Unknown,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::request::Fault;
+
+    #[test]
+    fn throttling_and_crowding_are_told_apart() {
+        let fault = |code| Fault::without_answer(code, "");
+        let wait = Some(Duration::from_secs(1));
+        for (outcome, retry_after, expect) in [
+            (Outcome::Pending(fault(ErrorCode::Throttled)), None, Pressure::Throttled),
+            (Outcome::InDoubt(fault(ErrorCode::Unavailable)), wait, Pressure::Throttled),
+            (Outcome::InDoubt(fault(ErrorCode::Unavailable)), None, Pressure::Crowded),
+            (Outcome::Pending(fault(ErrorCode::Unavailable)), None, Pressure::Crowded),
+            (Outcome::InDoubt(fault(ErrorCode::Timeout)), None, Pressure::Crowded),
+            (Outcome::Failed(fault(ErrorCode::Forbidden)), wait, Pressure::Eased),
+            (Outcome::InDoubt(fault(ErrorCode::ServerError)), wait, Pressure::Unknown),
+        ] {
+            assert_eq!(pressure(&outcome, retry_after), expect, "{outcome:?}");
+        }
+    }
 
     #[test]
     fn only_pending_rows_are_sent_again() {

@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 use std::str::FromStr;
 use std::time::{Duration, Instant};
 
-use governor::clock::{Clock, MonotonicClock};
+use governor::clock::Clock;
 use governor::middleware::NoOpMiddleware;
 use governor::state::{InMemoryState, NotKeyed};
 use governor::{Quota, RateLimiter};
@@ -116,15 +116,27 @@ impl FromStr for Rate {
     }
 }
 
+/// The runtime's clock, which tests can stop; else the system's monotonic one.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct RuntimeClock;
+
+impl Clock for RuntimeClock {
+    type Instant = Instant;
+
+    fn now(&self) -> Instant {
+        tokio::time::Instant::now().into_std()
+    }
+}
+
 /// Lets calls start at a rate: in any window of t seconds at most burst + rate × t of them.
-pub(crate) struct Pace<C: Clock<Instant = Instant> + Clone = MonotonicClock> {
+pub(crate) struct Pace<C: Clock<Instant = Instant> + Clone = RuntimeClock> {
     limiter: Option<RateLimiter<NotKeyed, InMemoryState, C, NoOpMiddleware<Instant>>>,
     clock: C,
 }
 
 impl Pace {
     pub(crate) fn new(rate: Rate, burst: NonZeroU32) -> Self {
-        Self::with_clock(rate, burst, MonotonicClock)
+        Self::with_clock(rate, burst, RuntimeClock)
     }
 }
 

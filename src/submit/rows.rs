@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::setup::Work;
 use crate::ledger::ClaimedRow;
-use crate::request::{AttemptNo, RowId};
+use crate::request::{AttemptNo, RequestKind, RowId};
 
 /// How many rows may wait for their next attempt before no fresh ones are claimed (about 24 bytes each).
 const MAX_WAITING: usize = 1_024;
@@ -47,9 +47,19 @@ impl Rows {
         self.ready.len()
     }
 
-    /// Takes out the next row that may be sent.
-    pub(crate) fn take_ready(&mut self) -> Option<ClaimedRow> {
-        self.ready.pop_front()
+    /// Returns the place of the first ready row that may be sent.
+    pub(crate) fn find_ready(&self, may_start: impl Fn(RequestKind) -> bool) -> Option<usize> {
+        self.ready.iter().position(|row| may_start(row.request.request_kind()))
+    }
+
+    /// Takes out the ready row at a place.
+    pub(crate) fn take_ready(&mut self, place: usize) -> Option<ClaimedRow> {
+        self.ready.remove(place)
+    }
+
+    /// Returns whether a row of this kind is ready.
+    pub(crate) fn has_ready(&self, kind: RequestKind) -> bool {
+        self.ready.iter().any(|row| row.request.request_kind() == kind)
     }
 
     /// Adds rows whose claim is durable. `asked` were asked for in row order, and `n_fresh` came.
