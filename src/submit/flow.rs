@@ -54,6 +54,8 @@ pub(crate) struct Flow<'a> {
     rows: Rows,
     steps: Steps,
     in_flight: BTreeMap<RowId, InFlight>,
+    /// The last step that is durable.
+    recorded: u64,
     /// How many requests are being read back.
     reading: usize,
     renewed: Option<Instant>,
@@ -68,6 +70,7 @@ impl<'a> Flow<'a> {
         Self {
             limits,
             sink,
+            recorded: memory.step_number,
             memory,
             rows: Rows::new(work),
             steps: Steps::default(),
@@ -140,8 +143,8 @@ impl<'a> Flow<'a> {
         if self.stop.is_some() {
             return None;
         }
-        let rows = &self.rows;
-        let first = self.memory.kinds.next_read_back(|kind| rows.has_ready(kind))?;
+        let (rows, recorded) = (&self.rows, self.recorded);
+        let first = self.memory.kinds.next_read_back(|step| step <= recorded, |kind| rows.has_ready(kind))?;
         self.reading += 1;
         Some(first)
     }
@@ -204,7 +207,7 @@ impl<'a> Flow<'a> {
     /// Takes the answer to a step.
     pub(crate) fn step_ended(&mut self, answer: Result<StepAnswer, LedgerError>, now: Instant) {
         match self.steps.ended(answer, now, &mut self.rows) {
-            StepEnd::Running => {}
+            StepEnd::Running => self.recorded = self.memory.step_number,
             StepEnd::Stopped => self.stop_for(StopReason::StoppedElsewhere),
             StepEnd::Failed(error, created) => {
                 self.unrecorded.extend(created);
@@ -362,7 +365,7 @@ impl<'a> Flow<'a> {
                     row,
                     uuid: uri.uuid(),
                     request,
-                    is_of_this_session: true,
+                    recorded_by: Some(self.memory.step_number + 1),
                 });
                 self.memory.kinds.created(first);
             }

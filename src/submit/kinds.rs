@@ -66,7 +66,7 @@ impl Kinds {
             let (kind, progress) = match one {
                 KnownKind::Confirmed(kind) => (kind, Progress::Confirmed),
                 KnownKind::Unread { row, uuid, request } => {
-                    let first = ToRead { kind: request.request_kind(), row, uuid, request, is_of_this_session: false };
+                    let first = ToRead { kind: request.request_kind(), row, uuid, request, recorded_by: None };
                     (first.kind, Progress::Unread { first, is_reading: false })
                 }
                 KnownKind::Refused(known) => {
@@ -130,11 +130,16 @@ impl Kinds {
         }
     }
 
-    /// Returns the next request to read back: one created in this session, or one of a kind that is `wanted`.
-    pub(crate) fn next_read_back(&mut self, wanted: impl Fn(RequestKind) -> bool) -> Option<ToRead> {
+    /// Returns the next request to read back: one that this session created, once it is `recorded` as a step says, or an
+    /// earlier session's of a kind that is `wanted`.
+    pub(crate) fn next_read_back(
+        &mut self,
+        recorded: impl Fn(u64) -> bool,
+        wanted: impl Fn(RequestKind) -> bool,
+    ) -> Option<ToRead> {
         self.kinds.values_mut().find_map(|progress| match progress {
             Progress::Unread { first, is_reading }
-                if !*is_reading && (first.is_of_this_session || wanted(first.kind)) =>
+                if !*is_reading && first.recorded_by.map_or_else(|| wanted(first.kind), &recorded) =>
             {
                 *is_reading = true;
                 Some(first.clone())
@@ -192,7 +197,7 @@ mod tests {
             row: ROW,
             uuid: crate::request::RequestUuid::new(crate::request::Guid::from_bytes([1; 16])),
             request: Box::new(CreateRequest::new(request_type)),
-            is_of_this_session: true,
+            recorded_by: Some(3),
         }
     }
 
@@ -222,11 +227,12 @@ mod tests {
         let mut kinds = Kinds::new(vec![KnownKind::Confirmed(renew)], 25);
         assert!(kinds.started(enroll) && !kinds.started(renew));
         assert!(!kinds.may_start(enroll) && kinds.may_start(renew));
-        assert!(kinds.next_read_back(|_| true).is_none());
+        assert!(kinds.next_read_back(|_| true, |_| true).is_none());
         kinds.created(Some(first(RequestType::Enroll)));
         assert!(!kinds.may_start(enroll));
-        assert_eq!(kinds.next_read_back(|_| false).map(|first| first.kind), Some(enroll));
-        assert!(kinds.next_read_back(|_| true).is_none(), "it is being read");
+        assert!(kinds.next_read_back(|step| step < 3, |_| true).is_none(), "it is not recorded yet");
+        assert_eq!(kinds.next_read_back(|step| step <= 3, |_| false).map(|first| first.kind), Some(enroll));
+        assert!(kinds.next_read_back(|_| true, |_| true).is_none(), "it is being read");
         kinds.confirm(enroll);
         assert!(kinds.may_start(enroll) && !kinds.started(enroll));
     }
@@ -237,10 +243,10 @@ mod tests {
         let ToRead { row, uuid, request, .. } = first(RequestType::Renew);
         let mut kinds = Kinds::new(vec![KnownKind::Unread { row, uuid, request }], 25);
         assert!(!kinds.may_start(renew));
-        assert!(kinds.next_read_back(|_| false).is_none());
-        assert!(kinds.next_read_back(|kind| kind == renew).is_some());
+        assert!(kinds.next_read_back(|_| true, |_| false).is_none());
+        assert!(kinds.next_read_back(|_| true, |kind| kind == renew).is_some());
         kinds.round_ends();
-        assert!(kinds.next_read_back(|kind| kind == renew).is_some(), "the round ended before it was read");
+        assert!(kinds.next_read_back(|_| true, |kind| kind == renew).is_some(), "the round ended before it was read");
         kinds.try_anew(renew);
         assert!(kinds.may_start(renew) && kinds.started(renew));
     }

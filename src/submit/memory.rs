@@ -11,7 +11,7 @@ use super::rate::Pace;
 use super::setup::Limits;
 use super::throttle::Throttle;
 use super::window::Window;
-use crate::ledger::KindRefusals;
+use crate::ledger::{KindRecord, KindRefusals, LedgerError, Reader};
 use crate::platform::since_boot;
 use crate::request::{CreateRequest, RequestKind, RequestUuid, RowId};
 
@@ -31,6 +31,28 @@ pub enum KnownKind {
     },
     /// None was created, and rows were refused.
     Refused(KindRefusals),
+}
+
+impl KnownKind {
+    /// Returns what a ledger knows of all its kinds.
+    ///
+    /// # Errors
+    /// The ledger cannot be read.
+    pub fn of_ledger(reader: &Reader) -> Result<Vec<Self>, LedgerError> {
+        let mut known = Vec::new();
+        for KindRecord { kind, row, uuid, read_back } in reader.kinds()? {
+            let request = match read_back {
+                Some(_) => None,
+                None => reader.facts(row)?.and_then(|facts| facts.request),
+            };
+            known.push(match request {
+                Some(request) => Self::Unread { row, uuid, request: Box::new(request) },
+                None => Self::Confirmed(kind),
+            });
+        }
+        known.extend(reader.refusals()?.into_iter().map(Self::Refused));
+        Ok(known)
+    }
 }
 
 /// When the latest attempts were made that ended in doubt, by the clock that runs during sleep

@@ -13,8 +13,8 @@ pub(crate) struct ToRead {
     pub(crate) uuid: RequestUuid,
     /// What was asked for, without tag.
     pub(crate) request: Box<CreateRequest>,
-    /// Whether this session created it.
-    pub(crate) is_of_this_session: bool,
+    /// The step that records the row as created; none where an earlier session did.
+    pub(crate) recorded_by: Option<u64>,
 }
 
 /// What was read back says.
@@ -49,7 +49,7 @@ impl Finding {
         match object.status {
             status if differs.is_empty() => Self::Agrees(status),
             status @ (RequestStatus::Denied | RequestStatus::Failed | RequestStatus::Canceled)
-                if !first.is_of_this_session =>
+                if first.recorded_by.is_none() =>
             {
                 Self::Withdrawn(status)
             }
@@ -110,7 +110,7 @@ pub(crate) mod tests {
             row,
             uuid: RequestUuid::new(Guid::from_bytes([1; 16])),
             request: Box::new(request),
-            is_of_this_session: true,
+            recorded_by: Some(1),
         };
         let tag = Tag::new(RunId::random(), &RunKey::from_bytes([3; 32]), row, Fingerprint::from_bytes([1; 5]));
         let read = |first: &ToRead, status, comment: &str, target| {
@@ -121,7 +121,7 @@ pub(crate) mod tests {
         assert!(matches!(read(&first, RequestStatus::Approved, &comment[..20], target), Finding::Differs(_)));
         let canceled = |first: &ToRead| read(first, RequestStatus::Canceled, &comment, None);
         assert!(matches!(canceled(&first), Finding::Differs(all) if all.len() == 1));
-        first.is_of_this_session = false;
+        first.recorded_by = None;
         assert_eq!(canceled(&first), Finding::Withdrawn(RequestStatus::Canceled));
         assert_eq!(
             read(&first, RequestStatus::Canceled, &comment, target),

@@ -70,7 +70,8 @@ pub trait Engine {
     /// Makes one step; its answer is given after the commit is durable.
     fn step(&self, step: Step) -> impl Future<Output = Result<StepAnswer, LedgerError>>;
 
-    /// Notes what was read back of the first created request of a kind, or why nothing could be; durable when answered.
+    /// Notes what was read back of the first created request of a kind, or why nothing could be; durable when answered. The
+    /// step that records that row as created was answered before.
     fn note_read_back(&self, kind: RequestKind, text: String) -> impl Future<Output = Result<(), LedgerError>>;
 }
 
@@ -79,9 +80,8 @@ impl Engine for Ledger {
         Self::step(self, step).await
     }
 
-    // TEMPORARY until Ledger::note_read_back is there: noted in the audit trail alone.
     async fn note_read_back(&self, kind: RequestKind, text: String) -> Result<(), LedgerError> {
-        self.record_event("read-back", &format!("{kind}: {text}"))
+        Self::note_read_back(self, kind, text).await
     }
 }
 

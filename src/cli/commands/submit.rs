@@ -21,7 +21,7 @@ use crate::ledger::{
     self, Ledger, LedgerError, Purpose, Reader, RowState, RunIdentity, RunInfo, SessionEnd, SessionInfo,
 };
 use crate::report::Counts;
-use crate::submit::{self, Memory, Sending, StopLevel, StopReason, SubmitReport, Work};
+use crate::submit::{self, KnownKind, Memory, Sending, StopLevel, StopReason, SubmitReport, Work};
 
 /// What a command needs besides its options.
 pub(crate) struct Context<'a> {
@@ -281,11 +281,12 @@ fn send(
     context.before.over();
     let reporter = Reporter::start(context.shell, context.verbose);
     let client = target.client()?;
+    let known = KnownKind::of_ledger(&Reader::open(path)?)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let report = runtime.block_on(async {
         let (level, control) = watch::channel(StopLevel::Run);
         let listener = signals::listen(level);
-        let mut memory = Memory::new(&config.limits, Vec::new());
+        let mut memory = Memory::new(&config.limits, known);
         let sending = Sending { engine: &ledger, calls: client, wire: &wire, limits: &config.limits, sink: &reporter };
         let report = submit::run(&sending, &mut memory, Work::InOrder, plan.n_rows(), control).await;
         drop(listener);

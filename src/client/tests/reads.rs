@@ -217,3 +217,25 @@ async fn one_request_that_cannot_be_read_says_why() {
     let lost = TransportFault::ConnectionLost;
     assert!(matches!(error(String::new()).await, ReadError::Transport { fault: seen, .. } if seen == lost));
 }
+
+#[tokio::test]
+async fn a_server_is_there_where_it_answers_below_500_with_a_few_exceptions() {
+    for (status, is_there) in [
+        ("200 OK", true),
+        ("204 No Content", true),
+        ("302 Found", true),
+        ("400 Bad Request", true),
+        ("401 Unauthorized", true),
+        ("403 Forbidden", true),
+        ("429 Too Many Requests", true),
+        ("404 Not Found", false),
+        ("408 Request Timeout", false),
+        ("500 Internal Server Error", false),
+        ("503 Service Unavailable", false),
+    ] {
+        let server = serving(answer(status, "", "")).await;
+        assert_eq!(server.client().probe().await.is_ok(), is_there, "{status}");
+        let head = server.log.arrivals().remove(0).head;
+        assert!(head.starts_with("GET /CertificateManagement/api/v1.0/profiletemplates HTTP/1.1\r\n"), "{head}");
+    }
+}

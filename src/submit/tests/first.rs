@@ -129,7 +129,8 @@ fn as_asked(object: RequestObject) -> Result<RequestObject, ReadError> {
 
 #[tokio::test(start_paused = true)]
 async fn what_an_earlier_session_created_is_read_back_before_the_next_call() {
-    let (model, mut server) = (enrolls(30), Server::new(|_| http(201)));
+    let (mut model, mut server) = (enrolls(30), Server::new(|_| http(201)));
+    model.knows_kinds = true;
     server.read = as_asked;
     let report = send(&model, &server, vec![unread()], &Collected::default()).await;
     assert!(report.stopped_by.is_none(), "{:?}", report.stopped_by);

@@ -46,6 +46,8 @@ pub(super) struct Model {
     steps: RefCell<u64>,
     pub(super) fail_at: Option<u64>,
     pub(super) fail_notes: bool,
+    /// Whether earlier sessions created rows of the kinds.
+    pub(super) knows_kinds: bool,
     /// What was noted of kinds.
     pub(super) notes: RefCell<Vec<(RequestKind, String)>>,
 }
@@ -65,6 +67,7 @@ impl Model {
             steps: RefCell::new(0),
             fail_at: None,
             fail_notes: false,
+            knows_kinds: false,
             notes: RefCell::default(),
         }
     }
@@ -142,6 +145,13 @@ impl Engine for Model {
         if self.fail_notes {
             return Err(LedgerError::Closed { path: "model.ledger".into() });
         }
+        let is_created = |row: &ModelRow| {
+            row.request.request_kind() == kind && matches!(row.place, Place::Done(Outcome::Created(_)))
+        };
+        assert!(
+            self.rows.borrow().values().any(is_created) || self.knows_kinds,
+            "the created row of {kind} is recorded first"
+        );
         self.notes.borrow_mut().push((kind, text));
         Ok(())
     }
