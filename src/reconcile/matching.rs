@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::client::RequestObject;
-use crate::request::{CreateRequest, Guid, Tag};
+use crate::request::{CreateRequest, Guid, RequestType, Tag};
 
 /// A property in which a request on the server is not what its row asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +24,13 @@ pub enum Disagreement {
         /// The server's.
         found: Option<Guid>,
     },
+    /// Its type is another one. Looked at only where the numbers of types are confirmed, and only for a person's verdict.
+    Type {
+        /// The row's.
+        sent: RequestType,
+        /// The number that the server has.
+        found: i64,
+    },
 }
 
 impl fmt::Display for Disagreement {
@@ -39,6 +46,7 @@ impl fmt::Display for Disagreement {
             Self::Guid { property, sent, found: None } => {
                 write!(f, "it has no {property}, and the row's is {sent}")
             }
+            Self::Type { sent, found } => write!(f, "its type is number {found}, and the row's is {sent}"),
         }
     }
 }
@@ -71,3 +79,39 @@ pub fn disagreements(request: &CreateRequest, tag: Option<Tag>, found: &RequestO
     }
     all
 }
+
+/// Checks the request that a person says is the row's (`cmbatch settle --created`): all that [`disagreements`] looks at, and
+/// the type where its number is known.
+///
+/// # Errors
+/// In what the request is not the row's.
+///
+/// ```
+/// use cmbatch::client::RequestObject;
+/// use cmbatch::reconcile::{Disagreement, check_person};
+/// use cmbatch::request::{CreateRequest, RequestType};
+/// let found = br#"{"Uuid":"3f0c2a10-7b44-4f2e-9a51-0c6d1e2f3a01","RequestType":5,"Status":3,"Comment":""}"#;
+/// let found = RequestObject::from_json(found).unwrap();
+/// assert_eq!(check_person(&CreateRequest::new(RequestType::Unblock), None, &found), Ok(()));
+/// let wrong = check_person(&CreateRequest::new(RequestType::Enroll), None, &found);
+/// assert_eq!(wrong, Err(vec![Disagreement::Type { sent: RequestType::Enroll, found: 5 }]));
+/// ```
+pub fn check_person(request: &CreateRequest, tag: Option<Tag>, found: &RequestObject) -> Result<(), Vec<Disagreement>> {
+    let mut all = disagreements(request, tag, found);
+    if !type_may_be(request.kind, found.request_type) {
+        all.push(Disagreement::Type { sent: request.kind, found: found.request_type });
+    }
+    if all.is_empty() { Ok(()) } else { Err(all) }
+}
+
+/// Returns whether a request whose type has this number on the server may be of this type. The numbers of most types are not
+/// known; what is known is that a number which is another type's is not theirs.
+pub(super) fn type_may_be(sent: RequestType, found: i64) -> bool {
+    match sent.confirmed_number() {
+        Some(number) => number == found,
+        None => !RequestType::ALL.iter().any(|known| known.confirmed_number() == Some(found)),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -8,6 +8,26 @@
 //! **Flow**: takes rows in doubt from `ledger` and the server's list from `client`; gives resolutions back to `ledger`, and
 //! what it found to `submit` and the CLI.
 
+mod absence;
+mod ask;
+mod book;
+mod found;
+mod lists;
+mod look;
 mod matching;
+mod proof;
+mod report;
+mod scan;
+mod settle;
+mod untagged;
 
-pub use matching::{Disagreement, disagreements};
+pub use ask::{Ask, Doubts, Identity, OwnDoubts, Tagging, Trust, Waits, ripe_at};
+pub use book::Book;
+pub use lists::Lists;
+pub use look::{Hit, Hits, Look, RunHits};
+pub use matching::{Disagreement, check_person, disagreements};
+pub use proof::{Completeness, Gap, Gaps, Loss};
+pub use report::{
+    Ambiguity, Ambiguous, Candidate, Double, Doubles, Report, Stray, Strays, WhyLeft, worth_asking_again,
+};
+pub use settle::{ReconcileError, reconcile};

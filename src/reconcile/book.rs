@@ -1,0 +1,50 @@
+//! What reconciling needs of a ledger.
+
+use std::future::Future;
+
+use crate::ledger::{CreatedRow, DoubtfulRow, LedgerError, Resolution, RowFacts};
+use crate::request::RowId;
+
+/// A ledger, as far as settling its rows needs it.
+///
+/// While rows are settled no call is in flight: whoever asks for it does not send meanwhile.
+pub trait Book {
+    /// Returns up to `limit` rows in doubt behind row number `after` (0 for the first page), by row number. An empty page is
+    /// the end.
+    ///
+    /// # Errors
+    /// The ledger cannot be read.
+    fn in_doubt(&self, after: u32, limit: u32) -> Result<Vec<DoubtfulRow>, LedgerError>;
+
+    /// Returns how many rows are in doubt.
+    ///
+    /// # Errors
+    /// The ledger cannot be read.
+    fn n_in_doubt(&self) -> Result<u64, LedgerError>;
+
+    /// Returns up to `limit` created rows, those that were recorded last.
+    ///
+    /// # Errors
+    /// The ledger cannot be read.
+    fn newest_created(&self, limit: u32) -> Result<Vec<CreatedRow>, LedgerError>;
+
+    /// Returns up to `limit` created rows behind row number `after` (0 for the first page), by row number. An empty page is
+    /// the end.
+    ///
+    /// # Errors
+    /// The ledger cannot be read.
+    fn created(&self, after: u32, limit: u32) -> Result<Vec<CreatedRow>, LedgerError>;
+
+    /// Returns what is known of a row, or none where the run has no such row. Asked once for each tag of the run in the
+    /// server's list, so it must be a matter of microseconds.
+    ///
+    /// # Errors
+    /// The ledger cannot be read.
+    fn facts(&self, row: RowId) -> Result<Option<RowFacts>, LedgerError>;
+
+    /// Records what was decided about rows: all of it, durably, or nothing.
+    ///
+    /// # Errors
+    /// The ledger cannot be written, or a verdict does not go with its row's state.
+    fn resolve(&self, resolutions: Vec<Resolution>) -> impl Future<Output = Result<(), LedgerError>>;
+}
