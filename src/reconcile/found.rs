@@ -114,7 +114,7 @@ impl<'a> TagScan<'a> {
     /// Takes note of a request in the list.
     pub(super) fn take(&mut self, book: &impl Book, object: &RequestObject) -> Result<(), LedgerError> {
         let tagged = self.who.row_of(&object.comment);
-        self.expected.see(object.uuid, tagged);
+        self.expected.see(object, tagged);
         let Some(row) = tagged else { return Ok(()) };
         match read(book.facts(row)?.as_ref(), object) {
             Reading::Known | Reading::Open => {}
@@ -166,7 +166,6 @@ impl<'a> TagScan<'a> {
         self.exists.capacity() * size_of::<Exists>()
             + self.contradictions.capacity() * size_of::<Contradiction>()
             + reasons
-            + self.expected.kept_bytes()
     }
 }
 

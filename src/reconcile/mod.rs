@@ -31,3 +31,6 @@ pub use report::{
     Ambiguity, Ambiguous, Candidate, Double, Doubles, Report, Stray, Strays, WhyLeft, worth_asking_again,
 };
 pub use settle::{ReconcileError, reconcile};
+
+#[cfg(test)]
+mod tests;

@@ -249,17 +249,18 @@ impl fmt::Display for WhyLeft {
 
 impl fmt::Display for Gaps {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { n_expected, n_missing, n_untagged, first } = self;
+        let Self { n_expected, n_missing, n_untagged, n_unlike, first } = self;
         write!(f, "the server's list proves nothing: of the newest {n_expected} requests known as created ")?;
-        match (n_missing, n_untagged) {
-            (_, 0) => write!(f, "{n_missing} are not in it")?,
-            (0, _) => write!(f, "{n_untagged} have lost their tag")?,
-            (_, _) => write!(f, "{n_missing} are not in it and {n_untagged} have lost their tag")?,
+        let losses =
+            [(n_missing, "are not in it"), (n_untagged, "have lost their tag"), (n_unlike, "have other properties")];
+        for (n, (count, loss)) in losses.into_iter().filter(|(count, _)| **count > 0).enumerate() {
+            write!(f, "{}{count} {loss}", if n == 0 { "" } else { " and " })?;
         }
         for (n, gap) in first.iter().enumerate() {
             let loss = match gap.loss {
                 Loss::Missing => "missing",
                 Loss::Untagged => "without tag",
+                Loss::Unlike => "with other properties",
             };
             write!(f, "{}row {}: {} {loss}", if n == 0 { " (" } else { ", " }, gap.row, gap.uuid)?;
         }

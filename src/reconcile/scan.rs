@@ -42,7 +42,7 @@ impl<'a> Scan<'a> {
     /// Reads from the ledger what is expected of a list that is yet to be asked for, and the rows in doubt, by row. What comes
     /// to be known later proves nothing of that list, and is not settled by it.
     pub(super) async fn prepare(book: &impl Book, who: &'a Identity) -> Result<(Self, Vec<Doubt>), LedgerError> {
-        let expected = Expected::new(&book.newest_created(N_NEWEST)?, who.tagging);
+        let expected = Expected::new(book.newest_created(N_NEWEST)?, who.tagging);
         match who.tagging {
             Tagging::Tagged => {
                 let doubts = read_doubts(book, |_| {}).await?;

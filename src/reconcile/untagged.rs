@@ -104,7 +104,7 @@ impl PropertyScan {
 
     /// Takes note of a request in the list.
     pub(super) fn take(&mut self, object: &RequestObject) {
-        self.expected.see(object.uuid, None);
+        self.expected.see(object, None);
         // A run without tags sends none, and a manifest's comment may not contain one.
         if self.created.binary_search(object.uuid.guid()).is_ok() || Tag::find(&object.comment).is_some() {
             return;
@@ -173,11 +173,13 @@ impl PropertyScan {
 }
 
 impl Wanted {
-    /// Returns whether a request is like this row's. Where the server does not say when it was submitted, it may be.
+    /// Returns whether a request that has the target and template that the row names may be the row's.
+    ///
+    /// It is taken for the row's only where the row says whom or what it is about, nothing differs, and it was submitted while
+    /// the attempt was made. What differs in card or profile, or in time by what clocks may be wrong, or has no time, is not
+    /// the row's for certain, nor for certain another's.
     fn fit(&self, object: &RequestObject) -> Option<Fit> {
-        let is_alike = type_may_be(self.request.kind, object.request_type)
-            && disagreements(&self.request, None, object).is_empty();
-        if !is_alike {
+        if !type_may_be(self.request.kind, object.request_type) {
             return None;
         }
         let Some(submitted) = object.submitted else { return Some(Fit::MayFit) };
@@ -185,12 +187,21 @@ impl Wanted {
             submitted >= time.start.saturating_sub(leeway).unwrap_or(Timestamp::MIN)
                 && submitted <= time.end.saturating_add(leeway).unwrap_or(Timestamp::MAX)
         };
+        let is_certain = self.is_about(object) && disagreements(&self.request, None, object).is_empty();
         match &self.made {
-            Some(made) if within(made, CLOCKS_AGREE) => Some(Fit::Fits),
-            Some(made) if within(made, CLOCKS_DIFFER) => Some(Fit::MayFit),
-            Some(_) => None,
+            Some(made) if is_certain && within(made, CLOCKS_AGREE) => Some(Fit::Fits),
+            Some(made) => within(made, CLOCKS_DIFFER).then_some(Fit::MayFit),
             None => within(&(Timestamp::MIN..self.recorded_at), CLOCKS_DIFFER).then_some(Fit::MayFit),
         }
+    }
+
+    /// Returns whether the row says whom or what it is about, and the request is about the same: a type and a template alone
+    /// are what anybody may have asked for in those seconds.
+    fn is_about(&self, object: &RequestObject) -> bool {
+        let same = |named: Option<Guid>, found: Option<Guid>| named.is_some() && named == found;
+        same(self.request.target, object.target)
+            || same(self.request.smartcard, object.old_smartcard)
+            || same(self.request.profile, object.old_profile)
     }
 
     /// Returns the row's request, where there is one and it is nobody else's.

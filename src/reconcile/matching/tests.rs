@@ -1,1 +1,42 @@
+use super::*;
+use crate::reconcile::tests::support::*;
+use crate::request::RowId;
 
+fn tag(number: u32) -> Tag {
+    let who = tagged();
+    Tag::new(who.run, &who.key, RowId::new(number).unwrap(), request(number).fingerprint())
+}
+
+#[test]
+fn a_request_that_is_the_rows_has_nothing_to_say() {
+    assert_eq!(check_person(&request(1), Some(tag(1)), &object_of(&tagged(), 1)), Ok(()));
+}
+
+#[test]
+fn each_difference_is_named() {
+    let found = RequestObject { comment: "cut \u{1b}".to_owned(), target: None, ..object_of(&tagged(), 1) };
+    let found = RequestObject { template: Some(guid(5)), old_profile: Some(guid(6)), request_type: 5, ..found };
+    let sent = CreateRequest { profile: Some(guid(7)), smartcard: Some(guid(8)), ..request(1) };
+    let differs = check_person(&sent, Some(tag(1)), &found).unwrap_err();
+    let words: Vec<String> = differs.iter().map(ToString::to_string).collect();
+    assert_eq!(words.len(), 5, "{words:?}");
+    assert!(words[0].contains("cut \\u{1b}") && words[0].contains("[cmb:"), "{}", words[0]);
+    assert!(words[1].starts_with("it has no target"), "{}", words[1]);
+    assert!(words[2].contains("profiletemplateuuid") && words[2].contains(&guid(5).to_string()), "{}", words[2]);
+    assert!(words[3].starts_with("its profile is"), "{}", words[3]);
+    assert_eq!(words[4], "its type is number 5, and the row's is Enroll");
+}
+
+#[test]
+fn a_number_is_compared_where_it_is_known_whose_it_is() {
+    for (sent, found, expected) in [
+        (RequestType::Enroll, 1, true),
+        (RequestType::Enroll, 2, false),
+        (RequestType::Unblock, 5, true),
+        (RequestType::Renew, 3, true),
+        (RequestType::Renew, 99, true),
+        (RequestType::Renew, 6, false),
+    ] {
+        assert_eq!(type_may_be(sent, found), expected, "{sent} {found}");
+    }
+}
