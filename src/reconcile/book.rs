@@ -2,7 +2,7 @@
 
 use std::future::Future;
 
-use crate::ledger::{CreatedRow, DoubtfulRow, LedgerError, Resolution, RowFacts};
+use crate::ledger::{CreatedRow, DoubtfulRow, Ledger, LedgerError, Reader, Resolution, RowFacts};
 use crate::request::RowId;
 
 /// A ledger, as far as settling its rows needs it.
@@ -47,4 +47,45 @@ pub trait Book {
     /// # Errors
     /// The ledger cannot be written, or a verdict does not go with its row's state.
     fn resolve(&self, resolutions: Vec<Resolution>) -> impl Future<Output = Result<(), LedgerError>>;
+}
+
+/// A ledger that this process holds, and a reader on it.
+#[derive(Clone, Copy, Debug)]
+pub struct LedgerBook<'a> {
+    ledger: &'a Ledger,
+    reader: &'a Reader,
+}
+
+impl<'a> LedgerBook<'a> {
+    /// Returns what settling needs of a ledger. Both must be of the same one.
+    pub fn new(ledger: &'a Ledger, reader: &'a Reader) -> Self {
+        debug_assert_eq!(ledger.run().id, reader.run().id);
+        Self { ledger, reader }
+    }
+}
+
+impl Book for LedgerBook<'_> {
+    fn in_doubt(&self, after: u32, limit: u32) -> Result<Vec<DoubtfulRow>, LedgerError> {
+        self.reader.in_doubt(after, limit)
+    }
+
+    fn n_in_doubt(&self) -> Result<u64, LedgerError> {
+        self.reader.n_in_doubt()
+    }
+
+    fn newest_created(&self, limit: u32) -> Result<Vec<CreatedRow>, LedgerError> {
+        self.reader.newest_created(limit)
+    }
+
+    fn created(&self, after: u32, limit: u32) -> Result<Vec<CreatedRow>, LedgerError> {
+        self.reader.created(after, limit)
+    }
+
+    fn facts(&self, row: RowId) -> Result<Option<RowFacts>, LedgerError> {
+        self.reader.facts(row)
+    }
+
+    async fn resolve(&self, resolutions: Vec<Resolution>) -> Result<(), LedgerError> {
+        self.ledger.resolve(resolutions).await
+    }
 }

@@ -22,7 +22,7 @@ mod settle;
 mod untagged;
 
 pub use ask::{Ask, Doubts, Identity, OwnDoubts, Tagging, Trust, Waits, ripe_at};
-pub use book::Book;
+pub use book::{Book, LedgerBook};
 pub use lists::Lists;
 pub use look::{Hit, Hits, Look, RunHits};
 pub use matching::{Disagreement, check_person, disagreements};

@@ -2,6 +2,7 @@
 
 mod memory;
 mod property;
+mod real;
 mod settling;
 pub(super) mod support;
 mod world;

@@ -88,7 +88,8 @@ impl PropertyScan {
         self.wanted.push(Wanted {
             row: doubt.row,
             request,
-            made: doubt.started_at.map(|started| started..doubt.recorded_at),
+            // A row of an older ledger is doubted with the time of that, since nothing is known of the attempt.
+            made: doubt.started_at.map(|started| started..doubt.recorded_at).filter(|made| !made.is_empty()),
             recorded_at: doubt.recorded_at,
             fits: Vec::new(),
             may_fit: Vec::new(),

@@ -156,7 +156,7 @@ pub(super) fn arb_act(tagging: Tagging) -> impl Strategy<Value = Act> {
     ]
 }
 
-fn play<D: Desk>(mut world: World<D>, acts: &[Act]) {
+pub(super) fn play<D: Desk>(mut world: World<D>, acts: &[Act]) {
     acts.iter().for_each(|act| world.act(act));
     world.end_well();
 }

@@ -88,11 +88,14 @@ fn the_time_decides_between_found_unclear_and_absent() {
 
 #[test]
 fn a_row_of_which_no_attempt_is_known_is_never_found_by_time() {
-    let wanted = DoubtfulRow { started_at: None, ..doubt(1, request(1)) };
-    for days in [0, -400] {
-        let mut object = plain(&wanted.request);
-        object.submitted = Some(noon() + SignedDuration::from_hours(24 * days));
-        assert_eq!(one(&wanted, object), Is::Unclear);
+    let recorded_at = noon() + SignedDuration::from_secs(120);
+    for started_at in [None, Some(recorded_at), Some(recorded_at + SignedDuration::from_secs(1))] {
+        let wanted = DoubtfulRow { started_at, ..doubt(1, request(1)) };
+        for days in [0, -400] {
+            let mut object = plain(&wanted.request);
+            object.submitted = Some(noon() + SignedDuration::from_hours(24 * days));
+            assert_eq!(one(&wanted, object), Is::Unclear);
+        }
     }
 }
 
