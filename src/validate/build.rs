@@ -5,7 +5,7 @@ use super::columns::{Layout, Role};
 use super::row::Judged;
 use super::rules::Rules;
 use crate::manifest::Cells;
-use crate::request::{CreateRequest, NamedValue};
+use crate::request::{CreateRequest, NamedValue, RowId};
 
 /// What a good row says, owned.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,7 +13,11 @@ pub(super) struct Built {
     pub(super) id: Option<String>,
     pub(super) request: CreateRequest,
     pub(super) notes: Vec<NamedValue>,
+    pub(super) from_row: Option<RowId>,
 }
+
+/// The column that holds where a row was rejected or exported from.
+const FROM_ROW: &str = "_row";
 
 /// Makes the request of a row that was found good. Empty data, body and note cells are left out.
 pub(super) fn build(rules: &Rules, layout: &Layout, row: Cells<'_>, judged: Judged<'_>) -> Built {
@@ -31,7 +35,7 @@ pub(super) fn build(rules: &Rules, layout: &Layout, row: Cells<'_>, judged: Judg
             .collect(),
         ..CreateRequest::new(judged.kind)
     };
-    let mut notes = Vec::new();
+    let (mut notes, mut from_row) = (Vec::new(), None);
     for (column, role) in layout.roles.iter().enumerate() {
         let bytes = match cells::value(row, column) {
             Value::Absent => continue,
@@ -52,14 +56,18 @@ pub(super) fn build(rules: &Rules, layout: &Layout, row: Cells<'_>, judged: Judg
             | Role::Priority
             | Role::DataCollection
             | Role::Profile
-            | Role::Ignored
             | Role::Faulty => {}
+            Role::Ignored => {
+                if layout.names.get(column).is_some_and(|name| name.eq_ignore_ascii_case(FROM_ROW)) {
+                    from_row = text().trim().parse().ok().and_then(RowId::new);
+                }
+            }
         }
     }
     if let (Some(property), Some(profile)) = (&rules.profile_property, judged.profile) {
         request.body.push(NamedValue::new(property.as_str(), profile.to_string()));
     }
-    Built { id: judged.id.map(|id| cells::text(id).into_owned()), request, notes }
+    Built { id: judged.id.map(|id| cells::text(id).into_owned()), request, notes, from_row }
 }
 
 #[cfg(test)]
@@ -99,8 +107,10 @@ mod tests {
                 ("profile", GUID),
                 ("note.Name", "Zoë"),
                 ("_error", "x"),
+                ("_Row", " 17 "),
             ],
         );
+        assert_eq!(built.from_row, RowId::new(17));
         assert_eq!(built.id.as_deref(), Some("A17"));
         assert_eq!(built.notes, [NamedValue::new("Name", "Zoë")]);
         let expected = CreateRequest {

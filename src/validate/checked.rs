@@ -21,6 +21,8 @@ pub struct ValidRow {
     pub request: CreateRequest,
     /// The notes, empty ones left out.
     pub notes: Vec<NamedValue>,
+    /// The row of an earlier run that it was rejected or exported from: its `_row` cell, where that is a number.
+    pub from_row: Option<RowId>,
 }
 
 /// A row that did not.

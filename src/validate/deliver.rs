@@ -139,6 +139,7 @@ impl RowTaker for Rows<'_> {
             id: built.id,
             request: built.request,
             notes: built.notes,
+            from_row: built.from_row,
         };
         self.rows.push(match repeat {
             Some(repeat) => OwnedRow::Skipped(valid, chunk::skip_reason(self.parts, repeat)),
