@@ -11,7 +11,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use super::parse;
 use crate::ledger::RowState;
 use crate::manifest::{Delimiter, Format, TextEncoding};
-use crate::request::RequestType;
+use crate::request::{Guid, RequestType};
 use crate::simulator::{Fault, LatencyRange};
 use crate::submit::Rate;
 
@@ -26,6 +26,7 @@ const STYLES: Styles =
   cmbatch submit wave.csv --simulate
   cmbatch submit wave.csv --server cm.contoso.test --token-file token.txt
   cmbatch status wave.ledger
+  cmbatch replay wave.ledger
   cmbatch export wave.ledger --format csv --output wave-results.csv
 
 Exit status: 0 all rows created or skipped (or: all valid); 1 some rows failed, are in doubt, pending or
@@ -77,6 +78,9 @@ pub(crate) enum LogFormat {
 pub(crate) enum Command {
     Validate(ValidateArgs),
     Submit(Box<SubmitArgs>),
+    Replay(Box<ReplayArgs>),
+    Reconcile(Box<ReconcileArgs>),
+    Settle(Box<SettleArgs>),
     Status(StatusArgs),
     Export(ExportArgs),
     Simulate(SimulateArgs),
@@ -117,6 +121,8 @@ pub(crate) struct ValidateArgs {
   cmbatch submit wave.csv --server cm.contoso.test --token-file token.txt --dry-run
   cmbatch submit wave.csv --server cm.contoso.test --token-file token.txt --rate 20/s
   cmbatch submit revocation.jsonl --server cm.contoso.test --token-file token.txt --confirm 4310
+  cmbatch submit wave.csv --server cm.contoso.test --token-file token.txt --limit 10
+  cmbatch submit late.csv --ledger wave.ledger --append --server cm.contoso.test --token-file token.txt
   cmbatch submit wave.csv --simulate --fault 503=5% --fault latency=1s..4s --seed 7")]
 pub(crate) struct SubmitArgs {
     /// Manifests to send (CSV or JSONL, also .gz or .zst); - is standard input
@@ -129,7 +135,11 @@ pub(crate) struct SubmitArgs {
     #[command(flatten)]
     pub(crate) guards: GuardArgs,
     #[command(flatten)]
+    pub(crate) part: PartArgs,
+    #[command(flatten)]
     pub(crate) pace: PaceArgs,
+    #[command(flatten)]
+    pub(crate) doubt: DoubtArgs,
     #[command(flatten)]
     pub(crate) reading: ReadingArgs,
     #[command(flatten)]
@@ -241,7 +251,7 @@ pub(crate) struct ServerArgs {
     pub(crate) timeout: Duration,
 }
 
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Rehearsal")]
 pub(crate) struct RehearsalArgs {
     /// Send to an embedded simulator on this machine instead of a server
@@ -265,8 +275,11 @@ pub(crate) struct GuardArgs {
     #[arg(long, value_name = "DIR")]
     pub(crate) ledger_dir: Option<PathBuf>,
     /// Refuse a ledger that exists
-    #[arg(long)]
+    #[arg(long, conflicts_with = "append")]
     pub(crate) new: bool,
+    /// Take a further manifest into a ledger that exists
+    #[arg(long)]
+    pub(crate) append: bool,
     /// Check and show the plan; write no ledger, send nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
@@ -276,6 +289,33 @@ pub(crate) struct GuardArgs {
     /// What invalid rows do to the run
     #[arg(long, value_name = "WHAT", default_value = "abort")]
     pub(crate) on_invalid: OnInvalidArg,
+    /// What rows do to a new ledger that were requested from another ledger before
+    #[arg(long, value_name = "WHAT", default_value = "stop")]
+    pub(crate) already: AlreadyArg,
+    /// How far back requests of other ledgers count
+    #[arg(long, value_name = "TIME", default_value = "30d", value_parser = parse::duration)]
+    pub(crate) look_back: Duration,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum AlreadyArg {
+    /// Stop the run, send nothing
+    Stop,
+    /// Leave them out
+    Skip,
+    /// Send them all the same
+    Send,
+}
+
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Which rows")]
+pub(crate) struct PartArgs {
+    /// Send at most N rows now, the first ones, and leave the others pending
+    #[arg(long, value_name = "N")]
+    pub(crate) limit: Option<NonZeroU32>,
+    /// Send only the rows whose ids stand in this file, one a line
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ids: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -316,6 +356,26 @@ pub(crate) struct PaceArgs {
     /// ... but not before so many calls
     #[arg(long, value_name = "N", default_value = "30")]
     pub(crate) breaker_min: NonZeroU32,
+    /// Stop when the first N rows of a type and template are all refused alike; 0 never does
+    #[arg(long, value_name = "N", default_value = "25")]
+    pub(crate) breaker_refused: u32,
+    /// Wait so long for a server that goes away during the run, instead of stopping
+    #[arg(long, value_name = "TIME", default_value = "0s", value_parser = parse::duration)]
+    pub(crate) wait_for_server: Duration,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Rows in doubt")]
+pub(crate) struct DoubtArgs {
+    /// How long after a call ended the server's list may still miss its request [default: 30s, a rehearsal 1s]
+    #[arg(long, value_name = "TIME", value_parser = parse::duration)]
+    pub(crate) settle: Option<Duration>,
+    /// How long after a call began the server may still act on it [default: 150s, a rehearsal 1s]
+    #[arg(long, value_name = "TIME", value_parser = parse::duration)]
+    pub(crate) server_limit: Option<Duration>,
+    /// Believe that the server's list is complete, though it cannot prove it; risks to send rows twice
+    #[arg(long)]
+    pub(crate) trust_list: bool,
 }
 
 #[derive(Debug, Args)]
@@ -346,6 +406,124 @@ pub(crate) enum TagPositionArg {
     Start,
     /// After it
     End,
+}
+
+/// Settle what is in doubt, then send failed and pending rows again
+///
+/// Asks the server first which requests it has, so that no row is sent that exists. Says how many of which rows it sends
+/// before it does.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  cmbatch replay wave.ledger
+  cmbatch replay wave.ledger --state failed --cause server-error
+  cmbatch replay wave.ledger --id E-1041 --id E-1042
+  cmbatch replay wave.ledger --from wave.rejects.csv")]
+pub(crate) struct ReplayArgs {
+    /// The ledger
+    #[arg(value_name = "LEDGER")]
+    pub(crate) ledger: PathBuf,
+    /// Only rows in these states: failed, pending
+    #[arg(long, value_name = "STATE,...", value_delimiter = ',', value_parser = parse::replay_state)]
+    pub(crate) state: Vec<RowState>,
+    /// Only rows whose last attempt ended like this; can be given again
+    #[arg(long, value_name = "CAUSE,...", value_delimiter = ',')]
+    pub(crate) cause: Vec<CauseArg>,
+    /// Only this row of the run; can be given again
+    #[arg(long, value_name = "N")]
+    pub(crate) row: Vec<NonZeroU32>,
+    /// Only the row with this id; can be given again
+    #[arg(long, value_name = "ID")]
+    pub(crate) id: Vec<String>,
+    #[command(flatten)]
+    pub(crate) part: PartArgs,
+    /// Send the mended rows of this manifest in place of the failed or invalid ones (by id, else by _row)
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["state", "cause", "row", "id", "ids"])]
+    pub(crate) from: Option<PathBuf>,
+    /// Confirm that exactly N rows that take certificates away (Revoke, Retire) are sent now
+    #[arg(long, value_name = "N")]
+    pub(crate) confirm: Option<u64>,
+    /// Show the plan, send nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    #[command(flatten)]
+    pub(crate) server: ServerArgs,
+    #[command(flatten)]
+    pub(crate) rehearsal: RehearsalArgs,
+    #[command(flatten)]
+    pub(crate) pace: PaceArgs,
+    #[command(flatten)]
+    pub(crate) doubt: DoubtArgs,
+    #[command(flatten)]
+    pub(crate) reading: ReadingArgs,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum CauseArg {
+    /// Nothing arrived: no connection, no sign-in, throttled
+    NotSent,
+    /// The server refused the row (4xx)
+    Refused,
+    /// The server failed (500)
+    ServerError,
+    /// The answer was lost, broken or of a kind that the API does not document
+    Unknown,
+}
+
+/// Settle rows in doubt against the server's list of requests, and send nothing
+///
+/// A row whose tag is found is created. A row that is not found may be sent again only where the list proves that it is
+/// not there: asked for late enough, and complete.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  cmbatch reconcile wave.ledger
+  cmbatch reconcile wave.ledger --settle 2m")]
+pub(crate) struct ReconcileArgs {
+    /// The ledger
+    #[arg(value_name = "LEDGER")]
+    pub(crate) ledger: PathBuf,
+    #[command(flatten)]
+    pub(crate) server: ServerArgs,
+    #[command(flatten)]
+    pub(crate) rehearsal: RehearsalArgs,
+    #[command(flatten)]
+    pub(crate) doubt: DoubtArgs,
+    /// How often a row is sent at most where it is certain that nothing arrived
+    #[arg(long, value_name = "N", default_value = "5")]
+    pub(crate) max_attempts: NonZeroU32,
+}
+
+/// Record what a person found out about a row in doubt
+///
+/// With --list it prints for each row in doubt what to look for in the CM portal.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  cmbatch settle wave.ledger --list
+  cmbatch settle wave.ledger --row 17 --created a9b4b42c-cc50-4c9b-89d1-bbc0bcd5a099
+  cmbatch settle wave.ledger --row 18 --not-created --reason 'not in the portal, 9 March, asked the CM team'")]
+#[command(group = clap::ArgGroup::new("verdict").required(true).args(["list", "created", "not_created"]))]
+pub(crate) struct SettleArgs {
+    /// The ledger
+    #[arg(value_name = "LEDGER")]
+    pub(crate) ledger: PathBuf,
+    /// List the rows in doubt and what to look for
+    #[arg(long)]
+    pub(crate) list: bool,
+    /// The row's number in the run
+    #[arg(long, value_name = "N", required_unless_present = "list")]
+    pub(crate) row: Option<NonZeroU32>,
+    /// The row was created as this request; it is read from the server to check that
+    #[arg(long, value_name = "UUID", value_parser = parse::uuid)]
+    pub(crate) created: Option<Guid>,
+    /// The row was not created; it is pending again, or failed where the server answered 500
+    #[arg(long, requires = "reason")]
+    pub(crate) not_created: bool,
+    /// How that is known
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) reason: Option<String>,
+    #[command(flatten)]
+    pub(crate) server: ServerArgs,
+    #[command(flatten)]
+    pub(crate) rehearsal: RehearsalArgs,
 }
 
 /// Show what became of a run: counts by state, and why rows failed

@@ -2,19 +2,20 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::args::{
-    DataCollectionArg, ExtraColumnsArg, FindingArgs, GuardArgs, OnDuplicateArg, OnInvalidArg, PaceArgs, ReadingArgs,
-    RehearsalArgs, RowArgs, ServerArgs, SubmitArgs, TagPositionArg, ValidateArgs, WireArgs,
+    AlreadyArg, DataCollectionArg, ExtraColumnsArg, FindingArgs, GuardArgs, OnDuplicateArg, OnInvalidArg, PartArgs,
+    ReadingArgs, RowArgs, SubmitArgs, TagPositionArg, ValidateArgs, WireArgs,
 };
 use super::layers::Origins;
-use crate::client::{AllowHttp, Auth, BaseUrl, Endpoint, On503, Secret};
+use super::reach::{Reach, ReachArgs};
+use crate::client::Secret;
 use crate::ledger::RunInfo;
 use crate::manifest::{ReadOptions, Source};
 use crate::platform::Overwrite;
 use crate::request::{DataEncoding, Guid, TagPosition};
-use crate::simulator::Script;
-use crate::submit::{BreakerRules, Limits, Wire};
+use crate::submit::Wire;
 use crate::validate::{Defaults, ExtraColumns, OnDuplicate, Rules};
 
 /// An option that cannot be used, named with the place where it was set.
@@ -39,15 +40,6 @@ pub(crate) struct Findings {
     pub(crate) overwrite: Overwrite,
 }
 
-/// Where requests go.
-#[derive(Debug)]
-pub(crate) enum Destination {
-    /// A server.
-    Server(Box<Endpoint>),
-    /// The embedded simulator.
-    Simulator(Script),
-}
-
 /// What invalid rows do to a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum OnInvalid {
@@ -60,19 +52,41 @@ pub(crate) enum OnInvalid {
 pub(crate) struct SubmitConfig {
     pub(crate) checking: ValidateConfig,
     pub(crate) on_invalid: OnInvalid,
-    pub(crate) destination: Destination,
-    pub(crate) label: Option<String>,
-    pub(crate) account: String,
-    pub(crate) limits: Limits,
+    pub(crate) reach: Reach,
     pub(crate) data: DataEncoding,
     pub(crate) tag_position: TagPosition,
     pub(crate) ledger: Option<PathBuf>,
     pub(crate) ledger_dir: Option<PathBuf>,
-    pub(crate) new: bool,
+    pub(crate) existing: Existing,
     pub(crate) dry_run: bool,
     pub(crate) confirm: Option<u64>,
+    pub(crate) already: Already,
+    pub(crate) look_back: Duration,
+    pub(crate) part: PartArgs,
     /// The options that shape rows, for the run's identity.
     pub(crate) identity: Vec<(String, String)>,
+}
+
+/// What a ledger that exists means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Existing {
+    /// The run goes on.
+    GoOn,
+    /// It is refused (`--new`).
+    Refuse,
+    /// The manifests are taken into it (`--append`).
+    Append,
+}
+
+/// What rows do that were requested from another ledger before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Already {
+    /// They stop the run.
+    Stop,
+    /// They are left out.
+    Skip,
+    /// Nobody looks.
+    Send,
 }
 
 /// What the world outside the options says.
@@ -202,33 +216,19 @@ impl SubmitConfig {
 
     pub(crate) fn resolve(args: &SubmitArgs, origins: &Origins, world: World) -> Result<Self, ConfigError> {
         let tagged = !args.wire.no_tag;
-        let SubmitArgs { manifests, server, rehearsal, guards, pace, reading, rows, wire, findings } = args;
+        let SubmitArgs { manifests, server, rehearsal, guards, part, pace, doubt, reading, rows, wire, findings } =
+            args;
         let checking = checking(manifests, reading, rows, findings, tagged, origins, &world)?;
         check_guards(manifests, guards, findings, origins)?;
-        let limits = limits(pace);
         let identity = identity(&checking, rows, wire, guards);
-        let mut account = format!("{} (no sign-in)", world.user);
-        let destination = if rehearsal.simulate {
-            Destination::Simulator(script(rehearsal))
-        } else {
-            let endpoint = endpoint(server, pace, origins, world.token)?;
-            match &endpoint.auth {
-                Auth::None => {}
-                Auth::BearerFile(path) => account = format!("{} (bearer token of {})", world.user, path.display()),
-                Auth::BearerEnv { name, .. } => account = format!("{} (bearer token of {name})", world.user),
-            }
-            Destination::Server(Box::new(endpoint))
-        };
+        let reach = ReachArgs { server, rehearsal, pace: Some(pace), doubt: Some(doubt), in_ledger: None };
         Ok(Self {
             checking,
             on_invalid: match guards.on_invalid {
                 OnInvalidArg::Abort => OnInvalid::Abort,
                 OnInvalidArg::Skip => OnInvalid::Skip,
             },
-            destination,
-            label: server.label.clone(),
-            account,
-            limits,
+            reach: Reach::resolve(&reach, origins, world)?,
             data: match wire.datacollection {
                 DataCollectionArg::Array => DataEncoding::Array,
                 DataCollectionArg::String => DataEncoding::String,
@@ -240,9 +240,20 @@ impl SubmitConfig {
             },
             ledger: guards.ledger.clone(),
             ledger_dir: guards.ledger_dir.clone(),
-            new: guards.new,
+            existing: match (guards.new, guards.append) {
+                (true, _) => Existing::Refuse,
+                (false, true) => Existing::Append,
+                (false, false) => Existing::GoOn,
+            },
             dry_run: guards.dry_run,
             confirm: guards.confirm,
+            already: match guards.already {
+                AlreadyArg::Stop => Already::Stop,
+                AlreadyArg::Skip => Already::Skip,
+                AlreadyArg::Send => Already::Send,
+            },
+            look_back: guards.look_back,
+            part: part.clone(),
             identity,
         })
     }
@@ -256,6 +267,12 @@ fn check_guards(
 ) -> Result<(), ConfigError> {
     // Beside a pipe such as <(command) no ledger can stand either.
     let is_pipe = |path: &PathBuf| path.as_os_str() == "-" || path.metadata().is_ok_and(|metadata| !metadata.is_file());
+    if guards.append && guards.ledger.is_none() {
+        return Err(ConfigError(format!(
+            "{} needs the ledger that the manifest is taken into: add --ledger FILE",
+            origins.name("append")
+        )));
+    }
     let nameless = manifests.len() > 1 || manifests.iter().any(is_pipe);
     if nameless && guards.ledger.is_none() {
         return Err(ConfigError(
@@ -274,64 +291,6 @@ fn check_guards(
         }
     }
     Ok(())
-}
-
-fn limits(pace: &PaceArgs) -> Limits {
-    Limits {
-        rate: pace.rate,
-        burst: pace.burst.unwrap_or_else(|| pace.rate.default_burst()),
-        concurrency: pace.concurrency,
-        max_attempts: pace.max_attempts,
-        stall: pace.stall,
-        breaker: BreakerRules {
-            in_a_row: pace.breaker_in_a_row.get(),
-            window: pace.breaker_window.get(),
-            window_min: pace.breaker_min.get(),
-            ..BreakerRules::default()
-        },
-        on_503: if pace.resend_503 { On503::NotActedOn } else { On503::InDoubt },
-    }
-}
-
-fn script(rehearsal: &RehearsalArgs) -> Script {
-    // Nobody asks the embedded server for its arrivals: what became of the rows is in the ledger.
-    Script { seed: rehearsal.seed, faults: rehearsal.fault.clone(), keep_arrivals: 0, ..Script::default() }
-}
-
-fn endpoint(
-    server: &ServerArgs,
-    pace: &PaceArgs,
-    origins: &Origins,
-    token: Option<Secret>,
-) -> Result<Endpoint, ConfigError> {
-    let Some(url) = &server.server else {
-        return Err(ConfigError(
-            "no server: add --server HOST (or CMBATCH_SERVER, or server in cmbatch.toml), or --simulate for a rehearsal".to_owned(),
-        ));
-    };
-    let allow = if server.allow_http { AllowHttp::Yes } else { AllowHttp::LoopbackOnly };
-    let base =
-        BaseUrl::parse(url, allow).map_err(|error| ConfigError(format!("{}: {error}", origins.name("server"))))?;
-    let auth = match (&server.token_file, token) {
-        (Some(path), _) => Auth::BearerFile(path.clone()),
-        (None, Some(value)) => Auth::BearerEnv { name: super::TOKEN_VARIABLE.to_owned(), value },
-        (None, None) => Auth::None,
-    };
-    if server.timeout < std::time::Duration::from_secs(1) {
-        return Err(ConfigError(format!(
-            "{}: less than 1 s leaves every slow answer in doubt",
-            origins.name("timeout")
-        )));
-    }
-    Ok(Endpoint {
-        ca_file: server.ca_file.clone(),
-        auth,
-        timeout: server.timeout,
-        connect_timeout: Endpoint::DEFAULT_CONNECT_TIMEOUT.min(server.timeout),
-        // As many idle connections are kept as calls may be in flight.
-        max_idle: pace.concurrency.get(),
-        ..Endpoint::new(base)
-    })
 }
 
 /// The options that shape rows, with their values as text.

@@ -21,9 +21,30 @@ const DEFAULT_FILE: &str = "cmbatch.toml";
 /// What a file that nobody named may not set: credentials, TLS, and where results go.
 const NOT_FROM_FOUND_FILE: [&str; 3] = ["token-file", "ca-file", "allow-http"];
 /// What only the command line may say: options about configuration itself, confirmations, one-off outputs.
-const COMMAND_LINE_ONLY: [&str; 6] = ["config", "profile", "confirm", "rules", "help", "version"];
+const COMMAND_LINE_ONLY: [&str; 18] = [
+    "config",
+    "profile",
+    "confirm",
+    "rules",
+    "help",
+    "version",
+    "append",
+    "limit",
+    "ids",
+    "row",
+    "id",
+    "cause",
+    "from",
+    "list",
+    "created",
+    "not-created",
+    "reason",
+    "trust-list",
+];
 /// Variables that are no options.
 const OTHER_VARIABLES: [&str; 3] = ["CMBATCH_TOKEN", "CMBATCH_CONFIG", "CMBATCH_PROFILE"];
+/// Variables of the tests, which only debug builds look at.
+const TEST_VARIABLES: [&str; 2] = ["CMBATCH_CRASH_AT", "CMBATCH_TEST_SYNCHRONOUS"];
 
 /// Where the value of an option came from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -150,7 +171,8 @@ fn all_options() -> Vec<String> {
 fn warn_of_unknown_variables(environment: &BTreeMap<String, OsString>, warnings: &mut Vec<String>) {
     let known: Vec<String> = all_options().iter().map(|option| variable_of(option)).collect();
     for name in environment.keys().filter(|name| name.starts_with("CMBATCH_")) {
-        if !known.contains(name) && !OTHER_VARIABLES.contains(&name.as_str()) {
+        let is_tests = cfg!(debug_assertions) && TEST_VARIABLES.contains(&name.as_str());
+        if !known.contains(name) && !OTHER_VARIABLES.contains(&name.as_str()) && !is_tests {
             warnings
                 .push(format!("the environment variable {name} is not known and is ignored{}", nearest(name, &known)));
         }

@@ -17,6 +17,7 @@ mod output;
 mod parse;
 mod plan;
 mod progress;
+mod reach;
 mod run;
 mod signals;
 mod summary;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::ledger::RowState;
 use crate::manifest::{Delimiter, Format, TextEncoding};
-use crate::request::RequestType;
+use crate::request::{Guid, RequestType};
 use crate::simulator::{Fault, LatencyRange};
 
 /// More calls in flight than this need more sockets than a process has by default (1,024).
@@ -38,6 +38,19 @@ pub(super) fn row_state(text: &str) -> Result<RowState, String> {
         let names: Vec<&str> = RowState::ALL.iter().map(|state| state.as_str()).collect();
         format!("not a state: write one or several of {}", names.join(","))
     })
+}
+
+pub(super) fn replay_state(text: &str) -> Result<RowState, String> {
+    match row_state(text) {
+        Ok(state @ (RowState::Failed | RowState::Pending)) => Ok(state),
+        Ok(_) | Err(_) => Err("only failed and pending rows are sent again: write failed or pending".to_owned()),
+    }
+}
+
+pub(super) fn uuid(text: &str) -> Result<Guid, String> {
+    let guid: Option<Guid> = text.trim().parse().ok();
+    guid.filter(|guid| !guid.is_zero())
+        .ok_or_else(|| "write the uuid of a request: 8-4-4-4-12 hexadecimal digits".to_owned())
 }
 
 pub(super) fn fault(text: &str) -> Result<Fault, String> {

@@ -1,10 +1,11 @@
 //! The plan: what is about to be sent, where, as whom and how fast. Shown before the first call, always.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::output::{grouped, rows};
 use super::progress::span;
+use super::reach::Reach;
 use crate::request::{RequestType, printable};
 use crate::submit::Rate;
 
@@ -24,9 +25,37 @@ pub(crate) struct Plan {
     pub(crate) ledger_is_new: bool,
     pub(crate) rate: Rate,
     pub(crate) concurrency: usize,
+    /// Rows whose answer was not seen: they are settled first, and sent again where the server does not have them.
+    pub(crate) in_doubt: u64,
+    /// What else is to be known.
+    pub(crate) note: Option<String>,
 }
 
 impl Plan {
+    /// Returns the plan for rows of a ledger that goes on.
+    pub(crate) fn new(
+        reach: &Reach,
+        config_files: &[PathBuf],
+        server: &str,
+        ledger: &Path,
+        by_type: Vec<(RequestType, u64)>,
+    ) -> Self {
+        Self {
+            by_type,
+            settled: 0,
+            server: server.to_owned(),
+            label: reach.label.clone(),
+            account: reach.account.clone(),
+            config_files: config_files.to_vec(),
+            ledger: ledger.to_owned(),
+            ledger_is_new: false,
+            rate: reach.limits.rate,
+            concurrency: reach.limits.concurrency.get(),
+            in_doubt: 0,
+            note: None,
+        }
+    }
+
     /// Returns how many rows are sent.
     pub(crate) fn n_rows(&self) -> u64 {
         self.by_type.iter().map(|(_, n)| n).sum()
@@ -53,9 +82,19 @@ impl Plan {
         } else {
             String::new()
         };
+        let mut further = String::new();
+        if self.in_doubt > 0 {
+            further = format!(
+                "\n      {} in doubt: settled first, and sent again where the server proves not to have them",
+                rows(self.in_doubt)
+            );
+        }
+        if let Some(note) = &self.note {
+            further = format!("{further}\n      {note}");
+        }
         format!(
             "plan: send {} ({}) to {}{label}{settled}\n      as {}, configuration: {files}\n      ledger: {} ({fresh})\n      \
-             rate: {}, at most {} calls at a time, {}",
+             rate: {}, at most {} calls at a time, {}{further}",
             rows(self.n_rows()),
             by_type(&self.by_type),
             self.server,
@@ -112,6 +151,8 @@ mod tests {
             ledger_is_new: false,
             rate: Rate::DEFAULT,
             concurrency: 16,
+            in_doubt: 0,
+            note: None,
         }
     }
 

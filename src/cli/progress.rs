@@ -280,6 +280,28 @@ impl Drop for Reporter {
     }
 }
 
+/// Tells events as lines, where there is no progress to show.
+pub(crate) struct Lines<'a> {
+    shell: &'a Shell,
+    verbose: u8,
+}
+
+impl<'a> Lines<'a> {
+    pub(crate) const fn new(shell: &'a Shell, verbose: u8) -> Self {
+        Self { shell, verbose }
+    }
+}
+
+impl EventSink for Lines<'_> {
+    fn emit(&self, event: Event) {
+        if let Some((level, text)) = describe(&event.kind)
+            && self.verbose >= level
+        {
+            self.shell.say(&text);
+        }
+    }
+}
+
 /// How long checking goes on before its progress is shown: most manifests are through by then.
 const CHECK_PATIENCE: Duration = Duration::from_millis(500);
 

@@ -2,18 +2,21 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use jiff::Timestamp;
 
 use super::args::{Command, GlobalArgs, LogFormat};
-use super::commands::{export, simulate, status, submit, validate};
+use super::commands::job::Context;
+use super::commands::{export, reconcile, replay, settle, simulate, status, submit, validate};
 use super::config::{SubmitConfig, ValidateConfig, World};
 use super::exit::Exit;
 use super::failure::Failure;
 use super::invocation::Invocation;
 use super::layers::{self, LayerError, Layered};
 use super::output::Shell;
+use super::reach::Reach;
 use super::signals;
 use super::summary::Summary;
 use crate::client::Secret;
@@ -26,6 +29,13 @@ pub fn main() -> ExitCode {
     #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the environment")]
     let environment: BTreeMap<String, OsString> =
         std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value))).collect();
+    #[cfg(debug_assertions)]
+    for (name, arm) in [
+        ("CMBATCH_CRASH_AT", platform::crash::arm as fn(&str)),
+        ("CMBATCH_TEST_SYNCHRONOUS", platform::crash::set_synchronous),
+    ] {
+        environment.get(name).and_then(|value| value.to_str()).map(arm);
+    }
     match layers::read(&argv, &environment) {
         Ok(layered) => run(layered, &argv, &environment).into(),
         Err(LayerError::Clap(error)) => {
@@ -132,18 +142,22 @@ fn command(
         Command::Submit(args) => {
             let user = world.user.clone();
             let config = SubmitConfig::resolve(&args, &origins, world)?;
-            let session = session(user, invocation, &config);
-            let before =
-                signals::before_sending(interrupted(shell, cli.global.json, invocation), Exit::Interrupted.status());
-            let context = submit::Context {
-                shell,
-                verbose: cli.global.verbose,
-                invocation,
-                session,
-                config_files: &files,
-                before,
-            };
-            submit::run(config, &context).map(Some)
+            let mut options = config.identity.clone();
+            options.extend(in_force(&config.reach));
+            let session = session("submit", user, invocation, options);
+            submit::run(&config, &context(session, shell, &cli.global, invocation, &files)).map(Some)
+        }
+        Command::Replay(args) => {
+            let session = session("replay", world.user.clone(), invocation, Vec::new());
+            replay::run(&args, &origins, world, &context(session, shell, &cli.global, invocation, &files)).map(Some)
+        }
+        Command::Reconcile(args) => {
+            let session = session("reconcile", world.user.clone(), invocation, Vec::new());
+            reconcile::run(&args, &origins, world, &context(session, shell, &cli.global, invocation, &files)).map(Some)
+        }
+        Command::Settle(args) => {
+            let session = session("settle", world.user.clone(), invocation, Vec::new());
+            settle::run(&args, &origins, world, &context(session, shell, &cli.global, invocation, &files))
         }
         Command::Status(args) => status::run(&args.ledger, cli.global.json).map(Some),
         Command::Export(args) => export::run(&args),
@@ -161,23 +175,42 @@ fn interrupted(shell: &Shell, as_json: bool, invocation: &Invocation) -> impl Fn
     }
 }
 
-/// Who works on the ledger, with the options in force; none of them is a secret.
-fn session(user: String, invocation: &Invocation, config: &SubmitConfig) -> SessionInfo {
-    let limits = &config.limits;
-    let mut options = config.identity.clone();
-    let mut add = |name: &str, value: String| options.push((name.to_owned(), value));
-    add("rate", limits.rate.to_string());
-    add("burst", limits.burst.to_string());
-    add("concurrency", limits.concurrency.to_string());
-    add("max-attempts", limits.max_attempts.to_string());
-    add("account", config.account.clone());
-    add(status::COMMAND_LINE, invocation.again());
+fn context<'a>(
+    session: SessionInfo,
+    shell: &'a Shell,
+    global: &GlobalArgs,
+    invocation: &'a Invocation,
+    config_files: &'a [PathBuf],
+) -> Context<'a> {
+    let last_words = interrupted(shell, global.json, invocation);
+    let before = signals::before_sending(last_words, Exit::Interrupted.status());
+    Context { shell, verbose: global.verbose, invocation, session, config_files, before }
+}
+
+/// The options in force that do not shape rows; none of them is a secret.
+fn in_force(reach: &Reach) -> Vec<(String, String)> {
+    let (limits, patience) = (&reach.limits, &reach.patience);
+    let options = [
+        ("rate", limits.rate.to_string()),
+        ("burst", limits.burst.to_string()),
+        ("concurrency", limits.concurrency.to_string()),
+        ("max-attempts", limits.max_attempts.to_string()),
+        ("settle", format!("{:?}", patience.settle)),
+        ("server-limit", format!("{:?}", patience.server_limit)),
+        ("account", reach.account.clone()),
+    ];
+    options.map(|(name, value)| (name.to_owned(), value)).into()
+}
+
+/// Who works on the ledger, with the options in force and the command as it was typed.
+fn session(command: &str, user: String, invocation: &Invocation, mut options: Vec<(String, String)>) -> SessionInfo {
+    options.push((status::COMMAND_LINE.to_owned(), invocation.again()));
     SessionInfo {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         user,
         host: platform::host_name(),
         pid: std::process::id(),
-        command: "submit".to_owned(),
+        command: command.to_owned(),
         options,
         started_at: Timestamp::now(),
     }

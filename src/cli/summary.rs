@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
+use super::commands::doubt;
 use super::exit::Exit;
 use super::failure::{Failure, chain};
 use super::invocation::quoted;
 use super::output::{self, Shell, rows};
 use super::progress::span;
 use crate::ledger::{Reader, RowState};
-use crate::reconcile::Disagreement;
+use crate::reconcile::{Disagreement, Report};
 use crate::report::Counts;
 use crate::request::{ErrorCode, Fault, RequestKind, RequestUuid, RowId, printable};
 use crate::submit::{StopReason, Trip};
@@ -101,6 +102,41 @@ impl Summary {
         self
     }
 
+    /// What the server's list left in doubt, and why.
+    pub(crate) fn with_doubt(mut self, report: &Report) -> Self {
+        let settled = json!({
+            "found": report.found + report.found_unexpectedly,
+            "absent": report.absent,
+            "failed": report.failed,
+            "in_doubt": report.left,
+            "why": doubt::reason(report),
+        });
+        self.more.insert("reconciled".to_owned(), settled);
+        self
+    }
+
+    /// Only a part of the rows was asked for; the others wait. Nothing else may be amiss for that to be a success.
+    pub(crate) fn left_pending(mut self, text: &str, all_else_is_settled: bool) -> Self {
+        self.message = format!("{}; {text}", self.message);
+        if all_else_is_settled {
+            self.exit = Exit::Done;
+        }
+        self
+    }
+
+    /// Begins the message with this.
+    pub(crate) fn with_lead(mut self, lead: &str) -> Self {
+        self.message = format!("{lead}: {}", self.message);
+        self
+    }
+
+    /// Something was recorded, which is a success whatever the states of the rows are.
+    pub(crate) fn recorded(mut self, what: &str) -> Self {
+        self.exit = Exit::Done;
+        self.message = format!("{what}; {}", self.message);
+        self
+    }
+
     /// The run was stopped before its end.
     pub(crate) fn stopped(mut self, reason: &StopReason, again: &str) -> Self {
         let (name, text) = stop_text(reason);
@@ -166,7 +202,7 @@ fn next_step(counts: &Counts, ledger: &str) -> String {
         return format!("cmbatch status {ledger}");
     }
     if counts.get(RowState::InDoubt) > 0 {
-        return format!("cmbatch export {ledger} --state in_doubt, and look for these rows in the CM portal");
+        return format!("cmbatch reconcile {ledger}");
     }
     format!("cmbatch export {ledger} --format csv --output results.csv")
 }

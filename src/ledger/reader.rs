@@ -78,10 +78,18 @@ impl Reader {
     /// # Errors
     /// The ledger cannot be read.
     pub fn unsettled_by_type(&self) -> Result<Vec<(RequestType, u64)>, LedgerError> {
+        self.by_type(RowState::Pending)
+    }
+
+    /// Returns how many rows of each type are in a state, without a look at the rows.
+    ///
+    /// # Errors
+    /// The ledger cannot be read.
+    pub fn by_type(&self, wanted: RowState) -> Result<Vec<(RequestType, u64)>, LedgerError> {
         self.read(|transaction| {
             let mut types: BTreeMap<RequestType, u64> = BTreeMap::new();
             for (TallyKey { state, kind, .. }, n) in load_tallies(transaction)? {
-                if let (RowState::Pending, Some(kind)) = (state, kind) {
+                if let Some(kind) = kind.filter(|_| state == wanted) {
                     *types.entry(kind).or_default() += n;
                 }
             }

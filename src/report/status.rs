@@ -48,6 +48,12 @@ impl Counts {
             .all(|state| self.get(*state) == 0)
     }
 
+    /// Returns whether all rows but those in one state are settled.
+    pub fn is_settled_but(&self, state: RowState) -> bool {
+        let open = [RowState::Pending, RowState::Sending, RowState::InDoubt, RowState::Failed, RowState::Invalid];
+        open.iter().all(|one| *one == state || self.get(*one) == 0)
+    }
+
     /// Returns the counts in words: `240 created, 5 failed, 5 in doubt`.
     pub fn in_words(&self) -> String {
         let words: Vec<String> = RowState::ALL

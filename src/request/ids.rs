@@ -25,6 +25,12 @@ impl RowId {
     }
 }
 
+impl From<NonZeroU32> for RowId {
+    fn from(number: NonZeroU32) -> Self {
+        Self(number)
+    }
+}
+
 impl fmt::Display for RowId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(&self.0, f)

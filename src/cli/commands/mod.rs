@@ -6,11 +6,22 @@
 //!
 //! **Flow**: takes a resolved configuration; gives a summary or a failure to `cli`.
 
+mod append;
 pub(super) mod check;
+pub(super) mod doubt;
 pub(super) mod export;
+pub(super) mod job;
+mod known;
 pub(super) mod load;
+mod look;
+mod mended;
+mod part;
+pub(super) mod reconcile;
+pub(super) mod replay;
+pub(super) mod settle;
 pub(super) mod simulate;
 pub(super) mod status;
+mod stored;
 pub(super) mod submit;
 pub(super) mod target;
 pub(super) mod validate;

@@ -14,6 +14,8 @@ use crate::request::printable;
 
 /// The name of the session option that holds the command as it was typed.
 pub(crate) const COMMAND_LINE: &str = "command-line";
+/// The commands that send rows.
+const SENDING: [&str; 2] = ["submit", "replay"];
 
 /// Shows what became of a run.
 pub(crate) fn run(path: &Path, as_json: bool) -> Result<Summary, Failure> {
@@ -21,7 +23,8 @@ pub(crate) fn run(path: &Path, as_json: bool) -> Result<Summary, Failure> {
     let status = Status::of(&reader)?;
     let sessions = reader.sessions()?;
     if !as_json {
-        output::result(&format!("{}\n{}", heading(&reader, &sessions), status.table()))?;
+        let doubt = about_doubt(&status.counts, path);
+        output::result(&format!("{}\n{}{doubt}", heading(&reader, &sessions), status.table()))?;
     }
     let reasons: Vec<serde_json::Value> = status
         .reasons
@@ -74,18 +77,33 @@ fn how_ended(end: &SessionEnd) -> String {
     }
 }
 
-/// Returns the next command where rows are pending: the one that was typed.
+/// Returns the next command where something is left to do; where rows are pending, the one that was typed.
 fn next(counts: &Counts, sessions: &[SessionRecord], path: &Path) -> Option<String> {
+    let ledger = quoted(&path.to_string_lossy());
     if counts.get(RowState::Pending) + counts.get(RowState::Sending) > 0 {
-        let typed = sessions.last().and_then(|session| {
-            session.info.options.iter().find(|(name, _)| name == COMMAND_LINE).map(|(_, value)| value.clone())
-        });
-        let ledger = quoted(&path.to_string_lossy());
+        let typed = sessions.iter().rev().filter(|session| SENDING.contains(&session.info.command.as_str())).find_map(
+            |session| {
+                session.info.options.iter().find(|(name, _)| name == COMMAND_LINE).map(|(_, value)| value.clone())
+            },
+        );
         return Some(typed.unwrap_or_else(|| format!("submit its manifest again, with --ledger {ledger}")));
     }
-    if counts.get(RowState::Failed) > 0 {
-        let ledger = quoted(&path.to_string_lossy());
-        return Some(format!("cmbatch export {ledger} --format manifest --state failed --output failed.csv"));
+    if counts.get(RowState::InDoubt) > 0 {
+        return Some(format!("cmbatch reconcile {ledger}"));
     }
-    None
+    (counts.get(RowState::Failed) > 0).then(|| format!("cmbatch replay {ledger}"))
+}
+
+/// Returns what being in doubt means for the person who reads it; nothing where no row is.
+fn about_doubt(counts: &Counts, path: &Path) -> String {
+    if counts.get(RowState::InDoubt) == 0 {
+        return String::new();
+    }
+    let ledger = quoted(&path.to_string_lossy());
+    format!(
+        "  In doubt: the call was made and its answer was not seen, or says nothing for\n  \
+         certain. Such a row is never sent again blindly. submit, replay and reconcile\n  \
+         look for it in the server's own list of requests; where that settles nothing,\n  \
+         a person does: cmbatch settle {ledger} --list\n\n"
+    )
 }

@@ -1,12 +1,13 @@
 //! Whom the requests are sent to: a server, or the embedded simulator.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
 
-use crate::cli::config::{Destination, SubmitConfig};
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
+use crate::cli::reach::{Destination, Reach};
 use crate::client::{AllowHttp, BaseUrl, Client, Endpoint};
-use crate::ledger::{Ledger, Reader, RowState};
+use crate::ledger::{Reader, RowState};
 use crate::simulator::{SeededRequest, Simulator};
 use crate::submit::Wire;
 
@@ -41,14 +42,13 @@ impl Target {
     }
 
     /// Starts the simulator, where that is the target; it knows what the ledger knows as created.
-    pub(crate) fn start(&mut self, ledger: &Ledger, config: &SubmitConfig) -> Result<(), Failure> {
-        let Destination::Simulator(script) = &config.destination else { return Ok(()) };
-        let seeded = seeded(ledger, &config.wire(ledger.run()))?;
+    pub(crate) fn start(&mut self, ledger: &Path, reach: &Reach, wire: &Wire) -> Result<(), Failure> {
+        let Destination::Simulator(script) = &reach.destination else { return Ok(()) };
+        let seeded = seeded(ledger, wire)?;
         let simulator = Simulator::start(script.clone(), SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), seeded)?;
         let base = BaseUrl::parse(&simulator.base_url(), AllowHttp::LoopbackOnly)
             .map_err(|error| Failure::new(Exit::Server, format!("the simulator has no usable address: {error}")))?;
-        self.client =
-            Some(Client::new(&Endpoint { max_idle: config.limits.concurrency.get(), ..Endpoint::new(base) })?);
+        self.client = Some(Client::new(&Endpoint { max_idle: reach.limits.concurrency.get(), ..Endpoint::new(base) })?);
         self.simulator = Some(simulator);
         Ok(())
     }
@@ -67,8 +67,8 @@ impl Target {
 }
 
 /// Returns the requests that a rehearsal's earlier sessions created.
-fn seeded(ledger: &Ledger, wire: &Wire) -> Result<Vec<SeededRequest>, Failure> {
-    let reader = Reader::open(ledger.path())?;
+fn seeded(ledger: &Path, wire: &Wire) -> Result<Vec<SeededRequest>, Failure> {
+    let reader = Reader::open(ledger)?;
     let mut seeded = Vec::new();
     let mut after = 0;
     loop {

@@ -1,0 +1,200 @@
+//! New rows against those that a ledger has already: ids and requests that would stand there twice.
+
+use std::collections::{HashMap, HashSet};
+
+use super::check::Checked;
+use crate::cli::exit::Exit;
+use crate::cli::failure::Failure;
+use crate::cli::output::grouped;
+use crate::ledger::{Reader, ResultRow, RowState};
+use crate::request::{CreateRequest, RowId, printable};
+use crate::validate::{self, CheckedRow, OnDuplicate, Rules, ValidRow};
+
+/// How many rows are read from the ledger at a time.
+const PAGE: u32 = 1_000;
+/// How many clashes are told.
+const MAX_TOLD: usize = 20;
+
+/// What the new rows of checked manifests repeat.
+#[derive(Debug, Default)]
+pub(crate) struct Repeats {
+    /// New rows that are left out, with the row of the ledger that asks for the same.
+    skipped: HashMap<RowId, RowId>,
+}
+
+impl Repeats {
+    /// Returns why a new row is left out, where it is.
+    pub(crate) fn reason(&self, new: RowId) -> Option<String> {
+        self.skipped.get(&new).map(|old| format!("duplicate of row {old}"))
+    }
+
+    /// Compares the new rows with those of the ledger that do not stand replaced; `stands_for` names the row of the ledger
+    /// that a new row takes the place of.
+    pub(crate) fn find(
+        reader: &Reader,
+        checked: &Checked,
+        rules: &Rules,
+        stands_for: impl Fn(RowId) -> Option<RowId>,
+    ) -> Result<Self, Failure> {
+        let replaced = |row: RowId, new: &New| new.stands_for == Some(row);
+        let mut clashes = Vec::new();
+        let mut known = fingerprints(reader)?;
+        known.sort_unstable();
+        // A few bytes a row of the ledger; the new rows themselves are kept only where they may repeat one.
+        let mut suspects: HashMap<u64, Vec<New>> = HashMap::new();
+        validate::deliver(&checked.manifests, rules, &checked.survey, |row| -> Result<(), Failure> {
+            let CheckedRow::Valid(row) = row else { return Ok(()) };
+            let new = New::of(&row, checked, stands_for(row.row));
+            if let Some(id) = &row.id
+                && let Some(old) = reader.row_of_id(id)?
+                && !replaced(old, &new)
+                && reader.facts(old)?.is_some_and(|facts| facts.state != RowState::Replaced)
+            {
+                clashes.push(Clash { new: new.clone(), old, same: Same::Id(id.clone()) });
+            }
+            let print = print_of(&row.request);
+            if known.binary_search(&print).is_ok() {
+                suspects.entry(print).or_default().push(new);
+            }
+            Ok(())
+        })?;
+        if !suspects.is_empty() {
+            for_each_standing(reader, |old, request| {
+                for new in suspects.get(&print_of(request)).into_iter().flatten() {
+                    if new.asks_for_the_same(request) && !replaced(old, new) {
+                        clashes.push(Clash { new: new.clone(), old, same: Same::Request });
+                    }
+                }
+            })?;
+        }
+        judge(clashes, rules.on_duplicate)
+    }
+}
+
+/// A new row.
+#[derive(Clone, Debug)]
+struct New {
+    row: RowId,
+    place: String,
+    request: CreateRequest,
+    stands_for: Option<RowId>,
+}
+
+impl New {
+    fn of(row: &ValidRow, checked: &Checked, stands_for: Option<RowId>) -> Self {
+        Self { row: row.row, place: place(row, checked), request: row.request.clone(), stands_for }
+    }
+
+    fn asks_for_the_same(&self, other: &CreateRequest) -> bool {
+        let identity = |request: &CreateRequest| {
+            (request.kind, request.target, request.template, request.smartcard, request.profile)
+        };
+        identity(&self.request) == identity(other)
+    }
+}
+
+/// Returns `late.csv:14`.
+pub(crate) fn place(row: &ValidRow, checked: &Checked) -> String {
+    let part = checked.survey.parts.get(row.part as usize - 1).map_or("-", |part| part.name.as_str());
+    format!("{}:{}", printable(part), row.line)
+}
+
+/// What a new row has in common with a row of the ledger.
+#[derive(Debug)]
+enum Same {
+    Request,
+    Id(String),
+}
+
+#[derive(Debug)]
+struct Clash {
+    new: New,
+    old: RowId,
+    same: Same,
+}
+
+impl Clash {
+    fn line(&self) -> String {
+        let Self { new, old, same } = self;
+        match same {
+            Same::Request => format!(
+                "{}:1: error[duplicate-row]: the row asks for the same as row {old} of the ledger; delete it, or give \
+                 --on-duplicate first to skip it or --on-duplicate send to send both",
+                new.place
+            ),
+            Same::Id(id) => format!(
+                "{}:1: error[duplicate-id]: id \"{}\" is already that of row {old} of the ledger; give the row an id of its own",
+                new.place,
+                printable(id)
+            ),
+        }
+    }
+}
+
+fn judge(clashes: Vec<Clash>, on_duplicate: OnDuplicate) -> Result<Repeats, Failure> {
+    let mut repeats = Repeats::default();
+    let mut errors = Vec::new();
+    for clash in clashes {
+        match (&clash.same, on_duplicate) {
+            (Same::Request, OnDuplicate::First) => {
+                repeats.skipped.entry(clash.new.row).or_insert(clash.old);
+            }
+            (Same::Request, OnDuplicate::Send) => {}
+            (Same::Request, OnDuplicate::Error) | (Same::Id(_), _) => errors.push(clash),
+        }
+    }
+    if errors.is_empty() {
+        return Ok(repeats);
+    }
+    let n_rows = errors.iter().map(|clash| clash.new.row).collect::<HashSet<_>>().len();
+    let mut lines: Vec<String> = errors.iter().take(MAX_TOLD).map(Clash::line).collect();
+    if errors.len() > MAX_TOLD {
+        lines.push(format!("... and {} more", grouped((errors.len() - MAX_TOLD) as u64)));
+    }
+    Err(Failure::new(
+        Exit::InvalidManifest,
+        format!(
+            "{} of the new rows stand in the ledger already; nothing was sent\n{}",
+            grouped(n_rows as u64),
+            lines.join("\n")
+        ),
+    ))
+}
+
+fn print_of(request: &CreateRequest) -> u64 {
+    let [a, b, c, d, e] = *request.fingerprint().as_bytes();
+    u64::from_be_bytes([0, 0, 0, a, b, c, d, e])
+}
+
+fn fingerprints(reader: &Reader) -> Result<Vec<u64>, Failure> {
+    let mut prints = Vec::new();
+    for_each_standing(reader, |_, request| prints.push(print_of(request)))?;
+    Ok(prints)
+}
+
+/// Shows all valid rows of the ledger that do not stand replaced.
+fn for_each_standing(reader: &Reader, mut each: impl FnMut(RowId, &CreateRequest)) -> Result<(), Failure> {
+    for_each_row(reader, &[], |row| {
+        if let Some(request) = &row.request
+            && row.state != RowState::Replaced
+        {
+            each(row.row, request);
+        }
+        Ok(())
+    })
+}
+
+/// Shows all rows of the ledger in these states, in row order.
+pub(crate) fn for_each_row(
+    reader: &Reader,
+    states: &[RowState],
+    mut each: impl FnMut(ResultRow) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let mut after = 0;
+    loop {
+        let page = reader.page(after, PAGE, states)?;
+        let Some(last) = page.last() else { return Ok(()) };
+        after = last.row.get();
+        page.into_iter().try_for_each(&mut each)?;
+    }
+}

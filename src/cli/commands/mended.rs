@@ -1,0 +1,209 @@
+//! `cmbatch replay --from`: mended rows that take the place of failed or invalid ones.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::check::{Checked, check};
+use super::job::Context;
+use super::known::{Repeats, for_each_row, place};
+use super::load::{self, LeftOut};
+use super::stored;
+use crate::cli::args::ReplayArgs;
+use crate::cli::config::{Findings, ValidateConfig};
+use crate::cli::exit::Exit;
+use crate::cli::failure::Failure;
+use crate::cli::output::grouped;
+use crate::ledger::{Ledger, Reader, RowState};
+use crate::manifest::{ReadOptions, Source};
+use crate::platform::Overwrite;
+use crate::request::{Guid, RequestType, RowId};
+use crate::validate::{self, CheckedRow, Rules, ValidRow};
+
+/// How many faults are told.
+const MAX_TOLD: usize = 20;
+
+/// A corrected manifest whose rows are matched with rows of the ledger.
+pub(crate) struct Mended {
+    checked: Checked,
+    rules: Rules,
+    /// The row of the ledger that each row of the manifest stands for, by its number in the manifest.
+    stands_for: HashMap<RowId, RowId>,
+    by_type: BTreeMap<RequestType, u64>,
+    /// The manifest is in the ledger already, with its rows from this number on.
+    first_row: Option<RowId>,
+}
+
+/// Reads the manifest, and finds for each of its rows the one that it stands for.
+pub(crate) fn read(
+    from: &Path,
+    args: &ReplayArgs,
+    reader: &Reader,
+    templates: BTreeMap<String, Guid>,
+    context: &Context<'_>,
+) -> Result<Mended, Failure> {
+    let rules = stored::rules(reader.run(), templates);
+    let reading = &args.reading;
+    let config = ValidateConfig {
+        sources: vec![Source::File(from.to_owned())],
+        reading: ReadOptions { format: reading.input_format, encoding: reading.encoding, delimiter: reading.delimiter },
+        rules: rules.clone(),
+        findings: Findings { errors: None, rejects: None, overwrite: Overwrite::Refuse },
+    };
+    let checked = check(&config, context.shell)?;
+    if !checked.survey.is_valid() {
+        return Err(Failure::new(Exit::InvalidManifest, "the corrected manifest is invalid; nothing was sent"));
+    }
+    let known = checked.survey.parts.first().and_then(|part| {
+        reader.run().parts.iter().find(|known| known.sha256 == part.sha256).map(|known| known.first_row)
+    });
+    let mut mended = Mended { checked, rules, stands_for: HashMap::new(), by_type: BTreeMap::new(), first_row: known };
+    mended.match_again(reader)?;
+    Ok(mended)
+}
+
+impl Mended {
+    pub(crate) fn n_rows(&self) -> u64 {
+        self.by_type.values().sum()
+    }
+
+    pub(crate) fn by_type(&self) -> Vec<(RequestType, u64)> {
+        self.by_type.iter().map(|(kind, n)| (*kind, *n)).collect()
+    }
+
+    /// Matches the rows with those of the ledger as they are now. A manifest that was taken in already matches as it did then.
+    pub(crate) fn match_again(&mut self, reader: &Reader) -> Result<(), Failure> {
+        if self.first_row.is_some() {
+            return Ok(());
+        }
+        self.stands_for.clear();
+        self.by_type.clear();
+        self.match_rows(reader)
+    }
+
+    fn match_rows(&mut self, reader: &Reader) -> Result<(), Failure> {
+        let invalid = invalid_ids(reader)?;
+        let mut faults = Vec::new();
+        let mut taken: HashMap<RowId, String> = HashMap::new();
+        let (checked, rules) = (&self.checked, &self.rules);
+        let (stands_for, by_type) = (&mut self.stands_for, &mut self.by_type);
+        validate::deliver(&checked.manifests, rules, &checked.survey, |row| -> Result<(), Failure> {
+            let CheckedRow::Valid(row) = row else { return Ok(()) };
+            let here = place(&row, checked);
+            match match_row(&row, reader, &invalid)? {
+                Ok(old) => {
+                    if let Some(earlier) = taken.insert(old, here.clone()) {
+                        faults.push(format!("{here}:1: error[mended-twice]: {earlier} stands for row {old} already"));
+                    }
+                    stands_for.insert(row.row, old);
+                    *by_type.entry(row.request.kind).or_default() += 1;
+                }
+                Err(fault) => faults.push(format!("{here}:1: error{fault}")),
+            }
+            Ok(())
+        })?;
+        if faults.is_empty() {
+            self.repeats(reader)?;
+            return Ok(());
+        }
+        let n_faults = faults.len();
+        faults.truncate(MAX_TOLD);
+        if n_faults > MAX_TOLD {
+            faults.push(format!("... and {} more", grouped((n_faults - MAX_TOLD) as u64)));
+        }
+        Err(Failure::new(
+            Exit::InvalidManifest,
+            format!("the corrected rows do not match the ledger; nothing was sent\n{}", faults.join("\n")),
+        ))
+    }
+
+    fn repeats(&self, reader: &Reader) -> Result<Repeats, Failure> {
+        Repeats::find(reader, &self.checked, &self.rules, |new| self.stands_for.get(&new).copied())
+    }
+
+    /// Takes the rows into the ledger in place of the old ones; returns the ledger, open, and the new rows.
+    pub(crate) fn take_in(self, args: &ReplayArgs, context: &Context<'_>) -> Result<(Ledger, Vec<RowId>), Failure> {
+        let n_rows = u32::try_from(self.checked.survey.n_rows).unwrap_or(u32::MAX);
+        let numbers = |first: u32| (first..first.saturating_add(n_rows)).filter_map(RowId::new).collect();
+        if let Some(first) = self.first_row {
+            return Ok((Ledger::open(&args.ledger, &context.session)?, numbers(first.get())));
+        }
+        let reader = Reader::open(&args.ledger)?;
+        let repeats = self.repeats(&reader)?;
+        let first = u32::try_from(reader.run().n_rows).unwrap_or(u32::MAX).saturating_add(1);
+        drop(reader);
+        let left_out = |row: &ValidRow| repeats.reason(row.row);
+        let ledger = load::replace(&args.ledger, context, &self.rules, &self.checked, LeftOut(&left_out), &|new| {
+            self.stands_for.get(&new).copied()
+        })?;
+        Ok((ledger, numbers(first)))
+    }
+}
+
+/// Finds the row that a mended one stands for, or says what is wrong with that.
+fn match_row(
+    row: &ValidRow,
+    reader: &Reader,
+    invalid: &HashMap<String, RowId>,
+) -> Result<Result<RowId, String>, Failure> {
+    let by_id = match &row.id {
+        None => None,
+        Some(id) => reader.row_of_id(id)?.or_else(|| invalid.get(id).copied()),
+    };
+    let old = match (by_id, row.from_row) {
+        (Some(by_id), Some(by_row)) if by_id != by_row => {
+            return Ok(Err(format!(
+                "[row-not-matched]: its id is that of row {by_id}, and its _row says {by_row}; correct one of them"
+            )));
+        }
+        (Some(old), _) | (None, Some(old)) => old,
+        (None, None) => {
+            return Ok(Err(
+                "[row-not-matched]: neither its id nor a _row cell names a row of the ledger; take the row from a rejects \
+                 file or from `cmbatch export --format manifest`, which have _row"
+                    .to_owned(),
+            ));
+        }
+    };
+    let Some(facts) = reader.facts(old)? else {
+        return Ok(Err(format!("[row-not-matched]: the ledger has no row {old}; correct its _row")));
+    };
+    match facts.state {
+        RowState::Failed | RowState::Invalid => {}
+        state @ (RowState::Pending
+        | RowState::Sending
+        | RowState::Created
+        | RowState::InDoubt
+        | RowState::Skipped
+        | RowState::Canceled
+        | RowState::Replaced) => {
+            return Ok(Err(format!(
+                "[row-not-replaceable]: row {old} is {state}, and only failed and invalid rows are replaced; delete the row"
+            )));
+        }
+    }
+    if facts.request.as_ref() == Some(&row.request) {
+        return Ok(Err(format!(
+            "[row-unchanged]: it asks for the same as row {old} did; mend it, or delete it and send row {old} again with \
+             replay alone"
+        )));
+    }
+    Ok(Ok(old))
+}
+
+/// Returns the ids that invalid rows have in their manifests.
+fn invalid_ids(reader: &Reader) -> Result<HashMap<String, RowId>, Failure> {
+    let mut ids = HashMap::new();
+    for_each_row(reader, &[RowState::Invalid], |row| {
+        let original = row.invalid.as_ref().and_then(|invalid| serde_json::from_str(&invalid.original_json).ok());
+        if let Some(Value::Object(original)) = original {
+            let id = original.iter().find(|(name, _)| name.eq_ignore_ascii_case("id")).and_then(|(_, id)| id.as_str());
+            if let Some(id) = id.map(str::trim).filter(|id| !id.is_empty()) {
+                ids.insert(id.to_owned(), row.row);
+            }
+        }
+        Ok(())
+    })?;
+    Ok(ids)
+}

@@ -1,0 +1,154 @@
+//! Where requests go, as whom, how fast and how patiently: what all commands that call a server need.
+
+use std::num::{NonZeroU32, NonZeroUsize};
+use std::time::Duration;
+
+use super::args::{DoubtArgs, PaceArgs, RehearsalArgs, ServerArgs};
+use super::config::{ConfigError, World};
+use super::layers::Origins;
+use crate::client::{AllowHttp, Auth, BaseUrl, Endpoint, On503, Secret};
+use crate::reconcile::Trust;
+use crate::simulator::Script;
+use crate::submit::{BreakerRules, Limits, Patience, Rate};
+
+/// The defaults of `--settle` and `--server-limit`: ASP.NET works on for up to 110 s plus 15 s after a client hung up.
+const SERVER_PATIENCE: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(150));
+/// The same for the embedded simulator, which acts at once.
+const REHEARSAL_PATIENCE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(1));
+
+/// The default of `--max-attempts`.
+const DEFAULT_ATTEMPTS: NonZeroU32 = NonZeroU32::new(5).expect("5 is not 0");
+
+/// Where requests go.
+#[derive(Debug)]
+pub(crate) enum Destination {
+    /// A server.
+    Server(Box<Endpoint>),
+    /// The embedded simulator.
+    Simulator(Script),
+}
+
+/// The other end, and how it is treated.
+#[derive(Debug)]
+pub(crate) struct Reach {
+    pub(crate) destination: Destination,
+    pub(crate) label: Option<String>,
+    pub(crate) account: String,
+    pub(crate) limits: Limits,
+    pub(crate) patience: Patience,
+}
+
+/// The options that say it.
+#[derive(Clone, Copy)]
+pub(crate) struct ReachArgs<'a> {
+    pub(crate) server: &'a ServerArgs,
+    pub(crate) rehearsal: &'a RehearsalArgs,
+    /// None where nothing is sent.
+    pub(crate) pace: Option<&'a PaceArgs>,
+    pub(crate) doubt: Option<&'a DoubtArgs>,
+    /// The server that a ledger names, for commands that need no other.
+    pub(crate) in_ledger: Option<&'a str>,
+}
+
+impl Reach {
+    pub(crate) fn resolve(args: &ReachArgs<'_>, origins: &Origins, world: World) -> Result<Self, ConfigError> {
+        let limits = args.pace.map_or_else(limits_for_reading, limits);
+        let mut account = format!("{} (no sign-in)", world.user);
+        let destination = if args.rehearsal.simulate {
+            Destination::Simulator(script(args.rehearsal))
+        } else {
+            let endpoint = endpoint(args, &limits, origins, world.token)?;
+            match &endpoint.auth {
+                Auth::None => {}
+                Auth::BearerFile(path) => account = format!("{} (bearer token of {})", world.user, path.display()),
+                Auth::BearerEnv { name, .. } => account = format!("{} (bearer token of {name})", world.user),
+            }
+            Destination::Server(Box::new(endpoint))
+        };
+        let patience = patience(args);
+        Ok(Self { destination, label: args.server.label.clone(), account, limits, patience })
+    }
+}
+
+fn patience(args: &ReachArgs<'_>) -> Patience {
+    let defaults = if args.rehearsal.simulate { REHEARSAL_PATIENCE } else { SERVER_PATIENCE };
+    let given = |pick: fn(&DoubtArgs) -> Option<Duration>| args.doubt.and_then(pick);
+    Patience {
+        settle: given(|doubt| doubt.settle).unwrap_or(defaults.0),
+        server_limit: given(|doubt| doubt.server_limit).unwrap_or(defaults.1),
+        trust: if args.doubt.is_some_and(|doubt| doubt.trust_list) { Trust::List } else { Trust::Proof },
+        wait_for_server: args.pace.map_or(Duration::ZERO, |pace| pace.wait_for_server),
+    }
+}
+
+fn limits(pace: &PaceArgs) -> Limits {
+    Limits {
+        rate: pace.rate,
+        burst: pace.burst.unwrap_or_else(|| pace.rate.default_burst()),
+        concurrency: pace.concurrency,
+        max_attempts: pace.max_attempts,
+        stall: pace.stall,
+        breaker: BreakerRules {
+            in_a_row: pace.breaker_in_a_row.get(),
+            window: pace.breaker_window.get(),
+            window_min: pace.breaker_min.get(),
+            kind_refusals: pace.breaker_refused,
+        },
+        on_503: if pace.resend_503 { On503::NotActedOn } else { On503::InDoubt },
+    }
+}
+
+/// The limits of a command that sends nothing.
+fn limits_for_reading() -> Limits {
+    Limits {
+        rate: Rate::DEFAULT,
+        burst: Rate::DEFAULT.default_burst(),
+        concurrency: NonZeroUsize::MIN,
+        max_attempts: DEFAULT_ATTEMPTS,
+        stall: Duration::ZERO,
+        breaker: BreakerRules::default(),
+        on_503: On503::InDoubt,
+    }
+}
+
+fn script(rehearsal: &RehearsalArgs) -> Script {
+    // Nobody asks the embedded server for its arrivals: what became of the rows is in the ledger.
+    Script { seed: rehearsal.seed, faults: rehearsal.fault.clone(), keep_arrivals: 0, ..Script::default() }
+}
+
+fn endpoint(
+    args: &ReachArgs<'_>,
+    limits: &Limits,
+    origins: &Origins,
+    token: Option<Secret>,
+) -> Result<Endpoint, ConfigError> {
+    let server = args.server;
+    let Some(url) = server.server.as_deref().or(args.in_ledger) else {
+        return Err(ConfigError(
+            "no server: add --server HOST (or CMBATCH_SERVER, or server in cmbatch.toml), or --simulate for a rehearsal".to_owned(),
+        ));
+    };
+    let allow = if server.allow_http { AllowHttp::Yes } else { AllowHttp::LoopbackOnly };
+    let base =
+        BaseUrl::parse(url, allow).map_err(|error| ConfigError(format!("{}: {error}", origins.name("server"))))?;
+    let auth = match (&server.token_file, token) {
+        (Some(path), _) => Auth::BearerFile(path.clone()),
+        (None, Some(value)) => Auth::BearerEnv { name: super::TOKEN_VARIABLE.to_owned(), value },
+        (None, None) => Auth::None,
+    };
+    if server.timeout < Duration::from_secs(1) {
+        return Err(ConfigError(format!(
+            "{}: less than 1 s leaves every slow answer in doubt",
+            origins.name("timeout")
+        )));
+    }
+    Ok(Endpoint {
+        ca_file: server.ca_file.clone(),
+        auth,
+        timeout: server.timeout,
+        connect_timeout: Endpoint::DEFAULT_CONNECT_TIMEOUT.min(server.timeout),
+        // As many idle connections are kept as calls may be in flight.
+        max_idle: limits.concurrency.get(),
+        ..Endpoint::new(base)
+    })
+}
