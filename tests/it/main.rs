@@ -3,13 +3,18 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 #![expect(clippy::format_push_string, reason = "manifests are written as they read")]
 
+mod answers;
 mod broken;
+mod chaos;
 mod common;
 mod export;
 mod faults;
 mod forms;
 mod guards;
+mod judged;
 mod layers;
+mod lists;
+mod oracle;
 mod pace;
 mod readme;
 mod samples;

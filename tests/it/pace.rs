@@ -1,5 +1,6 @@
 //! The pace that the server sees.
 
+use crate::chaos::{Chaos, Script};
 use crate::common::{Folder, enrollments, posts, simulator};
 
 /// Returns the most arrivals in any window of so many seconds.
@@ -29,3 +30,29 @@ fn calls_keep_the_rate() {
         }
     }
 }
+
+#[test]
+fn no_window_holds_more_than_burst_and_rate_and_no_time_is_lost() {
+    for (rate, per_second, burst, n_rows) in [("200/s", 200.0, 2.0, 700), ("1000/s", 1_000.0, 10.0, 3_500)] {
+        let folder = Folder::new();
+        folder.write("wave.csv", enrollments(n_rows));
+        let server = Chaos::start(Script::default());
+        folder.run(&["submit", "wave.csv", "--server", &server.base_url(), "--rate", rate]).exits(0);
+        let arrivals = server.times();
+        let times: Vec<f64> = arrivals.iter().map(|at| (*at - arrivals[0]).as_secs_f64()).collect();
+        assert_eq!(times.len(), n_rows as usize);
+        for window in [0.1, 0.2, 0.5, 1.0, 2.0, 3.0] {
+            #[expect(clippy::cast_precision_loss, reason = "small counts")]
+            let most = most_in(&times, window) as f64;
+            // What a call takes from its start to its arrival differs by what the machine does meanwhile.
+            let allowed = burst + per_second * (window + JITTER_S);
+            assert!(most <= allowed, "{rate}: {most} calls in {window} s, {allowed} are allowed");
+        }
+        let took = times.last().unwrap();
+        let least = f64::from(n_rows) / per_second;
+        assert!(*took <= least * 1.08, "{rate}: {took} s, and {least} s are enough");
+    }
+}
+
+/// By how much calls are bunched on their way from this machine to itself, in seconds.
+const JITTER_S: f64 = 0.02;

@@ -1,0 +1,244 @@
+//! What the server's list proves, and what it does not.
+
+use serde_json::Value;
+
+use crate::chaos::{Answer, Chaos, Fate, ListAs, Listing, ReadAs, Script, answer, status};
+use crate::common::{Folder, Ran, TEMPLATE, enrollments, guid};
+use crate::oracle::{Row, assert_kept, rows};
+
+/// How many rows each test sends; the calls 4 to 7 are answered so that their rows are in doubt, and every other of them
+/// creates its request.
+const N_ROWS: u32 = 12;
+
+fn lossy(list: Listing) -> Script {
+    let lost = |creates| Fate { creates, answer: answer("502 Bad Gateway", "", "") };
+    let fate = move |number: u32, _: &Value| match number {
+        4..=7 => lost(number % 2 == 0),
+        _ => Fate::creates(Answer::Created),
+    };
+    Script { fate: Box::new(fate), list, ..Script::default() }
+}
+
+fn whole(as_what: ListAs) -> Listing {
+    Listing { as_what, ..Listing::default() }
+}
+
+/// A folder, a server, and what is run between them.
+struct Scene {
+    folder: Folder,
+    server: Chaos,
+}
+
+impl Scene {
+    /// Sends the rows; whatever the list says, the run ends.
+    fn after_submit(script: Script) -> (Self, Ran) {
+        let scene = Self { folder: Folder::new(), server: Chaos::start(script) };
+        scene.folder.write("wave.csv", enrollments(N_ROWS));
+        let ran = scene.submit(&[]);
+        (scene, ran)
+    }
+
+    fn submit(&self, more: &[&str]) -> Ran {
+        self.run(&[&["submit", "wave.csv", "--rate", "unlimited"], PATIENCE, more].concat())
+    }
+
+    fn run(&self, words: &[&str]) -> Ran {
+        let url = self.server.base_url();
+        self.folder.run(&[words, &["--server", &url]].concat())
+    }
+
+    #[track_caller]
+    fn rows(&self) -> Vec<Row> {
+        let rows = rows(&self.folder, "wave.ledger");
+        assert_kept(&rows, &self.server.seen(), N_ROWS as usize);
+        rows
+    }
+
+    fn n_in(&self, state: &str) -> usize {
+        self.rows().iter().filter(|row| row.state == state).count()
+    }
+}
+
+const PATIENCE: &[&str] = &["--settle", "100ms", "--server-limit", "200ms", "--timeout", "20s"];
+
+#[test]
+fn a_list_that_does_not_prove_itself_settles_no_absence_and_nothing_is_sent_twice() {
+    for (as_what, n_found) in [
+        // Tags that are found settle their rows wherever the list ended well.
+        (ListAs::CommentsCut(10), 0),
+        (ListAs::NoContent, 0),
+        (ListAs::CutOff, 0),
+        (ListAs::CutOffChunked, 0),
+        (ListAs::Unclosed, 0),
+        (ListAs::Malformed, 0),
+        (ListAs::Html, 0),
+        (ListAs::Status(403), 0),
+        (ListAs::Status(500), 0),
+    ] {
+        let (scene, ran) = Scene::after_submit(lossy(whole(as_what)));
+        ran.exits(1);
+        assert_eq!((scene.n_in("in_doubt"), scene.server.n_posts()), (4 - n_found, N_ROWS as usize), "{as_what:?}");
+        // The same command again, and a list that is whole at last.
+        scene.submit(&[]).exits(1);
+        assert_eq!(scene.server.n_posts(), N_ROWS as usize, "{as_what:?}");
+        scene.server.behave(Script::default());
+        scene.submit(&[]).exits(0);
+        assert_eq!((scene.n_in("created"), scene.server.n_posts()), (12, N_ROWS as usize + 2), "{as_what:?}");
+    }
+}
+
+#[test]
+fn a_list_that_hides_rows_is_not_believed() {
+    // Every third request is hidden, of those in doubt one of two.
+    let hiding = || Listing { hides: Box::new(|place| place % 3 == 2), ..Listing::default() };
+    let (scene, ran) = Scene::after_submit(lossy(hiding()));
+    ran.exits(1);
+    assert_eq!(scene.server.n_posts(), N_ROWS as usize);
+    let left = scene.n_in("in_doubt");
+    assert!(left == 2 || left == 3, "those that do not exist, and what the list hides: {left}");
+    scene.run(&[&["reconcile", "wave.ledger"], PATIENCE_OF_RECONCILE].concat()).exits(1);
+    assert_eq!((scene.n_in("in_doubt"), scene.server.n_posts()), (left, N_ROWS as usize));
+    // A person takes the risk.
+    scene.submit(&["--trust-list"]).says("--trust-list");
+    assert!(scene.server.n_posts() > N_ROWS as usize);
+}
+
+const PATIENCE_OF_RECONCILE: &[&str] = &["--settle", "100ms", "--server-limit", "200ms"];
+
+#[test]
+fn reconcile_settles_and_sends_nothing() {
+    let (scene, ran) = Scene::after_submit(lossy(whole(ListAs::Status(403))));
+    ran.exits(1).says("403");
+    scene.server.behave(Script::default());
+    let ran = scene.run(&[&["reconcile", "wave.ledger", "--json"], PATIENCE_OF_RECONCILE].concat());
+    let summary = ran.exits(1).json();
+    assert_eq!((&summary["created"], &summary["pending"], &summary["in_doubt"]), (&10.into(), &2.into(), &0.into()));
+    assert_eq!(scene.server.n_posts(), N_ROWS as usize);
+    scene.submit(&[]).exits(0);
+    assert_eq!((scene.n_in("created"), scene.server.n_posts()), (12, N_ROWS as usize + 2));
+}
+
+#[test]
+fn absence_is_not_believed_before_its_time() {
+    let (scene, _) = Scene::after_submit(lossy(whole(ListAs::Status(403))));
+    scene.server.behave(Script::default());
+    // The attempts of an earlier session count from when this one began: it waits for both times.
+    let begin = std::time::Instant::now();
+    let words = ["reconcile", "wave.ledger", "--settle", "2s", "--server-limit", "1s"];
+    scene.run(&words).exits(1);
+    assert!(begin.elapsed().as_secs_f64() >= 2.0, "{:?}", begin.elapsed());
+    assert_eq!(scene.n_in("pending"), 2);
+}
+
+/// A row proven absent is sent again, but not for ever.
+#[test]
+fn rows_proven_absent_are_sent_again_within_the_attempts() {
+    let script = || {
+        let fate = |_: u32, body: &Value| {
+            let lost = body["target"] == guid(5);
+            if lost { Fate::refuses(status("502 Bad Gateway")) } else { Fate::creates(Answer::Created) }
+        };
+        Script { fate: Box::new(fate), ..Script::default() }
+    };
+    let (scene, ran) = Scene::after_submit(script());
+    ran.exits(1);
+    assert_eq!(scene.server.n_posts(), N_ROWS as usize - 1 + 5);
+    assert_eq!(scene.n_in("created"), 11);
+    let (scene, ran) = {
+        let scene = Scene { folder: Folder::new(), server: Chaos::start(script()) };
+        scene.folder.write("wave.csv", enrollments(N_ROWS));
+        let ran = scene.submit(&["--max-attempts", "2"]);
+        (scene, ran)
+    };
+    ran.exits(1);
+    assert_eq!(scene.server.n_posts(), N_ROWS as usize - 1 + 2);
+}
+
+#[test]
+fn without_any_created_row_the_list_proves_nothing() {
+    // Ten time-outs would stop the run: a few rows whose answers say nothing, and no row that is known.
+    let script =
+        Script { fate: Box::new(|_, _| Fate::refuses(answer("502 Bad Gateway", "", ""))), ..Script::default() };
+    let folder = Folder::new();
+    folder.write("wave.csv", enrollments(3));
+    let server = Chaos::start(script);
+    let url = server.base_url();
+    let words = [&["submit", "wave.csv", "--server", &url], PATIENCE].concat();
+    let status = folder.run(&words).status;
+    assert!(status == 1 || status == 4, "{status}");
+    let n_posts = server.n_posts();
+    server.behave(Script::default());
+    // What was never sent is sent now, and then the list proves itself.
+    folder.run(&words);
+    let rows = rows(&folder, "wave.ledger");
+    assert_kept(&rows, &server.seen(), 3);
+    if n_posts == 3 {
+        assert!(rows.iter().all(|row| row.state == "in_doubt"), "{rows:?}");
+        assert_eq!(server.n_posts(), 3);
+    } else {
+        assert!(rows.iter().all(|row| row.state == "created"), "{rows:?}");
+    }
+}
+
+#[test]
+fn a_request_that_cannot_be_read_back_is_said_and_the_run_goes_on() {
+    let script = Script { read: ReadAs::Status(403), ..Script::default() };
+    let (scene, ran) = Scene::after_submit(script);
+    ran.exits(0).says("read back");
+    assert_eq!(scene.server.n_posts(), N_ROWS as usize);
+}
+
+#[test]
+fn a_persons_verdict_is_checked_and_recorded() {
+    let (scene, _) = Scene::after_submit(lossy(whole(ListAs::Status(403))));
+    let in_doubt: Vec<Row> = scene.rows().into_iter().filter(|row| row.state == "in_doubt").collect();
+    let listed = scene.folder.run(&["settle", "wave.ledger", "--list"]).exits(0);
+    for row in &in_doubt {
+        assert!(listed.stdout.contains(&row.target), "{}", listed.stdout);
+    }
+    let seen = scene.server.seen();
+    let uuid_of = |row: &Row| seen.iter().find(|call| call.target == row.target).unwrap().created.clone();
+    let (exists, absent): (Vec<_>, Vec<_>) = in_doubt.iter().partition(|row| uuid_of(row).is_some());
+    let (mine, other) = (uuid_of(exists[0]).unwrap(), uuid_of(exists[1]).unwrap());
+    let number = exists[0].number.to_string();
+    let settle = |words: &[&str]| scene.run(&[&["settle", "wave.ledger"], words].concat());
+    // Another row's request is not this row's.
+    let ran = settle(&["--row", &number, "--created", &other]);
+    assert_ne!(ran.status, 0, "{}", ran.stderr);
+    settle(&["--row", &number, "--created", &mine]).exits(0);
+    let number = absent[0].number.to_string();
+    let ran = settle(&["--row", &number, "--not-created"]);
+    assert_ne!(ran.status, 0, "a verdict needs its reason: {}", ran.stderr);
+    settle(&["--row", &number, "--not-created", "--reason", "looked in the portal"]).exits(0);
+    assert_eq!((scene.n_in("in_doubt"), scene.n_in("pending"), scene.n_in("created")), (2, 1, 9));
+    scene.server.behave(Script::default());
+    scene.submit(&[]).exits(0);
+    assert_eq!((scene.n_in("created"), scene.server.n_posts()), (12, N_ROWS as usize + 2));
+}
+
+#[test]
+fn without_tags_rows_are_settled_by_their_properties_and_never_where_two_fit() {
+    let scene = Scene { folder: Folder::new(), server: Chaos::start(lossy(Listing::default())) };
+    scene.folder.write("wave.csv", enrollments(N_ROWS));
+    scene.submit(&["--no-tag"]).exits(0);
+    assert_eq!(scene.server.n_posts(), N_ROWS as usize + 2);
+    assert_eq!(scene.server.n_requests(), N_ROWS as usize);
+    // Two requests of a colleague that could be the row's: the row stays in doubt.
+    let twins = format!("type,profiletemplateuuid,target\nEnroll,{TEMPLATE},{}\n", guid(4));
+    let fate = |number: u32, _: &Value| match number {
+        4 => Fate::creates(answer("502 Bad Gateway", "", "")),
+        _ => Fate::creates(Answer::Created),
+    };
+    let scene = Scene {
+        folder: Folder::new(),
+        server: Chaos::start(Script { fate: Box::new(fate), list: whole(ListAs::Status(403)), ..Script::default() }),
+    };
+    scene.folder.write("wave.csv", enrollments(4));
+    scene.submit(&["--no-tag"]).exits(1);
+    scene.server.behave(Script::default());
+    scene.folder.write("twin.csv", twins);
+    scene.run(&["submit", "twin.csv", "--no-tag"]).exits(0);
+    scene.run(&[&["reconcile", "wave.ledger"], PATIENCE_OF_RECONCILE].concat()).exits(1);
+    let states: Vec<String> = rows(&scene.folder, "wave.ledger").into_iter().map(|row| row.state).collect();
+    assert_eq!(states, ["created", "created", "created", "in_doubt"]);
+}
