@@ -78,6 +78,8 @@ fn a_list_that_does_not_prove_itself_settles_no_absence_and_nothing_is_sent_twic
         let (scene, ran) = Scene::after_submit(lossy(whole(as_what)));
         ran.exits(1);
         assert_eq!((scene.n_in("in_doubt"), scene.server.n_posts()), (4 - n_found, N_ROWS as usize), "{as_what:?}");
+        let said = |row: &Row| row.state == "created" || row.code.as_deref() == Some("bad-gateway");
+        assert!(scene.rows().iter().all(said), "{as_what:?}");
         // The same command again, and a list that is whole at last.
         scene.submit(&[]).exits(1);
         assert_eq!(scene.server.n_posts(), N_ROWS as usize, "{as_what:?}");

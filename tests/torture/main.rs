@@ -1,0 +1,68 @@
+//! The program killed at random moments, again and again, against servers that misbehave at random: whatever happens, every
+//! row is created at most once, and once when the run says so.
+//!
+//! `tests/run.sh` runs the short form; `tests/run.sh --torture 500` kills that often in each test. A failure prints its seed;
+//! `CMBATCH_TORTURE_SEED` runs the same faults and moments again (which call meets which moment is still the machine's to say).
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![expect(clippy::format_push_string, reason = "manifests are written as they read")]
+
+#[path = "../it/chaos/mod.rs"]
+#[expect(dead_code, unused_imports, reason = "this test needs a part of it")]
+mod chaos;
+#[path = "../it/common.rs"]
+#[expect(dead_code, reason = "this test needs a part of it")]
+mod common;
+#[path = "../it/oracle.rs"]
+mod oracle;
+
+mod killing;
+mod random;
+mod servers;
+
+use killing::{Plan, torture};
+use random::Random;
+use servers::{RawServer, SimulatorProcess};
+
+/// Returns what a variable of the test says, where it is set.
+fn variable(name: &str) -> Option<u64> {
+    #[expect(clippy::disallowed_methods, reason = "how long a test runs is said by its environment")]
+    let value = std::env::var(name).ok()?;
+    Some(value.parse().unwrap_or_else(|error| panic!("{name}: {error}")))
+}
+
+fn seed() -> u64 {
+    variable("CMBATCH_TORTURE_SEED").unwrap_or_else(|| getrandom::u64().unwrap())
+}
+
+/// About thirteen rows go out between two kills.
+fn plan(seed: u64, short_kills: u64, rows_a_kill: u64, rate: &'static str) -> Plan {
+    let n_kills = variable("CMBATCH_TORTURE_KILLS").unwrap_or(short_kills);
+    Plan { seed, n_kills, n_rows: u32::try_from(n_kills * rows_a_kill).unwrap(), rate }
+}
+
+fn against_the_simulator() {
+    let seed = seed();
+    torture(&plan(seed, 30, 13, "120/s"), |folder| SimulatorProcess::start(folder, &mut Random::new(seed)));
+}
+
+#[test]
+fn a_simulator_with_random_faults() {
+    against_the_simulator();
+}
+
+#[test]
+fn a_simulator_with_other_random_faults() {
+    against_the_simulator();
+}
+
+#[test]
+fn a_simulator_with_further_random_faults() {
+    against_the_simulator();
+}
+
+#[test]
+fn another_server_and_1500_rows() {
+    let seed = seed();
+    torture(&plan(seed, 25, 60, "400/s"), |_| RawServer::start(seed));
+}
