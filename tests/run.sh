@@ -1,20 +1,38 @@
 #!/usr/bin/env bash
 # Installs what the tests need and runs all of them. Works on a fresh Debian machine with Rust.
-#   tests/run.sh            all tests
-#   tests/run.sh NAME       only tests whose name contains NAME
+#   tests/run.sh                  all tests
+#   tests/run.sh NAME             only tests whose name contains NAME
+#   tests/run.sh --torture N      the torture tests alone, with N kills in each
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
+# Installs a package where its program is missing.
+need() {
+    local program=$1
+    shift
+    if ! command -v "$program" >/dev/null 2>&1; then
+        echo "tests/run.sh: installing $*"
+        apt-get update -qq
+        apt-get install -y -qq --no-install-recommends "$@"
+    fi
+}
+
 # SQLite and zstd are built from their C sources: a C compiler is all that is needed beside Rust.
-if ! command -v cc >/dev/null 2>&1; then
-    echo "tests/run.sh: installing a C compiler"
-    apt-get update -qq
-    apt-get install -y -qq --no-install-recommends gcc libc6-dev
+need cc gcc libc6-dev
+
+if [ "${1:-}" = --torture ]; then
+    CMBATCH_TORTURE_KILLS=${2:?how many kills?} cargo test --features peers --test torture -- --nocapture
+    exit
 fi
 
+# The peers tests trace system calls, mount a small disk in a namespace of their own, and give up rights of root.
+need strace strace
+need unshare util-linux
+
+# One set of features for all, so that the library is built once.
 if cargo nextest --version >/dev/null 2>&1; then
-    cargo nextest run "$@"
+    cargo nextest run --features peers "$@"
 else
-    cargo test --lib --bins --tests --examples "$@"
+    cargo test --features peers --lib --bins --tests --examples "$@"
 fi
-cargo test --doc "$@"
+cargo test --doc --features peers "$@"

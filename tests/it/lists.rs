@@ -13,7 +13,7 @@ const N_ROWS: u32 = 12;
 fn lossy(list: Listing) -> Script {
     let lost = |creates| Fate { creates, answer: answer("502 Bad Gateway", "", "") };
     let fate = move |number: u32, _: &Value| match number {
-        4..=7 => lost(number % 2 == 0),
+        4..=7 => lost(number.is_multiple_of(2)),
         _ => Fate::creates(Answer::Created),
     };
     Script { fate: Box::new(fate), list, ..Script::default() }

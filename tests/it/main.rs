@@ -7,6 +7,8 @@ mod answers;
 mod broken;
 mod chaos;
 mod common;
+mod crash;
+mod disk;
 mod export;
 mod faults;
 mod forms;

@@ -31,6 +31,7 @@ const SERVER_LIMIT: Duration = Duration::from_millis(3_000);
 struct SaySeed<'a>(&'a Plan, &'a Folder);
 
 impl Drop for SaySeed<'_> {
+    #[expect(clippy::print_stderr, reason = "this is for whoever reads why the test failed")]
     fn drop(&mut self) {
         if std::thread::panicking() {
             let said = std::fs::read_to_string(self.1.file("stderr.txt")).unwrap_or_default();

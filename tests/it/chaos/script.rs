@@ -4,14 +4,17 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+/// Says what becomes of the create call of this number, from 1, with this body.
+pub(crate) type FateOf = Box<dyn Fn(u32, &Value) -> Fate + Send + Sync>;
+
 /// How the server behaves. The default creates what it is asked for and lists all of it.
 pub(crate) struct Script {
     /// Whether the connection of this number, from 1, is reset as soon as it is made.
     pub(crate) refuses: Box<dyn Fn(u32) -> bool + Send + Sync>,
     /// Whether the create call of this number, from 1, is broken before it arrived whole.
     pub(crate) breaks: Box<dyn Fn(u32) -> Option<Break> + Send + Sync>,
-    /// What becomes of the create call of this number with this body.
-    pub(crate) fate: Box<dyn Fn(u32, &Value) -> Fate + Send + Sync>,
+    /// What becomes of a create call that arrived whole.
+    pub(crate) fate: FateOf,
     pub(crate) list: Listing,
     pub(crate) read: ReadAs,
     /// At how many characters comments are cut when a request is created.
