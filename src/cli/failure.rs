@@ -21,11 +21,22 @@ pub(crate) struct Failure {
     pub(crate) message: String,
     /// The exact next command, or what to do.
     pub(crate) next: Option<String>,
+    /// The stable name of what stopped a run before its first call.
+    pub(crate) stopped_by: Option<&'static str>,
+    /// How many rows would have been sent.
+    pub(crate) n_pending: u64,
 }
 
 impl Failure {
     pub(crate) fn new(exit: Exit, message: impl Into<String>) -> Self {
-        Self { exit, message: message.into(), next: None }
+        Self { exit, message: message.into(), next: None, stopped_by: None, n_pending: 0 }
+    }
+
+    /// A run was stopped before its first call, by what would have stopped it there too.
+    pub(crate) fn stopping(mut self, by: &'static str, n_pending: u64) -> Self {
+        self.stopped_by = Some(by);
+        self.n_pending = n_pending;
+        self
     }
 
     pub(crate) fn with_next(mut self, next: impl Into<String>) -> Self {

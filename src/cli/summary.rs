@@ -192,7 +192,15 @@ impl Summary {
 
 impl From<Failure> for Summary {
     fn from(failure: Failure) -> Self {
-        Self { next: failure.next, ..Self::new(failure.exit, failure.message) }
+        let mut counts = Counts::default();
+        counts.add(RowState::Pending, failure.n_pending);
+        Self {
+            next: failure.next,
+            stopped_by: failure.stopped_by,
+            rows: failure.n_pending,
+            counts,
+            ..Self::new(failure.exit, failure.message)
+        }
     }
 }
 

@@ -23,7 +23,8 @@ impl Counts {
         Ok(counts)
     }
 
-    fn add(&mut self, state: RowState, n: u64) {
+    /// Counts so many rows more in a state.
+    pub fn add(&mut self, state: RowState, n: u64) {
         for (place, known) in RowState::ALL.iter().enumerate() {
             if *known == state {
                 self.0[place] += n;

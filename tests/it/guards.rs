@@ -116,7 +116,18 @@ fn secrets_are_neither_printed_nor_kept() {
     assert!(!holds(&std::fs::read(folder.file("wave.ledger")).unwrap()));
     folder.write("token.txt", secret);
     set_mode(&folder.file("token.txt"), 0o644);
-    let words = ["submit", "wave.csv", "--server", &server, "--token-file", "token.txt", "--ledger", "b.ledger"];
+    let words = [
+        "submit",
+        "wave.csv",
+        "--server",
+        &server,
+        "--token-file",
+        "token.txt",
+        "--ledger",
+        "b.ledger",
+        "--already",
+        "send",
+    ];
     let ran = folder.run(&words).exits(2).says("chmod");
     assert!(!holds(ran.stderr.as_bytes()));
     set_mode(&folder.file("token.txt"), 0o600);
@@ -168,7 +179,7 @@ fn killed_midway(folder: &Folder, server: &str, n_posts: impl Fn() -> usize) -> 
 }
 
 #[test]
-fn an_older_ledger_is_refused_instead_of_sent_again() {
+fn an_older_ledger_is_settled_by_the_server_instead_of_sent_again() {
     let simulator = simulator(&[]);
     let server = simulator.base_url();
     let n_posts = || posts(&simulator).len();
@@ -180,18 +191,28 @@ fn an_older_ledger_is_refused_instead_of_sent_again() {
     let whole = std::fs::read(folder.file("wave.ledger")).unwrap();
     let log = std::fs::read(folder.file("wave.ledger-wal")).unwrap();
     std::fs::remove_file(folder.file("wave.ledger-wal")).unwrap();
-    folder.run(&words).exits(2).says("older than its last session");
-    assert_eq!(n_posts(), before);
-    // With its log it goes on; a copy from before that is refused.
+    let mut quick = words.to_vec();
+    quick.extend(["--settle", "1s", "--server-limit", "1s", "--rate", "unlimited"]);
+    quick.retain(|word| *word != "50/s");
+    let at = quick.iter().position(|word| *word == "--rate").unwrap();
+    quick.remove(at);
+    folder.run(&quick).exits(0).says("the server's list");
+    assert!(before < 200 && n_posts() == 200, "{before} before, {} after", n_posts());
+    assert_eq!(distinct_targets(&simulator), 200, "a row was sent twice");
+    // A copy from before all of that: whatever it has as pending is asked for first.
     std::fs::write(folder.file("wave.ledger"), &whole).unwrap();
     std::fs::write(folder.file("wave.ledger-wal"), &log).unwrap();
     let _ = std::fs::remove_file(folder.file("wave.ledger-shm"));
-    folder.run(&["submit", "wave.csv", "--server", &server, "--rate", "unlimited"]).exits(1);
-    let after = n_posts();
-    std::fs::write(folder.file("wave.ledger"), &whole).unwrap();
-    std::fs::write(folder.file("wave.ledger-wal"), &log).unwrap();
-    folder.run(&words).exits(2).says("older than its last session");
-    assert_eq!(n_posts(), after);
+    folder.run(&quick).exits(0).says("settled by the server's list");
+    assert_eq!(n_posts(), 200);
+    let status = folder.run(&["status", "wave.ledger", "--json"]).exits(0).json();
+    assert_eq!(status["created"], 200);
+}
+
+fn distinct_targets(simulator: &cmbatch::simulator::Simulator) -> usize {
+    let bodies = crate::common::bodies(simulator);
+    let targets: std::collections::HashSet<_> = bodies.iter().map(|body| body["target"].to_string()).collect();
+    targets.len()
 }
 
 #[test]

@@ -149,14 +149,17 @@ fn search(submission: &Submission<'_>, look: Look, client: &Client, own: Option<
 }
 
 fn unasked(error: &ReadError, submission: &Submission<'_>) -> Failure {
-    let what = match error.status() {
-        Some(404) => {
+    let (by, what) = match error.status() {
+        Some(404) => (
+            "api-not-found",
             "there is no API at this address; check --server, and that Clm.WebApi.Enabled is true in Web.config (it is false \
-             by default)"
-        }
-        _ => "the sign-in was not accepted; check the token or the account",
+             by default)",
+        ),
+        _ => ("sign-in", "the sign-in was not accepted; check the token or the account"),
     };
+    let n_rows = submission.checked.survey.n_valid;
     Failure::new(exit_of(error), format!("{what}: {}; nothing was sent", printable(&error.to_string())))
+        .stopping(by, n_rows)
         .with_next(submission.context.invocation.again())
 }
 
