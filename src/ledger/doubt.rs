@@ -44,13 +44,13 @@ impl Reader {
     }
 }
 
+// The state stands in the text, because SQLite takes the index of these rows only then.
+pub(super) const ROWS_IN_DOUBT: &str = "SELECT row FROM outcomes o WHERE run = ? AND row > ? AND state = 'in_doubt'
+    AND NOT EXISTS (SELECT 1 FROM outcomes x WHERE x.run = o.run AND x.row = o.row
+        AND (x.attempt, x.verdict) > (o.attempt, o.verdict)) ORDER BY row LIMIT ?";
+
 fn recorded_in_doubt(transaction: &Transaction<'_>, after: u32, limit: u32) -> rusqlite::Result<Vec<RowId>> {
-    let mut statement = transaction.prepare_cached(
-        "SELECT row FROM outcomes o WHERE run = ? AND row > ? AND state = 'in_doubt' AND NOT EXISTS
-             (SELECT 1 FROM outcomes x WHERE x.run = o.run AND x.row = o.row
-                 AND (x.attempt, x.verdict) > (o.attempt, o.verdict))
-         ORDER BY row LIMIT ?",
-    )?;
+    let mut statement = transaction.prepare_cached(ROWS_IN_DOUBT)?;
     let rows = statement.query_map((RUN, after, limit), |line| Ok(line.get::<_, Sql<RowId>>(0)?.0))?;
     rows.collect()
 }

@@ -15,6 +15,12 @@ use super::state::RowState;
 use super::working::{fresh_after, fresh_after_of_1};
 use crate::request::{CreateRequest, RequestUuid, RowId};
 
+pub(super) const PENDING_ROWS: &str = "SELECT row FROM pending_again WHERE run = ?1 AND row > ?2
+    UNION ALL
+    SELECT row FROM items i WHERE run = ?1 AND row > max(?2, ?3) AND skipped IS NULL
+        AND NOT EXISTS (SELECT 1 FROM outcomes o WHERE o.run = i.run AND o.row = i.row)
+    ORDER BY row LIMIT ?4";
+
 impl Reader {
     /// Returns what is known of a row, or none where the run has no such row. A few lookups by index.
     ///
@@ -42,13 +48,7 @@ impl Reader {
             } else {
                 fresh_after(transaction)
             }?;
-            let mut statement = transaction.prepare_cached(
-                "SELECT row FROM pending_again WHERE run = ?1 AND row > ?2
-                 UNION ALL
-                 SELECT row FROM items i WHERE run = ?1 AND row > max(?2, ?3) AND skipped IS NULL
-                     AND NOT EXISTS (SELECT 1 FROM outcomes o WHERE o.run = i.run AND o.row = i.row)
-                 ORDER BY row LIMIT ?4",
-            )?;
+            let mut statement = transaction.prepare_cached(PENDING_ROWS)?;
             let rows =
                 statement.query_map((RUN, after, fresh_after, limit), |line| Ok(line.get::<_, Sql<RowId>>(0)?.0))?;
             Ok(rows.collect::<rusqlite::Result<_>>()?)

@@ -92,10 +92,8 @@ impl<'a> Decision<'a> {
             };
         }
         let last = history.last_attempt();
-        let code = match self.event {
-            RowEvent::Contradicted => Some(ErrorCode::Contradicted),
-            _ => last.and_then(|last| last.code),
-        };
+        let is_contradicted = self.event == RowEvent::Contradicted;
+        let code = if is_contradicted { Some(ErrorCode::Contradicted) } else { last.and_then(|last| last.code) };
         OutcomeLine {
             code,
             message: reason.or_else(|| last.and_then(|last| last.message.clone())),

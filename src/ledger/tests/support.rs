@@ -7,10 +7,11 @@ use tempfile::TempDir;
 
 use crate::ledger::{
     AttemptRecord, CreateError, InvalidItem, Item, Ledger, LedgerError, LoadRow, Loader, ManifestPart, Reader, Requeue,
-    ResultRow, RowPlace, RowState, RunIdentity, SessionInfo, Step, StepAnswer,
+    Resolution, ResultRow, RowPlace, RowState, RowVerdict, RunIdentity, SessionInfo, Source, Step, StepAnswer,
 };
 use crate::request::{
-    AttemptNo, CorrelationId, CreateRequest, ErrorCode, Fault, Guid, NamedValue, Outcome, RequestType, RowId,
+    AttemptNo, CorrelationId, CreateRequest, ErrorCode, Fault, Guid, NamedValue, Outcome, RequestType, RequestUri,
+    RowId,
 };
 
 /// A folder with a ledger in it.
@@ -185,7 +186,17 @@ pub(super) fn feed(loader: &mut Loader, rows: Vec<LoadRow>, n_rows: u32) -> Resu
 }
 
 pub(super) fn created(byte: u8) -> Outcome {
-    Outcome::Created(format!("api/v1.0/requests/{}", guid(byte)).parse().unwrap())
+    Outcome::Created(uri(byte))
+}
+
+pub(super) fn uri(byte: u8) -> RequestUri {
+    format!("api/v1.0/requests/{}", guid(byte)).parse().unwrap()
+}
+
+/// A verdict as those give it who may.
+pub(super) fn resolution(number: u32, verdict: RowVerdict) -> Resolution {
+    let source = if verdict == RowVerdict::Again { Source::Replay } else { Source::List };
+    Resolution { row: row(number), verdict, source, reason: None }
 }
 
 pub(super) fn fault(code: ErrorCode, status: u16) -> Fault {
@@ -243,6 +254,11 @@ pub(super) fn pairs(answer: &StepAnswer) -> Vec<(u32, u32)> {
     answer.rows.iter().map(|claimed| (claimed.row.get(), claimed.attempt.get())).collect()
 }
 
+/// Waits for what a task would wait for.
+pub(super) fn block_on<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
+}
+
 /// Returns everything that the ledger's tables hold, as text.
 pub(super) fn dump(path: &Path) -> String {
     let conn = rusqlite::Connection::open(path).unwrap();
@@ -258,6 +274,8 @@ pub(super) fn dump(path: &Path) -> String {
         "tallies",
         "sessions",
         "events",
+        "kinds",
+        "progress",
     ] {
         let mut statement = conn.prepare(&format!("SELECT * FROM {table}")).unwrap();
         let n_columns = statement.column_count();

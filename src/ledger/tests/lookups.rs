@@ -1,0 +1,202 @@
+use rusqlite::Connection;
+
+use super::support::*;
+use crate::ledger::{Item, KindRefusals, LedgerError, LoadRow, RowState, RowVerdict, StepError};
+use crate::request::{CreateRequest, ErrorCode, Fault, Outcome, RequestKind, RequestType};
+
+fn kind(request_type: RequestType, template: Option<u8>) -> RequestKind {
+    RequestKind { request_type, template: template.map(guid) }
+}
+
+fn of_kind(number: u32, kind: RequestKind) -> LoadRow {
+    let item = bare_item(number, kind.request_type);
+    load(Item { request: CreateRequest { template: kind.template, ..item.request }, ..item })
+}
+
+#[test]
+fn the_first_created_row_of_a_kind_is_kept_with_what_was_read_back() {
+    let place = Place::new();
+    let enroll = kind(RequestType::Enroll, Some(1));
+    let renew = kind(RequestType::Renew, None);
+    let other = kind(RequestType::Enroll, Some(2));
+    let rows = [enroll, renew, enroll, other, renew].into_iter().zip(1..).map(|(kind, number)| of_kind(number, kind));
+    let ledger = place.started(rows.collect());
+    let note = |kind: RequestKind, text: &str| block_on(ledger.note_read_back(kind, text.to_owned()));
+    assert_eq!(place.reader().kinds().unwrap(), []);
+    let refused = note(enroll, "too early").unwrap_err();
+    assert!(matches!(refused, LedgerError::Step(StepError::NoSuchKind { kind }) if kind == enroll), "{refused}");
+    let mut steps = Steps::of(&ledger);
+    steps.claim(4);
+    steps.record(vec![record(3, 1, created(3))]);
+    steps.record(vec![record(1, 1, created(1))]);
+    ledger.resolve_blocking(vec![resolution(5, RowVerdict::Exists(uri(5)))]).unwrap();
+    note(renew, "tag missing").unwrap();
+    note(renew, "as sent").unwrap();
+    let told = || -> Vec<_> {
+        let kinds = place.reader().kinds().unwrap();
+        kinds.into_iter().map(|one| (one.kind, one.row.get(), *one.uuid.guid(), one.read_back)).collect()
+    };
+    let mut expected = vec![(enroll, 3, guid(3), None), (renew, 5, guid(5), Some("as sent".to_owned()))];
+    assert_eq!(told(), expected);
+    drop(ledger);
+    let ledger = place.open();
+    ledger
+        .resolve_blocking(vec![resolution(2, RowVerdict::Exists(uri(2))), resolution(4, RowVerdict::Exists(uri(4)))])
+        .unwrap();
+    expected.insert(1, (other, 4, guid(4), None));
+    assert_eq!(told(), expected);
+}
+
+#[test]
+fn refusals_are_counted_by_kind_until_one_of_it_is_created() {
+    let place = Place::new();
+    let (one, two, three) =
+        (kind(RequestType::Enroll, Some(1)), kind(RequestType::Enroll, Some(2)), kind(RequestType::Revoke, None));
+    let rows = [one, one, two, two, three, three, three].into_iter().zip(1..);
+    let ledger = place.started(rows.map(|(kind, number)| of_kind(number, kind)).collect());
+    let mut steps = Steps::of(&ledger);
+    steps.claim(7);
+    let refused = |code, status| Outcome::Failed(fault(code, status));
+    steps.record(vec![
+        record(1, 1, refused(ErrorCode::Forbidden, 403)),
+        record(2, 1, refused(ErrorCode::Forbidden, 403)),
+        record(3, 1, refused(ErrorCode::Forbidden, 403)),
+        record(4, 1, Outcome::InDoubt(fault(ErrorCode::ServerError, 500))),
+        record(5, 1, refused(ErrorCode::BadRequest, 400)),
+        record(6, 1, Outcome::InDoubt(Fault::without_answer(ErrorCode::Timeout, "no answer"))),
+        record(7, 1, Outcome::Pending(fault(ErrorCode::Throttled, 429))),
+    ]);
+    let counted = |kind, n_rows, status| KindRefusals { kind, n_rows, status };
+    let refusals = || place.reader().refusals().unwrap();
+    assert_eq!(refusals(), [counted(one, 2, Some(403)), counted(two, 2, None), counted(three, 1, Some(400))]);
+    // A row counts by its last word, once.
+    ledger
+        .resolve_blocking(vec![
+            resolution(1, RowVerdict::Again),
+            resolution(4, RowVerdict::AbsentForGood),
+            resolution(5, RowVerdict::Exists(uri(5))),
+        ])
+        .unwrap();
+    assert_eq!(refusals(), [counted(one, 1, Some(403)), counted(two, 2, None)]);
+}
+
+#[test]
+fn the_newest_created_rows_are_those_recorded_last() {
+    let place = Place::new();
+    let ledger = place.started((1..=5).map(|number| load(full_item(number))).collect());
+    let mut steps = Steps::of(&ledger);
+    steps.claim(4);
+    for number in [3, 1, 4] {
+        steps.record(vec![record(number, 1, created(u8::try_from(number).unwrap()))]);
+    }
+    ledger.resolve_blocking(vec![resolution(5, RowVerdict::Exists(uri(5)))]).unwrap();
+    let newest = |limit| -> Vec<u32> {
+        place.reader().newest_created(limit).unwrap().iter().map(|created| created.row.get()).collect()
+    };
+    assert_eq!(newest(9), [5, 4, 1, 3]);
+    assert_eq!(newest(2), [5, 4]);
+    let first = &place.reader().newest_created(1).unwrap()[0];
+    assert_eq!((*first.uuid.guid(), &first.request), (guid(5), &full_item(5).request));
+}
+
+#[test]
+fn rows_in_doubt_come_in_pages_with_what_is_needed_to_settle_them() {
+    let place = Place::new();
+    let ledger = place.started((1..=6).map(|number| load(full_item(number))).collect());
+    let mut steps = Steps::of(&ledger);
+    steps.claim(5);
+    let in_doubt = || Outcome::InDoubt(fault(ErrorCode::Unavailable, 503));
+    steps.record([1, 2, 4].map(|number| record(number, 1, in_doubt())).into());
+    ledger
+        .resolve_blocking(vec![resolution(1, RowVerdict::Exists(uri(1))), resolution(2, RowVerdict::Absent)])
+        .unwrap();
+    assert_eq!(steps.claim(1), [(2, 2)]);
+    steps.record(vec![record(2, 2, in_doubt())]);
+    let numbers = |after, limit| -> Vec<u32> {
+        place.reader().in_doubt(after, limit).unwrap().iter().map(|one| one.row.get()).collect()
+    };
+    assert_eq!((numbers(0, 9), numbers(0, 1), numbers(2, 9), numbers(4, 9)), (vec![2, 4], vec![2], vec![4], vec![]));
+    let doubt = place.reader().in_doubt(0, 1).unwrap().remove(0);
+    assert_eq!((doubt.attempt, doubt.session, doubt.counted_attempts), (attempt(2), 1, 2));
+    assert_eq!((doubt.id.as_deref(), doubt.request), (Some("E-2"), full_item(2).request));
+    assert_eq!(doubt.started_at, Some(time("2026-03-01T08:00:01.25Z")));
+    assert!(doubt.recorded_at > time("2026-03-02T00:00:00Z"));
+    // Rows that are being sent are in doubt once their process is gone, before and after another one takes over.
+    drop(ledger);
+    assert_eq!(numbers(0, 9), [2, 3, 4, 5]);
+    let open = place.reader().in_doubt(2, 1).unwrap().remove(0);
+    assert_eq!((open.code, open.session, open.counted_attempts), (Some(ErrorCode::LeftOpen), 1, 0));
+    assert_eq!(open.started_at, Some(open.recorded_at));
+    let ledger = place.open();
+    assert_eq!(numbers(0, 9), [2, 3, 4, 5]);
+    let taken = place.reader().in_doubt(2, 1).unwrap().remove(0);
+    assert_eq!((taken.code, taken.session, taken.started_at), (open.code, ledger.session(), open.started_at));
+}
+
+#[test]
+fn facts_are_known_of_every_row() {
+    let place = Place::new();
+    let ledger = place.started(vec![load(full_item(1)), load(full_item(2)), skipped(3), invalid(4)]);
+    let mut steps = Steps::of(&ledger);
+    steps.claim(2);
+    steps.record(vec![record(1, 1, created(7))]);
+    let facts = |number: u32| place.reader().facts(row(number)).unwrap();
+    let first = facts(1).unwrap();
+    assert_eq!((first.state, first.request), (RowState::Created, Some(full_item(1).request)));
+    assert_eq!(first.uuid.map(|uuid| *uuid.guid()), Some(guid(7)));
+    assert_eq!((facts(2).unwrap().state, facts(2).unwrap().uuid), (RowState::Sending, None));
+    assert_eq!(facts(3).unwrap().state, RowState::Skipped);
+    assert_eq!((facts(4).unwrap().state, facts(4).unwrap().request), (RowState::Invalid, None));
+    assert_eq!(facts(5), None);
+    drop(ledger);
+    assert_eq!(facts(2).unwrap().state, RowState::InDoubt);
+}
+
+#[test]
+fn rows_are_found_by_their_ids() {
+    let place = Place::new();
+    let ledger = place.started(vec![load(full_item(1)), load(bare_item(2, RequestType::Unblock)), invalid(3)]);
+    drop(ledger);
+    assert_eq!(place.reader().row_of_id("E-1").unwrap(), Some(row(1)));
+    assert_eq!(place.reader().row_of_id("e-1").unwrap(), None);
+    assert_eq!(place.reader().row_of_id("").unwrap(), None);
+}
+
+#[test]
+fn pending_rows_are_listed_in_order() {
+    let place = Place::new();
+    let mut rows = bare_rows(5);
+    rows.extend([skipped(6), load(bare_item(7, RequestType::Unblock))]);
+    let ledger = place.started(rows);
+    let mut steps = Steps::of(&ledger);
+    steps.claim(3);
+    steps.record(vec![record(2, 1, Outcome::Pending(fault(ErrorCode::Throttled, 429)))]);
+    ledger.resolve_blocking(vec![resolution(5, RowVerdict::LeftOut)]).unwrap();
+    let pending = |after, limit| place.reader().pending(after, limit).unwrap();
+    assert_eq!(
+        (pending(0, 9), pending(0, 2), pending(4, 9)),
+        ([2, 4, 7].map(row).into(), [2, 4].map(row).into(), vec![row(7)])
+    );
+}
+
+/// What SQLite would do, one line a step.
+fn plan(place: &Place, sql: &str) -> String {
+    let conn = Connection::open(&place.path).unwrap();
+    let mut statement = conn.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+    let values = vec![1; statement.parameter_count()];
+    let lines = statement.query_map(rusqlite::params_from_iter(values), |line| line.get::<_, String>(3)).unwrap();
+    lines.map(Result::unwrap).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn what_is_asked_often_passes_over_no_table() {
+    let place = Place::new();
+    drop(place.started(bare_rows(3)));
+    let doubt = plan(&place, crate::ledger::doubt::ROWS_IN_DOUBT);
+    assert!(doubt.contains("outcomes_in_doubt"), "{doubt}");
+    let pending = plan(&place, crate::ledger::lookup::PENDING_ROWS);
+    assert!(pending.contains("MERGE (UNION ALL)"), "{pending}");
+    for plan in [doubt, pending] {
+        assert!(!plan.contains("SCAN") && !plan.contains("TEMP B-TREE"), "{plan}");
+    }
+}
