@@ -23,8 +23,9 @@ pub(super) struct Found<'a> {
 impl Found<'_> {
     /// Returns the ledger's condition: the gravest that holds.
     pub(super) fn standing(&self) -> Standing {
-        let Some(newest) = self.newest else { return Standing::Clean };
+        // Asked before all else: where the log was deleted with everything that was ever sent, no session is left either.
         let is_behind = self.note.is_some_and(|note| self.progress.is_behind(&note.progress));
+        let Some(newest) = self.newest else { return if is_behind { Standing::Older } else { Standing::Clean } };
         let is_elsewhere = newest.info.host != self.host || newest.ledger_inode != self.file.inode;
         let is_as_left = self
             .note

@@ -25,7 +25,7 @@ fn check(summary: &Value, state: &str, n_rows: u64) {
 fn an_answer_that_was_not_seen_leaves_the_row_in_doubt_and_is_not_sent_again() {
     // Nothing was created, and nothing is known as created, so that no list can prove it.
     for fault in ["500=100%", "502=100%", "503=100%", "504=100%", "html=100%"] {
-        let (status, summary, n_posts) = sent(6, &[fault], &[]);
+        let (status, summary, n_posts) = sent(6, &[fault], &["--settle", "0s", "--server-limit", "1s"]);
         check(&summary, "in_doubt", 6);
         assert_eq!((status, n_posts), (1, 6), "{fault}: {summary}");
     }

@@ -17,7 +17,7 @@ use crate::cli::layers::Origins;
 use crate::cli::output::{self, rows};
 use crate::cli::reach::{Reach, ReachArgs};
 use crate::cli::summary::Summary;
-use crate::ledger::{DoubtfulRow, Ledger, Reader, Resolution, RowVerdict, SessionEnd, Source};
+use crate::ledger::{DoubtfulRow, Ledger, LedgerError, Reader, Resolution, RowVerdict, SessionEnd, Source};
 use crate::reconcile::check_person;
 use crate::report::Counts;
 use crate::request::{ErrorCode, Guid, RequestUri, RequestUuid, RowId, printable};
@@ -38,6 +38,9 @@ pub(crate) fn run(
     let reader = Reader::open(&args.ledger)?;
     if args.list {
         return list(&reader, args).map(Some);
+    }
+    if let Some(holder) = reader.holder()? {
+        return Err(LedgerError::InUse { path: args.ledger.clone(), holder: Some(Box::new(holder)) }.into());
     }
     let number = args.row.ok_or_else(|| Failure::new(Exit::Usage, "--row N is missing"))?;
     let row = find(&reader, RowId::from(number))?;
