@@ -42,6 +42,8 @@ pub struct Step {
     pub record: Vec<AttemptRecord>,
     /// Claimed rows that were not sent and go back: pending again, no attempt.
     pub give_back: Vec<(RowId, AttemptNo)>,
+    /// The same, but only a claim that lists them finds them, as long as this session lives ([`Requeue::Listed`]).
+    pub set_aside: Vec<(RowId, AttemptNo)>,
     /// Pending rows to claim by number (second attempts after a backoff).
     pub claim_rows: Vec<RowId>,
     /// How many further pending rows to claim, in row order.

@@ -15,7 +15,7 @@ use super::tally::{TallyChanges, TallyKey};
 use super::working::{InFlight, Working};
 use crate::request::{AttemptNo, CreateRequest, ErrorCode, Outcome, RowId};
 
-/// Does a step: records, gives back, claims by number, claims in row order, in this order. The caller commits, or rolls back
+/// Does a step: records, gives back, sets aside, claims by number, claims in row order, in this order. The caller commits, or rolls back
 /// and forgets `working`.
 ///
 /// # Errors
@@ -32,7 +32,10 @@ pub(super) fn execute(
         exec.record(record)?;
     }
     for &(row, attempt) in &step.give_back {
-        exec.give_back(row, attempt)?;
+        exec.give_back(row, attempt, Requeue::Anyone)?;
+    }
+    for &(row, attempt) in &step.set_aside {
+        exec.give_back(row, attempt, Requeue::Listed)?;
     }
     crash::point("step-recorded");
     for &row in &step.claim_rows {
@@ -74,10 +77,10 @@ impl StepExec<'_> {
         Ok(())
     }
 
-    fn give_back(&mut self, row: RowId, attempt: AttemptNo) -> Result<(), Fault> {
+    fn give_back(&mut self, row: RowId, attempt: AttemptNo, then: Requeue) -> Result<(), Fault> {
         let (flight, state) = self.land(row, attempt, RowEvent::GivenBack)?;
         // The number is not used again: a late record of the attempt that was not made must not pass for the next one's.
-        self.requeue(row, attempt.next(), Requeue::Anyone)?;
+        self.requeue(row, attempt.next(), then)?;
         self.shift(flight, (RowState::Sending, None), (state, flight.last_code));
         Ok(())
     }
