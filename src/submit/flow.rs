@@ -102,7 +102,7 @@ impl<'a> Flow<'a> {
             return Err(None);
         }
         let kinds = &self.memory.kinds;
-        let place = self.rows.find_ready(|kind| kinds.may_start(kind)).ok_or(None)?;
+        let Some(place) = self.rows.find_ready(|kind| kinds.may_start(kind)) else { return Err(self.all_held_up(now)) };
         if let Err(again) = self.memory.throttle.check(now) {
             self.held_back(Bound::Server, now);
             return Err(Some(again));
@@ -116,7 +116,7 @@ impl<'a> Flow<'a> {
         self.steps.take_slot();
         self.calls += 1;
         let kind = row.request.request_kind();
-        let first = self.memory.kinds.started(kind).then(|| Box::new(row.request.clone()));
+        let first = self.memory.kinds.started(kind, now).then(|| Box::new(row.request.clone()));
         self.in_flight.insert(
             row.row,
             InFlight {
@@ -132,6 +132,14 @@ impl<'a> Flow<'a> {
         Ok(row)
     }
 
+    /// Makes room where all rows at hand are of kinds that are held up for long; says when to ask again where they are not
+    /// yet.
+    fn all_held_up(&mut self, now: Instant) -> Option<Instant> {
+        let kinds = &self.memory.kinds;
+        self.rows.set_aside(|kind| kinds.stuck_from(kind).is_some_and(|from| from <= now));
+        self.rows.ready_kinds().filter_map(|kind| kinds.stuck_from(kind)).filter(|from| *from > now).min()
+    }
+
     fn held_back(&mut self, by: Bound, now: Instant) {
         if let Some(by) = self.memory.binding.held_back(by, now) {
             self.tell(EventKind::Bound { by });
@@ -144,7 +152,7 @@ impl<'a> Flow<'a> {
             return None;
         }
         let (rows, recorded) = (&self.rows, self.recorded);
-        let first = self.memory.kinds.next_read_back(|step| step <= recorded, |kind| rows.has_ready(kind))?;
+        let first = self.memory.kinds.next_read_back(|step| step <= recorded, |kind| rows.has_any(kind))?;
         self.reading += 1;
         Some(first)
     }
@@ -182,7 +190,8 @@ impl<'a> Flow<'a> {
         if matches!(self.stop, Some(StopReason::Ledger(_))) {
             return None;
         }
-        let reach = self.reach(now);
+        let (reach, kinds) = (self.reach(now), &self.memory.kinds);
+        self.rows.take_up(now, |kind| kinds.may_start(kind), |kind| kinds.is_confirmed(kind));
         let step = self.steps.next(now, &mut self.rows, reach, self.memory.step_number + 1)?;
         self.memory.step_number = step.number;
         Some(step)
@@ -243,7 +252,7 @@ impl<'a> Flow<'a> {
             self.feel(policy::pressure(&outcome, retry_after), retry_after, call.started, now);
         }
         let (outcome, then) = self.decide(ended.row, &call, outcome, now);
-        self.learn(ended.row, &mut call, &outcome);
+        self.learn(ended.row, &mut call, &outcome, now);
         if let Some(trip) = trip {
             self.stop_for(StopReason::Breaker(trip));
         }
@@ -357,7 +366,7 @@ impl<'a> Flow<'a> {
     }
 
     /// Takes what a call says of its kind.
-    fn learn(&mut self, row: RowId, call: &mut InFlight, outcome: &Outcome) {
+    fn learn(&mut self, row: RowId, call: &mut InFlight, outcome: &Outcome, now: Instant) {
         match outcome {
             Outcome::Created(uri) => {
                 let first = call.first.take().map(|request| ToRead {
@@ -367,7 +376,7 @@ impl<'a> Flow<'a> {
                     request,
                     recorded_by: Some(self.memory.step_number + 1),
                 });
-                self.memory.kinds.created(first);
+                self.memory.kinds.created(first, now);
             }
             Outcome::Pending(_) | Outcome::Failed(_) | Outcome::InDoubt(_) => {
                 if let Some(reason) = self.memory.kinds.ended(call.kind, row, outcome) {

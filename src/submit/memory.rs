@@ -105,7 +105,7 @@ impl Memory {
             window: Window::new(limits.concurrency),
             binding: Binding::default(),
             breaker: Breaker::new(limits.breaker),
-            kinds: Kinds::new(kinds, limits.breaker.kind_refusals),
+            kinds: Kinds::new(kinds, limits.breaker.kind_refusals, now),
             step_number: 0,
             reached: false,
             last_created: now,

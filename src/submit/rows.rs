@@ -1,7 +1,7 @@
 //! Rows on their way to a call: claimed and not sent, waiting for their next attempt, on their way back.
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, VecDeque};
+use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 
 use tokio::time::Instant;
 
@@ -11,6 +11,8 @@ use crate::request::{AttemptNo, RequestKind, RowId};
 
 /// How many rows may wait for their next attempt before no fresh ones are claimed (about 24 bytes each).
 const MAX_WAITING: usize = 1_024;
+/// How many rows may be set aside; more, and their kind holds up the others after all.
+const MAX_ASIDE: usize = 1_024;
 
 /// Where rows come from that were not claimed in this round.
 enum Supply {
@@ -31,6 +33,10 @@ pub(crate) struct Rows {
     waiting: BinaryHeap<Reverse<(Instant, RowId)>>,
     /// Claimed rows that are not sent and go back in the next step.
     give_back: Vec<(RowId, AttemptNo)>,
+    /// The same, of those that this session keeps for itself.
+    set_aside: Vec<(RowId, AttemptNo)>,
+    /// Rows whose kind is held up for long: pending, and claimed by number once it is not.
+    aside: BTreeMap<RequestKind, VecDeque<RowId>>,
     supply: Supply,
 }
 
@@ -40,7 +46,14 @@ impl Rows {
             Work::InOrder => Supply::InOrder { exhausted: false },
             Work::Rows(rows) => Supply::Listed(rows.into()),
         };
-        Self { ready: VecDeque::new(), waiting: BinaryHeap::new(), give_back: Vec::new(), supply }
+        Self {
+            ready: VecDeque::new(),
+            waiting: BinaryHeap::new(),
+            give_back: Vec::new(),
+            set_aside: Vec::new(),
+            aside: BTreeMap::new(),
+            supply,
+        }
     }
 
     pub(crate) fn n_ready(&self) -> usize {
@@ -57,9 +70,49 @@ impl Rows {
         self.ready.remove(place)
     }
 
-    /// Returns whether a row of this kind is ready.
-    pub(crate) fn has_ready(&self, kind: RequestKind) -> bool {
-        self.ready.iter().any(|row| row.request.request_kind() == kind)
+    /// Returns whether a row of this kind is at hand.
+    pub(crate) fn has_any(&self, kind: RequestKind) -> bool {
+        self.aside.contains_key(&kind) || self.ready_kinds().any(|ready| ready == kind)
+    }
+
+    /// Returns the kinds of the ready rows, each as often as it is there.
+    pub(crate) fn ready_kinds(&self) -> impl Iterator<Item = RequestKind> {
+        self.ready.iter().map(|row| row.request.request_kind())
+    }
+
+    /// Sets the ready rows of kinds aside that are held up for long, so that there is room for rows of others.
+    pub(crate) fn set_aside(&mut self, is_stuck: impl Fn(RequestKind) -> bool) {
+        let mut room = MAX_ASIDE.saturating_sub(self.aside.values().map(VecDeque::len).sum());
+        self.ready.retain(|row| {
+            let kind = row.request.request_kind();
+            let stays = room == 0 || !is_stuck(kind);
+            if !stays {
+                room -= 1;
+                self.aside.entry(kind).or_default().push_back(row.row);
+                self.set_aside.push((row.row, row.attempt));
+            }
+            stays
+        });
+    }
+
+    /// Takes rows up again whose kind is no longer held up: all of them where it is `open`, else one at a time.
+    pub(crate) fn take_up(
+        &mut self,
+        now: Instant,
+        may_start: impl Fn(RequestKind) -> bool,
+        open: impl Fn(RequestKind) -> bool,
+    ) {
+        if self.aside.is_empty() {
+            return;
+        }
+        for kind in self.aside.keys().copied().filter(|kind| may_start(*kind)).collect::<Vec<_>>() {
+            let rows = self.aside.entry(kind).or_default();
+            let mut taken = if open(kind) { std::mem::take(rows) } else { rows.pop_front().into_iter().collect() };
+            if rows.is_empty() {
+                self.aside.remove(&kind);
+            }
+            taken.drain(..).for_each(|row| self.wait(row, now));
+        }
     }
 
     /// Adds rows whose claim is durable. `asked` were asked for in row order, and `n_fresh` came.
@@ -144,16 +197,21 @@ impl Rows {
     }
 
     pub(crate) fn gives_back(&self) -> bool {
-        !self.give_back.is_empty()
+        !self.give_back.is_empty() || !self.set_aside.is_empty()
     }
 
     pub(crate) fn take_give_back(&mut self) -> Vec<(RowId, AttemptNo)> {
         std::mem::take(&mut self.give_back)
     }
 
-    /// Forgets the rows that wait: they stay pending.
+    pub(crate) fn take_set_aside(&mut self) -> Vec<(RowId, AttemptNo)> {
+        std::mem::take(&mut self.set_aside)
+    }
+
+    /// Forgets the rows that wait or were set aside: they stay pending.
     pub(crate) fn forget_waiting(&mut self) {
         self.waiting.clear();
+        self.aside.clear();
     }
 
     /// Forgets the claimed rows: they stay claimed, and the next process finds them in doubt, which is safe.
@@ -163,6 +221,6 @@ impl Rows {
 
     /// Returns whether no row is left to be claimed or sent.
     pub(crate) fn is_empty(&self) -> bool {
-        self.ready.is_empty() && self.waiting.is_empty() && self.is_used_up()
+        self.ready.is_empty() && self.waiting.is_empty() && self.aside.is_empty() && self.is_used_up()
     }
 }

@@ -77,6 +77,7 @@ impl Steps {
             number,
             record: std::mem::take(&mut self.records),
             give_back: rows.take_give_back(),
+            set_aside: rows.take_set_aside(),
             claim_rows,
             claim,
         };

@@ -112,6 +112,28 @@ async fn other_kinds_are_not_held_up() {
     assert_eq!(types.iter().filter(|name| **name == "Enroll").count(), 1);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_kind_whose_first_call_hangs_does_not_hold_up_the_others() {
+    // At this rate no more than five rows are claimed ahead; all of the hanging kind come first.
+    let requests =
+        (0..300).map(|n| if n < 100 || n % 3 == 0 { enroll(1) } else { CreateRequest::new(RequestType::Unblock) });
+    let model = Model::of(requests);
+    let mut server = Server::by(|arrival: &Arrival| if arrival.number == 1 { timed_out() } else { http(201) });
+    server.first_takes = Some(Duration::from_secs(130));
+    let unblock = CreateRequest::new(RequestType::Unblock).request_kind();
+    let (limits, sink) = (limits("50/s"), Collected::default());
+    let mut memory = Memory::new(&limits, vec![KnownKind::Confirmed(unblock)]);
+    let begin = Instant::now();
+    let report = round(&model, &server, &limits, &mut memory, Work::InOrder, &sink).await;
+    assert!(report.stopped_by.is_none(), "{:?}", report.stopped_by);
+    assert_eq!((report.calls, report.created), (300, 299));
+    assert!(*model.most_claimed.borrow() <= 16 + 5, "{} claimed", model.most_claimed.borrow());
+    let arrivals = server.arrivals.borrow();
+    let early = arrivals.iter().filter(|arrival| arrival.at - begin < Duration::from_secs(10));
+    let n_early = early.filter(|arrival| arrival.request_type() == "Unblock").count();
+    assert_eq!(n_early, 134, "all of the other kind");
+}
+
 fn unread() -> KnownKind {
     KnownKind::Unread {
         row: RowId::new(77).unwrap(),

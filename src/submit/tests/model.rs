@@ -42,6 +42,7 @@ pub(super) struct ModelRow {
 /// An engine that checks what the pipeline asks of it.
 pub(super) struct Model {
     pub(super) rows: RefCell<BTreeMap<u32, ModelRow>>,
+    claimed: RefCell<usize>,
     pub(super) most_claimed: RefCell<usize>,
     steps: RefCell<u64>,
     pub(super) fail_at: Option<u64>,
@@ -63,6 +64,7 @@ impl Model {
         let rows = (1..).zip(requests).map(|(number, request)| (number, row(request))).collect();
         Self {
             rows: RefCell::new(rows),
+            claimed: RefCell::new(0),
             most_claimed: RefCell::new(0),
             steps: RefCell::new(0),
             fail_at: None,
@@ -97,6 +99,12 @@ impl Model {
             row.place = Place::Fresh;
             row.attempts -= 1;
         }
+        for (row, _) in &step.set_aside {
+            let row = rows.get_mut(&row.get()).unwrap();
+            assert_eq!(row.place, Place::Claimed);
+            row.place = Place::Waiting;
+            row.attempts -= 1;
+        }
         let listed = step.claim_rows.iter().map(|row| row.get());
         let fresh = rows.iter().filter(|(number, row)| {
             row.place == Place::Fresh && !step.claim_rows.iter().any(|listed| listed.get() == **number)
@@ -127,17 +135,19 @@ impl Engine for Model {
             return Err(LedgerError::Closed { path: "model.ledger".into() });
         }
         let rows = self.apply(&step);
-        let claimed = self.count(|place| *place == Place::Claimed);
+        let ended = step.record.len() + step.give_back.len() + step.set_aside.len();
+        let mut claimed = self.claimed.borrow_mut();
+        *claimed = *claimed + rows.len() - ended;
         let mut most = self.most_claimed.borrow_mut();
-        *most = claimed.max(*most);
-        let pending_left = self.count(|place| matches!(place, Place::Fresh | Place::Waiting)) as u64;
+        *most = (*most).max(*claimed);
         Ok(StepAnswer {
             number: step.number,
             rows,
             send_before: None,
             slots: None,
             state: RunState::Running,
-            pending_left,
+            // The pipeline does not go by it.
+            pending_left: 0,
         })
     }
 
@@ -182,6 +192,8 @@ pub(super) struct Server<F> {
     pub(super) arrivals: RefCell<Vec<Arrival>>,
     in_flight: RefCell<(usize, usize)>,
     pub(super) takes: Duration,
+    /// How long the first call takes, where it is another time.
+    pub(super) first_takes: Option<Duration>,
     pub(super) renewals: RefCell<u32>,
     objects: RefCell<HashMap<RequestUuid, RequestObject>>,
     pub(super) read: Read,
@@ -192,7 +204,6 @@ pub(super) struct Server<F> {
 
 impl Server<()> {
     /// A server that answers by the number of the call, from 1.
-    #[expect(clippy::new_ret_no_self, reason = "the answer's type is not to be named")]
     pub(super) fn new(answer: impl Fn(usize) -> Answer) -> Server<impl Fn(&Arrival) -> Answer> {
         Server::by(move |arrival| answer(arrival.number))
     }
@@ -205,6 +216,7 @@ impl<F: Fn(&Arrival) -> Answer> Server<F> {
             arrivals: RefCell::default(),
             in_flight: RefCell::default(),
             takes: Duration::from_millis(20),
+            first_takes: None,
             renewals: RefCell::default(),
             objects: RefCell::default(),
             read: Ok,
@@ -240,7 +252,7 @@ impl<F: Fn(&Arrival) -> Answer> Calls for Server<F> {
         }
         // What a server decides it decides when the call arrives.
         let answer = (self.answer)(&arrival);
-        sleep(self.takes).await;
+        sleep(self.first_takes.filter(|_| arrival.number == 1).unwrap_or(self.takes)).await;
         self.in_flight.borrow_mut().0 -= 1;
         match &answer {
             Answer::Http(answer) if answer.status == 201 => self.keep(answer, &body),
