@@ -7,6 +7,8 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
 
 use super::output::{Shell, grouped, rows as n_rows};
 use crate::event::{Bound, Event, EventKind, EventSink};
@@ -99,13 +101,14 @@ impl RunStats {
     }
 }
 
-/// Returns a time for people: `8 s`, `3 min 20 s`, `2 h 5 min`.
+/// Returns a time for people: `8 s`, `3 min 20 s`, `30 min`, `2 h 5 min`.
 pub(crate) fn span(time: Duration) -> String {
     let seconds = time.as_secs_f64().round();
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "positive, and saturating is fine")]
     let seconds = seconds as u64;
     match seconds {
         0..60 => format!("{seconds} s"),
+        60..3_600 if seconds.is_multiple_of(60) => format!("{} min", seconds / 60),
         60..3_600 => format!("{} min {} s", seconds / 60, seconds % 60),
         _ => format!("{} h {} min", grouped(seconds / 3_600), seconds % 3_600 / 60),
     }
@@ -139,17 +142,29 @@ impl Reporter {
         Self { verbose, stats, lines: Some(sender), dropped: AtomicU64::new(0), thread: Some(thread) }
     }
 
-    fn tell(&self, kind: &EventKind) {
-        let Some((level, text)) = describe(kind) else { return };
+    fn tell(&self, event: &Event) {
+        let Some((level, text)) = describe(&event.kind) else { return };
         if self.verbose < level {
             return;
         }
+        let text =
+            if is_timed(&event.kind) { format!("{} {text}", clock(event.at, &TimeZone::system())) } else { text };
         if let Some(lines) = &self.lines
             && lines.try_send(text).is_err()
         {
             self.dropped.fetch_add(1, Ordering::Relaxed);
         }
     }
+}
+
+/// Returns whether a person wants to know later when it was: what is waited for at night.
+const fn is_timed(kind: &EventKind) -> bool {
+    matches!(kind, EventKind::WaitingForProof { .. } | EventKind::ServerGone { .. } | EventKind::ServerBack)
+}
+
+/// Returns the time of day: `02:00:14`.
+fn clock(at: Timestamp, zone: &TimeZone) -> String {
+    zone.to_datetime(at).strftime("%H:%M:%S").to_string()
 }
 
 /// Returns the line that tells an event, and from which `-v` on it is shown.
@@ -169,7 +184,7 @@ fn describe(kind: &EventKind) -> Option<(u8, String)> {
             Some((0, format!("stopping: waiting for {in_flight} calls in flight (Ctrl-C again leaves at once)")))
         }
         EventKind::RateCut { to_per_second } => Some((
-            0,
+            1,
             format!(
                 "the server throttles: going on with {} calls/s, and gradually faster",
                 grouped((*to_per_second).into())
@@ -181,13 +196,9 @@ fn describe(kind: &EventKind) -> Option<(u8, String)> {
         EventKind::ReadBack { kind, row, uuid } => {
             Some((1, format!("{kind}: row {row} was read back as request {uuid}, and is what was asked for")))
         }
-        EventKind::NotReadBack { kind, why } => Some((
-            0,
-            format!(
-                "{kind}: its first request could not be read back ({}); going on without that check",
-                printable(why)
-            ),
-        )),
+        EventKind::NotReadBack { kind, why } => {
+            Some((0, format!("{kind}: its first request could not be checked ({}); going on", printable(why))))
+        }
         EventKind::Reconciling => {
             Some((0, "reading the server's list of requests, to settle rows in doubt".to_owned()))
         }
@@ -261,7 +272,7 @@ impl Display {
 impl EventSink for Reporter {
     fn emit(&self, event: Event) {
         self.stats.lock().unwrap_or_else(PoisonError::into_inner).apply(&event.kind);
-        self.tell(&event.kind);
+        self.tell(&event);
     }
 }
 
@@ -345,7 +356,7 @@ fn new_bar() -> ProgressBar {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::request::{ErrorCode, RowId};
+    use crate::request::{ErrorCode, Guid, RequestKind, RequestType, RequestUuid, RowId};
 
     #[test]
     fn counters_follow_the_events() {
@@ -368,8 +379,49 @@ mod tests {
     }
 
     #[test]
+    fn what_people_should_hear_of_is_told_in_a_line() {
+        let kind = RequestKind { request_type: RequestType::Enroll, template: Some(Guid::from_bytes([7; 16])) };
+        let (row, uuid) = (RowId::new(12).unwrap(), RequestUuid::new(Guid::from_bytes([1; 16])));
+        let lines: Vec<String> = [
+            EventKind::Throttled { delay: Duration::from_secs(8) },
+            EventKind::RateCut { to_per_second: 1_250 },
+            EventKind::WindowCut { to: 8 },
+            EventKind::ReadBack { kind, row, uuid },
+            EventKind::NotReadBack { kind, why: "the server answered 403: no\n".to_owned() },
+            EventKind::Reconciling,
+            EventKind::Reconciled { found: 12, absent: 3, left: 1 },
+            EventKind::Reconciled { found: 0, absent: 0, left: 0 },
+            EventKind::WaitingForProof { left: Duration::from_secs(150), rows: 7 },
+            EventKind::ServerGone { wait: Duration::from_secs(1_800), pending: 19_204 },
+            EventKind::ServerBack,
+        ]
+        .iter()
+        .filter_map(describe)
+        .map(|(level, text)| format!("{level} {text}"))
+        .collect();
+        insta::assert_snapshot!(lines.join("\n"), @r"
+        0 the server asked to slow down: no calls for 8 s
+        1 the server throttles: going on with 1,250 calls/s, and gradually faster
+        0 the server does not keep up: going on with 8 calls at a time, and gradually more
+        1 Enroll of template 07070707-0707-0707-0707-070707070707: row 12 was read back as request 01010101-0101-0101-0101-010101010101, and is what was asked for
+        0 Enroll of template 07070707-0707-0707-0707-070707070707: its first request could not be checked (the server answered 403: no\n); going on
+        0 reading the server's list of requests, to settle rows in doubt
+        0 settled by the server's list: 12 found, 3 not created; 1 row still in doubt
+        0 settled by the server's list: 0 found, 0 not created
+        0 7 rows in doubt: waiting 2 min 30 s until the server's list can prove what was not created
+        0 server does not answer; waiting up to 30 min, 19,204 rows pending
+        0 server answers again; going on slowly
+        ");
+        assert_eq!(clock("2026-03-05T02:00:14Z".parse().unwrap(), &TimeZone::UTC), "02:00:14");
+        assert!(describe(&EventKind::Bound { by: Bound::Rate }).is_none());
+        let mut stats = RunStats::default();
+        stats.apply(&EventKind::Bound { by: Bound::Server });
+        assert_eq!(stats.message(), "created 0  failed 0  limited by the server");
+    }
+
+    #[test]
     fn times_are_written_for_people() {
-        let texts: Vec<String> = [0, 59, 61, 3_600, 7_500].map(|s| span(Duration::from_secs(s))).into();
-        assert_eq!(texts, ["0 s", "59 s", "1 min 1 s", "1 h 0 min", "2 h 5 min"]);
+        let texts: Vec<String> = [0, 59, 61, 1_800, 3_600, 7_500].map(|s| span(Duration::from_secs(s))).into();
+        assert_eq!(texts, ["0 s", "59 s", "1 min 1 s", "30 min", "1 h 0 min", "2 h 5 min"]);
     }
 }

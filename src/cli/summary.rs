@@ -311,8 +311,8 @@ fn not_as_asked(row: RowId, uuid: RequestUuid, kind: &RequestKind, disagreements
     let way_round =
         if cuts_comments { "; where the server must change comments, start a new run with --no-tag" } else { "" };
     format!(
-        "row {row} ({kind}) became request {uuid}, and {}; no other row of that kind was sent; cancel request {uuid} in the CM \
-         portal and show this to the team that runs the CM server{way_round}",
+        "row {row} ({kind}) became request {uuid}, and {}; no other row of that kind was sent; show this to the team that runs \
+         the CM server, and cancel request {uuid} in the CM portal before going on{way_round}",
         differs.join(", ")
     )
 }
@@ -333,11 +333,48 @@ fn refused(kind: &RequestKind, status: u16, n_rows: u32) -> String {
             .to_owned(),
     };
     format!(
-        "the first {n_rows} rows of {kind} were all answered {status} and none was created; {advice}; these rows are sent again by cmbatch replay"
+        "the first {n_rows} rows of {kind} were all answered {status}, and none was created; {advice}; once that is mended, cmbatch replay \
+         sends these rows again"
     )
 }
 
 /// Returns the last words of `validate`.
 pub(crate) fn validated(n_rows: u64, by_type: &str) -> String {
     format!("{} valid ({by_type})", rows(n_rows))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::request::{Guid, RequestType};
+
+    fn told(reason: &StopReason) -> String {
+        let (what, text) = stop_text(reason);
+        format!("{} {}: {what}: {text}", Exit::of_stop(reason).status(), stop_name(reason))
+    }
+
+    #[test]
+    fn a_stop_says_what_was_seen_whom_it_concerns_and_how_to_go_on() {
+        let kind = RequestKind { request_type: RequestType::Enroll, template: Some(Guid::from_bytes([7; 16])) };
+        let (row, uuid) = (RowId::new(12).unwrap(), RequestUuid::new(Guid::from_bytes([1; 16])));
+        let target = Disagreement::Guid { property: "target", sent: Guid::from_bytes([2; 16]), found: None };
+        let refused = |status| StopReason::Refused { kind, status, n_rows: 25 };
+        let seen = vec![(ErrorCode::Timeout, 20), (ErrorCode::Unavailable, 5)];
+        let lines = [
+            told(&StopReason::NotAsAsked { row, uuid, kind, disagreements: vec![target] }),
+            told(&StopReason::FirstTimedOut { kind, row }),
+            told(&refused(403)),
+            told(&refused(400)),
+            told(&refused(500)),
+            told(&StopReason::Breaker(Trip::InARow { failures: 25, last: ErrorCode::Timeout, seen })),
+        ];
+        insta::assert_snapshot!(lines.join("\n"), @r#"
+        4 not-as-asked: the server made another request than was asked for: row 12 (Enroll of template 07070707-0707-0707-0707-070707070707) became request 01010101-0101-0101-0101-010101010101, and it has no target, and the row's is 02020202-0202-0202-0202-020202020202; no other row of that kind was sent; show this to the team that runs the CM server, and cancel request 01010101-0101-0101-0101-010101010101 in the CM portal before going on
+        4 first-timed-out: the first calls were not answered: two calls in a row for Enroll of template 07070707-0707-0707-0707-070707070707 timed out before anything was created, row 12 the last of them; both may have been created all the same; this is for the team that runs the CM server: look whether requests hang there
+        5 refused: all rows were refused alike: the first 25 rows of Enroll of template 07070707-0707-0707-0707-070707070707 were all answered 403, and none was created; this is for the team that grants rights in CM: the account of this run needs the right "FIM CM Request Enroll" on the profile template and on its target users; once that is mended, cmbatch replay sends these rows again
+        5 refused: all rows were refused alike: the first 25 rows of Enroll of template 07070707-0707-0707-0707-070707070707 were all answered 400, and none was created; this is for whoever made the manifest, with the team that looks after the profile template: the messages are in `cmbatch status`; once that is mended, cmbatch replay sends these rows again
+        5 refused: all rows were refused alike: the first 25 rows of Enroll of template 07070707-0707-0707-0707-070707070707 were all answered 500, and none was created; other kinds succeed, so this is for the team that looks after the profile template; the server's event log has the correlation ids of `cmbatch export`; once that is mended, cmbatch replay sends these rows again
+        4 breaker: stopped by the circuit breaker: 25 calls failed in a row, the last one because no answer in time; it may have happened (20 timeout, 5 unavailable); this is for the team that runs the CM server
+        "#);
+    }
 }
