@@ -190,7 +190,11 @@ impl<'a> Flow<'a> {
         if matches!(self.stop, Some(StopReason::Ledger(_))) {
             return None;
         }
-        let (reach, kinds) = (self.reach(now), &self.memory.kinds);
+        let reach = self.reach(now);
+        if !self.steps.may_begin(now, reach) {
+            return None;
+        }
+        let kinds = &self.memory.kinds;
         self.rows.take_up(now, |kind| kinds.may_start(kind), |kind| kinds.is_confirmed(kind));
         let step = self.steps.next(now, &mut self.rows, reach, self.memory.step_number + 1)?;
         self.memory.step_number = step.number;
@@ -199,7 +203,8 @@ impl<'a> Flow<'a> {
 
     fn reach(&self, now: Instant) -> Reach {
         let may_claim = self.stop.is_none() && self.memory.throttle.held_until(now).is_none();
-        Reach { may_claim, ahead: self.ahead(), concurrency: self.memory.window.limit() }
+        let may_take_up = self.rows.may_take_up(|kind| self.memory.kinds.may_start(kind));
+        Reach { may_claim, ahead: self.ahead(), concurrency: self.memory.window.limit(), may_take_up }
     }
 
     /// Returns how many rows may be claimed and not in flight.
@@ -217,6 +222,7 @@ impl<'a> Flow<'a> {
     pub(crate) fn step_ended(&mut self, answer: Result<StepAnswer, LedgerError>, now: Instant) {
         match self.steps.ended(answer, now, &mut self.rows) {
             StepEnd::Running => self.recorded = self.memory.step_number,
+            // Nothing is read back any more.
             StepEnd::Stopped => self.stop_for(StopReason::StoppedElsewhere),
             StepEnd::Failed(error, created) => {
                 self.unrecorded.extend(created);

@@ -95,6 +95,11 @@ impl Rows {
         });
     }
 
+    /// Returns whether rows were set aside whose kind is no longer held up.
+    pub(crate) fn may_take_up(&self, may_start: impl Fn(RequestKind) -> bool) -> bool {
+        self.aside.keys().any(|kind| may_start(*kind))
+    }
+
     /// Takes rows up again whose kind is no longer held up: all of them where it is `open`, else one at a time.
     pub(crate) fn take_up(
         &mut self,
@@ -102,16 +107,16 @@ impl Rows {
         may_start: impl Fn(RequestKind) -> bool,
         open: impl Fn(RequestKind) -> bool,
     ) {
-        if self.aside.is_empty() {
-            return;
-        }
-        for kind in self.aside.keys().copied().filter(|kind| may_start(*kind)).collect::<Vec<_>>() {
-            let rows = self.aside.entry(kind).or_default();
-            let mut taken = if open(kind) { std::mem::take(rows) } else { rows.pop_front().into_iter().collect() };
-            if rows.is_empty() {
-                self.aside.remove(&kind);
+        for (kind, mut rows) in std::mem::take(&mut self.aside) {
+            let n_taken = match (may_start(kind), open(kind)) {
+                (true, true) => rows.len(),
+                (true, false) if !self.ready_kinds().any(|ready| ready == kind) => 1,
+                (true | false, false) | (false, true) => 0,
+            };
+            rows.drain(..n_taken).for_each(|row| self.wait(row, now));
+            if !rows.is_empty() {
+                self.aside.insert(kind, rows);
             }
-            taken.drain(..).for_each(|row| self.wait(row, now));
         }
     }
 
@@ -149,11 +154,6 @@ impl Rows {
             Supply::InOrder { .. } | Supply::Listed(_) => {}
         }
         rows
-    }
-
-    /// Puts rows back that were to be claimed by number, and are not yet.
-    pub(crate) fn not_yet(&mut self, rows: Vec<RowId>, now: Instant) {
-        rows.into_iter().for_each(|row| self.wait(row, now));
     }
 
     /// Returns how many rows to claim in row order beside `n_listed` other ones.

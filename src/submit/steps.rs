@@ -29,6 +29,8 @@ pub(crate) struct Reach {
     pub(crate) ahead: usize,
     /// How many calls may be in flight.
     pub(crate) concurrency: usize,
+    /// Whether rows that were set aside may be claimed again.
+    pub(crate) may_take_up: bool,
 }
 
 /// What the ledger said to a step.
@@ -58,19 +60,20 @@ impl Steps {
         self.records.push(record);
     }
 
-    /// Returns the next step where one is due, and takes what it records out of the buffers.
+    /// Returns whether a step may be made now: none is under way, and the last one is long enough ago or much is to be
+    /// recorded.
+    pub(crate) fn may_begin(&self, now: Instant, reach: Reach) -> bool {
+        let is_time = self.last.is_none_or(|at| now >= at + TICK);
+        self.asked.is_none() && (is_time || self.records.len() * 4 >= reach.ahead + reach.concurrency)
+    }
+
+    /// Returns the next step where there is anything to do in it, and takes what it records out of the buffers.
     pub(crate) fn next(&mut self, now: Instant, rows: &mut Rows, reach: Reach, number: u64) -> Option<Step> {
-        if self.asked.is_some() {
-            return None;
-        }
         // Rows whose last attempt is not yet in the ledger are recorded in this same step, before the claim.
         let claim_rows = if reach.may_claim { rows.due(now, reach.ahead) } else { Vec::new() };
         let claim = if reach.may_claim { rows.fresh_wanted(reach.ahead, claim_rows.len()) } else { 0 };
         let work = self.has_unrecorded(rows) || !claim_rows.is_empty() || claim > 0 || self.needs_slots(rows);
-        let urgent =
-            self.last.is_none_or(|at| now >= at + TICK) || self.records.len() * 4 >= reach.ahead + reach.concurrency;
-        if !work || !urgent {
-            rows.not_yet(claim_rows, now);
+        if !work {
             return None;
         }
         let step = Step {
@@ -131,7 +134,8 @@ impl Steps {
     pub(crate) fn next_due(&self, now: Instant, rows: &Rows, reach: Reach) -> Option<Instant> {
         let tick = self.last.map_or(now, |at| at + TICK);
         let room = reach.may_claim && rows.n_ready() < reach.ahead;
-        let work = self.has_unrecorded(rows) || (room && rows.may_have_fresh()) || self.needs_slots(rows);
+        let fresh = room && (rows.may_have_fresh() || reach.may_take_up);
+        let work = self.has_unrecorded(rows) || fresh || self.needs_slots(rows);
         let step = (work && self.asked.is_none()).then_some(tick);
         let due = rows.next_due().filter(|_| room).map(|at| at.max(tick));
         [step, due].into_iter().flatten().min()

@@ -134,6 +134,25 @@ async fn a_kind_whose_first_call_hangs_does_not_hold_up_the_others() {
     assert_eq!(n_early, 134, "all of the other kind");
 }
 
+#[tokio::test(start_paused = true)]
+async fn rows_that_were_set_aside_are_taken_up_as_soon_as_their_kind_may_go() {
+    let model = Model::of((0..40).map(|_| enroll(1)));
+    let mut server = Server::new(|_| http(201));
+    server.reading_takes = Duration::from_secs(60);
+    let begin = Instant::now();
+    let report = send(&model, &server, Vec::new(), &Collected::default()).await;
+    assert_eq!((report.calls, report.created), (40, 40));
+    assert!(begin.elapsed() < Duration::from_secs(61), "{:?}", begin.elapsed());
+    // One at a time, where nothing of the kind is created: each call takes long enough for the others to be set aside.
+    let model = Model::of((0..20).map(|_| enroll(1)));
+    let mut server = Server::new(|_| http(400));
+    server.takes = Duration::from_secs(2);
+    let begin = Instant::now();
+    let report = send(&model, &server, Vec::new(), &Collected::default()).await;
+    assert_eq!((report.calls, server.most_in_flight()), (20, 1));
+    assert!(begin.elapsed() < Duration::from_secs(41), "{:?}", begin.elapsed());
+}
+
 fn unread() -> KnownKind {
     KnownKind::Unread {
         row: RowId::new(77).unwrap(),

@@ -6,6 +6,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
 use super::model::{Collected, Model, Place, Server, http, known, limits, refused, round, throttled, timed_out, wire};
+use crate::event::EventKind;
 use crate::request::{Outcome, RowId};
 use crate::submit::{Limits, Memory, Sending, StopLevel, StopReason, Work, run};
 
@@ -24,11 +25,11 @@ async fn only_the_listed_rows_are_sent_in_their_order() {
     assert!(model_rows.iter().all(|(number, row)| (row.place != Place::Fresh) == (*number <= 180 && number % 3 == 0)));
     assert!(*model.most_claimed.borrow() <= 16 + 10, "{}", model.most_claimed.borrow());
     let events = sink.0.lock().unwrap();
-    let first = events.iter().find_map(|kind| match kind {
-        crate::event::EventKind::Created { row, .. } => Some(row.get()),
-        _ => None,
-    });
-    assert_eq!(first, Some(180));
+    let created: Vec<u32> = events
+        .iter()
+        .filter_map(|kind| if let EventKind::Created { row, .. } = kind { Some(row.get()) } else { None })
+        .collect();
+    assert!(created.is_sorted_by(|one, next| one > next), "{created:?}");
 }
 
 #[tokio::test(start_paused = true)]
