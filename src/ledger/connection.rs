@@ -140,8 +140,15 @@ pub(super) fn open_for_reading(path: &Path) -> Result<(Connection, ReadMode), Le
     .map_err(at)?;
     distrust_schema(&conn).map_err(at)?;
     conn.pragma_update(None, "query_only", true).map_err(at)?;
+    // Beside a damaged file the log is what is left of the last session: it is not folded into it.
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map_err(at)?;
     check_file(&conn, path)?;
     Ok((conn, mode))
+}
+
+/// Lets a connection that reads a sound ledger fold the log into it, where it is the last to close: the ledger is one file then.
+pub(super) fn fold_when_last(conn: &Connection) -> rusqlite::Result<()> {
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false).map(|_| ())
 }
 
 fn open(path: &Path, access: OpenFlags) -> rusqlite::Result<Connection> {

@@ -95,7 +95,8 @@ pub(super) fn check_is_file(path: &Path) -> Result<(), LedgerError> {
     if metadata.is_symlink() {
         return Err(LedgerError::Symlink { path: path.to_owned() });
     }
-    if !metadata.is_file() {
+    // SQLite takes an empty file for a database without tables, and deletes the log beside it.
+    if !metadata.is_file() || metadata.len() == 0 {
         return Err(LedgerError::NotALedger { path: path.to_owned() });
     }
     Ok(())

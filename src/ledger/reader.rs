@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, Row, Transaction};
 
-use super::connection::{ReadMode, open_for_reading};
+use super::connection::{ReadMode, fold_when_last, open_for_reading};
 use super::error::{Fault, LedgerError};
 use super::history::load_histories;
 use super::item::{ManifestPart, SessionInfo};
@@ -53,6 +53,7 @@ impl Reader {
         let path = resolve(path)?;
         let (conn, mode) = open_for_reading(&path)?;
         let run = load_run(&conn).map_err(|fault| fault.at(&path))?;
+        fold_when_last(&conn).map_err(|error| LedgerError::of_sqlite(&path, error))?;
         Ok(Self { conn, path, mode, run })
     }
 

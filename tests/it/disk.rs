@@ -178,17 +178,19 @@ fn what_is_no_file_is_no_ledger() {
 #[test]
 fn a_ledger_in_use_is_left_alone_by_every_command_that_writes() {
     let folder = Folder::new();
-    let server = simulator(&[]);
+    let server = simulator(&["502=at 3"]);
     let url = server.base_url();
     folder.write("wave.csv", enrollments(N_ROWS));
     let mut first = folder.start(&submit(&url, &["--rate", "20/s"]));
-    wait_until(|| !posts(&server).is_empty());
+    let in_doubt = || rows(&folder, "wave.ledger").into_iter().find(|row| row.code.as_deref() == Some("bad-gateway"));
+    wait_until(|| folder.file("wave.ledger").exists() && in_doubt().is_some());
     let pid = first.id().to_string();
+    let number = in_doubt().unwrap().number.to_string();
     let writers: [&[&str]; 4] = [
         &["submit", "wave.csv", "--server", &url],
         &["replay", "wave.ledger"],
         &["reconcile", "wave.ledger"],
-        &["settle", "wave.ledger", "--row", "1", "--not-created", "--reason", "x"],
+        &["settle", "wave.ledger", "--row", &number, "--not-created", "--reason", "x"],
     ];
     for words in writers {
         folder.run(words).exits(8).says(&pid);
