@@ -221,6 +221,9 @@ fn describe(kind: &EventKind) -> Option<(u8, String)> {
 }
 
 fn reconciled(found: u64, absent: u64, left: u64) -> String {
+    if found + absent + left == 0 {
+        return "nothing is in doubt by the server's list".to_owned();
+    }
     let mut text = format!("settled by the server's list: {} found, {} not created", grouped(found), grouped(absent));
     if left > 0 {
         text = format!("{text}; {} still in doubt", n_rows(left));

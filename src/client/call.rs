@@ -193,15 +193,24 @@ impl Client {
         }
     }
 
-    /// Asks whether the server is there: reads the list of profile templates (`GET …/api/v1.0/profiletemplates`), which
-    /// changes nothing. Any answer below 500 says that it is, except 404 (no API there) and 408 (a gateway's, which waited in
-    /// vain); the answer's body is not waited for.
+    /// Asks whether the server is there: reads the list of profile templates (`GET …/api/v1.0/profiletemplates`), and where
+    /// there is none (404) that of requests; both change nothing. Any answer below 500 says that it is, except 404 (no API
+    /// there) and 408 (a gateway's, which waited in vain); the answer's body is not waited for.
     ///
     /// # Errors
     ///
     /// [`ReadError::Transport`] or [`ReadError::Status`]: it is not there, or not yet.
     pub async fn probe(&self) -> Result<(), ReadError> {
-        let request = self.signed(self.inner.http.get(self.inner.base.templates())).timeout(self.inner.timeout);
+        match self.answers(self.inner.base.templates()).await {
+            // Not every gateway lets this route through; the one that the run needs tells the two apart.
+            Err(ReadError::Status { status: 404, .. }) => self.answers(self.inner.requests.clone()).await,
+            answered => answered,
+        }
+    }
+
+    /// Says whether a route answers, by the head of the answer alone.
+    async fn answers(&self, url: url::Url) -> Result<(), ReadError> {
+        let request = self.signed(self.inner.http.get(url)).timeout(self.inner.timeout);
         let response = request.send().await.map_err(|error| self.unread(&error))?;
         match response.status().as_u16() {
             404 | 408 | 500.. => Err(self.status_error(response).await),

@@ -186,7 +186,7 @@ fn without_any_created_row_the_list_proves_nothing() {
 fn a_request_that_cannot_be_read_back_is_said_and_the_run_goes_on() {
     let script = Script { read: ReadAs::Status(403), ..Script::default() };
     let (scene, ran) = Scene::after_submit(script);
-    ran.exits(0).says("read back");
+    ran.exits(0).says("could not be checked");
     assert_eq!(scene.server.n_posts(), N_ROWS as usize);
 }
 

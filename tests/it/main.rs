@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 #![expect(clippy::format_push_string, reason = "manifests are written as they read")]
 
+mod again;
 mod answers;
 mod broken;
 mod chaos;

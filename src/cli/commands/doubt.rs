@@ -56,9 +56,13 @@ fn warning(why: &WhyLeft, n_left: u64) -> Option<String> {
     match why {
         WhyLeft::NotRipe { .. } => None,
         WhyLeft::Unreadable(_) if n_left == 0 => None,
-        WhyLeft::Unreadable(_) | WhyLeft::Incomplete(_) | WhyLeft::NothingKnown => {
-            Some(format!("{} in doubt: {}", rows(n_left), printable(&why.to_string())))
-        }
+        WhyLeft::Unreadable(_) => Some(format!("{} in doubt: {}", rows(n_left), printable(&why.to_string()))),
+        WhyLeft::Incomplete(_) | WhyLeft::NothingKnown => Some(format!(
+            "{} in doubt: {}; look for them in the CM portal (cmbatch settle --list), or give --trust-list where you know that \
+             the list is complete",
+            rows(n_left),
+            printable(&why.to_string())
+        )),
         WhyLeft::Contradicted { first, .. } => {
             let named: Vec<String> = first.iter().map(|row| format!("row {row}")).collect();
             Some(format!("{why}: {}; compare them in the CM portal", named.join(", ")))

@@ -55,6 +55,11 @@ impl<'a> Job<'a> {
         ledger: Ledger,
         wire: Wire,
     ) -> Result<Self, Failure> {
+        if reach.patience.trust == Trust::List {
+            context.shell.warn(
+                "--trust-list: the server's list is taken for complete; a request that it does not show is made a second time",
+            );
+        }
         target.start(path, reach, &wire)?;
         let session = Session::begin(&ledger, wire, reach.limits.clone(), reach.patience)?;
         Ok(Self { context, reach, path: path.to_owned(), target, ledger, session, runtime: new_runtime()? })

@@ -68,6 +68,11 @@ impl Mended {
         self.by_type.values().sum()
     }
 
+    /// Returns whether the ledger has the manifest already.
+    pub(crate) const fn is_taken_in(&self) -> bool {
+        self.first_row.is_some()
+    }
+
     pub(crate) fn by_type(&self) -> Vec<(RequestType, u64)> {
         self.by_type.iter().map(|(kind, n)| (*kind, *n)).collect()
     }

@@ -58,7 +58,8 @@ pub(crate) fn run(
     }
     let wire = stored::wire(reader.run());
     drop(reader);
-    if let Some(mended) = &mut mended {
+    let is_asked = mended.as_ref().is_some_and(|mended| !mended.is_taken_in());
+    if let Some(mended) = mended.as_mut().filter(|_| is_asked) {
         // A failed row that exists all the same is created by this, and can no longer be replaced.
         ask(args, &reach, &wire, context)?;
         mended.match_again(&Reader::open(&args.ledger)?)?;
@@ -73,7 +74,8 @@ pub(crate) fn run(
         }
     };
     let mut job = Job::begin(context, &reach, &args.ledger, target, ledger, wire)?;
-    match prepare(&choice, args, &reach, &mut job, context) {
+    let asked = if is_asked { Ok(()) } else { ask_for_replay(&mut job) };
+    match asked.and_then(|()| prepare(&choice, args, &reach, &job, context)) {
         Ok(Some(work)) => job.send(work),
         Ok(None) => {
             let (path, reader) = job.finish()?;
@@ -302,21 +304,24 @@ fn dry_run(
     Ok(Summary::dry_run(reader.run().n_rows, 0, text).with_next(context.invocation.again()))
 }
 
-/// Asks the server, plans, asks for confirmation, and puts failed rows back to pending; none where nothing is left to do.
-fn prepare(
-    choice: &Choice,
-    args: &ReplayArgs,
-    reach: &Reach,
-    job: &mut Job<'_>,
-    context: &Context<'_>,
-) -> Result<Option<Work>, Failure> {
-    // A failed row may exist all the same: the list is asked even where nothing is in doubt.
-    let before = Counts::of(job.reader())?;
-    if before.get(RowState::Failed) + before.get(RowState::InDoubt) > 0 {
+/// Asks the server what it has. A failed row may exist all the same, so that it is asked even where nothing is in doubt.
+fn ask_for_replay(job: &mut Job<'_>) -> Result<(), Failure> {
+    if Counts::of(job.reader())?.get(RowState::Failed) > 0 {
         job.ask()?;
     } else {
         job.ask_first()?;
     }
+    Ok(())
+}
+
+/// Plans, asks for confirmation, and puts failed rows back to pending; none where nothing is left to do.
+fn prepare(
+    choice: &Choice,
+    args: &ReplayArgs,
+    reach: &Reach,
+    job: &Job<'_>,
+    context: &Context<'_>,
+) -> Result<Option<Work>, Failure> {
     let chosen = choice.rows(job.reader())?;
     let counted = counted(chosen.as_deref(), job.reader())?;
     let n_in_doubt = job.reader().n_in_doubt()?;
