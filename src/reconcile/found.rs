@@ -33,7 +33,7 @@ enum Reading {
     /// The row was created.
     Exists(Before),
     /// The request is not what the row asked for.
-    Contradicts(Before, Vec<Disagreement>),
+    Contradicts(Vec<Disagreement>),
     /// A call is open, whose answer will tell.
     Open,
     /// The row cannot have been sent, by what the ledger knows.
@@ -57,7 +57,7 @@ fn read(facts: Option<&RowFacts>, object: &RequestObject) -> Reading {
     };
     let Some(request) = &facts.request else { return Reading::Stray(Some(facts.state)) };
     let differs = disagreements(request, None, object);
-    if differs.is_empty() { Reading::Exists(before) } else { Reading::Contradicts(before, differs) }
+    if differs.is_empty() { Reading::Exists(before) } else { Reading::Contradicts(differs) }
 }
 
 /// A row that was found: 32 bytes.
@@ -81,8 +81,7 @@ impl Exists {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Contradiction {
     pub(super) row: RowId,
-    pub(super) uuid: RequestUuid,
-    pub(super) before: Before,
+    uuid: RequestUuid,
     /// What differs, in words.
     pub(super) reason: Box<str>,
 }
@@ -123,9 +122,9 @@ impl<'a> TagScan<'a> {
             Reading::Exists(before) => {
                 self.exists.push(Exists::new(row, object.uuid, object.submitted, before));
             }
-            Reading::Contradicts(before, differs) => {
+            Reading::Contradicts(differs) => {
                 let reason = reason(object.uuid, &differs).into();
-                self.contradictions.push(Contradiction { row, uuid: object.uuid, before, reason });
+                self.contradictions.push(Contradiction { row, uuid: object.uuid, reason });
             }
         }
         Ok(())
@@ -159,7 +158,7 @@ impl<'a> TagScan<'a> {
         }
     }
 
-    /// Returns how many bytes are kept.
+    /// Returns how many bytes are kept, those of the requests aside that the list must hold.
     #[cfg(test)]
     pub(super) fn kept_bytes(&self) -> usize {
         let reasons: usize = self.contradictions.iter().map(|found| found.reason.len()).sum();
