@@ -39,7 +39,9 @@ fn a_server_that_refuses_everything_is_left_alone_soon() {
         let summary = submit(&folder, &server, &[]).exits(exit).json();
         assert_eq!(summary["stopped_by"], by, "{summary}");
         assert!(server.n_posts() <= most, "{} calls; {summary}", server.n_posts());
-        assert_kept(&rows(&folder, "wave.ledger"), &server.seen(), 1_000);
+        if server.n_posts() > 0 {
+            assert_kept(&rows(&folder, "wave.ledger"), &server.seen(), 1_000);
+        }
     }
 }
 

@@ -163,6 +163,7 @@ impl Connection {
         let path = head.split(' ').nth(1)?.trim_end_matches('/').to_ascii_lowercase();
         match path.rsplit_once('/') {
             Some((_, "requests")) => self.list(script, shared),
+            Some((_, "profiletemplates")) => self.json("[]", 2),
             Some((before, uuid)) if before.ends_with("/requests") => self.read_one(script, shared, uuid),
             Some(_) | None => self.write("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"),
         }
