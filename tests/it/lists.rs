@@ -243,7 +243,7 @@ fn without_tags_rows_are_settled_by_their_properties_and_never_where_two_fit() {
         server: Chaos::start(Script { fate: Box::new(fate), list: whole(ListAs::Status(403)), ..Script::default() }),
     };
     scene.folder.write("wave.csv", enrollments(4));
-    scene.submit(&["--no-tag"]).exits(1);
+    scene.submit(&["--no-tag", "--concurrency", "1"]).exits(1);
     scene.server.behave(Script::default());
     scene.folder.write("twin.csv", twins);
     scene.run(&["submit", "twin.csv", "--no-tag"]).exits(0);
