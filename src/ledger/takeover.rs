@@ -6,10 +6,11 @@ use jiff::Timestamp;
 use rusqlite::Connection;
 
 use super::error::{Damage, Fault};
-use super::history::{ClaimLine, OutcomeLine, Source, load_histories};
+use super::history::{ClaimLine, OutcomeLine, Source};
 use super::loaded::Loaded;
 use super::schema::RUN;
 use super::session::insert_event;
+use super::sql::Sql;
 use super::state::{RowEvent, RowState};
 use super::tally::{TallyChanges, TallyKey, count_in, load_tallies};
 use crate::request::{ErrorCode, RowId};
@@ -38,17 +39,24 @@ pub(super) fn take_over(conn: &Connection, previous: u32, session: u32, now: Tim
     Ok(())
 }
 
-/// Returns the claims of a session that have no outcome and were not given back, by row.
+// Ranges hold nothing but the rows that they claim. Of a row that came back and was claimed again, the later claim is last.
+const OPEN_CLAIMS: &str = "SELECT i.row, c.attempt, c.session, c.claimed_at
+    FROM claims c JOIN items i ON i.run = c.run AND i.row BETWEEN c.first_row AND c.last_row
+    WHERE c.run = ? AND c.session = ?
+        AND NOT EXISTS (SELECT 1 FROM outcomes o WHERE o.run = c.run AND o.row = i.row AND o.attempt >= c.attempt)
+        AND NOT EXISTS (SELECT 1 FROM pending_again p WHERE p.run = c.run AND p.row = i.row)
+    ORDER BY c.attempt";
+
+/// Returns the claims of a session that have no outcome and were not given back, by row. It looks at the rows that this
+/// session claimed.
 pub(super) fn open_claims(conn: &Connection, session: u32) -> rusqlite::Result<BTreeMap<RowId, ClaimLine>> {
-    let mut statement = conn.prepare("SELECT first_row, last_row FROM claims WHERE run = ? AND session = ?")?;
-    let ranges = statement.query_map((RUN, session), |row| Ok((row.get(0)?, row.get(1)?)))?;
-    let mut open = BTreeMap::new();
-    for range in ranges {
-        let (first, last) = range?;
-        let histories = load_histories(conn, first, last)?;
-        open.extend(histories.into_iter().filter_map(|(row, history)| Some((RowId::new(row)?, history.open_claim()?))));
-    }
-    Ok(open)
+    let mut statement = conn.prepare(OPEN_CLAIMS)?;
+    let open = statement.query_map((RUN, session), |line| {
+        let claimed_at = line.get::<_, Sql<Timestamp>>(3)?.0;
+        let claim = ClaimLine { attempt: line.get(1)?, session: line.get(2)?, claimed_at };
+        Ok((line.get::<_, Sql<RowId>>(0)?.0, claim))
+    })?;
+    open.collect()
 }
 
 /// Appends that a claim was left open, and returns what its row was loaded as.

@@ -342,7 +342,7 @@ impl Run {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 60, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 40, ..ProptestConfig::default() })]
     #[test]
     fn every_row_is_in_exactly_one_legal_state_whatever_happens(
         kinds in prop::collection::vec(0_u8..8, 1..24),
