@@ -224,7 +224,7 @@ async fn many_rows_are_settled_in_one_call_in_any_order() {
     steps.claim(2500);
     steps.record((1..=2500).map(|number| record(number, 1, in_doubt())).collect());
     let verdict = |number: u32| match number {
-        ..=2500 if number % 2 == 0 => RowVerdict::Absent,
+        ..=2500 if number.is_multiple_of(2) => RowVerdict::Absent,
         ..=2500 => RowVerdict::Exists(uri(1)),
         _ => RowVerdict::LeftOut,
     };
