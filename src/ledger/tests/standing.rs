@@ -1,6 +1,5 @@
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
 
 use super::support::*;
 use crate::ledger::{
@@ -12,28 +11,6 @@ fn at_rest() -> Place {
     let place = Place::new();
     place.started(bare_rows(4)).close(SessionEnd::Finished).unwrap();
     place
-}
-
-fn copy(from: &Path, to: &Path) {
-    for suffix in ["", "-wal"] {
-        let beside = |path: &Path| std::path::PathBuf::from(format!("{}{suffix}", path.display()));
-        let _ = std::fs::remove_file(beside(to));
-        if beside(from).exists() {
-            std::fs::copy(beside(from), beside(to)).unwrap();
-        }
-    }
-    let _ = std::fs::remove_file(format!("{}-shm", to.display()));
-}
-
-/// Puts the ledger of `backup` where the one of `place` is, in the same file.
-fn restore(backup: &Place, place: &Place) {
-    copy(&backup.path, &place.path);
-}
-
-fn backup_of(place: &Place) -> Place {
-    let backup = Place::new();
-    copy(&place.path, &backup.path);
-    backup
 }
 
 #[test]
@@ -122,12 +99,12 @@ fn of_an_older_ledger_all_that_may_have_been_sent_is_in_doubt() {
     let refused = Outcome::Failed(fault(ErrorCode::Forbidden, 403));
     steps.record(vec![record(1, 1, created(1)), record(2, 1, throttled), record(3, 1, refused)]);
     ledger.resolve_blocking(vec![resolution(5, RowVerdict::LeftOut)]).unwrap();
-    let backup = backup_of(&place);
+    let backup = place.backup();
     // Goes on to row 9, and dies.
     assert_eq!(steps.claim(4), [(2, 2), (6, 1), (7, 1), (9, 1)]);
     drop(ledger);
 
-    restore(&backup, &place);
+    place.restore(&backup);
     let ledger = place.open();
     assert_eq!((ledger.standing(), ledger.session()), (Standing::Older, 2));
     let doubt = RowState::InDoubt;
@@ -184,10 +161,10 @@ fn a_ledger_that_is_behind_in_second_attempts_only_is_older() {
     steps.claim(3);
     let not_sent = || Outcome::Pending(fault(ErrorCode::NotConnected, 0));
     steps.record((1..=3).map(|number| record(number, 1, not_sent())).collect());
-    let backup = backup_of(&place);
+    let backup = place.backup();
     assert_eq!(steps.claim(1), [(1, 2)]);
     drop(ledger);
-    restore(&backup, &place);
+    place.restore(&backup);
     let ledger = place.open();
     assert_eq!(ledger.standing(), Standing::Older);
     assert_eq!(place.states(), [RowState::InDoubt; 3]);
@@ -201,11 +178,11 @@ fn failed_rows_are_in_doubt_where_some_were_ordered_to_be_sent_again() {
     steps.claim(2);
     let refused = || Outcome::Failed(fault(ErrorCode::Forbidden, 403));
     steps.record(vec![record(1, 1, refused()), record(2, 1, refused())]);
-    let backup = backup_of(&place);
+    let backup = place.backup();
     ledger.resolve_blocking(vec![resolution(2, RowVerdict::Again)]).unwrap();
     assert_eq!(steps.claim(1), [(2, 2)]);
     drop(ledger);
-    restore(&backup, &place);
+    place.restore(&backup);
     let ledger = place.open();
     assert_eq!(place.states(), [RowState::InDoubt, RowState::InDoubt, RowState::Pending]);
     assert_eq!(place.reader().attempts(row(2)).unwrap().len(), 2);
@@ -217,15 +194,15 @@ fn failed_rows_are_in_doubt_where_some_were_ordered_to_be_sent_again() {
 fn the_newest_ledger_is_older_once_a_copy_was_worked_on_in_its_place() {
     let place = Place::new();
     let ledger = place.started(bare_rows(6));
-    let backup = backup_of(&place);
+    let backup = place.backup();
     Steps::of(&ledger).claim(2);
     drop(ledger);
-    let newest = backup_of(&place);
-    restore(&backup, &place);
+    let newest = place.backup();
+    place.restore(&backup);
     let ledger = place.open();
     assert_eq!(Steps::of(&ledger).claim(2), [(3, 1), (4, 1)]);
     drop(ledger);
-    restore(&newest, &place);
+    place.restore(&newest);
     let ledger = place.open();
     assert_eq!(ledger.standing(), Standing::Older);
     assert_eq!(Steps::of(&ledger).claim(9), [(5, 1), (6, 1)]);
@@ -235,11 +212,11 @@ fn the_newest_ledger_is_older_once_a_copy_was_worked_on_in_its_place() {
 fn rows_that_were_only_passed_over_are_in_doubt_too_in_an_older_ledger() {
     let place = Place::new();
     let ledger = place.started(bare_rows(4));
-    let backup = backup_of(&place);
+    let backup = place.backup();
     ledger.detach(row(3)).unwrap();
     Steps::of(&ledger).do_step(Step { claim_rows: vec![row(2)], ..Step::default() }).unwrap();
     drop(ledger);
-    restore(&backup, &place);
+    place.restore(&backup);
     assert_eq!(place.open().standing(), Standing::Older);
     assert_eq!(place.states()[3], RowState::Pending);
     assert_eq!(place.states()[..3], [RowState::InDoubt; 3]);
@@ -248,7 +225,7 @@ fn rows_that_were_only_passed_over_are_in_doubt_too_in_an_older_ledger() {
 #[test]
 fn an_older_ledger_that_lacks_rows_which_were_sent_is_refused() {
     let place = at_rest();
-    let backup = backup_of(&place);
+    let backup = place.backup();
     let ledger = Ledger::open_and_append(&place.path, &session("submit"), |loader, _| {
         loader.add(load(bare_item(5, RequestType::Renew)))?;
         Ok::<_, LedgerError>(vec![ManifestPart { part: 2, first_row: row(5), ..part(1) }])
@@ -256,7 +233,7 @@ fn an_older_ledger_that_lacks_rows_which_were_sent_is_refused() {
     .unwrap();
     assert_eq!(Steps::of(&ledger).claim(9).len(), 5);
     drop(ledger);
-    restore(&backup, &place);
+    place.restore(&backup);
     let before = dump(&place.path);
     let refused = Ledger::open(&place.path, &session("submit")).unwrap_err();
     assert!(matches!(refused, LedgerError::Older { .. }), "{refused}");

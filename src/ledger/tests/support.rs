@@ -27,6 +27,18 @@ impl Place {
         Self { _folder: folder, path }
     }
 
+    /// Copies ledger and log to a place of their own.
+    pub(super) fn backup(&self) -> Self {
+        let backup = Self::new();
+        copy_ledger(&self.path, &backup.path);
+        backup
+    }
+
+    /// Puts a copy where the ledger is, in the same file; what is noted beside it stays.
+    pub(super) fn restore(&self, backup: &Self) {
+        copy_ledger(&backup.path, &self.path);
+    }
+
     pub(super) fn folder(&self) -> &Path {
         self.path.parent().unwrap()
     }
@@ -63,6 +75,19 @@ impl Place {
         let mut page = self.reader().page(number - 1, 1, &[]).unwrap();
         assert_eq!(page[0].row, row(number));
         page.remove(0)
+    }
+}
+
+fn copy_ledger(from: &Path, to: &Path) {
+    for suffix in ["", "-wal", "-shm"] {
+        let beside = |path: &Path| PathBuf::from(format!("{}{suffix}", path.display()));
+        match suffix {
+            // Written over, so that it stays the same file.
+            "" => drop(std::fs::copy(from, to).unwrap()),
+            "-wal" if beside(from).exists() => drop(std::fs::copy(beside(from), beside(to)).unwrap()),
+            // The index of the log is made anew.
+            _ => drop(std::fs::remove_file(beside(to))),
+        }
     }
 }
 
