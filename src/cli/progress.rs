@@ -410,7 +410,7 @@ mod tests {
         0 Enroll of template 07070707-0707-0707-0707-070707070707: its first request could not be checked (the server answered 403: no\n); going on
         0 reading the server's list of requests, to settle rows in doubt
         0 settled by the server's list: 12 found, 3 not created; 1 row still in doubt
-        0 settled by the server's list: 0 found, 0 not created
+        0 nothing is in doubt by the server's list
         0 7 rows in doubt: waiting 2 min 30 s until the server's list can prove what was not created
         0 server does not answer; waiting up to 30 min, 19,204 rows pending
         0 server answers again; going on slowly

@@ -31,6 +31,6 @@ pub use breaker::{BreakerRules, Trip};
 pub use memory::{DoubtTimes, KnownKind, Memory};
 pub use pipeline::run;
 pub use rate::{InvalidRate, Period, Rate};
-pub use session::{Patience, Session, SessionReport};
+pub use session::{Patience, Session, SessionReport, Setting};
 pub use setup::{Calls, Engine, Limits, Sending, Wire, Work};
 pub use stop::{StopLevel, StopReason, SubmitReport, Unrecorded};

@@ -22,6 +22,8 @@ use crate::request::{ErrorCode, RowId, TagPosition};
 
 /// How often the list is asked for until it is taken that it will prove no more: a list may lag behind.
 const MAX_LISTS: u32 = 5;
+/// The time between two lists where none is asked for.
+const SHORTEST_WAIT: Duration = Duration::from_millis(100);
 /// The time between two looks whether a server is back.
 const PROBE_EVERY: Duration = Duration::from_secs(30);
 /// How many looks there are at least within the time that a server is waited for.
@@ -49,6 +51,16 @@ pub struct SessionReport {
     pub last_list: Option<Report>,
 }
 
+/// What a session works with.
+pub struct Setting<'a, C> {
+    /// The ledger, which this process holds.
+    pub ledger: &'a Ledger,
+    /// The server.
+    pub calls: &'a C,
+    /// Who is told.
+    pub sink: &'a dyn EventSink,
+}
+
 /// How waiting ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Waited {
@@ -56,6 +68,15 @@ enum Waited {
     Over,
     /// A person or the system asked to stop.
     Interrupted,
+}
+
+/// Whether a session goes on after a round.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ended {
+    /// Nothing is left to do, or a reason to stop was found.
+    Whole,
+    /// Rows are pending that are to be sent now.
+    Further,
 }
 
 /// Whether a server that went away came back.
@@ -77,6 +98,8 @@ pub struct Session {
     began: Duration,
     /// How many rows were in doubt then.
     n_earlier: u64,
+    /// Whether anything was created since the server was waited for, or in the whole run where it never was.
+    has_created: bool,
 }
 
 impl Session {
@@ -88,7 +111,8 @@ impl Session {
         let reader = Reader::open(ledger.path())?;
         let memory = Memory::new(&limits, KnownKind::of_ledger(&reader)?);
         let n_earlier = reader.n_in_doubt()?;
-        Ok(Self { wire, limits, patience, memory, reader, began: since_boot(), n_earlier })
+        let has_created = reader.by_type(RowState::Created)?.iter().any(|(_, n)| *n > 0);
+        Ok(Self { wire, limits, patience, memory, reader, began: since_boot(), n_earlier, has_created })
     }
 
     /// Returns a reader of the ledger.
@@ -100,22 +124,18 @@ impl Session {
     ///
     /// # Errors
     /// The ledger cannot be read or written. A list that cannot be read is no error: the report says so.
-    pub async fn look(
-        &mut self,
-        ledger: &Ledger,
-        lists: &impl Lists,
-        sink: &dyn EventSink,
-    ) -> Result<Report, LedgerError> {
-        tell(sink, EventKind::Reconciling);
+    pub async fn look<C: Lists>(&mut self, setting: &Setting<'_, C>) -> Result<Report, LedgerError> {
+        tell(setting.sink, EventKind::Reconciling);
         let ask = Ask {
             ripe: since_boot() >= self.ripe_at(),
             trust: self.patience.trust,
             max_attempts: self.limits.max_attempts.get(),
         };
-        let report = reconcile(&LedgerBook::new(ledger, &self.reader), lists, &self.identity(), &ask).await;
+        let book = LedgerBook::new(setting.ledger, &self.reader);
+        let report = reconcile(&book, setting.calls, &self.identity(), &ask).await;
         let report = report.map_err(|ReconcileError::Ledger(error)| error)?;
         let settled = report.absent + report.failed;
-        tell(sink, EventKind::Reconciled { found: report.found, absent: settled, left: report.left });
+        tell(setting.sink, EventKind::Reconciled { found: report.found, absent: settled, left: report.left });
         Ok(report)
     }
 
@@ -124,26 +144,23 @@ impl Session {
     ///
     /// # Errors
     /// The ledger cannot be read or written.
-    pub async fn settle(
+    pub async fn settle<C: Lists>(
         &mut self,
-        ledger: &Ledger,
-        lists: &impl Lists,
-        sink: &dyn EventSink,
+        setting: &Setting<'_, C>,
         control: &mut watch::Receiver<StopLevel>,
     ) -> Result<Report, LedgerError> {
-        let mut report = self.look(ledger, lists, sink).await?;
+        let mut report = self.look(setting).await?;
         for _ in 1..MAX_LISTS {
             if !worth_asking_again(&report) {
                 break;
             }
             let until_ripe = self.ripe_at().saturating_sub(since_boot());
-            let wait =
-                if until_ripe.is_zero() { self.patience.settle.max(Duration::from_millis(100)) } else { until_ripe };
-            tell(sink, EventKind::WaitingForProof { left: wait, rows: report.left });
+            let wait = if until_ripe.is_zero() { self.patience.settle.max(SHORTEST_WAIT) } else { until_ripe };
+            tell(setting.sink, EventKind::WaitingForProof { left: wait, rows: report.left });
             if self.wait_until_boot(since_boot() + wait, control).await == Waited::Interrupted {
                 break;
             }
-            report = added(report, self.look(ledger, lists, sink).await?);
+            report = added(report, self.look(setting).await?);
         }
         Ok(report)
     }
@@ -152,47 +169,24 @@ impl Session {
     /// reason to stop is found.
     pub async fn send<C: Calls + Lists>(
         &mut self,
-        ledger: &Ledger,
-        calls: &C,
-        work: Work,
-        sink: &dyn EventSink,
+        setting: &Setting<'_, C>,
+        mut work: Work,
         mut control: watch::Receiver<StopLevel>,
     ) -> SessionReport {
         let begin = Instant::now();
-        let nothing =
-            SubmitReport { stopped_by: None, created: 0, calls: 0, elapsed: Duration::ZERO, unrecorded: Vec::new() };
-        let mut report = SessionReport { sent: nothing, last_list: None };
+        let mut report = SessionReport { sent: nothing_sent(), last_list: None };
         let chosen = match &work {
             Work::InOrder => None,
             Work::Rows(rows) => Some(rows.clone()),
         };
-        let mut work = work;
         loop {
-            let round = self.round(ledger, calls, work, sink, control.clone()).await;
-            let n_created = round.created;
-            let stopped_by = add(&mut report.sent, round);
-            let next = match stopped_by {
-                None => self.settle_and_choose(ledger, calls, chosen.as_deref(), sink, &mut control, &mut report).await,
-                Some(reason) if self.waits_out(&reason, n_created) => {
-                    match self.wait_out(ledger, calls, sink, &mut control, &mut report).await {
-                        Ok(Outage::Over) => self.still_pending(chosen.as_deref()).map(Some),
-                        Ok(Outage::Lasts) => {
-                            report.sent.stopped_by = Some(reason);
-                            Ok(None)
-                        }
-                        Ok(Outage::Interrupted) => {
-                            report.sent.stopped_by = Some(StopReason::Interrupted);
-                            Ok(None)
-                        }
-                        Err(error) => Err(error),
-                    }
-                }
-                Some(reason) => {
-                    report.sent.stopped_by = Some(reason);
-                    Ok(None)
-                }
+            let round = self.round(setting, work, control.clone()).await;
+            self.has_created |= round.created > 0;
+            let ended = match add(&mut report.sent, round) {
+                None => self.settle_round(setting, &mut control, &mut report).await,
+                Some(reason) => self.stop_or_wait(setting, reason, &mut control, &mut report).await,
             };
-            match next {
+            match ended.and_then(|ended| self.next_work(ended, chosen.as_deref())) {
                 Ok(Some(next)) => work = next,
                 Ok(None) => break,
                 Err(error) => {
@@ -207,44 +201,65 @@ impl Session {
 
     async fn round<C: Calls>(
         &mut self,
-        ledger: &Ledger,
-        calls: &C,
+        setting: &Setting<'_, C>,
         work: Work,
-        sink: &dyn EventSink,
         control: watch::Receiver<StopLevel>,
     ) -> SubmitReport {
         let pending = match &work {
             Work::Rows(rows) => rows.len() as u64,
             Work::InOrder => self.n_pending().unwrap_or(0),
         };
+        let Setting { ledger, calls, sink } = *setting;
         let sending = Sending { engine: ledger, calls, wire: &self.wire, limits: &self.limits, sink };
         run(&sending, &mut self.memory, work, pending, control).await
     }
 
-    /// Settles what the rounds so far left in doubt; returns what is to be sent again, or none where nothing is.
-    async fn settle_and_choose(
+    /// Settles what the rounds so far left in doubt.
+    async fn settle_round<C: Lists>(
         &mut self,
-        ledger: &Ledger,
-        lists: &impl Lists,
-        chosen: Option<&[RowId]>,
-        sink: &dyn EventSink,
+        setting: &Setting<'_, C>,
         control: &mut watch::Receiver<StopLevel>,
         report: &mut SessionReport,
-    ) -> Result<Option<Work>, LedgerError> {
+    ) -> Result<Ended, LedgerError> {
         if self.reader.n_in_doubt()? == 0 {
-            return Ok(None);
+            return Ok(Ended::Whole);
         }
-        let settled = self.settle(ledger, lists, sink, control).await?;
+        let settled = self.settle(setting, control).await?;
         let is_again = settled.absent > 0;
         report.last_list = Some(settled);
         if *control.borrow() != StopLevel::Run {
             report.sent.stopped_by = Some(StopReason::Interrupted);
-            return Ok(None);
+            return Ok(Ended::Whole);
         }
-        if !is_again {
-            return Ok(None);
+        Ok(if is_again { Ended::Further } else { Ended::Whole })
+    }
+
+    /// Ends the session for a reason, unless that is a server which is waited for and comes back.
+    async fn stop_or_wait<C: Calls + Lists>(
+        &mut self,
+        setting: &Setting<'_, C>,
+        reason: StopReason,
+        control: &mut watch::Receiver<StopLevel>,
+        report: &mut SessionReport,
+    ) -> Result<Ended, LedgerError> {
+        if !self.waits_out(&reason) {
+            report.sent.stopped_by = Some(reason);
+            return Ok(Ended::Whole);
         }
-        Ok(Some(self.still_pending(chosen)?).filter(|work| *work != Work::Rows(Vec::new())))
+        report.sent.stopped_by = match self.wait_out(setting, control, report).await? {
+            Outage::Over => return Ok(Ended::Further),
+            Outage::Lasts => Some(reason),
+            Outage::Interrupted => Some(StopReason::Interrupted),
+        };
+        Ok(Ended::Whole)
+    }
+
+    /// Returns what the next round sends, or none where the session is at its end.
+    fn next_work(&self, ended: Ended, chosen: Option<&[RowId]>) -> Result<Option<Work>, LedgerError> {
+        match ended {
+            Ended::Whole => Ok(None),
+            Ended::Further => Ok(Some(self.still_pending(chosen)?).filter(|work| *work != Work::Rows(Vec::new()))),
+        }
     }
 
     /// Returns the work that is left of what was asked for.
@@ -260,8 +275,8 @@ impl Session {
     }
 
     /// Returns whether the reason is a server that went away and may come back. One that answers and fails does not count, nor
-    /// one that created nothing since the last time: it would be asked for ever.
-    fn waits_out(&self, reason: &StopReason, n_created: u64) -> bool {
+    /// one that created nothing since the last time: it would be waited for again and again.
+    fn waits_out(&self, reason: &StopReason) -> bool {
         let is_away = match reason {
             StopReason::Breaker(Trip::InARow { last, .. } | Trip::Share { last, .. }) => {
                 *last != ErrorCode::ServerError
@@ -277,37 +292,36 @@ impl Session {
             | StopReason::StoppedElsewhere
             | StopReason::Ledger(_) => false,
         };
-        is_away && n_created > 0 && !self.patience.wait_for_server.is_zero()
+        is_away && self.has_created && !self.patience.wait_for_server.is_zero()
     }
 
     /// Waits until the server answers again, then settles what it has of the rows in doubt.
     async fn wait_out<C: Calls + Lists>(
         &mut self,
-        ledger: &Ledger,
-        calls: &C,
-        sink: &dyn EventSink,
+        setting: &Setting<'_, C>,
         control: &mut watch::Receiver<StopLevel>,
         report: &mut SessionReport,
     ) -> Result<Outage, LedgerError> {
         let wait = self.patience.wait_for_server;
         let every = PROBE_EVERY.min(wait / MIN_PROBES);
         let give_up = since_boot().saturating_add(wait);
-        tell(sink, EventKind::ServerGone { wait, pending: self.n_pending()? });
+        tell(setting.sink, EventKind::ServerGone { wait, pending: self.n_pending()? });
         loop {
             let next = since_boot().saturating_add(every).min(give_up);
             if self.wait_until_boot(next, control).await == Waited::Interrupted {
                 return Ok(Outage::Interrupted);
             }
-            if calls.probe().await.is_ok() {
+            if setting.calls.probe().await.is_ok() {
                 break;
             }
             if since_boot() >= give_up {
                 return Ok(Outage::Lasts);
             }
         }
-        tell(sink, EventKind::ServerBack);
+        tell(setting.sink, EventKind::ServerBack);
+        self.has_created = false;
         if self.reader.n_in_doubt()? > 0 {
-            report.last_list = Some(self.look(ledger, calls, sink).await?);
+            report.last_list = Some(self.look(setting).await?);
         }
         self.memory.after_outage();
         Ok(Outage::Over)
@@ -353,6 +367,10 @@ impl Session {
         let waits = Waits { settle: self.patience.settle, server_limit: self.patience.server_limit };
         ripe_at(self.began, &doubts, &waits)
     }
+}
+
+const fn nothing_sent() -> SubmitReport {
+    SubmitReport { stopped_by: None, created: 0, calls: 0, elapsed: Duration::ZERO, unrecorded: Vec::new() }
 }
 
 /// Adds a round to the sums; returns why it ended early.

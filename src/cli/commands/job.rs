@@ -21,7 +21,7 @@ use crate::cli::summary::{Summary, stop_text};
 use crate::ledger::{Ledger, LedgerError, Reader, RowState, SessionEnd, SessionInfo, Standing};
 use crate::reconcile::{Report, Trust};
 use crate::report::Counts;
-use crate::submit::{Session, SessionReport, StopLevel, StopReason, Wire, Work};
+use crate::submit::{Session, SessionReport, Setting, StopLevel, StopReason, Wire, Work};
 
 /// What a command needs besides its options.
 pub(crate) struct Context<'a> {
@@ -86,7 +86,8 @@ impl<'a> Job<'a> {
     pub(crate) fn ask(&mut self) -> Result<Report, Failure> {
         let lines = Lines::new(self.context.shell, self.context.verbose);
         let client = self.target.client()?;
-        let report = self.runtime.block_on(self.session.look(&self.ledger, client, &lines))?;
+        let setting = Setting { ledger: &self.ledger, calls: client, sink: &lines };
+        let report = self.runtime.block_on(self.session.look(&setting))?;
         doubt::warn(&report, self.context.shell);
         self.check_standing(&report)?;
         Ok(report)
@@ -143,7 +144,8 @@ impl<'a> Job<'a> {
         let (settled, interrupted) = self.runtime.block_on(async {
             let (level, mut control) = watch::channel(StopLevel::Run);
             let listener = signals::listen(level);
-            let settled = self.session.settle(&self.ledger, client, &reporter, &mut control).await;
+            let setting = Setting { ledger: &self.ledger, calls: client, sink: &reporter };
+            let settled = self.session.settle(&setting, &mut control).await;
             drop(listener);
             (settled, *control.borrow() != StopLevel::Run)
         });
@@ -175,7 +177,8 @@ impl<'a> Job<'a> {
         let report = self.runtime.block_on(async {
             let (level, control) = watch::channel(StopLevel::Run);
             let listener = signals::listen(level);
-            let report = self.session.send(&self.ledger, client, work, &reporter, control).await;
+            let setting = Setting { ledger: &self.ledger, calls: client, sink: &reporter };
+            let report = self.session.send(&setting, work, control).await;
             drop(listener);
             report
         });
