@@ -17,7 +17,9 @@ fn check(status: u16, outcome: &Outcome, on_503: On503) {
             assert_eq!(again.uuid(), uri.uuid());
         }
         Outcome::InDoubt(_) => assert!(!matches!(status, 400 | 401 | 403 | 404 | 429)),
-        Outcome::Failed(_) => assert!((400..500).contains(&status) && !matches!(status, 401 | 404 | 407 | 408 | 429 | 499)),
+        Outcome::Failed(_) => {
+            assert!((400..500).contains(&status) && !matches!(status, 401 | 404 | 407 | 408 | 429 | 499))
+        }
         Outcome::Pending(_) => {
             assert!(matches!(status, 401 | 404 | 407 | 429) || (status == 503 && on_503 == On503::NotActedOn));
         }
