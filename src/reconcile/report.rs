@@ -204,7 +204,9 @@ impl Strays {
 pub fn worth_asking_again(report: &Report) -> bool {
     report.left > 0
         && report.why_left.iter().any(|why| match why {
-            WhyLeft::NotRipe { .. } | WhyLeft::Incomplete(_) => true,
+            WhyLeft::NotRipe { .. } => true,
+            // What the server cut off a comment does not grow again.
+            WhyLeft::Incomplete(gaps) => gaps.n_missing > 0,
             WhyLeft::Unreadable(error) => may_pass(error),
             WhyLeft::NothingKnown | WhyLeft::Contradicted { .. } | WhyLeft::Ambiguous(_) => false,
         })

@@ -21,6 +21,8 @@ fn asking_again_is_worth_it_where_time_helps() {
     for (why, expected) in [
         (WhyLeft::NotRipe { n: 3 }, true),
         (WhyLeft::Incomplete(gaps(1, 0)), true),
+        (WhyLeft::Incomplete(gaps(1, 2)), true),
+        (WhyLeft::Incomplete(gaps(0, 2)), false),
         (WhyLeft::NothingKnown, false),
         (WhyLeft::Contradicted { n: 3, first: vec![row(1)] }, false),
         (WhyLeft::Ambiguous(Ambiguous::default()), false),
