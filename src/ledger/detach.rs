@@ -1,4 +1,5 @@
-//! Making rows that were never claimed claimable by number.
+//! Who may claim a row: rows that were never claimed become claimable by number, and rows that a session held for itself become
+//! anyone's.
 
 use rusqlite::{Connection, params};
 
@@ -32,5 +33,13 @@ pub(super) fn detach(conn: &Connection, working: &mut Working, through: RowId) -
     working.fresh_after = through;
     working.claimed = working.claimed.max(through);
     conn.execute("UPDATE progress SET fresh_after = ? WHERE run = ?", params![through, RUN])?;
+    Ok(())
+}
+
+/// Lets any claim take the rows that this session holds for itself.
+pub(super) fn release(conn: &Connection, working: &mut Working) -> Result<(), Fault> {
+    let n_released =
+        conn.execute("UPDATE pending_again SET session = NULL WHERE run = ? AND session = ?", (RUN, working.session))?;
+    working.n_free += n_released as u64;
     Ok(())
 }

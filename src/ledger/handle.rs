@@ -172,6 +172,15 @@ impl Ledger {
         self.ask_blocking(|reply| Command::Detach(through, reply))
     }
 
+    /// Lets any claim take the rows that this session holds for itself: after a round of sending that ended before they were
+    /// due again ([`Requeue::Listed`](super::Requeue::Listed)). Durable when this returns.
+    ///
+    /// # Errors
+    /// It could not be written; no later step is taken.
+    pub async fn release(&self) -> Result<(), LedgerError> {
+        self.ask(Command::Release).await
+    }
+
     /// Writes an event into the audit trail, and blocks the thread until it is durable (about a millisecond).
     ///
     /// # Errors

@@ -9,7 +9,7 @@ use rusqlite::{Connection, TransactionBehavior, params};
 use tokio::sync::oneshot;
 
 use super::crash;
-use super::detach::detach;
+use super::detach::{detach, release};
 use super::error::{Fault, LedgerError, StepError};
 use super::kinds::note_read_back;
 use super::resolution::{Resolution, Standing};
@@ -35,6 +35,8 @@ pub(super) enum Command {
     ReadBack(RequestKind, String, Reply<()>),
     /// Make rows that were never claimed claimable by number, up to this one.
     Detach(RowId, Reply<()>),
+    /// Let any claim take the rows that this session holds for itself.
+    Release(Reply<()>),
     /// Mark the run as told to run; the answer is since when it is.
     StartRun(Reply<Timestamp>),
     /// Write an event into the audit trail.
@@ -98,6 +100,7 @@ impl Writer {
                 Command::Resolve(resolutions, reply) => reply.send(self.resolve(resolutions)),
                 Command::ReadBack(kind, text, reply) => reply.send(self.read_back(kind, &text)),
                 Command::Detach(through, reply) => reply.send(self.detach(through)),
+                Command::Release(reply) => reply.send(self.release()),
                 Command::StartRun(reply) => reply.send(self.start_run()),
                 Command::Event { kind, detail, reply } => reply.send(self.event(&kind, &detail)),
                 Command::Close(end, reply) => return reply.send(self.close(&end)),
@@ -146,6 +149,13 @@ impl Writer {
     fn detach(&mut self, through: RowId) -> Result<(), LedgerError> {
         let mut working = self.working.clone();
         self.transact(|conn| detach(conn, &mut working, through))?;
+        self.remember(working);
+        Ok(())
+    }
+
+    fn release(&mut self) -> Result<(), LedgerError> {
+        let mut working = self.working.clone();
+        self.transact(|conn| release(conn, &mut working))?;
         self.remember(working);
         Ok(())
     }

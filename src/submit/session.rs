@@ -186,7 +186,11 @@ impl Session {
                 None => self.settle_round(setting, &mut control, &mut report).await,
                 Some(reason) => self.stop_or_wait(setting, reason, &mut control, &mut report).await,
             };
-            match ended.and_then(|ended| self.next_work(ended, chosen.as_deref())) {
+            let next = match ended {
+                Ok(ended) => self.next_work(setting, ended, chosen.as_deref()).await,
+                Err(error) => Err(error),
+            };
+            match next {
                 Ok(Some(next)) => work = next,
                 Ok(None) => break,
                 Err(error) => {
@@ -255,10 +259,19 @@ impl Session {
     }
 
     /// Returns what the next round sends, or none where the session is at its end.
-    fn next_work(&self, ended: Ended, chosen: Option<&[RowId]>) -> Result<Option<Work>, LedgerError> {
+    async fn next_work<C>(
+        &self,
+        setting: &Setting<'_, C>,
+        ended: Ended,
+        chosen: Option<&[RowId]>,
+    ) -> Result<Option<Work>, LedgerError> {
         match ended {
             Ended::Whole => Ok(None),
-            Ended::Further => Ok(Some(self.still_pending(chosen)?).filter(|work| *work != Work::Rows(Vec::new()))),
+            Ended::Further => {
+                // What the last round kept for itself and did not come to is the next one's.
+                setting.ledger.release().await?;
+                Ok(Some(self.still_pending(chosen)?).filter(|work| *work != Work::Rows(Vec::new())))
+            }
         }
     }
 

@@ -366,3 +366,25 @@ fn a_rehearsal_is_replayed_on_the_simulator() {
     run(&folder, &["replay", "wave.rehearsal.ledger"]).exits(0).says("6 created");
     folder.run(&["replay", "wave.rehearsal.ledger", "--server", "http://127.0.0.1:1"]).exits(0).says("nothing is left");
 }
+
+#[test]
+fn rows_whose_connections_were_refused_in_an_outage_are_sent_after_it() {
+    let folder = Folder::new();
+    folder.write("wave.csv", enrollments(120));
+    let simulator = simulator(&["reboot-after=40,reboot-for=2s"]);
+    let words = [
+        "submit",
+        "wave.csv",
+        "--server",
+        &simulator.base_url(),
+        "--wait-for-server",
+        "20s",
+        "--breaker-in-a-row",
+        "10",
+    ];
+    run(&folder, &words).exits(0).says("server does not answer; waiting up to 20 s").says("120 created");
+    let mut targets: Vec<String> = bodies(&simulator).iter().map(|body| body["target"].to_string()).collect();
+    targets.sort();
+    targets.dedup();
+    assert_eq!((targets.len(), simulator.requests().len()), (120, 120));
+}

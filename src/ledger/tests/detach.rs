@@ -1,6 +1,6 @@
 use super::support::*;
-use crate::ledger::{Ledger, LedgerError, RowState, RowVerdict, SessionEnd, Step};
-use crate::request::RequestType;
+use crate::ledger::{AttemptRecord, Ledger, LedgerError, Requeue, RowState, RowVerdict, SessionEnd, Step};
+use crate::request::{ErrorCode, Outcome, RequestType};
 
 fn claim_rows(steps: &mut Steps<'_>, numbers: &[u32]) -> Vec<(u32, u32)> {
     let claim_rows = numbers.iter().map(|number| row(*number)).collect();
@@ -133,4 +133,19 @@ fn a_row_passed_over_can_be_settled_and_then_claimed_under_another_number() {
     assert_eq!(claim_rows(&mut steps, &[2]), [(2, 2)]);
     steps.record(vec![record(2, 2, created(2))]);
     assert_eq!((place.row(2).state, place.row(2).attempts), (RowState::Created, 1));
+}
+
+#[tokio::test]
+async fn what_a_session_held_for_itself_is_anyones_after_its_release() {
+    let place = Place::new();
+    let ledger = place.started(bare_rows(3));
+    let mut steps = Steps::of(&ledger);
+    steps.claim(2);
+    let fault = Outcome::Pending(fault(ErrorCode::NotConnected, 503));
+    let held = [1, 2].map(|number| AttemptRecord { then: Requeue::Listed, ..record(number, 1, fault.clone()) });
+    steps.record(held.into());
+    assert_eq!(steps.claim(99), firsts([3]), "held rows are claimed by number alone");
+    ledger.release().await.unwrap();
+    ledger.release().await.unwrap();
+    assert_eq!(steps.claim(99), [(1, 2), (2, 2)]);
 }
