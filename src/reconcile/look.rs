@@ -6,7 +6,7 @@ use std::convert::Infallible;
 use jiff::Timestamp;
 
 use crate::client::{ReadError, RequestObject, RequestStatus};
-use crate::request::{CreateRequest, Fingerprint, Guid, RequestUuid, RunMark, Tag};
+use crate::request::{CreateRequest, Guid, RequestUuid, RunMark, Tag};
 
 use super::lists::{Lists, read_list};
 
@@ -87,7 +87,7 @@ pub struct RunHits {
 impl Look {
     /// Adds a row that is to be sent.
     pub fn add(&mut self, request: &CreateRequest) {
-        self.fingerprints.push(number_of(request.fingerprint()));
+        self.fingerprints.push(request.fingerprint().number());
     }
 
     /// Reads the server's list once for open and completed requests of other runs than `own` that ask for what the rows ask
@@ -117,7 +117,7 @@ impl Look {
         if run == own || !stands(object.status) || object.submitted.is_some_and(|at| at < since) {
             return None;
         }
-        let fingerprint = number_of(tag.fingerprint());
+        let fingerprint = tag.fingerprint().number();
         let first = self.fingerprints.partition_point(|known| *known < fingerprint);
         let n_rows = self.fingerprints[first..].partition_point(|known| *known == fingerprint) as u64;
         let RequestObject { uuid, originator, submitted, status, target, template, .. } = *object;
@@ -140,7 +140,7 @@ impl Hits {
     /// Returns the request that stands for a row, the latest of several. Where the server says that a request is for another
     /// target or template, it is not the row's: fingerprints have 40 bits.
     pub fn of(&self, request: &CreateRequest) -> Option<&Hit> {
-        let fingerprint = number_of(request.fingerprint());
+        let fingerprint = request.fingerprint().number();
         let first = self.hits.partition_point(|found| found.fingerprint < fingerprint);
         let same = self.hits[first..].iter().take_while(|found| found.fingerprint == fingerprint);
         let is_other =
@@ -187,11 +187,6 @@ impl RunHits {
             self.originators.push(originator);
         }
     }
-}
-
-fn number_of(fingerprint: Fingerprint) -> u64 {
-    let [a, b, c, d, e] = *fingerprint.as_bytes();
-    u64::from_be_bytes([0, 0, 0, a, b, c, d, e])
 }
 
 /// Returns whether a request in this state stands for what was asked: it is open or done. A number that no page names counts,

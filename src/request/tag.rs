@@ -22,6 +22,12 @@ impl Fingerprint {
     pub const fn as_bytes(&self) -> &[u8; 5] {
         &self.0
     }
+
+    /// Returns the 40 bits as a number, for sorting and searching.
+    pub const fn number(self) -> u64 {
+        let [a, b, c, d, e] = self.0;
+        u64::from_be_bytes([0, 0, 0, a, b, c, d, e])
+    }
 }
 
 /// The part of a run's id that stands in its tags: the first 40 bits.

@@ -52,7 +52,7 @@ impl Repeats {
             {
                 clashes.push(Clash { new: new.clone(), old, same: Same::Id(id.clone()) });
             }
-            let print = print_of(&row.request);
+            let print = row.request.fingerprint().number();
             if known.binary_search(&print).is_ok() {
                 suspects.entry(print).or_default().push(new);
             }
@@ -60,7 +60,7 @@ impl Repeats {
         })?;
         if !suspects.is_empty() {
             for_each_standing(reader, |old, request| {
-                for new in suspects.get(&print_of(request)).into_iter().flatten() {
+                for new in suspects.get(&request.fingerprint().number()).into_iter().flatten() {
                     if new.asks_for_the_same(request) && !replaced(old, new) {
                         clashes.push(Clash { new: new.clone(), old, same: Same::Request });
                     }
@@ -161,14 +161,9 @@ fn judge(clashes: Vec<Clash>, on_duplicate: OnDuplicate) -> Result<Repeats, Fail
     ))
 }
 
-fn print_of(request: &CreateRequest) -> u64 {
-    let [a, b, c, d, e] = *request.fingerprint().as_bytes();
-    u64::from_be_bytes([0, 0, 0, a, b, c, d, e])
-}
-
 fn fingerprints(reader: &Reader) -> Result<Vec<u64>, Failure> {
     let mut prints = Vec::new();
-    for_each_standing(reader, |_, request| prints.push(print_of(request)))?;
+    for_each_standing(reader, |_, request| prints.push(request.fingerprint().number()))?;
     Ok(prints)
 }
 
