@@ -23,7 +23,8 @@ impl Ledger {
     /// all or nothing, and of a ledger that nothing was added to no session is on record either.
     ///
     /// `feed` is given the run as it is. It adds the rows, numbered on from the last, in any order, and returns the manifests
-    /// that they are of, numbered on too. With [`Loader::replace`] rows stand for earlier ones.
+    /// that they are of, numbered on too. With [`Loader::replace`] rows stand for earlier ones. Readers, one of `feed`'s own among
+    /// them, see the ledger as it was until this returns.
     ///
     /// # Errors
     /// Those of [`open`](Self::open), [`LedgerError::Load`](super::LedgerError::Load), or what `feed` returned.

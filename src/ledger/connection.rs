@@ -156,6 +156,9 @@ fn open(path: &Path, access: OpenFlags) -> rusqlite::Result<Connection> {
     let conn = Connection::open_with_flags(path, flags)?;
     conn.busy_timeout(BUSY_TIMEOUT)?;
     conn.set_prepared_statement_cache_capacity(PREPARED_STATEMENTS);
+    // Without it SQLite looks at the values bound to a statement to see whether a partial index serves them, and prepares the
+    // statement anew each time that other values are bound. The states that our indexes are about stand in the text.
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     Ok(conn)
 }
 

@@ -125,10 +125,10 @@ pub enum LedgerError {
         /// Where it was.
         path: PathBuf,
     },
-    /// The ledger is older than what was noted of its run, and rows that were sent since are not in it at all.
+    /// The ledger is older than what was noted of its run, and rows that may have been sent since are not in it at all.
     #[error(
         "the ledger {path:?} is older than its last session (a restored copy, or its -wal file was deleted) and lacks rows \
-         that were appended and sent since; put the newest one back. To go on without them, delete {:?} first",
+         that were appended since and may have been sent; put the newest one back. To go on without them, delete {:?} first",
         lock_path(path)
     )]
     Older {
@@ -358,7 +358,7 @@ pub(super) enum Fault {
     Step(StepError),
     /// What was to be loaded is not one whole run.
     Load(LoadError),
-    /// Rows were sent that the file does not have.
+    /// Rows may have been sent that the file does not have.
     Older,
     /// Rows are to be claimed, and the run was not started.
     NotStarted,

@@ -115,10 +115,9 @@ impl Reader {
 }
 
 fn facts_of(transaction: &Transaction<'_>, row: RowId) -> Result<Option<RowFacts>, Fault> {
-    let Some(loaded) = Loaded::read(transaction, row)? else { return Ok(None) };
-    let request = request_of_row(transaction, row)?;
+    let Some((loaded, request)) = loaded(transaction, row)? else { return Ok(None) };
     let history = history_of(transaction, row)?;
-    let state = history.state(loaded.state);
+    let state = history.state(loaded);
     let uuid = match state {
         RowState::Created => history.outcomes.last().and_then(|line| line.uuid),
         RowState::Pending
@@ -133,9 +132,17 @@ fn facts_of(transaction: &Transaction<'_>, row: RowId) -> Result<Option<RowFacts
     Ok(Some(RowFacts { state, request, uuid }))
 }
 
-fn request_of_row(transaction: &Transaction<'_>, row: RowId) -> rusqlite::Result<Option<CreateRequest>> {
-    transaction
-        .prepare_cached(&format!("SELECT {REQUEST_COLUMNS} FROM items WHERE run = ? AND row = ?"))?
-        .query_row((RUN, Sql(row)), |line| request_of(line, 0))
-        .optional()
+/// Returns the state that a row was loaded with, and what it asks for.
+fn loaded(transaction: &Transaction<'_>, row: RowId) -> rusqlite::Result<Option<(RowState, Option<CreateRequest>)>> {
+    let item = transaction
+        .prepare_cached(&format!("SELECT {REQUEST_COLUMNS}, skipped IS NOT NULL FROM items WHERE run = ? AND row = ?"))?
+        .query_row((RUN, Sql(row)), |line| {
+            let state = if line.get(9)? { RowState::Skipped } else { RowState::Pending };
+            Ok((state, Some(request_of(line, 0)?)))
+        })
+        .optional()?;
+    match item {
+        Some(_) => Ok(item),
+        None => Ok(Loaded::read(transaction, row)?.map(|loaded| (loaded.state, None))),
+    }
 }

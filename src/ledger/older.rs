@@ -33,7 +33,7 @@ const FAILED_ROWS: &str = "SELECT row FROM outcomes o WHERE run = ?1 AND row > ?
 /// ones where any were ordered to be sent again since. Part of the transaction that begins the session.
 ///
 /// # Errors
-/// [`Fault::Older`] where rows were claimed that the ledger does not have, or SQLite failed.
+/// [`Fault::Older`] where rows were claimed or passed over that the ledger does not have, or SQLite failed.
 pub(super) fn doubt_what_may_be_sent(
     conn: &Connection,
     session: u32,
