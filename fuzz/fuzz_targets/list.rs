@@ -87,9 +87,11 @@ fuzz_target!(|bytes: &[u8]| {
             let (_, read) = tokio::join!(setting.answer(pieces, body), setting.read());
             read
         });
-        match expected(body) {
-            Some(all) => assert_eq!((objects, ended_well), (all, true)),
-            None => assert!(!ended_well, "it ended well, and is not a list of requests"),
+        match (expected(body), std::str::from_utf8(body)) {
+            (Some(all), _) => assert_eq!((objects, ended_well), (all, true)),
+            (None, Ok(_)) => assert!(!ended_well, "it ended well, and is not a list of requests"),
+            // What stands in properties that are passed over need not be UTF-8, which serde_json wants of the whole.
+            (None, Err(_)) => {}
         }
         if ended_well {
             let whole = body.strip_prefix("\u{feff}".as_bytes()).unwrap_or(body);

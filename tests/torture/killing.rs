@@ -2,9 +2,9 @@
 
 use std::fs::File;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use crate::common::{Folder, enrollments};
+use crate::common::{Folder, enrollments, wait_until};
 use crate::oracle::{Row, assert_kept, breaches, rows};
 use crate::random::Random;
 use crate::servers::{LONGEST_LATENCY, Server};
@@ -47,7 +47,7 @@ pub(crate) fn torture<S: Server>(plan: &Plan, start: impl FnOnce(&Folder) -> S) 
     let _say = SaySeed(plan, &folder);
     folder.write("wave.csv", enrollments(plan.n_rows));
     let server = start(&folder);
-    let run = Run { folder: &folder, url: server.url(), rate: plan.rate };
+    let run = Run { folder: &folder, server: &server, rate: plan.rate };
     let mut random = Random::new(!plan.seed);
     let mut n_kills = 0;
     while n_kills < plan.n_kills && run.killed(&["submit", "wave.csv"], &mut random) {
@@ -91,7 +91,7 @@ fn assert_settled(rows: &[Row]) {
 
 struct Run<'a> {
     folder: &'a Folder,
-    url: String,
+    server: &'a dyn Server,
     rate: &'static str,
 }
 
@@ -99,32 +99,32 @@ impl Run<'_> {
     fn start(&self, words: &[&str]) -> Child {
         let millis = |time: Duration| format!("{}ms", time.as_millis());
         let mut command = Command::new(env!("CARGO_BIN_EXE_cmbatch"));
-        command.current_dir(self.folder.path()).args(words).args(["--server", &self.url, "--rate", self.rate]);
+        command.current_dir(self.folder.path()).args(words).args(["--server", &self.server.url(), "--rate", self.rate]);
         command.args(["--timeout", &millis(TIMEOUT), "--settle", "200ms", "--server-limit", &millis(SERVER_LIMIT)]);
         command.args(["--concurrency", "8", "--max-attempts", "50"]);
         let said = File::create(self.folder.file("stderr.txt")).unwrap();
         command.stdout(Stdio::null()).stderr(said).spawn().unwrap()
     }
 
-    /// Starts the program and kills it at a random moment; says whether it was still running then.
+    /// Starts the program and kills it at a random moment; says whether there is more to do.
     fn killed(&self, words: &[&str], random: &mut Random) -> bool {
-        // One in four dies while it starts, the others mostly while calls are under way.
-        let moment = match random.below(4) {
-            0 => random.below(60_000),
-            _ => 40_000 + random.below(260_000),
-        };
-        let until = Instant::now() + Duration::from_micros(moment);
+        let before = self.server.progress();
         let mut child = self.start(words);
+        // One in four dies while it starts, the others while calls are under way.
+        let moment = if random.below(4) == 0 {
+            random.below(60_000)
+        } else {
+            wait_until(|| self.server.progress() > before || child.try_wait().unwrap().is_some());
+            random.below(200_000)
+        };
         // A kill comes at a time, not after an event: that is what is tried here.
-        std::thread::sleep(until.saturating_duration_since(Instant::now()));
+        std::thread::sleep(Duration::from_micros(moment));
         child.kill().unwrap();
         let ended = child.wait().unwrap();
-        if let Some(status) = ended.code() {
-            self.assert_allowed(ended);
-            // All is settled. A run that the breaker stopped goes on.
-            return status == 4;
-        }
-        true
+        let Some(status) = ended.code() else { return true };
+        self.assert_allowed(ended);
+        // A run that the breaker stopped goes on.
+        status == 4
     }
 
     /// Lets the program end by itself, as often as it takes to settle all rows.

@@ -23,6 +23,8 @@ pub(crate) trait Server {
     fn url(&self) -> String;
     /// The create calls that it saw, when it works on none any more.
     fn seen(&self) -> Vec<Seen>;
+    /// A number that is larger after each call.
+    fn progress(&self) -> u64;
 }
 
 /// The simulator, as a process of its own: it outlives every kill, and its log is written call by call.
@@ -60,7 +62,8 @@ const FAULTS: [&str; 20] = [
 fn random_faults(random: &mut Random) -> Vec<String> {
     let mut faults = Vec::new();
     for name in FAULTS {
-        let share = 1 + random.below(3);
+        // Throttling slows the whole run, so there is little of it.
+        let share = if name == "429" { 1 } else { 1 + random.below(3) };
         if random.below(5) > 0 {
             let parameter = match name {
                 "slow" => ",pause=2ms",
@@ -122,6 +125,10 @@ impl Server for SimulatorProcess {
         };
         posts.filter_map(read).collect()
     }
+
+    fn progress(&self) -> u64 {
+        std::fs::metadata(&self.log).unwrap().len()
+    }
 }
 
 impl Drop for SimulatorProcess {
@@ -134,7 +141,7 @@ impl Drop for SimulatorProcess {
 /// The server of bytes and threads, with a mix of its own faults.
 pub(crate) struct RawServer(Chaos);
 
-/// What a call meets, by a number from 0 to 99; most of them meet nothing.
+/// What a call meets, by a number from 0 to 199: one in ten meets something.
 fn fate(roll: u64) -> Fate {
     let text = |line| status(line);
     match roll {
@@ -164,10 +171,10 @@ fn fate(roll: u64) -> Fate {
 impl RawServer {
     pub(crate) fn start(seed: u64) -> Self {
         // Each call has its own random number, whatever the order in which threads ask.
-        let roll = move |number: u32, salt: u64| Random::new(seed ^ salt ^ (u64::from(number) << 20)).below(100);
+        let roll = move |number: u32, salt: u64| Random::new(seed ^ salt ^ (u64::from(number) << 20)).below(200);
         let is_first = AtomicBool::new(true);
         Self(Chaos::start(Script {
-            refuses: Box::new(move |number| roll(number, 1) < 2),
+            refuses: Box::new(move |number| roll(number, 1) < 4),
             breaks: Box::new(move |number| match roll(number, 2) {
                 0 => Some(Break::FirstByte),
                 1 => Some(Break::Head),
@@ -190,5 +197,9 @@ impl Server for RawServer {
 
     fn seen(&self) -> Vec<Seen> {
         self.0.seen()
+    }
+
+    fn progress(&self) -> u64 {
+        self.0.n_posts() as u64
     }
 }
