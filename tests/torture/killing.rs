@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::common::{Folder, enrollments, wait_until};
 use crate::oracle::{Row, assert_kept, breaches, rows};
 use crate::random::Random;
-use crate::servers::{LONGEST_LATENCY, Server};
+use crate::servers::Server;
 
 /// What is done to the program.
 #[derive(Debug)]
@@ -16,6 +16,8 @@ pub(crate) struct Plan {
     pub(crate) n_kills: u64,
     pub(crate) n_rows: u32,
     pub(crate) rate: &'static str,
+    /// More than twice the longest that the server works on a call: absence is not believed before.
+    pub(crate) server_limit: Duration,
 }
 
 /// How often the program may be started to come to an end by itself, after the last kill.
@@ -25,7 +27,6 @@ const LEDGER: &str = "wave.ledger";
 
 /// Shorter than the longest latency, so that some calls are given up that the server acts on later.
 const TIMEOUT: Duration = Duration::from_secs(1);
-const SERVER_LIMIT: Duration = Duration::from_millis(3_000);
 
 /// Says the seed when a test fails.
 struct SaySeed<'a>(&'a Plan, &'a Folder);
@@ -42,12 +43,12 @@ impl Drop for SaySeed<'_> {
 
 /// Sends a manifest to this server through a program that is killed again and again.
 pub(crate) fn torture<S: Server>(plan: &Plan, start: impl FnOnce(&Folder) -> S) {
-    const { assert!(SERVER_LIMIT.as_millis() > 2 * LONGEST_LATENCY.as_millis()) };
     let folder = Folder::new();
     let _say = SaySeed(plan, &folder);
     folder.write("wave.csv", enrollments(plan.n_rows));
     let server = start(&folder);
-    let run = Run { folder: &folder, server: &server, rate: plan.rate };
+    let run = Run { folder: &folder, server: &server, plan };
+    assert!(plan.server_limit > 2 * server.longest_latency());
     let mut random = Random::new(!plan.seed);
     let mut n_kills = 0;
     while n_kills < plan.n_kills && run.killed(&["submit", "wave.csv"], &mut random) {
@@ -92,15 +93,27 @@ fn assert_settled(rows: &[Row]) {
 struct Run<'a> {
     folder: &'a Folder,
     server: &'a dyn Server,
-    rate: &'static str,
+    plan: &'a Plan,
 }
 
 impl Run<'_> {
     fn start(&self, words: &[&str]) -> Child {
         let millis = |time: Duration| format!("{}ms", time.as_millis());
         let mut command = Command::new(env!("CARGO_BIN_EXE_cmbatch"));
-        command.current_dir(self.folder.path()).args(words).args(["--server", &self.server.url(), "--rate", self.rate]);
-        command.args(["--timeout", &millis(TIMEOUT), "--settle", "200ms", "--server-limit", &millis(SERVER_LIMIT)]);
+        command.current_dir(self.folder.path()).args(words).args([
+            "--server",
+            &self.server.url(),
+            "--rate",
+            self.plan.rate,
+        ]);
+        command.args([
+            "--timeout",
+            &millis(TIMEOUT),
+            "--settle",
+            "200ms",
+            "--server-limit",
+            &millis(self.plan.server_limit),
+        ]);
         command.args(["--concurrency", "8", "--max-attempts", "50"]);
         let said = File::create(self.folder.file("stderr.txt")).unwrap();
         command.stdout(Stdio::null()).stderr(said).spawn().unwrap()

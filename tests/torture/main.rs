@@ -20,6 +20,8 @@ mod killing;
 mod random;
 mod servers;
 
+use std::time::Duration;
+
 use killing::{Plan, torture};
 use random::Random;
 use servers::{RawServer, SimulatorProcess};
@@ -35,15 +37,21 @@ fn seed() -> u64 {
     variable("CMBATCH_TORTURE_SEED").unwrap_or_else(|| getrandom::u64().unwrap())
 }
 
-/// About thirteen rows go out between two kills.
-fn plan(seed: u64, short_kills: u64, rows_a_kill: u64, rate: &'static str) -> Plan {
-    let n_kills = variable("CMBATCH_TORTURE_KILLS").unwrap_or(short_kills);
-    Plan { seed, n_kills, n_rows: u32::try_from(n_kills * rows_a_kill).unwrap(), rate }
+/// How often to kill, where the environment does not say.
+fn n_kills(short: u64) -> u64 {
+    variable("CMBATCH_TORTURE_KILLS").unwrap_or(short)
+}
+
+/// So many rows for each kill that some are left at the end.
+fn n_rows(n_kills: u64, a_kill: u64) -> u32 {
+    u32::try_from(n_kills * a_kill).unwrap()
 }
 
 fn against_the_simulator() {
-    let seed = seed();
-    torture(&plan(seed, 30, 13, "120/s"), |folder| SimulatorProcess::start(folder, &mut Random::new(seed)));
+    let (seed, n_kills) = (seed(), n_kills(30));
+    let server_limit = Duration::from_secs(3);
+    let plan = Plan { seed, n_kills, n_rows: n_rows(n_kills, 13), rate: "120/s", server_limit };
+    torture(&plan, |folder| SimulatorProcess::start(folder, &mut Random::new(seed)));
 }
 
 #[test]
@@ -63,6 +71,8 @@ fn a_simulator_with_further_random_faults() {
 
 #[test]
 fn another_server_and_1500_rows() {
-    let seed = seed();
-    torture(&plan(seed, 25, 60, "400/s"), |_| RawServer::start(seed));
+    let (seed, n_kills) = (seed(), n_kills(25));
+    let server_limit = Duration::from_millis(500);
+    let plan = Plan { seed, n_kills, n_rows: n_rows(n_kills, 60), rate: "400/s", server_limit };
+    torture(&plan, |_| RawServer::start(seed));
 }

@@ -14,8 +14,8 @@ use crate::common::{Folder, wait_until};
 use crate::oracle::Seen;
 use crate::random::Random;
 
-/// The longest that a server works on a call; `--server-limit` must be longer, or absence would be believed too early.
-pub(crate) const LONGEST_LATENCY: Duration = Duration::from_millis(1_400);
+/// The longest that the simulator works on a call.
+const LONGEST_LATENCY: Duration = Duration::from_millis(1_400);
 
 /// A server that can be told to behave.
 pub(crate) trait Server {
@@ -25,6 +25,8 @@ pub(crate) trait Server {
     fn seen(&self) -> Vec<Seen>;
     /// A number that is larger after each call.
     fn progress(&self) -> u64;
+    /// The longest that it works on a call.
+    fn longest_latency(&self) -> Duration;
 }
 
 /// The simulator, as a process of its own: it outlives every kill, and its log is written call by call.
@@ -129,6 +131,10 @@ impl Server for SimulatorProcess {
     fn progress(&self) -> u64 {
         std::fs::metadata(&self.log).unwrap().len()
     }
+
+    fn longest_latency(&self) -> Duration {
+        LONGEST_LATENCY
+    }
 }
 
 impl Drop for SimulatorProcess {
@@ -201,5 +207,10 @@ impl Server for RawServer {
 
     fn progress(&self) -> u64 {
         self.0.n_posts() as u64
+    }
+
+    /// It works on nothing: what it does is done before it waits.
+    fn longest_latency(&self) -> Duration {
+        Duration::ZERO
     }
 }
