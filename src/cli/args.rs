@@ -506,7 +506,7 @@ pub(crate) struct SettleArgs {
     #[arg(value_name = "LEDGER")]
     pub(crate) ledger: PathBuf,
     /// List the rows in doubt and what to look for
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["row", "reason"])]
     pub(crate) list: bool,
     /// The row's number in the run
     #[arg(long, value_name = "N", required_unless_present = "list")]

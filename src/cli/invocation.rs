@@ -17,6 +17,16 @@ impl Invocation {
         self.without(&["--confirm"], &["--new", "--dry-run"]).shown()
     }
 
+    /// Returns the command that does what a dry run showed.
+    pub(crate) fn for_real(&self) -> String {
+        self.without(&[], &["--dry-run"]).shown()
+    }
+
+    /// Returns the command that sends what this replay put back to pending and did not come to.
+    pub(crate) fn replaying_the_rest(&self) -> String {
+        self.without(&["--confirm", "--state", "--cause"], &[]).shown()
+    }
+
     /// Returns the command without an option, and with further words behind it.
     pub(crate) fn instead(&self, option: &str, words: &[&str]) -> String {
         let mut all = self.without(&[option], &[]);

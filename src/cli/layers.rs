@@ -107,6 +107,7 @@ pub(crate) fn read(argv: &[OsString], environment: &BTreeMap<String, OsString>) 
     let mut origins = Origins::default();
     let file = ConfigFile::find(sub, environment)?;
     let mut warnings = Vec::new();
+    refuse_what_is_typed_only(environment)?;
     warn_of_unknown_variables(environment, &mut warnings);
 
     let mut added: Vec<OsString> = Vec::new();
@@ -166,6 +167,20 @@ fn all_options() -> Vec<String> {
     names.sort();
     names.dedup();
     names
+}
+
+/// An option that only the command line may say is not ignored elsewhere: without its `--limit` a run would send everything.
+fn refuse_what_is_typed_only(environment: &BTreeMap<String, OsString>) -> Result<(), LayerError> {
+    let harmless = ["rules", "help", "version"];
+    for option in COMMAND_LINE_ONLY.into_iter().filter(|option| !harmless.contains(option)) {
+        let variable = variable_of(option);
+        if environment.contains_key(&variable) && !OTHER_VARIABLES.contains(&variable.as_str()) {
+            return Err(config(format!(
+                "{variable}: --{option} is taken from the command line alone; unset the variable"
+            )));
+        }
+    }
+    Ok(())
 }
 
 fn warn_of_unknown_variables(environment: &BTreeMap<String, OsString>, warnings: &mut Vec<String>) {
@@ -371,6 +386,11 @@ fn read_options(table: &toml::Table, place: &str, found: Found) -> Result<BTreeM
     let mut options = BTreeMap::new();
     for (key, value) in table {
         let option = key.replace('_', "-");
+        if COMMAND_LINE_ONLY.contains(&option.as_str()) {
+            return Err(config(format!(
+                "{place}: {key} is not an option of a file: it is taken from the command line alone"
+            )));
+        }
         if !known.contains(&option) {
             return Err(config(format!("{place}: {key} is not an option{}", nearest(&option, &known))));
         }

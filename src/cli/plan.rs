@@ -27,6 +27,8 @@ pub(crate) struct Plan {
     pub(crate) concurrency: usize,
     /// Rows whose answer was not seen: they are settled first, and sent again where the server does not have them.
     pub(crate) in_doubt: u64,
+    /// Whether only a part of the rows was asked for: others stay as they are.
+    pub(crate) is_part: bool,
     /// What else is to be known.
     pub(crate) note: Option<String>,
 }
@@ -52,6 +54,7 @@ impl Plan {
             rate: reach.limits.rate,
             concurrency: reach.limits.concurrency.get(),
             in_doubt: 0,
+            is_part: false,
             note: None,
         }
     }
@@ -84,10 +87,8 @@ impl Plan {
         };
         let mut further = String::new();
         if self.in_doubt > 0 {
-            further = format!(
-                "\n      {} in doubt: settled first, and sent again where the server proves not to have them",
-                rows(self.in_doubt)
-            );
+            let then = if self.is_part { "" } else { ", and sent again where the server proves not to have them" };
+            further = format!("\n      {} in doubt: settled{then}", rows(self.in_doubt));
         }
         if let Some(note) = &self.note {
             further = format!("{further}\n      {note}");
@@ -152,6 +153,7 @@ mod tests {
             rate: Rate::DEFAULT,
             concurrency: 16,
             in_doubt: 0,
+            is_part: false,
             note: None,
         }
     }

@@ -31,6 +31,8 @@ pub(crate) struct RunStats {
     pub(crate) throttled: u64,
     /// What keeps the run from being faster.
     pub(crate) bound: Option<Bound>,
+    /// Rows in doubt that wait for a list to prove what became of them.
+    pub(crate) waiting: Option<u64>,
 }
 
 impl RunStats {
@@ -45,13 +47,13 @@ impl RunStats {
             EventKind::Throttled { .. } => self.throttled += 1,
             EventKind::Draining { in_flight } => self.draining = Some(*in_flight),
             EventKind::Bound { by } => self.bound = Some(*by),
+            EventKind::WaitingForProof { rows, .. } => self.waiting = Some(*rows),
+            EventKind::Reconciling => self.waiting = None,
             EventKind::RateCut { .. }
             | EventKind::WindowCut { .. }
             | EventKind::ReadBack { .. }
             | EventKind::NotReadBack { .. }
-            | EventKind::Reconciling
             | EventKind::Reconciled { .. }
-            | EventKind::WaitingForProof { .. }
             | EventKind::ServerGone { .. }
             | EventKind::ServerBack => {}
         }
@@ -85,6 +87,9 @@ impl RunStats {
 
     /// One plain line.
     fn line(&self, elapsed: Duration) -> String {
+        if let Some(rows) = self.waiting {
+            return format!("{} in doubt: waiting for the server's list to prove what was not created", n_rows(rows));
+        }
         let seconds = elapsed.as_secs_f64().max(0.001);
         #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
         let rate = self.done() as f64 / seconds;

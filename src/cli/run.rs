@@ -157,7 +157,13 @@ fn command(
         }
         Command::Settle(args) => {
             let session = session("settle", world.user.clone(), invocation, Vec::new());
-            settle::run(&args, &origins, world, &context(session, shell, &cli.global, invocation, &files))
+            settle::run(
+                &args,
+                &origins,
+                world,
+                &context(session, shell, &cli.global, invocation, &files),
+                cli.global.json,
+            )
         }
         Command::Status(args) => status::run(&args.ledger, cli.global.json).map(Some),
         Command::Export(args) => export::run(&args),

@@ -13,7 +13,7 @@ use super::invocation::quoted;
 use super::output::{self, Shell, rows};
 use super::progress::span;
 use crate::ledger::{Reader, RowState};
-use crate::reconcile::{Disagreement, Report};
+use crate::reconcile::{Disagreement, Report, worth_asking_again};
 use crate::report::Counts;
 use crate::request::{ErrorCode, Fault, RequestKind, RequestUuid, RowId, printable};
 use crate::submit::{StopReason, Trip};
@@ -86,6 +86,16 @@ impl Summary {
         self
     }
 
+    /// None of the rows that were asked for is to be sent.
+    pub(crate) fn nothing_to_send(mut self) -> Self {
+        let n_pending = self.counts.get(RowState::Pending);
+        if n_pending == 0 {
+            return self.already_finished();
+        }
+        self.message = format!("none of the rows that were asked for is to be sent: {}", self.message);
+        self
+    }
+
     pub(crate) fn with_speed(mut self, created: u64, elapsed: Duration) -> Self {
         self.created_now = Some((created, elapsed));
         self.message = format!("{} (in {})", self.message, span(elapsed));
@@ -112,6 +122,13 @@ impl Summary {
             "why": doubt::reason(report),
         });
         self.more.insert("reconciled".to_owned(), settled);
+        // What no list settles, a person does.
+        if report.left > 0
+            && !worth_asking_again(report)
+            && let Some(ledger) = &self.ledger
+        {
+            self.next = Some(format!("cmbatch settle {} --list", quoted(ledger)));
+        }
         self
     }
 
@@ -211,6 +228,12 @@ fn next_step(counts: &Counts, ledger: &str) -> String {
     }
     if counts.get(RowState::InDoubt) > 0 {
         return format!("cmbatch reconcile {ledger}");
+    }
+    if counts.get(RowState::Pending) > 0 {
+        return format!("cmbatch replay {ledger}");
+    }
+    if counts.get(RowState::Invalid) > 0 {
+        return format!("mend the invalid rows (--rejects wrote them), then: cmbatch replay {ledger} --from REJECTS");
     }
     format!("cmbatch export {ledger} --format csv --output results.csv")
 }

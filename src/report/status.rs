@@ -175,12 +175,21 @@ impl Reason {
             in_words(self.state),
             self.n_rows,
             "",
-            short(meaning, 56)
+            short(&proven(self.state, meaning), 56)
         );
         if !self.message.is_empty() {
             text = format!("{text}\n{:24}\"{}\"", "", short(&printable(&self.message), 54));
         }
         text
+    }
+}
+
+/// Returns what a cause means for rows that are known not to exist, whatever it left open when it was seen.
+fn proven(state: RowState, meaning: &str) -> String {
+    const OPEN: &str = "; it may have happened";
+    match (state, meaning.find(OPEN)) {
+        (RowState::Failed, Some(at)) => format!("{}; proven not to exist", &meaning[..at]),
+        (_, _) => meaning.to_owned(),
     }
 }
 

@@ -21,7 +21,7 @@ use crate::reconcile::{
 use crate::request::{ErrorCode, RowId, TagPosition};
 
 /// How often the list is asked for until it is taken that it will prove no more: a list may lag behind.
-const MAX_LISTS: u32 = 5;
+const MAX_LISTS: u32 = 3;
 /// The time between two lists where none is asked for.
 const SHORTEST_WAIT: Duration = Duration::from_millis(100);
 /// The time between two looks whether a server is back.

@@ -208,6 +208,12 @@ fn a_part_of_the_rows_is_sent_and_the_others_wait() {
     submit(&["--ids", "ids.txt"]).exits(2).says("ids.txt:2: the run has no row with id \"E-77\"");
     folder.write("ids.txt", "\n");
     submit(&["--ids", "ids.txt"]).exits(2).says("holds no id");
+    submit(&["--limit", "3", "--dry-run"]).exits(0).says("dry run: 3 rows would be sent");
+    folder.write("ids.txt", "E-2\n");
+    submit(&["--ids", "ids.txt"]).exits(1).says("none of the rows that were asked for is to be sent");
+    let mut typed_only = folder.command(&["submit", "wave.csv", "--server", &server]);
+    let refused: Ran = typed_only.env("CMBATCH_LIMIT", "1").output().unwrap().into();
+    refused.exits(2).says("CMBATCH_LIMIT: --limit is taken from the command line alone");
     // What was passed over is not lost, whatever comes in between.
     submit(&["--limit", "1"]).exits(0).says("12 rows left pending as asked");
     submit(&[]).exits(0).says("20 created");
@@ -266,7 +272,9 @@ fn a_further_manifest_is_taken_into_the_ledger() {
     // All manifests together are the run now.
     let both = ["submit", "wave.csv", "late.csv", "--server", &server, "--ledger", "wave.ledger"];
     run(&folder, &both).exits(0).says("nothing is left to send");
-    run(&folder, &["submit", "wave.csv", "--server", &server]).exits(2).says("manifest:");
+    // The first command goes on, too; the further manifest alone does not name the run.
+    run(&folder, &["submit", "wave.csv", "--server", &server]).exits(0).says("nothing is left to send");
+    append(&[]).exits(2).says("manifest:");
     assert_eq!(posts(&simulator).len(), 7);
 }
 
@@ -323,6 +331,10 @@ fn a_person_settles_what_no_list_can() {
     settle(&["--created", &guid(999)]).exits(4).says("cannot be read");
     settle(&["--created", "no-uuid"]).exits(2);
     settle(&["--not-created"]).exits(2).says("--reason");
+    settle(&["--not-created", "--reason", " "]).exits(2).says("--reason is empty");
+    folder.run(&["settle", "wave.ledger", "--list", "--row", "2"]).exits(2);
+    let listed = folder.run(&["settle", "wave.ledger", "--list", "--json"]).exits(0).json();
+    assert_eq!((&listed["rows_in_doubt"][0]["id"], &listed["in_doubt"]), (&json!("E-2"), &json!(1)));
     settle(&["--created", &created[1], "--reason", "seen in the portal"]).exits(0).says("row 2 is created");
     settle(&["--created", &created[1]]).exits(2).says("row 2 is created and not in doubt");
     let rows = exported(&folder, "wave.ledger");

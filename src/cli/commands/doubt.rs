@@ -58,7 +58,7 @@ fn warning(why: &WhyLeft, n_left: u64) -> Option<String> {
         WhyLeft::Unreadable(_) if n_left == 0 => None,
         WhyLeft::Unreadable(_) => Some(format!("{} in doubt: {}", rows(n_left), printable(&why.to_string()))),
         WhyLeft::Incomplete(_) | WhyLeft::NothingKnown => Some(format!(
-            "{} in doubt: {}; look for them in the CM portal (cmbatch settle --list), or give --trust-list where you know that \
+            "{} in doubt: {}; look for them in the CM portal, or give --trust-list where you know that \
              the list is complete",
             rows(n_left),
             printable(&why.to_string())

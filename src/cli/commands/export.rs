@@ -24,6 +24,12 @@ pub(crate) fn run(args: &ExportArgs) -> Result<Option<Summary>, Failure> {
         };
     };
     refuse_ledger(&args.ledger, output)?;
+    if let Some(part) = reader.run().parts.iter().find(|part| same_file(Path::new(&part.name), output)) {
+        return Err(Failure::new(
+            Exit::Usage,
+            format!("{} is a manifest of this run: an output may not replace it", part.name),
+        ));
+    }
     let mut file = PrivateOutput::create(output, overwrite(args.force))?;
     let n_rows = write(&reader, args, &mut file)?;
     file.commit()?;

@@ -238,7 +238,7 @@ fn end(
     if let Some(report) = &last_list {
         summary = summary.with_doubt(report);
     }
-    let again = again(&reader, context)?;
+    let again = again(&reader, context, is_part)?;
     match stopped_by {
         None => {
             let n_pending = counts.get(RowState::Pending);
@@ -255,11 +255,17 @@ fn end(
     Ok(summary)
 }
 
-/// Returns the command that goes on, with the number to confirm where rows that take certificates away are left.
-fn again(reader: &Reader, context: &Context<'_>) -> Result<String, Failure> {
+/// Returns the command that goes on, with the number to confirm where rows that take certificates away are left. Of how many of
+/// them a part of the rows has, the next run says.
+fn again(reader: &Reader, context: &Context<'_>, is_part: bool) -> Result<String, Failure> {
+    // Failed rows that a replay put back are pending now.
+    let is_replay = context.session.command == "replay";
+    let command = if is_replay { context.invocation.replaying_the_rest() } else { context.invocation.again() };
+    if is_part {
+        return Ok(command);
+    }
     let destructive = reader.unsettled_by_type()?.into_iter().filter(|(kind, _)| kind.is_destructive());
     let n_destructive: u64 = destructive.map(|(_, n)| n).sum();
-    let command = context.invocation.again();
     Ok(if n_destructive > 0 { format!("{command} --confirm {n_destructive}") } else { command })
 }
 

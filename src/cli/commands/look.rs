@@ -24,6 +24,8 @@ use crate::validate::{self, CheckedRow};
 pub(crate) enum Looked {
     /// There was no reason to look, or nobody wants to know.
     NotDone,
+    /// A dry run asks no server.
+    Unasked,
     /// The list was read; rows that it has of other runs are left out.
     Done(Hits),
     /// The list could not be read.
@@ -39,7 +41,7 @@ impl Looked {
     pub(crate) fn reason(&self, request: &CreateRequest) -> Option<String> {
         match self {
             Self::Done(hits) => hits.of(request).map(reason),
-            Self::NotDone | Self::Unreadable(_) => None,
+            Self::NotDone | Self::Unasked | Self::Unreadable(_) => None,
         }
     }
 
@@ -47,6 +49,9 @@ impl Looked {
     pub(crate) fn note(&self) -> Option<String> {
         match self {
             Self::NotDone => None,
+            Self::Unasked => {
+                Some("whether another ledger requested rows before is not looked for in a dry run".to_owned())
+            }
             Self::Done(hits) if hits.is_empty() => None,
             Self::Done(_) => Some("rows that another ledger requested before are left out (--already skip)".to_owned()),
             Self::Unreadable(why) => Some(format!(
@@ -59,6 +64,14 @@ impl Looked {
 
 fn reason(hit: &Hit) -> String {
     format!("requested before as {} by run {}", hit.uuid, hit.run)
+}
+
+/// What a dry run says, which asks no server.
+pub(crate) fn not_in_a_dry_run(submission: &Submission<'_>) -> Looked {
+    match submission.config.reach.destination {
+        Destination::Server(_) => Looked::Unasked,
+        Destination::Simulator(_) => Looked::NotDone,
+    }
 }
 
 /// Looks before a new ledger is made, or before a further manifest is taken into the ledger of the run `own`.

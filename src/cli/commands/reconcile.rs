@@ -21,7 +21,7 @@ pub(crate) fn run(
 ) -> Result<Summary, Failure> {
     let reader = Reader::open(&args.ledger)?;
     let rehearsal = stored::rehearsal(&reader, &args.rehearsal);
-    let in_ledger = stored::server(&reader, &args.ledger)?;
+    let in_ledger = stored::server(&reader, &args.ledger, &args.server, context.shell)?;
     let reach = ReachArgs {
         server: &args.server,
         rehearsal: &rehearsal,

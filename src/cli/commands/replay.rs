@@ -36,7 +36,7 @@ pub(crate) fn run(
     stored::check_started(reader.run(), &args.ledger)?;
     let templates = world.templates.clone();
     let rehearsal = stored::rehearsal(&reader, &args.rehearsal);
-    let in_ledger = stored::server(&reader, &args.ledger)?;
+    let in_ledger = stored::server(&reader, &args.ledger, &args.server, context.shell)?;
     let reach = ReachArgs {
         server: &args.server,
         rehearsal: &rehearsal,
@@ -79,7 +79,7 @@ pub(crate) fn run(
         Ok(Some(work)) => job.send(work),
         Ok(None) => {
             let (path, reader) = job.finish()?;
-            Ok(Summary::of_counts(&reader, &path, &Counts::of(&reader)?).already_finished())
+            Ok(Summary::of_counts(&reader, &path, &Counts::of(&reader)?).nothing_to_send())
         }
         Err(failure) => Err(job.refuse(failure)),
     }
@@ -275,12 +275,21 @@ fn plan(
 ) -> Result<Plan, Failure> {
     let counts = Counts::of(reader)?;
     let n_in_doubt = counts.get(RowState::InDoubt);
-    let n_sent = counted.n_failed + counted.n_pending;
     let (failed, pending) = (grouped(counted.n_failed), grouped(counted.n_pending));
+    let is_part = !(args.state.is_empty() && args.cause.is_empty() && args.row.is_empty() && args.id.is_empty())
+        || args.from.is_some()
+        || args.part.limit.is_some()
+        || args.part.ids.is_some();
+    let note = match &args.from {
+        Some(_) => format!("{} mended", rows(counted.n_failed + counted.n_pending)),
+        None => format!("again: {failed} failed and {pending} pending"),
+    };
+    let is_done = [RowState::Created, RowState::Skipped, RowState::Canceled, RowState::Replaced];
     Ok(Plan {
-        note: Some(format!("again: {failed} failed and {pending} pending")),
+        note: Some(note),
         in_doubt: n_in_doubt,
-        settled: counts.total().saturating_sub(n_sent + n_in_doubt),
+        is_part,
+        settled: is_done.iter().map(|state| counts.get(*state)).sum(),
         ..Plan::new(reach, context.config_files, server, &args.ledger, counted.by_type)
     })
 }
@@ -301,7 +310,7 @@ fn dry_run(
     let plan = plan(counted, reader, reach, target.server(), args, context)?;
     context.shell.always(&plan.lines());
     let text = format!("dry run: {} would be sent; nothing was", rows(plan.n_rows()));
-    Ok(Summary::dry_run(reader.run().n_rows, 0, text).with_next(context.invocation.again()))
+    Ok(Summary::dry_run(reader.run().n_rows, 0, text).with_next(context.invocation.for_real()))
 }
 
 /// Asks the server what it has. A failed row may exist all the same, so that it is asked even where nothing is in doubt.

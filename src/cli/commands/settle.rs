@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use serde_json::{Value, json};
 
 use super::job::{Context, block_on};
 use super::stored;
@@ -34,19 +35,26 @@ pub(crate) fn run(
     origins: &Origins,
     world: World,
     context: &Context<'_>,
+    as_json: bool,
 ) -> Result<Option<Summary>, Failure> {
     let reader = Reader::open(&args.ledger)?;
     if args.list {
-        return list(&reader, args).map(Some);
+        return list(&reader, args, as_json).map(Some);
     }
     if let Some(holder) = reader.holder()? {
         return Err(LedgerError::InUse { path: args.ledger.clone(), holder: Some(Box::new(holder)) }.into());
+    }
+    if args.reason.as_ref().is_some_and(|reason| reason.trim().is_empty()) {
+        return Err(Failure::new(Exit::Usage, "--reason is empty: say how it is known, for those who ask later"));
     }
     let number = args.row.ok_or_else(|| Failure::new(Exit::Usage, "--row N is missing"))?;
     let row = find(&reader, RowId::from(number))?;
     let verdict = match args.created {
         Some(uuid) => read_and_check(args, origins, world, context, &reader, &row, uuid)?,
-        None => absent(&row),
+        None => {
+            warn_of_haste(&row, context);
+            absent(&row)
+        }
     };
     drop(reader);
     record(args, context, &row, verdict).map(Some)
@@ -75,7 +83,7 @@ fn read_and_check(
     uuid: Guid,
 ) -> Result<RowVerdict, Failure> {
     let rehearsal = stored::rehearsal(reader, &args.rehearsal);
-    let in_ledger = stored::server(reader, &args.ledger)?;
+    let in_ledger = stored::server(reader, &args.ledger, &args.server, context.shell)?;
     let reach = ReachArgs {
         server: &args.server,
         rehearsal: &rehearsal,
@@ -106,6 +114,19 @@ fn read_and_check(
         .parse()
         .map_err(|_| Failure::new(Exit::Usage, format!("--created: {uuid} is not the uuid of a request")))?;
     Ok(RowVerdict::Exists(uri))
+}
+
+/// A server may still act on a call that ended just now.
+fn warn_of_haste(row: &DoubtfulRow, context: &Context<'_>) {
+    let until = row.recorded_at.checked_add(SLACK).unwrap_or(row.recorded_at);
+    if Timestamp::now() < until {
+        let until = until.to_zoned_datetime(TimeZone::system());
+        context.shell.warn(&format!(
+            "the server may still be at work on row {} until {}; look for it in the portal again then",
+            row.row,
+            until.strftime("%H:%M:%S")
+        ));
+    }
 }
 
 fn absent(row: &DoubtfulRow) -> RowVerdict {
@@ -146,22 +167,27 @@ fn record(
 }
 
 /// Prints what to look for in the portal, row by row.
-fn list(reader: &Reader, args: &SettleArgs) -> Result<Summary, Failure> {
+fn list(reader: &Reader, args: &SettleArgs, as_json: bool) -> Result<Summary, Failure> {
     let wire = stored::wire(reader.run());
     let zone = TimeZone::system();
-    let mut n_rows = 0;
+    let (mut n_rows, mut listed) = (0, Vec::new());
     let mut after = 0;
     loop {
         let page = reader.in_doubt(after, PAGE)?;
         let Some(last) = page.last() else { break };
         after = last.row.get();
         for row in &page {
-            output::result(&described(row, reader, &wire, &zone))?;
+            if as_json {
+                listed.push(as_object(row, &wire));
+            } else {
+                output::result(&described(row, reader, &wire, &zone)?)?;
+            }
             n_rows += 1;
         }
     }
     let shown = quoted(&args.ledger.to_string_lossy());
     let summary = Summary::new(Exit::Done, format!("{} in doubt", rows(n_rows))).with("in_doubt", n_rows);
+    let summary = if as_json { summary.with("rows_in_doubt", listed) } else { summary };
     Ok(if n_rows == 0 {
         summary
     } else {
@@ -172,7 +198,7 @@ fn list(reader: &Reader, args: &SettleArgs) -> Result<Summary, Failure> {
 }
 
 /// Returns what is known of a row in doubt, in lines of at most 80 columns but for long texts of the row itself.
-fn described(row: &DoubtfulRow, reader: &Reader, wire: &Wire, zone: &TimeZone) -> String {
+fn described(row: &DoubtfulRow, reader: &Reader, wire: &Wire, zone: &TimeZone) -> Result<String, Failure> {
     let request = &row.request;
     let name = reader.run().parts.iter().find(|part| part.part == row.place.part).map_or("", |part| &part.name);
     let id = row.id.as_ref().map_or_else(String::new, |id| format!(", id {}", printable(id)));
@@ -189,9 +215,24 @@ fn described(row: &DoubtfulRow, reader: &Reader, wire: &Wire, zone: &TimeZone) -
     add("comment", Some(printable(&wire.comment(row.row, request))));
     add("submitted", Some(window(row, zone)));
     add("why", row.code.map(|code| code.meaning().to_owned()));
+    for note in reader.page(row.row.get() - 1, 1, &[])?.into_iter().flat_map(|row| row.notes) {
+        add(&printable(&note.name), Some(printable(&note.value)));
+    }
     lines.push(String::new());
     lines.push(String::new());
-    lines.join("\n")
+    Ok(lines.join("\n"))
+}
+
+/// Returns the same for scripts.
+fn as_object(row: &DoubtfulRow, wire: &Wire) -> Value {
+    let request = &row.request;
+    let text = |guid: Option<Guid>| guid.map(|guid| guid.to_string());
+    json!({
+        "row": row.row.get(), "id": row.id, "type": request.kind.as_str(), "profiletemplateuuid": text(request.template),
+        "target": text(request.target), "smartcard": text(request.smartcard),
+        "comment": wire.comment(row.row, request), "error_code": row.code.map(|code| code.as_str()),
+        "from": row.started_at.map(|at| at.to_string()), "until": row.recorded_at.checked_add(SLACK).ok().map(|at| at.to_string()),
+    })
 }
 
 /// Returns the time within which the server would have written the request down, in local time.

@@ -24,7 +24,11 @@ pub(crate) fn run(path: &Path, as_json: bool) -> Result<Summary, Failure> {
     let sessions = reader.sessions()?;
     if !as_json {
         let doubt = about_doubt(&status.counts, path);
-        output::result(&format!("{}\n{}{doubt}", heading(&reader, &sessions), status.table()))?;
+        output::result(&format!(
+            "{}\n{}{doubt}",
+            heading(&reader, &sessions, reader.holder()?.is_some()),
+            status.table()
+        ))?;
     }
     let reasons: Vec<serde_json::Value> = status
         .reasons
@@ -47,7 +51,7 @@ pub(crate) fn run(path: &Path, as_json: bool) -> Result<Summary, Failure> {
     Ok(summary)
 }
 
-fn heading(reader: &Reader, sessions: &[SessionRecord]) -> String {
+fn heading(reader: &Reader, sessions: &[SessionRecord], is_held: bool) -> String {
     let run = reader.run();
     let mut lines = vec![format!("run {} against {}", run.id, printable(&run.identity.server))];
     for part in &run.parts {
@@ -56,7 +60,8 @@ fn heading(reader: &Reader, sessions: &[SessionRecord]) -> String {
     lines.push(format!("  loaded {:.0}", run.created_at));
     for session in sessions.iter().rev().take(3).rev() {
         let how = match &session.fate {
-            SessionFate::Open => "at work now, or its process died".to_owned(),
+            SessionFate::Open if is_held => "at work now".to_owned(),
+            SessionFate::Open => "its process died".to_owned(),
             SessionFate::Died => "its process died".to_owned(),
             SessionFate::Ended { at, end } => format!("{} {at:.0}", how_ended(end)),
         };

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use crate::cli::args::RehearsalArgs;
+use crate::cli::args::{RehearsalArgs, ServerArgs};
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
+use crate::cli::output::Shell;
 use crate::cli::reach::Destination;
 use crate::ledger::{LedgerError, Reader, RunInfo};
 use crate::platform::is_trusted;
@@ -57,12 +58,24 @@ pub(crate) fn rules(run: &RunInfo, templates: BTreeMap<String, Guid>) -> Rules {
 }
 
 /// Returns the server that a ledger names, for commands that were given none: only where nobody else can have written it there.
-pub(crate) fn server(reader: &Reader, path: &Path) -> Result<Option<String>, Failure> {
+pub(crate) fn server(
+    reader: &Reader,
+    path: &Path,
+    given: &ServerArgs,
+    shell: &Shell,
+) -> Result<Option<String>, Failure> {
     let identity = &reader.run().identity;
-    if identity.rehearsal {
+    if identity.rehearsal || given.server.is_some() {
         return Ok(None);
     }
     let trusted = is_trusted(path).map_err(|source| LedgerError::Unreadable { path: path.to_owned(), source })?;
+    if !trusted {
+        shell.warn(&format!(
+            "the server that the ledger names is not used, because others than you may write the ledger or its folder; give \
+             --server {}",
+            printable(&identity.server)
+        ));
+    }
     Ok(trusted.then(|| identity.server.clone()))
 }
 

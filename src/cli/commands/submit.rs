@@ -32,7 +32,7 @@ pub(crate) fn run(config: &SubmitConfig, context: &Context<'_>) -> Result<Summar
         return Err(refusal);
     }
     let part = Part::read(&config.part)?;
-    let path = ledger_path(config, &checked)?;
+    let path = ledger_path(config, &checked, context)?;
     let submission = Submission { config, context, checked: &checked, part, identity: identity(config), path };
     match (submission.path.symlink_metadata().is_ok(), config.existing) {
         (true, Existing::Refuse) => {
@@ -73,7 +73,7 @@ fn refuse_invalid(checked: &Checked, config: &SubmitConfig, context: &Context<'_
     )))
 }
 
-fn ledger_path(config: &SubmitConfig, checked: &Checked) -> Result<PathBuf, Failure> {
+fn ledger_path(config: &SubmitConfig, checked: &Checked, context: &Context<'_>) -> Result<PathBuf, Failure> {
     if let Some(path) = &config.ledger {
         return Ok(path.clone());
     }
@@ -83,6 +83,14 @@ fn ledger_path(config: &SubmitConfig, checked: &Checked) -> Result<PathBuf, Fail
         Destination::Server(_) => Purpose::Sending,
         Destination::Simulator(_) => Purpose::Rehearsal,
     };
+    if let Some(dir) = config.ledger_dir.as_ref().filter(|dir| !dir.is_dir()) {
+        let shown = dir.display();
+        return Err(Failure::new(Exit::Usage, format!("--ledger-dir: there is no folder {shown}")).with_next(format!(
+            "mkdir {}, then: {}",
+            quoted(&dir.to_string_lossy()),
+            context.invocation.again()
+        )));
+    }
     match (&config.ledger_dir, checked.survey.parts.first()) {
         (Some(dir), Some(part)) => Ok(ledger::path_in_dir(dir, manifest, &part.sha256, purpose)),
         _ => Ok(ledger::default_path(manifest, purpose)),
@@ -105,7 +113,8 @@ fn begin(submission: &Submission<'_>) -> Result<Summary, Failure> {
         return Ok(Summary::without_rows());
     }
     let target = Target::prepare(&config.reach.destination)?;
-    let looked = if config.dry_run { Looked::NotDone } else { look::before_new(submission, &target, None)? };
+    let looked =
+        if config.dry_run { look::not_in_a_dry_run(submission) } else { look::before_new(submission, &target, None)? };
     let by_type = match (part, looked.has_hits()) {
         (None, false) => checked.survey.by_type.clone(),
         _ => count(submission, &looked)?,
@@ -170,7 +179,11 @@ pub(crate) fn go_on_with(submission: &Submission<'_>, reader: Reader) -> Result<
     let target = Target::prepare(&config.reach.destination)?;
     if config.dry_run {
         let settled = counts.total().saturating_sub(n_pending);
-        let plan = plan(submission, &target, pending, settled, false);
+        let by_type = match work(submission.part.as_ref(), &reader)? {
+            Work::InOrder => pending,
+            Work::Rows(chosen) => super::replay::by_type(&reader, &chosen)?,
+        };
+        let plan = plan(submission, &target, by_type, settled, false);
         context.shell.always(&plan.lines());
         return Ok(dry_run(&plan, checked, context));
     }
@@ -194,7 +207,7 @@ pub(crate) fn continue_run(submission: &Submission<'_>, target: Target, ledger: 
         }
         Ok(None) => {
             let (_, reader) = job.finish()?;
-            Ok(Summary::of_counts(&reader, path, &Counts::of(&reader)?).already_finished())
+            Ok(Summary::of_counts(&reader, path, &Counts::of(&reader)?).nothing_to_send())
         }
         Err(failure) => Err(job.refuse(failure)),
     }
@@ -217,8 +230,12 @@ fn prepare(submission: &Submission<'_>, job: &mut Job<'_>) -> Result<Option<Work
         return Ok(None);
     }
     let settled = counts.total().saturating_sub(counts.get(RowState::Pending) + n_in_doubt);
-    let plan =
-        Plan { note: looked.note(), in_doubt: n_in_doubt, ..plan(submission, job.target(), by_type, settled, false) };
+    let plan = Plan {
+        note: looked.note(),
+        in_doubt: n_in_doubt,
+        is_part: part.is_some(),
+        ..plan(submission, job.target(), by_type, settled, false)
+    };
     context.shell.always(&plan.lines());
     confirm(&plan, config.confirm, context, job.target().host())?;
     Ok(Some(work))
@@ -249,8 +266,10 @@ pub(crate) fn another_run(path: &Path, found: &[String]) -> Failure {
 
 fn refuse_another_run(run: &RunInfo, checked: &Checked, now: &RunIdentity, path: &Path) -> Result<(), Failure> {
     let mut found = differences(run, now);
-    let same = run.parts.len() == checked.survey.parts.len()
-        && run.parts.iter().zip(&checked.survey.parts).all(|(old, new)| old.sha256 == new.sha256);
+    // Manifests that were appended since, or stand for mended rows, belong to the run too.
+    let is_known = |sha256: &[u8; 32]| run.parts.iter().any(|part| part.sha256 == *sha256);
+    let same = run.parts.first().map(|part| part.sha256) == checked.survey.parts.first().map(|part| part.sha256)
+        && checked.survey.parts.iter().all(|part| is_known(&part.sha256));
     if !same {
         let names = |names: Vec<&str>| names.join(", ");
         found.push(format!(
@@ -275,5 +294,5 @@ pub(crate) fn plan(
 
 pub(crate) fn dry_run(plan: &Plan, checked: &Checked, context: &Context<'_>) -> Summary {
     let text = format!("dry run: {} would be sent; nothing was", rows(plan.n_rows()));
-    Summary::dry_run(checked.survey.n_rows, checked.survey.n_invalid, text).with_next(context.invocation.again())
+    Summary::dry_run(checked.survey.n_rows, checked.survey.n_invalid, text).with_next(context.invocation.for_real())
 }
