@@ -39,7 +39,8 @@ impl RunStats {
     /// Counts one event.
     pub(crate) fn apply(&mut self, kind: &EventKind) {
         match kind {
-            EventKind::Started { pending } => self.total = *pending,
+            // A later round of the same run begins where the earlier ones came to.
+            EventKind::Started { pending } => self.total = self.done() + *pending,
             EventKind::Created { .. } => self.created += 1,
             EventKind::Failed { .. } => self.failed += 1,
             EventKind::InDoubt { .. } => self.in_doubt += 1,

@@ -19,8 +19,9 @@ use crate::cli::reach::{Destination, Reach};
 use crate::cli::signals::{self, Before};
 use crate::cli::summary::{Summary, stop_text};
 use crate::ledger::{Ledger, LedgerError, Reader, RowState, SessionEnd, SessionInfo, Standing};
-use crate::reconcile::{Report, Trust};
+use crate::reconcile::{Completeness, Report, Trust};
 use crate::report::Counts;
+use crate::request::printable;
 use crate::submit::{Session, SessionReport, Setting, StopLevel, StopReason, Wire, Work};
 
 /// What a command needs besides its options.
@@ -100,23 +101,26 @@ impl<'a> Job<'a> {
             Standing::Copied => "is a copy, or was restored or moved",
             Standing::Older => "is older than its last session",
         };
-        let Some(error) = report.unreadable() else { return Ok(()) };
+        let (exit, why) = match (report.unreadable(), &report.completeness) {
+            (Some(error), _) => (doubt::exit_of(error), format!("the server's list cannot be read ({error})")),
+            (None, Some(Completeness::Incomplete(gaps))) => (Exit::Server, gaps.to_string()),
+            (None, Some(Completeness::Complete | Completeness::NothingKnown) | None) => return Ok(()),
+        };
+        let why = printable(&why);
         if self.reach.patience.trust == Trust::List {
             self.context.shell.warn(&format!(
-                "the ledger {what}, and the server's list cannot be read ({error}): rows that were sent after the copy was \
-                 made are sent twice"
+                "the ledger {what}, and {why}: rows that were sent after the copy was made may be sent twice"
             ));
             return Ok(());
         }
         Err(Failure::new(
-            doubt::exit_of(error),
+            exit,
             format!(
-                "the ledger {what}, so that rows that it has as pending may have been sent, and the server's list cannot be \
-                 read ({error}); nothing was sent"
+                "the ledger {what}, so that rows that it has as pending may have been sent, and {why}; nothing was sent"
             ),
         )
         .with_next(format!(
-            "go on with the newest ledger, or let the account read the list of requests, then: {}",
+            "go on with the newest ledger, or let the account read the whole list of requests, then: {}",
             self.context.invocation.again()
         )))
     }

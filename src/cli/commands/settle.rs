@@ -103,6 +103,15 @@ fn read_and_check(
             .with_next(format!("check the uuid, then: {}", context.invocation.again()))
     })?;
     let tag = wire.tag(row.row, &row.request);
+    if tag.is_none()
+        && let Some(other) = row_with(reader, uuid)?
+    {
+        // Nothing else tells two requests for the same apart.
+        return Err(Failure::new(
+            Exit::Usage,
+            format!("request {uuid} is that of row {other} already; nothing was recorded"),
+        ));
+    }
     check_person(&row.request, tag, &object).map_err(|differences| {
         let differences: Vec<String> = differences.iter().map(ToString::to_string).collect();
         Failure::new(
@@ -114,6 +123,19 @@ fn read_and_check(
         .parse()
         .map_err(|_| Failure::new(Exit::Usage, format!("--created: {uuid} is not the uuid of a request")))?;
     Ok(RowVerdict::Exists(uri))
+}
+
+/// Returns the row that a request is known to be of, if one is.
+fn row_with(reader: &Reader, uuid: RequestUuid) -> Result<Option<RowId>, Failure> {
+    let mut after = 0;
+    loop {
+        let page = reader.created(after, PAGE)?;
+        let Some(last) = page.last() else { return Ok(None) };
+        after = last.row.get();
+        if let Some(known) = page.iter().find(|known| known.uuid == uuid) {
+            return Ok(Some(known.row));
+        }
+    }
 }
 
 /// A server may still act on a call that ended just now.
