@@ -7,7 +7,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use super::error::{Fault, LedgerError};
-use super::path::{beside, check_is_file, check_is_local};
+use super::path::{beside, check_has_one_name, check_is_file, check_is_local};
 use super::schema::check_file;
 use crate::platform::{can_write, folder_of};
 
@@ -28,6 +28,7 @@ pub(super) fn open_for_load(path: &Path) -> rusqlite::Result<Connection> {
 /// Opens the one writable connection of a ledger whose lock is held.
 pub(super) fn open_for_writing(path: &Path) -> Result<Connection, LedgerError> {
     check_is_file(path)?;
+    check_has_one_name(path)?;
     let at = |fault: Fault| fault.at(path);
     let conn = open(path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(|error| at(error.into()))?;
     check_file(&conn, path)?;

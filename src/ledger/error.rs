@@ -67,6 +67,17 @@ pub enum LedgerError {
         /// The file.
         path: PathBuf,
     },
+    /// The file has more than one name.
+    #[error(
+        "the ledger {path:?} has {n_names} names (hard links), so that its lock does not hold; keep one name and delete the \
+         others, or make a copy"
+    )]
+    HardLinked {
+        /// The ledger.
+        path: PathBuf,
+        /// How many names it has.
+        n_names: u64,
+    },
     /// The path is a symbolic link.
     #[error("{path:?} is a symbolic link; name the file itself")]
     Symlink {
@@ -310,7 +321,8 @@ impl LedgerError {
             | Self::NoWriteAheadLog { .. }
             | Self::Unreadable { .. }
             | Self::Older { .. }
-            | Self::Symlink { .. } => LedgerTrouble::Unusable,
+            | Self::Symlink { .. }
+            | Self::HardLinked { .. } => LedgerTrouble::Unusable,
             Self::Unwritable { .. }
             | Self::DiskFull { .. }
             | Self::Sqlite { .. }

@@ -102,6 +102,17 @@ pub(super) fn check_is_file(path: &Path) -> Result<(), LedgerError> {
     Ok(())
 }
 
+/// Checks that a ledger that is to be written has one name: the lock is named after it, so that two names would be two locks.
+pub(super) fn check_has_one_name(path: &Path) -> Result<(), LedgerError> {
+    use std::os::unix::fs::MetadataExt;
+    let metadata =
+        path.symlink_metadata().map_err(|source| LedgerError::Unreadable { path: path.to_owned(), source })?;
+    match metadata.nlink() {
+        0 | 1 => Ok(()),
+        n_names => Err(LedgerError::HardLinked { path: path.to_owned(), n_names }),
+    }
+}
+
 /// Checks that nothing stands where a new ledger is to be made: neither the file, nor a log of a ledger that is gone, which
 /// SQLite would take for the new one's.
 pub(super) fn check_is_free(path: &Path) -> Result<(), LedgerError> {

@@ -36,6 +36,8 @@ impl Found<'_> {
             Standing::Copied
         } else {
             match newest.fate {
+                // Without the note nothing vouches for how far the run came.
+                SessionFate::Open | SessionFate::Died if self.note.is_none() => Standing::Copied,
                 SessionFate::Open | SessionFate::Died => Standing::Unclean,
                 SessionFate::Ended { .. } if is_as_left => Standing::Clean,
                 SessionFate::Ended { .. } => Standing::Copied,

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use crate::client::RequestObject;
 use crate::ledger::{LedgerError, RowFacts, RowState};
-use crate::request::{RequestUuid, RowId};
+use crate::request::{RequestUuid, RowId, Tag};
 
 use super::ask::{Identity, Tagging};
 use super::book::Book;
@@ -12,6 +12,7 @@ use super::matching::{Disagreement, disagreements};
 use super::proof::Expected;
 use super::report::{Ambiguous, Doubles, Strays};
 use super::scan::Seen;
+use super::tagless::Tagless;
 
 /// In which state a row was before it was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,10 +96,11 @@ pub(super) struct TagScan<'a> {
     contradictions: Vec<Contradiction>,
     doubles: Doubles,
     strays: Strays,
+    tagless: Tagless,
 }
 
 impl<'a> TagScan<'a> {
-    pub(super) fn new(who: &'a Identity, expected: Expected) -> Self {
+    pub(super) fn new(who: &'a Identity, expected: Expected, tagless: Tagless) -> Self {
         debug_assert_eq!(who.tagging, Tagging::Tagged);
         Self {
             who,
@@ -107,6 +109,7 @@ impl<'a> TagScan<'a> {
             contradictions: Vec::new(),
             doubles: Doubles::default(),
             strays: Strays::default(),
+            tagless,
         }
     }
 
@@ -114,7 +117,13 @@ impl<'a> TagScan<'a> {
     pub(super) fn take(&mut self, book: &impl Book, object: &RequestObject) -> Result<(), LedgerError> {
         let tagged = self.who.row_of(&object.comment);
         self.expected.see(object, tagged);
-        let Some(row) = tagged else { return Ok(()) };
+        let Some(row) = tagged else {
+            // A whole tag is another run's, or forged. Without one the request may be anybody's.
+            if Tag::find(&object.comment).is_none() {
+                self.tagless.take(object);
+            }
+            return Ok(());
+        };
         match read(book.facts(row)?.as_ref(), object) {
             Reading::Known | Reading::Open => {}
             Reading::Further(known) => self.doubles.add(row, &[known, object.uuid]),
@@ -155,6 +164,7 @@ impl<'a> TagScan<'a> {
             ambiguous: Ambiguous::default(),
             doubles: self.doubles,
             strays: self.strays,
+            tagless: self.tagless.ready(),
         }
     }
 

@@ -19,6 +19,7 @@ mod proof;
 mod report;
 mod scan;
 mod settle;
+mod tagless;
 mod untagged;
 
 pub use ask::{Ask, Doubts, Identity, OwnDoubts, Tagging, Trust, Waits, ripe_at};

@@ -52,7 +52,8 @@ impl Report {
             | WhyLeft::Incomplete(_)
             | WhyLeft::NothingKnown
             | WhyLeft::Contradicted { .. }
-            | WhyLeft::Ambiguous(_) => None,
+            | WhyLeft::Ambiguous(_)
+            | WhyLeft::LostTag(_) => None,
         })
     }
 }
@@ -80,6 +81,8 @@ pub enum WhyLeft {
     },
     /// Without tags: more than one request may be theirs, or one may be another row's too. A person must look.
     Ambiguous(Ambiguous),
+    /// The list has requests without a readable tag that may be theirs: the server may cut some comments. A person must look.
+    LostTag(Ambiguous),
 }
 
 /// Rows of which it is not clear which request is theirs.
@@ -208,7 +211,7 @@ pub fn worth_asking_again(report: &Report) -> bool {
             // What the server cut off a comment does not grow again.
             WhyLeft::Incomplete(gaps) => gaps.n_missing > 0,
             WhyLeft::Unreadable(error) => may_pass(error),
-            WhyLeft::NothingKnown | WhyLeft::Contradicted { .. } | WhyLeft::Ambiguous(_) => false,
+            WhyLeft::NothingKnown | WhyLeft::Contradicted { .. } | WhyLeft::Ambiguous(_) | WhyLeft::LostTag(_) => false,
         })
 }
 
@@ -244,6 +247,9 @@ impl fmt::Display for WhyLeft {
             }
             Self::Ambiguous(ambiguous) => {
                 write!(f, "more than one request may be that of {} of them", ambiguous.n)
+            }
+            Self::LostTag(ambiguous) => {
+                write!(f, "requests without a readable tag may be those of {} of them", ambiguous.n)
             }
         }
     }

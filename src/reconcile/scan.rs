@@ -1,5 +1,7 @@
 //! Reading a list for the rows of a run, by tags or by properties.
 
+use jiff::Timestamp;
+
 use crate::client::RequestObject;
 use crate::ledger::{DoubtfulRow, LedgerError};
 use crate::request::RowId;
@@ -10,6 +12,7 @@ use super::book::Book;
 use super::found::{Before, Contradiction, Exists, TagScan};
 use super::proof::{Completeness, Expected, N_NEWEST};
 use super::report::{Ambiguous, Doubles, Strays};
+use super::tagless::Tagless;
 use super::untagged::PropertyScan;
 
 /// How many rows in doubt are read at once.
@@ -36,6 +39,8 @@ pub(super) struct Seen {
     pub(super) ambiguous: Ambiguous,
     pub(super) doubles: Doubles,
     pub(super) strays: Strays,
+    /// Requests that may have lost a row's tag.
+    pub(super) tagless: Tagless,
 }
 
 impl<'a> Scan<'a> {
@@ -45,8 +50,13 @@ impl<'a> Scan<'a> {
         let expected = Expected::new(book.newest_created(N_NEWEST)?, who.tagging);
         match who.tagging {
             Tagging::Tagged => {
-                let doubts = read_doubts(book, |_| {}).await?;
-                Ok((Self::Tags(TagScan::new(who, expected)), doubts))
+                let mut earliest: Option<Timestamp> = None;
+                let doubts = read_doubts(book, |doubt| {
+                    let sent = doubt.started_at.unwrap_or(doubt.recorded_at);
+                    earliest = Some(earliest.map_or(sent, |known| known.min(sent)));
+                })
+                .await?;
+                Ok((Self::Tags(TagScan::new(who, expected, Tagless::since(earliest))), doubts))
             }
             Tagging::Untagged => {
                 let mut scan = PropertyScan::new(expected);
@@ -80,6 +90,24 @@ impl<'a> Scan<'a> {
 }
 
 impl Seen {
+    /// Takes the rows out of those that may be absent of which a request may have lost the tag.
+    pub(super) async fn look_for_lost_tags(&mut self, book: &impl Book) -> Result<(), LedgerError> {
+        let mut after = 0;
+        while !self.tagless.is_empty() {
+            let page = book.in_doubt(after, PAGE)?;
+            let Some(last) = page.last() else { break };
+            after = last.row.get();
+            for doubt in page.iter().filter(|doubt| !self.speaks_of(doubt.row)).collect::<Vec<_>>() {
+                if let Some(candidates) = self.tagless.of(doubt) {
+                    self.unclear.push(doubt.row);
+                    self.ambiguous.add(doubt.row, candidates.into_iter());
+                }
+            }
+            tokio::task::yield_now().await;
+        }
+        Ok(())
+    }
+
     /// Returns whether the list says anything of a row, so that it is not absent.
     pub(super) fn speaks_of(&self, row: RowId) -> bool {
         self.exists.binary_search_by_key(&row, |found| found.row).is_ok()

@@ -49,7 +49,8 @@ pub async fn reconcile(
     let mut report = Report { read: n_objects, ..Report::default() };
     match end {
         Ok(()) => {
-            let seen = scan.finish();
+            let mut seen = scan.finish();
+            seen.look_for_lost_tags(book).await?;
             settle_found(book, &seen, who.tagging, &mut report).await?;
             settle_contradicted(book, &seen, &doubts, &mut report).await?;
             settle_absent(book, &seen, &doubts, ask, &mut report).await?;
@@ -71,7 +72,11 @@ async fn settle_found(book: &impl Book, seen: &Seen, tagging: Tagging, report: &
     report.found = seen.n_found(Before::InDoubt);
     report.found_unexpectedly = seen.n_found(Before::Pending) + seen.n_found(Before::Failed);
     if seen.ambiguous.n > 0 {
-        report.why_left.push(WhyLeft::Ambiguous(seen.ambiguous.clone()));
+        let ambiguous = seen.ambiguous.clone();
+        report.why_left.push(match tagging {
+            Tagging::Tagged => WhyLeft::LostTag(ambiguous),
+            Tagging::Untagged => WhyLeft::Ambiguous(ambiguous),
+        });
     }
     Ok(())
 }

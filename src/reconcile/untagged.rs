@@ -13,6 +13,7 @@ use super::matching::{disagreements, type_may_be};
 use super::proof::Expected;
 use super::report::{Ambiguous, Candidate, Doubles, Strays};
 use super::scan::Seen;
+use super::tagless::Tagless;
 
 /// How far the server's clock may be from this machine's where a request is taken for a row's.
 const CLOCKS_AGREE: SignedDuration = SignedDuration::from_secs(5);
@@ -169,6 +170,7 @@ impl PropertyScan {
             ambiguous,
             doubles: Doubles::default(),
             strays: Strays::default(),
+            tagless: Tagless::default(),
         }
     }
 }

@@ -139,6 +139,25 @@ impl Session {
         Ok(report)
     }
 
+    /// Asks the server for its list once, when it can prove what is not in it. For ledgers that may lack what was sent: what an
+    /// earlier process sent last may still come into the list.
+    ///
+    /// # Errors
+    /// The ledger cannot be read or written.
+    pub async fn look_when_ripe<C: Lists>(&mut self, setting: &Setting<'_, C>) -> Result<Report, LedgerError> {
+        let report = self.look(setting).await?;
+        // Whatever is pending counts as sent by an earlier session.
+        self.n_earlier = self.n_earlier.max(1);
+        let wait = self.ripe_at().saturating_sub(since_boot());
+        if report.unreadable().is_some() || wait.is_zero() {
+            return Ok(report);
+        }
+        tell(setting.sink, EventKind::WaitingForProof { left: wait, rows: report.left + self.n_pending()? });
+        let (_never_stopped, mut control) = watch::channel(StopLevel::Run);
+        self.wait_until_boot(since_boot() + wait, &mut control).await;
+        Ok(added(report, self.look(setting).await?))
+    }
+
     /// Settles what is in doubt: looks at once, then waits until the server's list can prove what is absent, and asks a few
     /// times more where it cannot. Ends early when `control` says to stop.
     ///

@@ -67,7 +67,7 @@ fn warning(why: &WhyLeft, n_left: u64) -> Option<String> {
             let named: Vec<String> = first.iter().map(|row| format!("row {row}")).collect();
             Some(format!("{why}: {}; compare them in the CM portal", named.join(", ")))
         }
-        WhyLeft::Ambiguous(ambiguous) => {
+        WhyLeft::Ambiguous(ambiguous) | WhyLeft::LostTag(ambiguous) => {
             let named: Vec<String> = ambiguous
                 .first
                 .iter()

@@ -88,7 +88,18 @@ impl<'a> Job<'a> {
         let lines = Lines::new(self.context.shell, self.context.verbose);
         let client = self.target.client()?;
         let setting = Setting { ledger: &self.ledger, calls: client, sink: &lines };
-        let report = self.runtime.block_on(self.session.look(&setting))?;
+        let counts = Counts::of(self.session.reader())?;
+        let may_lack = self.ledger.standing() == Standing::Copied
+            && counts.get(RowState::Pending) + counts.get(RowState::Failed) > 0;
+        let report = if may_lack {
+            self.context.shell.warn(
+                "the ledger is a copy, or was restored, moved or changed: rows that it has as pending may have been sent, so \
+                 that the server's list is waited for before anything is sent",
+            );
+            self.runtime.block_on(self.session.look_when_ripe(&setting))?
+        } else {
+            self.runtime.block_on(self.session.look(&setting))?
+        };
         doubt::warn(&report, self.context.shell);
         self.check_standing(&report)?;
         Ok(report)
@@ -104,6 +115,10 @@ impl<'a> Job<'a> {
         let (exit, why) = match (report.unreadable(), &report.completeness) {
             (Some(error), _) => (doubt::exit_of(error), format!("the server's list cannot be read ({error})")),
             (None, Some(Completeness::Incomplete(gaps))) => (Exit::Server, gaps.to_string()),
+            // Of a copy in which nothing was created yet nothing shows whether the list is complete.
+            (None, Some(Completeness::NothingKnown)) if self.ledger.standing() == Standing::Copied => {
+                (Exit::Server, "nothing shows whether the server's list is complete".to_owned())
+            }
             (None, Some(Completeness::Complete | Completeness::NothingKnown) | None) => return Ok(()),
         };
         let why = printable(&why);

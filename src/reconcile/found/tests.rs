@@ -38,7 +38,7 @@ fn a_row_that_is_found_takes_little_memory() {
 fn a_request_without_a_time_counts_as_the_later_one() {
     let who = tagged();
     let book = MemoryBook::default().with(1, RowState::InDoubt);
-    let mut scan = TagScan::new(&who, Expected::new(vec![], Tagging::Tagged));
+    let mut scan = TagScan::new(&who, Expected::new(vec![], Tagging::Tagged), Tagless::default());
     let without_time = RequestObject { submitted: None, ..object_of(&who, 1) };
     let with_time = RequestObject { uuid: uuid(99), ..object_of(&who, 1) };
     for object in [without_time, with_time] {

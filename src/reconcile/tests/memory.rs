@@ -5,6 +5,7 @@ use crate::client::RequestObject;
 use crate::ledger::{CreatedRow, DoubtfulRow, LedgerError, Resolution, RowFacts, RowState};
 use crate::reconcile::found::TagScan;
 use crate::reconcile::proof::{Expected, N_NEWEST};
+use crate::reconcile::tagless::Tagless;
 use crate::reconcile::{Book, Tagging};
 use crate::request::RowId;
 
@@ -46,7 +47,7 @@ impl Book for LongBook {
 fn of_a_long_list_no_more_is_kept_than_what_is_found() {
     let who = tagged();
     let newest = (1..=N_NEWEST).map(|n| CreatedRow { row: row(n), uuid: uuid(u128::from(n)), request: request(n) });
-    let mut scan = TagScan::new(&who, Expected::new(newest.collect(), Tagging::Tagged));
+    let mut scan = TagScan::new(&who, Expected::new(newest.collect(), Tagging::Tagged), Tagless::default());
     for number in 1..=ROWS {
         // Between the run's own, requests of other people.
         let other = RequestObject { comment: "by hand".to_owned(), ..object_of(&who, number) };

@@ -1,0 +1,80 @@
+//! Requests in the list that may be a row's and have lost its tag: a server may cut long comments alone.
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::client::RequestObject;
+use crate::ledger::DoubtfulRow;
+use crate::request::{CreateRequest, Guid};
+
+use super::matching::{disagreements, type_may_be};
+use super::report::Candidate;
+
+/// How far the server's clock may be from this machine's, a wrong time zone included.
+const CLOCKS_DIFFER: SignedDuration = SignedDuration::from_hours(26);
+
+/// How many such requests are kept (some 200 bytes each); of more, nobody can say whose they are.
+const MAX_KEPT: usize = 50_000;
+
+/// The requests without a readable tag that were submitted since the first of the rows in doubt was sent.
+#[derive(Debug, Default)]
+pub(super) struct Tagless {
+    /// From when on; none where no row is in doubt.
+    since: Option<Timestamp>,
+    requests: Vec<RequestObject>,
+    has_more: bool,
+}
+
+impl Tagless {
+    /// Begins to keep what was submitted since the earliest of these rows was sent.
+    pub(super) fn since(earliest: Option<Timestamp>) -> Self {
+        let since = earliest.map(|at| at.saturating_sub(CLOCKS_DIFFER).unwrap_or(Timestamp::MIN));
+        Self { since, ..Self::default() }
+    }
+
+    /// Takes note of a request that has no readable tag.
+    pub(super) fn take(&mut self, object: &RequestObject) {
+        let Some(since) = self.since else { return };
+        if object.submitted.is_some_and(|at| at < since) {
+            return;
+        }
+        if self.requests.len() == MAX_KEPT {
+            self.has_more = true;
+            return;
+        }
+        self.requests.push(RequestObject { comment: String::new(), ..object.clone() });
+    }
+
+    /// Ends the taking of requests.
+    pub(super) fn ready(mut self) -> Self {
+        self.requests.sort_by_key(|object| (object.target, *object.uuid.guid()));
+        self
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.requests.is_empty()
+    }
+
+    /// Returns the requests that may be a row's; none where it is certain that there is none.
+    pub(super) fn of(&self, doubt: &DoubtfulRow) -> Option<Vec<Candidate>> {
+        let from =
+            doubt.started_at.unwrap_or(doubt.recorded_at).saturating_sub(CLOCKS_DIFFER).unwrap_or(Timestamp::MIN);
+        let found: Vec<Candidate> = self
+            .of_target(doubt.request.target)
+            .iter()
+            .filter(|object| is_like(&doubt.request, object) && object.submitted.is_none_or(|at| at >= from))
+            .map(|object| Candidate { uuid: object.uuid, submitted: object.submitted })
+            .collect();
+        (self.has_more || !found.is_empty()).then_some(found)
+    }
+
+    fn of_target(&self, target: Option<Guid>) -> &[RequestObject] {
+        let Some(target) = target else { return &self.requests };
+        let first = self.requests.partition_point(|object| object.target < Some(target));
+        let n = self.requests[first..].partition_point(|object| object.target == Some(target));
+        &self.requests[first..first + n]
+    }
+}
+
+fn is_like(request: &CreateRequest, object: &RequestObject) -> bool {
+    type_may_be(request.kind, object.request_type) && disagreements(request, None, object).is_empty()
+}
