@@ -28,6 +28,9 @@ use crate::request::{ErrorCode, RequestType, RowId};
 /// How many rows a page looks at in one transaction: about 10 ms, so that the writer's log can be folded in between.
 const ROWS_A_LOOK: u32 = 1000;
 
+/// How many rows are in memory at a time where all are passed over.
+const PAGE: u32 = 1000;
+
 /// How many rows are looked at for an example of a cause.
 const MAX_EXAMPLES: u32 = 100;
 
@@ -118,6 +121,24 @@ impl Reader {
             }
             Ok(reasons)
         })
+    }
+
+    /// Calls `each` for every row in these states (all, where none is named), in row order, a page in memory at a time.
+    ///
+    /// # Errors
+    /// The ledger cannot be read, or what `each` returned.
+    pub fn for_each_row<E: From<LedgerError>>(
+        &self,
+        states: &[RowState],
+        mut each: impl FnMut(ResultRow) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let mut after = 0;
+        loop {
+            let page = self.page(after, PAGE, states)?;
+            let Some(last) = page.last() else { return Ok(()) };
+            after = last.row.get();
+            page.into_iter().try_for_each(&mut each)?;
+        }
     }
 
     /// Returns up to `limit` rows behind row number `after` (0 for the first page) that are in one of these states, in any

@@ -62,6 +62,13 @@ pub struct DoubtfulRow {
     pub counted_attempts: u32,
 }
 
+impl DoubtfulRow {
+    /// Returns the time before which its request was not sent, by the wall clock; where that is not known, when it was recorded.
+    pub fn sent_at(&self) -> Timestamp {
+        self.started_at.unwrap_or(self.recorded_at)
+    }
+}
+
 /// What a ledger knows of one row, whatever its state.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RowFacts {

@@ -28,6 +28,13 @@ pub struct RunInfo {
     pub n_rows: u64,
 }
 
+impl RunInfo {
+    /// Returns the manifest of the run that has this content, where there is one.
+    pub fn part_of(&self, sha256: &[u8; 32]) -> Option<&ManifestPart> {
+        self.parts.iter().find(|part| part.sha256 == *sha256)
+    }
+}
+
 /// Returns options as the ledger keeps them.
 pub(super) fn options_to_json(options: &[(String, String)]) -> Option<String> {
     let pairs: Vec<NamedValue> = options.iter().map(|(name, value)| NamedValue::new(name, value)).collect();

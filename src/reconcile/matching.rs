@@ -2,8 +2,19 @@
 
 use std::fmt;
 
+use jiff::{SignedDuration, Timestamp};
+
 use crate::client::RequestObject;
 use crate::request::{CreateRequest, Guid, RequestType, Tag};
+
+/// How far the server's clock may be from this machine's where a request keeps a row from being absent: a wrong clock or a
+/// wrong time zone must not make that a request is sent twice.
+pub(super) const CLOCKS_DIFFER: SignedDuration = SignedDuration::from_hours(26);
+
+/// Returns the time that is so much earlier, or the earliest there is.
+pub(super) fn before(at: Timestamp, leeway: SignedDuration) -> Timestamp {
+    at.saturating_sub(leeway).unwrap_or(Timestamp::MIN)
+}
 
 /// A property in which a request on the server is not what its row asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -52,7 +52,7 @@ impl<'a> Scan<'a> {
             Tagging::Tagged => {
                 let mut earliest: Option<Timestamp> = None;
                 let doubts = read_doubts(book, |doubt| {
-                    let sent = doubt.started_at.unwrap_or(doubt.recorded_at);
+                    let sent = doubt.sent_at();
                     earliest = Some(earliest.map_or(sent, |known| known.min(sent)));
                 })
                 .await?;

@@ -94,9 +94,8 @@ fn exists(found: &Exists, tagging: Tagging) -> Resolution {
     }
 }
 
-/// Returns the URI as the API's page on creating requests writes it.
 fn uri_of(uuid: RequestUuid) -> RequestUri {
-    format!("api/v1.0/requests/{uuid}").parse().expect("the list's reader takes no zero uuid")
+    RequestUri::published(uuid).expect("the list's reader takes no zero uuid")
 }
 
 /// Records the rows whose tag stands on a request that is not theirs, where that is new, and names those that are in doubt for

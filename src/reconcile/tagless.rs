@@ -1,16 +1,13 @@
 //! Requests in the list that may be a row's and have lost its tag: a server may cut long comments alone.
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use crate::client::RequestObject;
 use crate::ledger::DoubtfulRow;
 use crate::request::{CreateRequest, Guid};
 
-use super::matching::{disagreements, type_may_be};
+use super::matching::{CLOCKS_DIFFER, before, disagreements, type_may_be};
 use super::report::Candidate;
-
-/// How far the server's clock may be from this machine's, a wrong time zone included.
-const CLOCKS_DIFFER: SignedDuration = SignedDuration::from_hours(26);
 
 /// How many such requests are kept (some 200 bytes each); of more, nobody can say whose they are.
 const MAX_KEPT: usize = 50_000;
@@ -27,7 +24,7 @@ pub(super) struct Tagless {
 impl Tagless {
     /// Begins to keep what was submitted since the earliest of these rows was sent.
     pub(super) fn since(earliest: Option<Timestamp>) -> Self {
-        let since = earliest.map(|at| at.saturating_sub(CLOCKS_DIFFER).unwrap_or(Timestamp::MIN));
+        let since = earliest.map(|at| before(at, CLOCKS_DIFFER));
         Self { since, ..Self::default() }
     }
 
@@ -56,8 +53,7 @@ impl Tagless {
 
     /// Returns the requests that may be a row's; none where it is certain that there is none.
     pub(super) fn of(&self, doubt: &DoubtfulRow) -> Option<Vec<Candidate>> {
-        let from =
-            doubt.started_at.unwrap_or(doubt.recorded_at).saturating_sub(CLOCKS_DIFFER).unwrap_or(Timestamp::MIN);
+        let from = before(doubt.sent_at(), CLOCKS_DIFFER);
         let found: Vec<Candidate> = self
             .of_target(doubt.request.target)
             .iter()

@@ -9,7 +9,7 @@ use crate::ledger::{CreatedRow, DoubtfulRow};
 use crate::request::{CreateRequest, Guid, RequestUuid, RowId, Tag};
 
 use super::found::{Before, Exists};
-use super::matching::{disagreements, type_may_be};
+use super::matching::{CLOCKS_DIFFER, before, disagreements, type_may_be};
 use super::proof::Expected;
 use super::report::{Ambiguous, Candidate, Doubles, Strays};
 use super::scan::Seen;
@@ -17,10 +17,6 @@ use super::tagless::Tagless;
 
 /// How far the server's clock may be from this machine's where a request is taken for a row's.
 const CLOCKS_AGREE: SignedDuration = SignedDuration::from_secs(5);
-
-/// How far it may be where a request keeps a row from being absent: a wrong clock or a wrong time zone must not make that a
-/// request is sent twice.
-const CLOCKS_DIFFER: SignedDuration = SignedDuration::from_hours(26);
 
 /// How many requests are kept of a row; with more it is beyond telling which is its.
 const MAX_KEPT: usize = Ambiguous::MAX_CANDIDATES + 1;
@@ -187,7 +183,7 @@ impl Wanted {
         }
         let Some(submitted) = object.submitted else { return Some(Fit::MayFit) };
         let within = |time: &Range<Timestamp>, leeway: SignedDuration| {
-            submitted >= time.start.saturating_sub(leeway).unwrap_or(Timestamp::MIN)
+            submitted >= before(time.start, leeway)
                 && submitted <= time.end.saturating_add(leeway).unwrap_or(Timestamp::MAX)
         };
         let is_certain = self.is_about(object) && disagreements(&self.request, None, object).is_empty();

@@ -8,9 +8,6 @@ use super::columns::{Names, RESULT_COLUMNS, Value, values};
 use crate::ledger::{LedgerError, Reader, ResultRow, RowState};
 use crate::request::NamedValue;
 
-/// How many rows are read from the ledger at a time (about 1 KiB each).
-pub(super) const PAGE: u32 = 1_000;
-
 /// Why an export broke off.
 #[derive(Debug, thiserror::Error)]
 pub enum ExportError {
@@ -43,15 +40,7 @@ pub(super) fn for_each_row(
     states: &[RowState],
     mut each: impl FnMut(ResultRow) -> Result<(), ExportError>,
 ) -> Result<(), ExportError> {
-    let mut after = 0;
-    loop {
-        let page = reader.page(after, PAGE, states)?;
-        let Some(last) = page.last() else { return Ok(()) };
-        after = last.row.get();
-        for row in page {
-            each(named(row))?;
-        }
-    }
+    reader.for_each_row(states, |row| each(named(row)))
 }
 
 /// Gives an invalid row the id and the notes of its original, so that people find it again.

@@ -133,6 +133,15 @@ impl RequestUri {
     /// The longest URI that is taken, in bytes.
     pub const MAX_BYTES: usize = 2048;
 
+    /// Returns the URI that the API's page on creating requests shows for this request, for requests that were not created by
+    /// an answer that had one.
+    ///
+    /// # Errors
+    /// The uuid is zero, which is no request's.
+    pub fn published(uuid: RequestUuid) -> Result<Self, InvalidGuid> {
+        format!("api/v1.0/requests/{uuid}").parse()
+    }
+
     /// Returns the URI as the server wrote it.
     pub fn as_str(&self) -> &str {
         &self.text

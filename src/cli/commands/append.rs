@@ -4,12 +4,13 @@ use super::check::write_findings;
 use super::known::Repeats;
 use super::load;
 use super::look;
+use super::stored;
 use super::submit::{Submission, another_run, continue_run, differences, dry_run, go_on_with, plan};
 use super::target::Target;
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::summary::Summary;
-use crate::ledger::{LedgerError, Reader, RunInfo};
+use crate::ledger::{Reader, RunInfo};
 use crate::request::printable;
 
 /// Takes the manifests in, and goes on with the whole run. Manifests that are in it already are gone on with.
@@ -40,9 +41,7 @@ pub(crate) fn run(submission: &Submission<'_>) -> Result<Summary, Failure> {
         context.shell.always(&plan.lines());
         return Ok(dry_run(&plan, checked, context));
     }
-    if let Some(holder) = reader.holder()? {
-        return Err(LedgerError::InUse { path: path.clone(), holder: Some(Box::new(holder)) }.into());
-    }
+    stored::check_free(&reader, path)?;
     let looked = look::before_new(submission, &target, Some(reader.run().id))?;
     drop(reader);
     write_findings(checked, &config.checking)?;
@@ -61,7 +60,7 @@ enum Known {
 
 fn known_parts(run: &RunInfo, submission: &Submission<'_>) -> Known {
     let parts = &submission.checked.survey.parts;
-    let is_known = |sha256: &[u8; 32]| run.parts.iter().any(|part| part.sha256 == *sha256);
+    let is_known = |sha256: &[u8; 32]| run.part_of(sha256).is_some();
     let known: Vec<&str> = parts.iter().filter(|part| is_known(&part.sha256)).map(|part| part.name.as_str()).collect();
     match known.first() {
         None => Known::None,

@@ -6,12 +6,10 @@ use super::check::Checked;
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::output::grouped;
-use crate::ledger::{Reader, ResultRow, RowState};
+use crate::ledger::{Reader, RowState};
 use crate::request::{CreateRequest, RowId, printable};
 use crate::validate::{self, CheckedRow, OnDuplicate, Rules, ValidRow};
 
-/// How many rows are read from the ledger at a time.
-const PAGE: u32 = 1_000;
 /// How many clashes are told.
 const MAX_TOLD: usize = 20;
 
@@ -169,7 +167,7 @@ fn fingerprints(reader: &Reader) -> Result<Vec<u64>, Failure> {
 
 /// Shows all valid rows of the ledger that do not stand replaced.
 fn for_each_standing(reader: &Reader, mut each: impl FnMut(RowId, &CreateRequest)) -> Result<(), Failure> {
-    for_each_row(reader, &[], |row| {
+    reader.for_each_row(&[], |row| {
         if let Some(request) = &row.request
             && row.state != RowState::Replaced
         {
@@ -177,19 +175,4 @@ fn for_each_standing(reader: &Reader, mut each: impl FnMut(RowId, &CreateRequest
         }
         Ok(())
     })
-}
-
-/// Shows all rows of the ledger in these states, in row order.
-pub(crate) fn for_each_row(
-    reader: &Reader,
-    states: &[RowState],
-    mut each: impl FnMut(ResultRow) -> Result<(), Failure>,
-) -> Result<(), Failure> {
-    let mut after = 0;
-    loop {
-        let page = reader.page(after, PAGE, states)?;
-        let Some(last) = page.last() else { return Ok(()) };
-        after = last.row.get();
-        page.into_iter().try_for_each(&mut each)?;
-    }
 }

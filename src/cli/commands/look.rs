@@ -4,7 +4,6 @@ use jiff::Timestamp;
 
 use super::doubt::exit_of;
 use super::job::{Job, block_on};
-use super::known::for_each_row;
 use super::submit::Submission;
 use super::target::Target;
 use crate::cli::config::Already;
@@ -115,14 +114,14 @@ pub(crate) fn before_first_call(submission: &Submission<'_>, job: &Job<'_>) -> R
     }
     let Some(client) = who_to_ask(submission, job.target())? else { return Ok(Looked::NotDone) };
     let mut look = Look::default();
-    for_each_row(job.reader(), &[RowState::Pending], |row| {
+    job.reader().for_each_row(&[RowState::Pending], |row| -> Result<(), Failure> {
         row.request.iter().for_each(|request| look.add(request));
         Ok(())
     })?;
     let looked = search(submission, look, client, Some(job.ledger.run().id))?;
     let Looked::Done(hits) = &looked else { return Ok(looked) };
     let mut found = Vec::new();
-    for_each_row(job.reader(), &[RowState::Pending], |row| {
+    job.reader().for_each_row(&[RowState::Pending], |row| -> Result<(), Failure> {
         if let Some(hit) = row.request.as_ref().and_then(|request| hits.of(request)) {
             found.push(Resolution {
                 row: row.row,

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::check::{Checked, check};
 use super::job::Context;
-use super::known::{Repeats, for_each_row, place};
+use super::known::{Repeats, place};
 use super::load::{self, LeftOut};
 use super::stored;
 use crate::cli::args::ReplayArgs;
@@ -55,9 +55,8 @@ pub(crate) fn read(
     if !checked.survey.is_valid() {
         return Err(Failure::new(Exit::InvalidManifest, "the corrected manifest is invalid; nothing was sent"));
     }
-    let known = checked.survey.parts.first().and_then(|part| {
-        reader.run().parts.iter().find(|known| known.sha256 == part.sha256).map(|known| known.first_row)
-    });
+    let known =
+        checked.survey.parts.first().and_then(|part| reader.run().part_of(&part.sha256).map(|known| known.first_row));
     let mut mended = Mended { checked, rules, stands_for: HashMap::new(), by_type: BTreeMap::new(), first_row: known };
     mended.match_again(reader)?;
     Ok(mended)
@@ -200,7 +199,7 @@ fn match_row(
 /// Returns the ids that invalid rows have in their manifests.
 fn invalid_ids(reader: &Reader) -> Result<HashMap<String, RowId>, Failure> {
     let mut ids = HashMap::new();
-    for_each_row(reader, &[RowState::Invalid], |row| {
+    reader.for_each_row(&[RowState::Invalid], |row| -> Result<(), Failure> {
         let original = row.invalid.as_ref().and_then(|invalid| serde_json::from_str(&invalid.original_json).ok());
         if let Some(Value::Object(original)) = original {
             let id = original.iter().find(|(name, _)| name.eq_ignore_ascii_case("id")).and_then(|(_, id)| id.as_str());

@@ -1,15 +1,14 @@
 //! `cmbatch reconcile`: settle what is in doubt, send nothing.
 
 use super::job::{Context, Job, warn_of_clear_text};
-use super::stored;
+use super::stored::{self, Given};
 use super::target::Target;
 use crate::cli::args::ReconcileArgs;
 use crate::cli::config::World;
 use crate::cli::failure::Failure;
 use crate::cli::layers::Origins;
-use crate::cli::reach::{Reach, ReachArgs};
 use crate::cli::summary::Summary;
-use crate::ledger::{Ledger, LedgerError, Reader, RowState};
+use crate::ledger::{Ledger, Reader, RowState};
 use crate::report::Counts;
 
 /// Runs the command.
@@ -20,23 +19,12 @@ pub(crate) fn run(
     context: &Context<'_>,
 ) -> Result<Summary, Failure> {
     let reader = Reader::open(&args.ledger)?;
-    let rehearsal = stored::rehearsal(&reader, &args.rehearsal);
-    let in_ledger = stored::server(&reader, &args.ledger, &args.server, context.shell)?;
-    let reach = ReachArgs {
-        server: &args.server,
-        rehearsal: &rehearsal,
-        pace: None,
-        doubt: Some(&args.doubt),
-        in_ledger: in_ledger.as_deref(),
-    };
-    let mut reach = Reach::resolve(&reach, origins, world)?;
+    let given = Given { server: &args.server, rehearsal: &args.rehearsal, pace: None, doubt: Some(&args.doubt) };
+    let mut reach = stored::reach(&reader, &args.ledger, &given, origins, world, context.shell)?;
     reach.limits.max_attempts = args.max_attempts;
-    stored::check_destination(&reader, &reach.destination, &args.ledger)?;
     warn_of_clear_text(&reach, context.shell);
     let counts = Counts::of(&reader)?;
-    if let Some(holder) = reader.holder()? {
-        return Err(LedgerError::InUse { path: args.ledger.clone(), holder: Some(Box::new(holder)) }.into());
-    }
+    stored::check_free(&reader, &args.ledger)?;
     if counts.get(RowState::InDoubt) == 0 {
         return Ok(Summary::of_counts(&reader, &args.ledger, &counts).with_lead("nothing is in doubt"));
     }

@@ -3,10 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::job::{Context, Job, confirm, warn_of_clear_text};
-use super::known::for_each_row;
 use super::mended;
 use super::part::Part;
-use super::stored;
+use super::stored::{self, Given};
 use super::target::Target;
 use crate::cli::args::{CauseArg, ReplayArgs};
 use crate::cli::config::World;
@@ -15,9 +14,9 @@ use crate::cli::failure::Failure;
 use crate::cli::layers::Origins;
 use crate::cli::output::{grouped, rows};
 use crate::cli::plan::Plan;
-use crate::cli::reach::{Reach, ReachArgs};
+use crate::cli::reach::Reach;
 use crate::cli::summary::Summary;
-use crate::ledger::{Ledger, LedgerError, Reader, Resolution, ResultRow, RowState, RowVerdict, Source};
+use crate::ledger::{Ledger, Reader, Resolution, ResultRow, RowState, RowVerdict, Source};
 use crate::report::Counts;
 use crate::request::{ErrorCode, RequestType, RowId};
 use crate::submit::{Wire, Work};
@@ -35,17 +34,9 @@ pub(crate) fn run(
     let reader = Reader::open(&args.ledger)?;
     stored::check_started(reader.run(), &args.ledger)?;
     let templates = world.templates.clone();
-    let rehearsal = stored::rehearsal(&reader, &args.rehearsal);
-    let in_ledger = stored::server(&reader, &args.ledger, &args.server, context.shell)?;
-    let reach = ReachArgs {
-        server: &args.server,
-        rehearsal: &rehearsal,
-        pace: Some(&args.pace),
-        doubt: Some(&args.doubt),
-        in_ledger: in_ledger.as_deref(),
-    };
-    let reach = Reach::resolve(&reach, origins, world)?;
-    stored::check_destination(&reader, &reach.destination, &args.ledger)?;
+    let given =
+        Given { server: &args.server, rehearsal: &args.rehearsal, pace: Some(&args.pace), doubt: Some(&args.doubt) };
+    let reach = stored::reach(&reader, &args.ledger, &given, origins, world, context.shell)?;
     warn_of_clear_text(&reach, context.shell);
     let mut choice = Choice::of(args, &reader)?;
     let mut mended =
@@ -53,9 +44,7 @@ pub(crate) fn run(
     if args.dry_run {
         return dry_run(&choice, mended.as_ref(), &reader, &reach, args, context);
     }
-    if let Some(holder) = reader.holder()? {
-        return Err(LedgerError::InUse { path: args.ledger.clone(), holder: Some(Box::new(holder)) }.into());
-    }
+    stored::check_free(&reader, &args.ledger)?;
     let wire = stored::wire(reader.run());
     drop(reader);
     let is_asked = mended.as_ref().is_some_and(|mended| !mended.is_taken_in());
@@ -142,6 +131,14 @@ impl Choice {
         })))
     }
 
+    /// Returns whether only some of the failed and pending rows are meant.
+    const fn is_part(&self) -> bool {
+        match self {
+            Self::All => false,
+            Self::Filter(_) | Self::Rows(_) => true,
+        }
+    }
+
     /// Returns the rows that are meant, in row order; none where all are.
     fn rows(&self, reader: &Reader) -> Result<Option<Vec<RowId>>, Failure> {
         match self {
@@ -181,7 +178,7 @@ impl Filter {
                     );
                 }
             }
-            None => for_each_row(reader, states, |row| {
+            None => reader.for_each_row(states, |row| -> Result<(), Failure> {
                 if self.takes(&row) {
                     chosen.push(row.row);
                 }
@@ -271,15 +268,12 @@ fn plan(
     reach: &Reach,
     server: &str,
     args: &ReplayArgs,
+    is_part: bool,
     context: &Context<'_>,
 ) -> Result<Plan, Failure> {
     let counts = Counts::of(reader)?;
     let n_in_doubt = counts.get(RowState::InDoubt);
     let (failed, pending) = (grouped(counted.n_failed), grouped(counted.n_pending));
-    let is_part = !(args.state.is_empty() && args.cause.is_empty() && args.row.is_empty() && args.id.is_empty())
-        || args.from.is_some()
-        || args.part.limit.is_some()
-        || args.part.ids.is_some();
     let note = match &args.from {
         Some(_) => format!("{} mended", rows(counted.n_failed + counted.n_pending)),
         None => format!("again: {failed} failed and {pending} pending"),
@@ -307,7 +301,8 @@ fn dry_run(
         None => counted(choice.rows(reader)?.as_deref(), reader)?,
     };
     let target = Target::prepare(&reach.destination)?;
-    let plan = plan(counted, reader, reach, target.server(), args, context)?;
+    let is_part = mended.is_some() || choice.is_part();
+    let plan = plan(counted, reader, reach, target.server(), args, is_part, context)?;
     context.shell.always(&plan.lines());
     let text = format!("dry run: {} would be sent; nothing was", rows(plan.n_rows()));
     Ok(Summary::dry_run(reader.run().n_rows, 0, text).with_next(context.invocation.for_real()))
@@ -337,7 +332,7 @@ fn prepare(
     if counted.n_failed + counted.n_pending + n_in_doubt == 0 {
         return Ok(None);
     }
-    let plan = plan(counted, job.reader(), reach, job.target().server(), args, context)?;
+    let plan = plan(counted, job.reader(), reach, job.target().server(), args, choice.is_part(), context)?;
     context.shell.always(&plan.lines());
     confirm(&plan, args.confirm, context, job.target().host())?;
     put_back(chosen.as_deref(), job)?;
@@ -352,7 +347,7 @@ fn put_back(chosen: Option<&[RowId]>, job: &Job<'_>) -> Result<(), Failure> {
     let again = |row| Resolution { row, verdict: RowVerdict::Again, source: Source::Replay, reason: None };
     let mut failed = Vec::new();
     match chosen {
-        None => for_each_row(job.reader(), &[RowState::Failed], |row| {
+        None => job.reader().for_each_row(&[RowState::Failed], |row| -> Result<(), Failure> {
             failed.push(row.row);
             Ok(())
         })?,

@@ -7,7 +7,7 @@ use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
 use super::job::{Context, block_on};
-use super::stored;
+use super::stored::{self, Given};
 use super::target::Target;
 use crate::cli::args::SettleArgs;
 use crate::cli::config::World;
@@ -16,9 +16,8 @@ use crate::cli::failure::{Failure, chain};
 use crate::cli::invocation::quoted;
 use crate::cli::layers::Origins;
 use crate::cli::output::{self, rows};
-use crate::cli::reach::{Reach, ReachArgs};
 use crate::cli::summary::Summary;
-use crate::ledger::{DoubtfulRow, Ledger, LedgerError, Reader, Resolution, RowVerdict, SessionEnd, Source};
+use crate::ledger::{DoubtfulRow, Ledger, Reader, Resolution, RowVerdict, SessionEnd, Source};
 use crate::reconcile::check_person;
 use crate::report::Counts;
 use crate::request::{ErrorCode, Guid, RequestUri, RequestUuid, RowId, printable};
@@ -41,9 +40,7 @@ pub(crate) fn run(
     if args.list {
         return list(&reader, args, as_json).map(Some);
     }
-    if let Some(holder) = reader.holder()? {
-        return Err(LedgerError::InUse { path: args.ledger.clone(), holder: Some(Box::new(holder)) }.into());
-    }
+    stored::check_free(&reader, &args.ledger)?;
     if args.reason.as_ref().is_some_and(|reason| reason.trim().is_empty()) {
         return Err(Failure::new(Exit::Usage, "--reason is empty: say how it is known, for those who ask later"));
     }
@@ -82,17 +79,8 @@ fn read_and_check(
     row: &DoubtfulRow,
     uuid: Guid,
 ) -> Result<RowVerdict, Failure> {
-    let rehearsal = stored::rehearsal(reader, &args.rehearsal);
-    let in_ledger = stored::server(reader, &args.ledger, &args.server, context.shell)?;
-    let reach = ReachArgs {
-        server: &args.server,
-        rehearsal: &rehearsal,
-        pace: None,
-        doubt: None,
-        in_ledger: in_ledger.as_deref(),
-    };
-    let reach = Reach::resolve(&reach, origins, world)?;
-    stored::check_destination(reader, &reach.destination, &args.ledger)?;
+    let given = Given { server: &args.server, rehearsal: &args.rehearsal, pace: None, doubt: None };
+    let reach = stored::reach(reader, &args.ledger, &given, origins, world, context.shell)?;
     let wire = stored::wire(reader.run());
     let mut target = Target::prepare(&reach.destination)?;
     target.start(&args.ledger, &reach, &wire)?;
@@ -119,8 +107,7 @@ fn read_and_check(
             format!("request {uuid} is not that of row {}: {}; nothing was recorded", row.row, differences.join("; ")),
         )
     })?;
-    let uri: RequestUri = format!("api/v1.0/requests/{uuid}")
-        .parse()
+    let uri = RequestUri::published(uuid)
         .map_err(|_| Failure::new(Exit::Usage, format!("--created: {uuid} is not the uuid of a request")))?;
     Ok(RowVerdict::Exists(uri))
 }
@@ -260,7 +247,7 @@ fn as_object(row: &DoubtfulRow, wire: &Wire) -> Value {
 /// Returns the time within which the server would have written the request down, in local time.
 fn window(row: &DoubtfulRow, zone: &TimeZone) -> String {
     let local = |at: Timestamp| at.to_zoned_datetime(zone.clone());
-    let from = row.started_at.unwrap_or(row.recorded_at);
+    let from = row.sent_at();
     let until = row.recorded_at.checked_add(SLACK).unwrap_or(row.recorded_at);
     let (from, until) = (local(from), local(until));
     format!("{} to {}", from.strftime("%Y-%m-%d %H:%M:%S"), until.strftime("%H:%M:%S %Z"))

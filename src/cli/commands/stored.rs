@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use crate::cli::args::{RehearsalArgs, ServerArgs};
+use crate::cli::args::{DoubtArgs, PaceArgs, RehearsalArgs, ServerArgs};
+use crate::cli::config::World;
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
+use crate::cli::layers::Origins;
 use crate::cli::output::Shell;
-use crate::cli::reach::Destination;
+use crate::cli::reach::{Destination, Reach, ReachArgs};
 use crate::ledger::{LedgerError, Reader, RunInfo};
 use crate::platform::is_trusted;
 use crate::request::{DataEncoding, Guid, TagPosition, printable};
@@ -57,13 +59,44 @@ pub(crate) fn rules(run: &RunInfo, templates: BTreeMap<String, Guid>) -> Rules {
     }
 }
 
-/// Returns the server that a ledger names, for commands that were given none: only where nobody else can have written it there.
-pub(crate) fn server(
+/// What a command on a ledger was given to reach the server.
+#[derive(Clone, Copy)]
+pub(crate) struct Given<'a> {
+    pub(crate) server: &'a ServerArgs,
+    pub(crate) rehearsal: &'a RehearsalArgs,
+    /// None where nothing is sent.
+    pub(crate) pace: Option<&'a PaceArgs>,
+    pub(crate) doubt: Option<&'a DoubtArgs>,
+}
+
+/// Returns how the server of a run is reached: the one that its ledger names, where none was given, and no other.
+pub(crate) fn reach(
     reader: &Reader,
     path: &Path,
-    given: &ServerArgs,
+    given: &Given<'_>,
+    origins: &Origins,
+    world: World,
     shell: &Shell,
-) -> Result<Option<String>, Failure> {
+) -> Result<Reach, Failure> {
+    let Given { server: given_server, rehearsal: given_rehearsal, pace, doubt } = *given;
+    let rehearsal = rehearsal(reader, given_rehearsal);
+    let in_ledger = server(reader, path, given_server, shell)?;
+    let args = ReachArgs { server: given_server, rehearsal: &rehearsal, pace, doubt, in_ledger: in_ledger.as_deref() };
+    let reach = Reach::resolve(&args, origins, world)?;
+    check_destination(reader, &reach.destination, path)?;
+    Ok(reach)
+}
+
+/// Refuses a ledger that another process holds.
+pub(crate) fn check_free(reader: &Reader, path: &Path) -> Result<(), Failure> {
+    match reader.holder()? {
+        None => Ok(()),
+        Some(holder) => Err(LedgerError::InUse { path: path.to_owned(), holder: Some(Box::new(holder)) }.into()),
+    }
+}
+
+/// Returns the server that a ledger names, for commands that were given none: only where nobody else can have written it there.
+fn server(reader: &Reader, path: &Path, given: &ServerArgs, shell: &Shell) -> Result<Option<String>, Failure> {
     let identity = &reader.run().identity;
     if identity.rehearsal || given.server.is_some() {
         return Ok(None);
@@ -80,12 +113,12 @@ pub(crate) fn server(
 }
 
 /// Returns the rehearsal options of a command on a ledger: a rehearsal goes on as one.
-pub(crate) fn rehearsal(reader: &Reader, args: &RehearsalArgs) -> RehearsalArgs {
+fn rehearsal(reader: &Reader, args: &RehearsalArgs) -> RehearsalArgs {
     RehearsalArgs { simulate: args.simulate || reader.run().identity.rehearsal, ..args.clone() }
 }
 
 /// Refuses to send a run anywhere but where it was sent first.
-pub(crate) fn check_destination(reader: &Reader, destination: &Destination, path: &Path) -> Result<(), Failure> {
+fn check_destination(reader: &Reader, destination: &Destination, path: &Path) -> Result<(), Failure> {
     let identity = &reader.run().identity;
     let now = match destination {
         Destination::Server(endpoint) => endpoint.base.to_string(),

@@ -179,10 +179,7 @@ pub(crate) fn go_on_with(submission: &Submission<'_>, reader: Reader) -> Result<
     let target = Target::prepare(&config.reach.destination)?;
     if config.dry_run {
         let settled = counts.total().saturating_sub(n_pending);
-        let by_type = match work(submission.part.as_ref(), &reader)? {
-            Work::InOrder => pending,
-            Work::Rows(chosen) => super::replay::by_type(&reader, &chosen)?,
-        };
+        let by_type = by_type(&work(submission.part.as_ref(), &reader)?, &reader)?;
         let plan = plan(submission, &target, by_type, settled, false);
         context.shell.always(&plan.lines());
         return Ok(dry_run(&plan, checked, context));
@@ -221,10 +218,7 @@ fn prepare(submission: &Submission<'_>, job: &mut Job<'_>) -> Result<Option<Work
     let counts = Counts::of(job.reader())?;
     let n_in_doubt = counts.get(RowState::InDoubt);
     let work = work(part.as_ref(), job.reader())?;
-    let by_type = match &work {
-        Work::InOrder => job.reader().unsettled_by_type()?,
-        Work::Rows(chosen) => super::replay::by_type(job.reader(), chosen)?,
-    };
+    let by_type = by_type(&work, job.reader())?;
     let n_pending: u64 = by_type.iter().map(|(_, n)| n).sum();
     if n_pending + n_in_doubt == 0 {
         return Ok(None);
@@ -248,6 +242,14 @@ fn work(part: Option<&Part>, reader: &Reader) -> Result<Work, Failure> {
     }
 }
 
+/// Returns the pending rows of some work by type.
+fn by_type(work: &Work, reader: &Reader) -> Result<Vec<(RequestType, u64)>, Failure> {
+    match work {
+        Work::InOrder => Ok(reader.unsettled_by_type()?),
+        Work::Rows(chosen) => super::replay::by_type(reader, chosen),
+    }
+}
+
 /// Returns in what this run is another one than the ledger's, manifests left out.
 pub(crate) fn differences(run: &RunInfo, now: &RunIdentity) -> Vec<String> {
     let told = |difference: ledger::Difference| {
@@ -267,9 +269,8 @@ pub(crate) fn another_run(path: &Path, found: &[String]) -> Failure {
 fn refuse_another_run(run: &RunInfo, checked: &Checked, now: &RunIdentity, path: &Path) -> Result<(), Failure> {
     let mut found = differences(run, now);
     // Manifests that were appended since, or stand for mended rows, belong to the run too.
-    let is_known = |sha256: &[u8; 32]| run.parts.iter().any(|part| part.sha256 == *sha256);
     let same = run.parts.first().map(|part| part.sha256) == checked.survey.parts.first().map(|part| part.sha256)
-        && checked.survey.parts.iter().all(|part| is_known(&part.sha256));
+        && checked.survey.parts.iter().all(|part| run.part_of(&part.sha256).is_some());
     if !same {
         let names = |names: Vec<&str>| names.join(", ");
         found.push(format!(

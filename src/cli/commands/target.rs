@@ -11,9 +11,6 @@ use crate::ledger::{Reader, RowState};
 use crate::simulator::{SeededRequest, Simulator};
 use crate::submit::Wire;
 
-/// How many created rows are read from the ledger at a time.
-const PAGE: u32 = 1_000;
-
 /// The other end of the calls.
 pub(crate) struct Target {
     server: String,
@@ -70,15 +67,12 @@ impl Target {
 fn seeded(ledger: &Path, wire: &Wire) -> Result<Vec<SeededRequest>, Failure> {
     let reader = Reader::open(ledger)?;
     let mut seeded = Vec::new();
-    let mut after = 0;
-    loop {
-        let page = reader.page(after, PAGE, &[RowState::Created])?;
-        let Some(last) = page.last() else { return Ok(seeded) };
-        after = last.row.get();
-        for row in page {
-            let (Some(uuid), Some(request)) = (row.request_uuid, row.request) else { continue };
+    reader.for_each_row(&[RowState::Created], |row| -> Result<(), Failure> {
+        if let (Some(uuid), Some(request)) = (row.request_uuid, row.request) {
             let comment = wire.comment(row.row, &request);
             seeded.push(SeededRequest { uuid, request, comment, submitted: row.last_attempt_at });
         }
-    }
+        Ok(())
+    })?;
+    Ok(seeded)
 }
