@@ -98,13 +98,15 @@ fn a_list_that_does_not_prove_itself_settles_nothing_and_nothing_is_sent_twice()
 
 #[test]
 fn a_list_that_hides_rows_is_not_believed() {
-    // Every third request is hidden, of those in doubt one of two.
-    let hiding = || Listing { hides: Box::new(|place| place % 3 == 2), ..Listing::default() };
-    let (scene, ran) = Scene::after_submit(lossy(hiding()));
-    ran.exits(1);
+    // Every third request is hidden. One call at a time, so that calls 4 and 6 (in doubt, and created) are known by their
+    // places in the list: 3 and 4, and both are shown; a row that was answered 201 is what is missing.
+    let hiding = Listing { hides: Box::new(|place| place % 3 == 2), ..Listing::default() };
+    let scene = Scene { folder: Folder::new(), server: Chaos::start(lossy(hiding)) };
+    scene.folder.write("wave.csv", enrollments(N_ROWS));
+    scene.submit(&["--concurrency", "1"]).exits(1);
     assert_eq!(scene.server.n_posts(), N_ROWS as usize);
     let left = scene.n_in("in_doubt");
-    assert!(left == 2 || left == 3, "those that do not exist, and what the list hides: {left}");
+    assert_eq!(left, 2, "those that do not exist");
     scene.run(&[&["reconcile", "wave.ledger"], PATIENCE_OF_RECONCILE].concat()).exits(1);
     assert_eq!((scene.n_in("in_doubt"), scene.server.n_posts()), (left, N_ROWS as usize));
     // A person takes the risk.
