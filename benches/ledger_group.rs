@@ -46,10 +46,10 @@ fn item(number: u32) -> Item {
             template: Some(guid(0)),
             target: Some(guid(number)),
             comment: "onboarding wave".to_owned(),
-            data: vec![NamedValue::new("department", "Finance"), NamedValue::new("building", "B2")],
+            data: [NamedValue::new("department", "Finance"), NamedValue::new("building", "B2")].into_iter().collect(),
             ..CreateRequest::new(RequestType::Enroll)
         },
-        notes: vec![NamedValue::new("name", "Zoë Example")],
+        notes: [NamedValue::new("name", "Zoë Example")].into_iter().collect(),
         skipped: None,
     }
 }

@@ -16,7 +16,7 @@ use cmbatch::ledger::{
 };
 use cmbatch::reconcile::{Ask, Identity, LedgerBook, Look, Tagging, Trust, reconcile};
 use cmbatch::request::{
-    CreateRequest, ErrorCode, Fault, Guid, Outcome, RequestType, RowId, RunId, RunMark, Tag, TagPosition,
+    CreateRequest, ErrorCode, Fault, Guid, NamedValues, Outcome, RequestType, RowId, RunId, RunMark, Tag, TagPosition,
 };
 use jiff::Timestamp;
 
@@ -60,7 +60,7 @@ fn load(path: &Path, n_rows: u32) -> Ledger {
                 place: RowPlace { part: 1, part_row: number, line: u64::from(number) + 1 },
                 id: None,
                 request: request(number),
-                notes: Vec::new(),
+                notes: NamedValues::new(),
                 skipped: None,
             })))?;
         }

@@ -11,7 +11,7 @@ use cmbatch::event::NoSink;
 use cmbatch::ledger::{
     Item, Ledger, LedgerError, LoadRow, ManifestPart, RowPlace, RunIdentity, SessionEnd, SessionInfo,
 };
-use cmbatch::request::{CreateRequest, DataEncoding, Guid, RequestType, RowId, TagPosition};
+use cmbatch::request::{CreateRequest, DataEncoding, Guid, NamedValues, RequestType, RowId, TagPosition};
 use cmbatch::simulator::{LatencyRange, Script, Simulator};
 use cmbatch::submit::{self, BreakerRules, Limits, Memory, Rate, Sending, StopLevel, Wire, Work};
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
@@ -51,7 +51,7 @@ fn load(path: &Path) -> Ledger {
                 place: RowPlace { part: 1, part_row: row, line: u64::from(row) + 1 },
                 id: None,
                 request: request(row),
-                notes: Vec::new(),
+                notes: NamedValues::new(),
                 skipped: None,
             })))?;
         }

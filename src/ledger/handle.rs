@@ -47,7 +47,7 @@ const QUEUE: usize = 8;
 ///         place: RowPlace { part: 1, part_row: 1, line: 2 },
 ///         id: None,
 ///         request: CreateRequest::new(RequestType::Unblock),
-///         notes: vec![],
+///         notes: NamedValues::new(),
 ///         skipped: None,
 ///     })))?;
 ///     let part = ManifestPart { part: 1, name: "wave.csv".into(), size_bytes: 30, sha256: [0; 32], first_row: row, n_rows: 1 };

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use crate::request::{CreateRequest, NamedValue, RowId};
+use crate::request::{CreateRequest, NamedValues, RowId};
 
 /// One manifest of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,7 +44,7 @@ pub struct Item {
     /// What to send.
     pub request: CreateRequest,
     /// The `note.` columns.
-    pub notes: Vec<NamedValue>,
+    pub notes: NamedValues,
     /// Why the row is skipped from the start (a duplicate); none where it is to be sent.
     pub skipped: Option<String>,
 }

@@ -10,11 +10,11 @@ use super::history::{Source, history_of};
 use super::item::{InvalidItem, Item, LoadRow, ManifestPart};
 use super::run::RunInfo;
 use super::schema::RUN;
-use super::sql::{Sql, pairs_to_json};
+use super::sql::Sql;
 use super::state::{RowEvent, RowState};
 use super::tally::{TallyChanges, TallyKey};
 use super::verdict::Decision;
-use crate::request::{Guid, RowId};
+use crate::request::{Guid, NamedValues, RowId};
 
 /// What a ledger holds before rows are loaded.
 #[derive(Clone, Copy, Debug, Default)]
@@ -89,9 +89,9 @@ impl<'a> Loader<'a> {
                 guid(request.profile),
                 request.comment,
                 request.priority,
-                pairs_to_json(&request.data),
-                pairs_to_json(&request.body),
-                pairs_to_json(&item.notes),
+                Sql(&request.data),
+                Sql(&NamedValues::from_iter(request.body.iter().cloned())),
+                Sql(&item.notes),
                 item.skipped,
             ])?;
         let state = if item.skipped.is_some() { RowState::Skipped } else { RowState::Pending };

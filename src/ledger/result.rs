@@ -10,7 +10,7 @@ use super::history::{OutcomeLine, RowHistory, Source};
 use super::item::{ManifestPart, RowPlace};
 use super::sql::{PLACE_COLUMNS, REQUEST_COLUMNS, Sql, place_of, request_of};
 use super::state::RowState;
-use crate::request::{AttemptNo, CorrelationId, CreateRequest, ErrorCode, NamedValue, RequestUri, RequestUuid, RowId};
+use crate::request::{AttemptNo, CorrelationId, CreateRequest, ErrorCode, NamedValues, RequestUri, RequestUuid, RowId};
 
 /// One row and what became of it. Times, status and error are those of its last attempt; a row whose call is open has none.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,7 +26,7 @@ pub struct ResultRow {
     /// What was to be sent; none of an invalid row.
     pub request: Option<CreateRequest>,
     /// The `note.` columns.
-    pub notes: Vec<NamedValue>,
+    pub notes: NamedValues,
     /// The state; `sending` only while the process that sends it lives.
     pub state: RowState,
     /// The URI of the created request.
@@ -147,7 +147,7 @@ pub(super) fn loaded_item(line: &Row<'_>, parts: &[ManifestPart]) -> rusqlite::R
     let place = place_of(line, 1)?;
     Ok(ResultRow {
         id: line.get(4)?,
-        notes: line.get::<_, Sql<Vec<NamedValue>>>(5)?.0,
+        notes: line.get::<_, Sql<NamedValues>>(5)?.0,
         request: Some(request_of(line, 7)?),
         state: if skipped.is_some() { RowState::Skipped } else { RowState::Pending },
         skipped,
@@ -176,7 +176,7 @@ fn untouched(row: RowId, place: RowPlace, parts: &[ManifestPart]) -> ResultRow {
         manifest: name.into(),
         id: None,
         request: None,
-        notes: Vec::new(),
+        notes: NamedValues::new(),
         state: RowState::Invalid,
         request_uri: None,
         request_uuid: None,

@@ -6,8 +6,8 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::error::{Damage, Fault};
 use super::item::{ManifestPart, RunIdentity};
 use super::schema::RUN;
-use super::sql::{Sql, pairs_to_json};
-use crate::request::{NamedValue, RunId, RunKey};
+use super::sql::Sql;
+use crate::request::{NamedValue, NamedValues, RunId, RunKey};
 
 /// A run: what was loaded, and when it was told to run.
 #[derive(Clone, Debug)]
@@ -36,14 +36,13 @@ impl RunInfo {
 }
 
 /// Returns options as the ledger keeps them.
-pub(super) fn options_to_json(options: &[(String, String)]) -> Option<String> {
-    let pairs: Vec<NamedValue> = options.iter().map(|(name, value)| NamedValue::new(name, value)).collect();
-    pairs_to_json(&pairs)
+pub(super) fn options_to_pairs(options: &[(String, String)]) -> NamedValues {
+    options.iter().map(|(name, value)| NamedValue::new(name, value)).collect()
 }
 
 /// Returns options from what the ledger keeps.
-pub(super) fn options_of(pairs: Vec<NamedValue>) -> Vec<(String, String)> {
-    pairs.into_iter().map(|pair| (pair.name, pair.value)).collect()
+pub(super) fn options_of(pairs: &NamedValues) -> Vec<(String, String)> {
+    pairs.to_vec().into_iter().map(|pair| (pair.name, pair.value)).collect()
 }
 
 /// Writes the run and its manifests.
@@ -56,7 +55,7 @@ pub(super) fn insert_run(conn: &Connection, run: &RunInfo) -> rusqlite::Result<(
             run.key.as_bytes().as_slice(),
             run.identity.server,
             run.identity.rehearsal,
-            options_to_json(&run.identity.options),
+            Sql(&options_to_pairs(&run.identity.options)),
             Sql(run.n_rows),
             Sql(run.created_at),
         ],
@@ -97,7 +96,7 @@ pub(super) fn load_run(conn: &Connection) -> Result<RunInfo, Fault> {
                     identity: RunIdentity {
                         server: row.get(2)?,
                         rehearsal: row.get(3)?,
-                        options: options_of(row.get::<_, Sql<Vec<NamedValue>>>(4)?.0),
+                        options: options_of(&row.get::<_, Sql<NamedValues>>(4)?.0),
                     },
                     parts: Vec::new(),
                     n_rows: row.get::<_, Sql<u64>>(5)?.0,

@@ -5,10 +5,10 @@ use rusqlite::types::FromSqlError;
 use rusqlite::{Connection, Row, params};
 
 use super::item::SessionInfo;
-use super::run::{options_of, options_to_json};
+use super::run::{options_of, options_to_pairs};
 use super::schema::RUN;
 use super::sql::Sql;
-use crate::request::NamedValue;
+use crate::request::NamedValues;
 
 /// How a session ended that ended by itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -89,7 +89,7 @@ pub(super) fn begin_session(conn: &Connection, info: &SessionInfo, inode: u64, n
             info.host,
             info.pid,
             info.command,
-            options_to_json(&info.options),
+            Sql(&options_to_pairs(&info.options)),
             Sql(info.started_at),
             // An inode is 64 bits of any kind; SQLite's numbers are signed.
             inode.cast_signed(),
@@ -128,7 +128,7 @@ pub(super) fn load_sessions(conn: &Connection) -> rusqlite::Result<Vec<SessionRe
                 host: row.get(3)?,
                 pid: row.get(4)?,
                 command: row.get(5)?,
-                options: options_of(row.get::<_, Sql<Vec<NamedValue>>>(6)?.0),
+                options: options_of(&row.get::<_, Sql<NamedValues>>(6)?.0),
                 started_at: row.get::<_, Sql<Timestamp>>(7)?.0,
             },
             ledger_inode: row.get::<_, i64>(8)?.cast_unsigned(),

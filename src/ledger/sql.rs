@@ -9,7 +9,7 @@ use rusqlite::{Row, ToSql};
 use super::item::RowPlace;
 use super::state::RowState;
 use crate::request::{
-    AttemptNo, CorrelationId, CreateRequest, ErrorCode, Guid, NamedValue, RequestType, RequestUri, RequestUuid, RowId,
+    AttemptNo, CorrelationId, CreateRequest, ErrorCode, Guid, NamedValues, RequestType, RequestUri, RequestUuid, RowId,
 };
 
 /// A value of the domain on its way into or out of SQLite. What is none of the values that this program writes is an error,
@@ -171,58 +171,20 @@ impl FromSql for Sql<u64> {
     }
 }
 
-impl FromSql for Sql<Vec<NamedValue>> {
+/// NULL where there are none.
+impl ToSql for Sql<&NamedValues> {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok((!self.0.is_empty()).then(|| self.0.as_json()).map_or(ToSqlOutput::Borrowed(ValueRef::Null), Into::into))
+    }
+}
+
+impl FromSql for Sql<NamedValues> {
     fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
         match value {
-            ValueRef::Null => Ok(Self(Vec::new())),
-            _ => pairs_from_json(value.as_str()?).map(Self).map_err(FromSqlError::other),
+            ValueRef::Null => Ok(Self(NamedValues::new())),
+            _ => NamedValues::from_json(value.as_str()?).map(Self).map_err(FromSqlError::other),
         }
     }
-}
-
-/// Returns named values as the JSON text that the ledger keeps, an array of single-key objects, or none where there are none.
-pub(super) fn pairs_to_json(pairs: &[NamedValue]) -> Option<String> {
-    if pairs.is_empty() {
-        return None;
-    }
-    let mut text = String::with_capacity(32 * pairs.len());
-    text.push('[');
-    for (index, pair) in pairs.iter().enumerate() {
-        text.push_str(if index == 0 { "{" } else { ",{" });
-        text.push_str(&quoted(&pair.name));
-        text.push(':');
-        text.push_str(&quoted(&pair.value));
-        text.push('}');
-    }
-    text.push(']');
-    Some(text)
-}
-
-fn quoted(text: &str) -> String {
-    serde_json::to_string(text).expect("a string always serializes")
-}
-
-/// The text is no array of single-key objects of strings.
-#[derive(Debug, thiserror::Error)]
-enum NoPairs {
-    #[error("it is no JSON of named values")]
-    Json(#[from] serde_json::Error),
-    #[error("an object in it has not exactly one key")]
-    Keys,
-}
-
-fn pairs_from_json(text: &str) -> Result<Vec<NamedValue>, NoPairs> {
-    let objects: Vec<std::collections::BTreeMap<String, String>> = serde_json::from_str(text)?;
-    objects
-        .into_iter()
-        .map(|object| {
-            let mut entries = object.into_iter();
-            match (entries.next(), entries.next()) {
-                (Some((name, value)), None) => Ok(NamedValue { name, value }),
-                (Some(_), Some(_)) | (None, _) => Err(NoPairs::Keys),
-            }
-        })
-        .collect()
 }
 
 /// The columns of `items` that [`request_of`] reads, in its order.
@@ -239,8 +201,8 @@ pub(super) fn request_of(row: &Row<'_>, at: usize) -> rusqlite::Result<CreateReq
         profile: guid(at + 4)?,
         comment: row.get(at + 5)?,
         priority: row.get(at + 6)?,
-        data: row.get::<_, Sql<Vec<NamedValue>>>(at + 7)?.0,
-        body: row.get::<_, Sql<Vec<NamedValue>>>(at + 8)?.0,
+        data: row.get::<_, Sql<NamedValues>>(at + 7)?.0,
+        body: row.get::<_, Sql<NamedValues>>(at + 8)?.0.to_vec(),
     })
 }
 
@@ -254,27 +216,14 @@ pub(super) fn place_of(row: &Row<'_>, at: usize) -> rusqlite::Result<RowPlace> {
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use super::*;
-
-    proptest! {
-        #[test]
-        fn named_values_come_back_in_order_with_repeated_names(
-            pairs in prop::collection::vec((".{0,8}", ".{0,12}"), 1..6)
-        ) {
-            let pairs: Vec<_> = pairs.into_iter().map(|(name, value)| NamedValue { name, value }).collect();
-            let text = pairs_to_json(&pairs).unwrap();
-            prop_assert_eq!(pairs_from_json(&text).unwrap(), pairs);
-        }
-    }
 
     #[test]
     fn no_named_values_are_null_and_other_json_is_an_error() {
-        assert_eq!(pairs_to_json(&[]), None);
-        assert_eq!(Sql::<Vec<NamedValue>>::column_result(ValueRef::Null).unwrap().0, []);
+        assert_eq!(Sql(&NamedValues::new()).to_sql().unwrap(), ToSqlOutput::Borrowed(ValueRef::Null));
+        assert!(Sql::<NamedValues>::column_result(ValueRef::Null).unwrap().0.is_empty());
         for text in ["", "{}", r#"[{"a":"1","b":"2"}]"#, "[{}]", r#"[{"a":1}]"#] {
-            assert!(Sql::<Vec<NamedValue>>::column_result(ValueRef::Text(text.as_bytes())).is_err(), "{text}");
+            assert!(Sql::<NamedValues>::column_result(ValueRef::Text(text.as_bytes())).is_err(), "{text}");
         }
     }
 

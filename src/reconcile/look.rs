@@ -91,42 +91,115 @@ impl Look {
     }
 
     /// Reads the server's list once for open and completed requests of other runs than `own` that ask for what the rows ask
-    /// for, submitted at `since` or later, or at a time that the server does not say.
+    /// for, submitted at `since` or later, or at a time that the server does not say. [`Strangers`]
+    /// reads it before the rows are known.
     ///
     /// # Errors
     /// The list could not be read to its end. What was found in a part of it says nothing of the rest.
-    pub async fn search(mut self, lists: &impl Lists, own: RunMark, since: Timestamp) -> Result<Hits, ReadError> {
-        self.fingerprints.sort_unstable();
+    pub async fn search(self, lists: &impl Lists, own: RunMark, since: Timestamp) -> Result<Hits, ReadError> {
+        let sorted = self.sorted();
         let mut hits = Vec::new();
         let Ok(list) = read_list(lists, |object| {
-            hits.extend(self.found(object, own, since));
+            hits.extend(Found::of(object, own, since).and_then(|found| sorted.wanted(found)));
             Ok::<(), Infallible>(())
         })
         .await;
         list.end?;
-        hits.sort_by_key(|found: &Found| {
-            (found.fingerprint, std::cmp::Reverse(found.hit.submitted), *found.hit.uuid.guid())
-        });
-        hits.dedup_by_key(|found| found.hit.uuid);
-        Ok(Hits { hits, n_read: list.n_objects })
+        Ok(Hits::new(hits, list.n_objects))
     }
 
-    fn found(&self, object: &RequestObject, own: RunMark, since: Timestamp) -> Option<Found> {
+    fn sorted(mut self) -> Sorted {
+        self.fingerprints.sort_unstable();
+        Sorted(self.fingerprints)
+    }
+}
+
+/// The fingerprints of the rows in order.
+struct Sorted(Vec<u64>);
+
+impl Sorted {
+    /// Returns what was found where a row asks for it, with the number of such rows.
+    fn wanted(&self, found: Found) -> Option<Found> {
+        let first = self.0.partition_point(|known| *known < found.fingerprint);
+        let n_rows = self.0[first..].partition_point(|known| *known == found.fingerprint) as u64;
+        (n_rows > 0).then_some(Found { n_rows, ..found })
+    }
+}
+
+impl Found {
+    /// Returns the request of another run, where it stands for what was asked and is not too old; whoever's row that is.
+    fn of(object: &RequestObject, own: RunMark, since: Timestamp) -> Option<Self> {
         let tag = Tag::find(&object.comment)?;
         let run = tag.run_mark();
         if run == own || !stands(object.status) || object.submitted.is_some_and(|at| at < since) {
             return None;
         }
-        let fingerprint = tag.fingerprint().number();
-        let first = self.fingerprints.partition_point(|known| *known < fingerprint);
-        let n_rows = self.fingerprints[first..].partition_point(|known| *known == fingerprint) as u64;
         let RequestObject { uuid, originator, submitted, status, target, template, .. } = *object;
         let hit = Hit { uuid, run, originator, submitted, status };
-        (n_rows > 0).then_some(Found { fingerprint, n_rows, target, template, hit })
+        Some(Self { fingerprint: tag.fingerprint().number(), n_rows: 0, target, template, hit })
+    }
+}
+
+/// How many requests of other runs are kept at most while the rows are not known (10 MiB).
+const MAX_STRANGERS: usize = 65_536;
+
+/// What other runs requested, read before it is known what the rows ask for: most servers have nothing of them, and then no
+/// row need be looked at.
+#[derive(Debug)]
+pub struct Strangers {
+    /// None where there are too many to keep.
+    found: Option<Vec<Found>>,
+    n_read: u64,
+}
+
+impl Strangers {
+    /// Reads the server's list once for open and completed requests of other runs than `own`, submitted at `since` or later,
+    /// or at a time that the server does not say.
+    ///
+    /// # Errors
+    /// The list could not be read to its end.
+    pub async fn read(lists: &impl Lists, own: RunMark, since: Timestamp) -> Result<Self, ReadError> {
+        let mut kept = Some(Vec::new());
+        let Ok(list) = read_list(lists, |object| {
+            if let Some(found) = Found::of(object, own, since)
+                && let Some(strangers) = &mut kept
+            {
+                strangers.push(found);
+                if strangers.len() > MAX_STRANGERS {
+                    kept = None;
+                }
+            }
+            Ok::<(), Infallible>(())
+        })
+        .await;
+        list.end?;
+        Ok(Self { found: kept, n_read: list.n_objects })
+    }
+
+    /// Returns the hits where no row can have one, because there are no requests of other runs.
+    pub fn no_hits(&self) -> Option<Hits> {
+        let is_none = self.found.as_ref().is_some_and(Vec::is_empty);
+        is_none.then(|| Hits::new(Vec::new(), self.n_read))
+    }
+
+    /// Returns those that ask for what the rows ask for.
+    ///
+    /// # Errors
+    /// There are too many to keep; the rows come back, for [`Look::search`].
+    pub fn hits(self, rows: Look) -> Result<Hits, Look> {
+        let Some(found) = self.found else { return Err(rows) };
+        let sorted = rows.sorted();
+        Ok(Hits::new(found.into_iter().filter_map(|found| sorted.wanted(found)).collect(), self.n_read))
     }
 }
 
 impl Hits {
+    fn new(mut hits: Vec<Found>, n_read: u64) -> Self {
+        hits.sort_by_key(|found| (found.fingerprint, std::cmp::Reverse(found.hit.submitted), *found.hit.uuid.guid()));
+        hits.dedup_by_key(|found| found.hit.uuid);
+        Self { hits, n_read }
+    }
+
     /// Returns whether there are none.
     pub const fn is_empty(&self) -> bool {
         self.hits.is_empty()

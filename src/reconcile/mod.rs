@@ -25,7 +25,7 @@ mod untagged;
 pub use ask::{Ask, Doubts, Identity, OwnDoubts, Tagging, Trust, Waits, ripe_at};
 pub use book::{Book, LedgerBook};
 pub use lists::Lists;
-pub use look::{Hit, Hits, Look, RunHits};
+pub use look::{Hit, Hits, Look, RunHits, Strangers};
 pub use matching::{Disagreement, check_person, disagreements};
 pub use proof::{Completeness, Gap, Gaps, Loss};
 pub use report::{

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use crate::ledger::ResultRow;
-use crate::request::NamedValue;
+use crate::request::NamedValues;
 
 /// The columns of a results export, in their order; the `note.` columns follow.
 pub const RESULT_COLUMNS: [&str; 17] = [
@@ -89,12 +89,15 @@ pub(super) struct Names {
 
 impl Names {
     /// Notes the names of these pairs.
-    pub(super) fn see(&mut self, pairs: &[NamedValue]) {
-        for pair in pairs {
-            if !self.index.contains_key(&pair.name) {
-                self.index.insert(pair.name.clone(), self.names.len());
-                self.names.push(pair.name.clone());
-            }
+    pub(super) fn see(&mut self, pairs: &NamedValues) {
+        pairs.for_each(|name, _| self.see_name(name));
+    }
+
+    /// Notes a name.
+    pub(super) fn see_name(&mut self, name: &str) {
+        if !self.index.contains_key(name) {
+            self.index.insert(name.to_owned(), self.names.len());
+            self.names.push(name.to_owned());
         }
     }
 
@@ -109,13 +112,13 @@ impl Names {
     }
 
     /// Returns the values of these pairs in the order of the names, empty where a pair is missing.
-    pub(super) fn values<'a>(&self, pairs: &'a [NamedValue]) -> Vec<&'a str> {
-        let mut values = vec![""; self.names.len()];
-        for pair in pairs {
-            if let Some(place) = self.index.get(&pair.name) {
-                values[*place] = &pair.value;
+    pub(super) fn values(&self, pairs: &NamedValues) -> Vec<String> {
+        let mut values = vec![String::new(); self.names.len()];
+        pairs.for_each(|name, value| {
+            if let Some(place) = self.index.get(name) {
+                value.clone_into(&mut values[*place]);
             }
-        }
+        });
         values
     }
 }

@@ -6,7 +6,6 @@ use serde_json::{Map, Value as Json};
 
 use super::columns::{Names, RESULT_COLUMNS, Value, values};
 use crate::ledger::{LedgerError, Reader, ResultRow, RowState};
-use crate::request::NamedValue;
 
 /// Why an export broke off.
 #[derive(Debug, thiserror::Error)]
@@ -51,7 +50,7 @@ fn named(mut row: ResultRow) -> ResultRow {
         let Json::String(value) = value else { continue };
         match name.split_once('.') {
             None if name.eq_ignore_ascii_case("id") => row.id = Some(value).filter(|id| !id.is_empty()),
-            Some((prefix, note)) if prefix.eq_ignore_ascii_case("note") => row.notes.push(NamedValue::new(note, value)),
+            Some((prefix, note)) if prefix.eq_ignore_ascii_case("note") => row.notes.push(note, &value),
             None | Some(_) => {}
         }
     }
@@ -83,7 +82,7 @@ pub fn results_csv(reader: &Reader, states: &[RowState], out: impl Write) -> Res
             }
         }
         for note in notes.values(&row.notes) {
-            csv.write_field(defused(note))?;
+            csv.write_field(defused(&note))?;
         }
         csv.write_record(None::<&[u8]>)?;
         n_rows += 1;
@@ -110,9 +109,9 @@ pub fn results_jsonl(reader: &Reader, states: &[RowState], mut out: impl Write) 
             };
             object.insert((*name).to_owned(), value);
         }
-        for note in row.notes {
-            object.insert(format!("note.{}", note.name), Json::String(note.value));
-        }
+        row.notes.for_each(|name, value| {
+            object.insert(format!("note.{name}"), value.into());
+        });
         serde_json::to_writer(&mut out, &object).map_err(io::Error::from)?;
         out.write_all(b"\n")?;
         n_rows += 1;

@@ -24,11 +24,14 @@ struct Shape {
 impl Shape {
     fn see(&mut self, row: &ResultRow, request: &CreateRequest) {
         self.data.see(&request.data);
-        self.body.see(&request.body);
+        request.body.iter().for_each(|item| self.body.see_name(&item.name));
         self.notes.see(&row.notes);
-        let places: Vec<Option<usize>> = request.data.iter().map(|item| self.data.position(&item.name)).collect();
-        let in_order = places.windows(2).all(|pair| pair[0] < pair[1]);
-        self.data_as_json |= !in_order || request.data.iter().any(|item| item.value.is_empty());
+        let mut last = None;
+        request.data.for_each(|name, value| {
+            let place = self.data.position(name);
+            self.data_as_json |= last.is_some_and(|last| last >= place) || value.is_empty();
+            last = Some(place);
+        });
     }
 
     fn header(&self) -> Vec<String> {
@@ -60,12 +63,12 @@ impl Shape {
             text(request.priority.map(|priority| priority.to_string())),
         ];
         if self.data_as_json {
-            record.push(if request.data.is_empty() { String::new() } else { request.data_json() });
+            record.push(if request.data.is_empty() { String::new() } else { request.data.as_json().to_owned() });
         } else {
-            record.extend(self.data.values(&request.data).into_iter().map(str::to_owned));
+            record.extend(self.data.values(&request.data));
         }
-        record.extend(self.body.values(&request.body).into_iter().map(str::to_owned));
-        record.extend(self.notes.values(&row.notes).into_iter().map(str::to_owned));
+        record.extend(self.body.values(&request.body.iter().cloned().collect()));
+        record.extend(self.notes.values(&row.notes));
         record
     }
 }

@@ -1,10 +1,10 @@
 //! One create request, and the only place that makes its wire body.
 
-use serde::ser::{Serialize, SerializeMap, SerializeSeq, Serializer};
 use sha2::{Digest, Sha256};
 
 use super::guid::Guid;
 use super::kind::{RequestKind, RequestType};
+use super::named::{NamedValue, NamedValues, push_quoted};
 use super::tag::Fingerprint;
 
 /// How `datacollection` stands in the body; the published examples show both.
@@ -15,22 +15,6 @@ pub enum DataEncoding {
     Array,
     /// A JSON string that holds such an array: `"[{\"name\":\"x\"}]"`.
     String,
-}
-
-/// A name and its value, both text.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NamedValue {
-    /// The name, as the manifest writes it.
-    pub name: String,
-    /// The value.
-    pub value: String,
-}
-
-impl NamedValue {
-    /// Returns a pair of these texts.
-    pub fn new(name: impl Into<String>, value: impl Into<String>) -> Self {
-        Self { name: name.into(), value: value.into() }
-    }
 }
 
 /// What one row asks the server to create (*Create request*), before the tag is put into its comment.
@@ -58,7 +42,7 @@ pub struct CreateRequest {
     /// 0 (highest) to 255.
     pub priority: Option<u8>,
     /// The data collection, in the row's order.
-    pub data: Vec<NamedValue>,
+    pub data: NamedValues,
     /// Further properties, passed through as strings.
     pub body: Vec<NamedValue>,
 }
@@ -78,7 +62,7 @@ impl CreateRequest {
             profile: None,
             comment: String::new(),
             priority: None,
-            data: Vec::new(),
+            data: NamedValues::new(),
             body: Vec::new(),
         }
     }
@@ -93,7 +77,38 @@ impl CreateRequest {
     /// `type`, `datacollection` and `comment` always stand in it, because the page calls them required and lets them be
     /// empty; of the other properties only those that the row has. The priority is a string, as in the published example.
     pub fn wire_body(&self, comment: &str, encoding: DataEncoding) -> Vec<u8> {
-        serde_json::to_vec(&WireBody { request: self, comment, encoding }).expect("strings always serialize")
+        // The property names and what stands around the values take some 150 bytes.
+        let mut body = String::with_capacity(320 + comment.len() + self.data.as_json().len());
+        let mut begin = '{';
+        let mut property = |name: &str, write: &dyn Fn(&mut String)| {
+            body.push(std::mem::replace(&mut begin, ','));
+            push_quoted(&mut body, name);
+            body.push(':');
+            write(&mut body);
+        };
+        if let Some(template) = self.template {
+            property("profiletemplateuuid", &|json| push_guid(json, template));
+        }
+        property("datacollection", &|json| match encoding {
+            DataEncoding::Array => json.push_str(self.data.as_json()),
+            DataEncoding::String => push_quoted(json, self.data.as_json()),
+        });
+        if let Some(target) = self.target {
+            property("target", &|json| push_guid(json, target));
+        }
+        property("type", &|json| push_quoted(json, self.kind.as_str()));
+        if let Some(smartcard) = self.smartcard {
+            property("smartcard", &|json| push_guid(json, smartcard));
+        }
+        property("comment", &|json| push_quoted(json, comment));
+        if let Some(priority) = self.priority {
+            property("priority", &|json| push_quoted(json, &priority.to_string()));
+        }
+        for item in &self.body {
+            property(&item.name, &|json| push_quoted(json, &item.value));
+        }
+        body.push('}');
+        body.into_bytes()
     }
 
     /// Returns the fingerprint of what would make a second request the same request: type, target, template, profile,
@@ -122,68 +137,12 @@ impl CreateRequest {
         let digest = hash.finalize();
         Fingerprint::from_bytes([digest[0], digest[1], digest[2], digest[3], digest[4]])
     }
-
-    /// Returns the data collection as JSON text: an array of single-key objects.
-    pub fn data_json(&self) -> String {
-        serde_json::to_string(&DataArray(&self.data)).expect("strings always serialize")
-    }
 }
 
-struct WireBody<'a> {
-    request: &'a CreateRequest,
-    comment: &'a str,
-    encoding: DataEncoding,
-}
-
-impl Serialize for WireBody<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let request = self.request;
-        let mut map = serializer.serialize_map(None)?;
-        if let Some(template) = request.template {
-            map.serialize_entry("profiletemplateuuid", &format_args!("{template}"))?;
-        }
-        match self.encoding {
-            DataEncoding::Array => map.serialize_entry("datacollection", &DataArray(&request.data))?,
-            DataEncoding::String => map.serialize_entry("datacollection", &request.data_json())?,
-        }
-        if let Some(target) = request.target {
-            map.serialize_entry("target", &format_args!("{target}"))?;
-        }
-        map.serialize_entry("type", request.kind.as_str())?;
-        if let Some(smartcard) = request.smartcard {
-            map.serialize_entry("smartcard", &format_args!("{smartcard}"))?;
-        }
-        map.serialize_entry("comment", self.comment)?;
-        if let Some(priority) = request.priority {
-            map.serialize_entry("priority", &format_args!("{priority}"))?;
-        }
-        for item in &request.body {
-            map.serialize_entry(&item.name, &item.value)?;
-        }
-        map.end()
-    }
-}
-
-struct DataArray<'a>(&'a [NamedValue]);
-
-impl Serialize for DataArray<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut array = serializer.serialize_seq(Some(self.0.len()))?;
-        for item in self.0 {
-            array.serialize_element(&SingleKey(item))?;
-        }
-        array.end()
-    }
-}
-
-struct SingleKey<'a>(&'a NamedValue);
-
-impl Serialize for SingleKey<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(Some(1))?;
-        map.serialize_entry(&self.0.name, &self.0.value)?;
-        map.end()
-    }
+fn push_guid(json: &mut String, guid: Guid) {
+    json.push('"');
+    json.push_str(guid.encode(&mut [0; Guid::LEN]));
+    json.push('"');
 }
 
 #[cfg(test)]
@@ -196,7 +155,7 @@ mod tests {
             target: Some("97CC3493-F556-4C9B-9D8B-982434201527".parse().unwrap()),
             comment: "LALALALA".to_owned(),
             priority: Some(4),
-            data: vec![NamedValue::new("name", "pavle"), NamedValue::new("city", "seattle")],
+            data: [NamedValue::new("name", "pavle"), NamedValue::new("city", "seattle")].into_iter().collect(),
             ..CreateRequest::new(RequestType::Enroll)
         }
     }
@@ -235,7 +194,7 @@ mod tests {
         let mut same = base.clone();
         same.comment = "other".to_owned();
         same.priority = None;
-        same.data.clear();
+        same.data = NamedValues::new();
         assert_eq!(base.fingerprint(), same.fingerprint());
 
         let guid = Some(Guid::from_bytes([7; 16]));

@@ -31,6 +31,14 @@ impl Guid {
         self.0.as_bytes()
     }
 
+    /// The length of a GUID as text.
+    pub const LEN: usize = 36;
+
+    /// Writes the text into a buffer, and returns it.
+    pub fn encode<'b>(&self, buffer: &'b mut [u8; Self::LEN]) -> &'b str {
+        self.0.hyphenated().encode_lower(buffer)
+    }
+
     /// Returns whether all bits are zero, which the API uses for "none".
     pub const fn is_zero(&self) -> bool {
         self.0.is_nil()

@@ -10,14 +10,16 @@ mod create;
 mod guid;
 mod ids;
 mod kind;
+mod named;
 mod outcome;
 mod printable;
 mod tag;
 
-pub use create::{CreateRequest, DataEncoding, NamedValue};
+pub use create::{CreateRequest, DataEncoding};
 pub use guid::{Guid, InvalidGuid};
 pub use ids::{AttemptNo, CorrelationId, RequestUri, RequestUuid, RowId, RunId};
 pub use kind::{RequestKind, RequestType, UnknownType};
+pub use named::{NamedValue, NamedValues, NotNamedValues};
 pub use outcome::{ErrorCode, Fault, Outcome};
 pub use printable::printable;
 pub use tag::{Fingerprint, RunKey, RunMark, Tag, TagPosition};

@@ -165,7 +165,7 @@ mod tests {
         let mut request = CreateRequest::new(RequestType::Revoke);
         request.smartcard = Some(Guid::from_bytes([3; 16]));
         request.priority = Some(255);
-        request.data = vec![NamedValue::new("a", "1"), NamedValue::new("b", "")];
+        request.data = [NamedValue::new("a", "1"), NamedValue::new("b", "")].into_iter().collect();
         request.body =
             vec![NamedValue::new("reason", "1"), NamedValue::new("profileuuid", Guid::from_bytes([4; 16]).to_string())];
         for encoding in [DataEncoding::Array, DataEncoding::String] {

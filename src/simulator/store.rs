@@ -184,7 +184,12 @@ impl Store {
             profile: request.profile,
             comment: seeded.comment,
             priority: request.priority,
-            data: request.data.into_iter().map(|item| DataItem { name: item.name, value: Some(item.value) }).collect(),
+            data: request
+                .data
+                .to_vec()
+                .into_iter()
+                .map(|item| DataItem { name: item.name, value: Some(item.value) })
+                .collect(),
             extra: request.body.into_iter().map(|item| (item.name, Value::String(item.value))).collect(),
         };
         let submitted_ms = seeded.submitted.map_or_else(|| self.clock.now_ms(), Timestamp::as_millisecond);

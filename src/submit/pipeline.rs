@@ -1,6 +1,8 @@
 //! The loop: steps, calls and signals, on one task.
 
-use std::pin::Pin;
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
+use std::task::Poll;
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::sync::watch;
@@ -34,6 +36,8 @@ pub async fn run<E: Engine, C: Calls>(
     let mut in_flight = FuturesUnordered::new();
     let mut reading = FuturesUnordered::new();
     let mut step = Pin::from(Box::new(futures_util::future::OptionFuture::default()));
+    // One timer for the whole round: setting it anew is cheaper than another one, and most times it stands right already.
+    let mut timer = pin!(sleep_until(begin));
     let mut controlled = true;
     flow.asked_to_stop(*control.borrow_and_update(), begin);
     loop {
@@ -56,6 +60,10 @@ pub async fn run<E: Engine, C: Calls>(
         if flow.is_done() {
             break;
         }
+        let wake_at = flow.wake_at(now, next_start);
+        if timer.deadline() != wake_at {
+            timer.as_mut().reset(wake_at);
+        }
         tokio::select! {
             biased;
             changed = control.changed(), if controlled => {
@@ -71,14 +79,23 @@ pub async fn run<E: Engine, C: Calls>(
                 step.set(None.into());
                 flow.step_ended(answer, Instant::now());
             }
-            Some(ended) = in_flight.next(), if !in_flight.is_empty() => {
-                if flow.needs_renewal(&ended) && calls.renew() {
-                    flow.credentials_renewed(Instant::now());
+            Some(mut ended) = in_flight.next(), if !in_flight.is_empty() => {
+                // Answers come in crowds. All that are there are taken before the rounds of the loop, which cost as much as
+                // taking one.
+                loop {
+                    let now = Instant::now();
+                    if flow.needs_renewal(&ended) && calls.renew() {
+                        flow.credentials_renewed(now);
+                    }
+                    flow.call_ended(ended, now);
+                    match poll_fn(|context| Poll::Ready(in_flight.poll_next_unpin(context))).await {
+                        Poll::Ready(Some(next)) => ended = next,
+                        Poll::Ready(None) | Poll::Pending => break,
+                    }
                 }
-                flow.call_ended(ended, Instant::now());
             }
             Some(ended) = reading.next(), if !reading.is_empty() => flow.read_back_ended(ended),
-            () = sleep_until(flow.wake_at(now, next_start)) => {}
+            () = &mut timer => {}
         }
     }
     flow.take_unrecorded();

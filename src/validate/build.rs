@@ -5,14 +5,14 @@ use super::columns::{Layout, Role};
 use super::row::Judged;
 use super::rules::Rules;
 use crate::manifest::Cells;
-use crate::request::{CreateRequest, NamedValue, RowId};
+use crate::request::{CreateRequest, NamedValue, NamedValues, RowId};
 
 /// What a good row says, owned.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Built {
     pub(super) id: Option<String>,
     pub(super) request: CreateRequest,
-    pub(super) notes: Vec<NamedValue>,
+    pub(super) notes: NamedValues,
     pub(super) from_row: Option<RowId>,
 }
 
@@ -28,26 +28,22 @@ pub(super) fn build(rules: &Rules, layout: &Layout, row: Cells<'_>, judged: Judg
         profile: judged.profile,
         priority: judged.priority,
         comment: rules.defaults.comment.clone().unwrap_or_default(),
-        data: judged
-            .collection
-            .into_iter()
-            .map(|item| NamedValue { name: item.name, value: item.value.into_owned() })
-            .collect(),
         ..CreateRequest::new(judged.kind)
     };
-    let (mut notes, mut from_row) = (Vec::new(), None);
+    judged.collection.iter().for_each(|item| request.data.push(&item.name, &item.value));
+    let (mut notes, mut from_row) = (NamedValues::new(), None);
     for (column, role) in layout.roles.iter().enumerate() {
         let bytes = match cells::value(row, column) {
             Value::Absent => continue,
             Value::Text(bytes) => bytes,
             Value::Nested(json) => json.as_bytes(),
         };
-        let text = || cells::text(bytes).into_owned();
+        let text = || cells::text(bytes);
         match role {
-            Role::Comment => request.comment = text(),
-            Role::Data(name) => request.data.push(NamedValue::new(name.as_str(), text())),
+            Role::Comment => request.comment = text().into_owned(),
+            Role::Data(name) => request.data.push(name, &text()),
             Role::Body { name, .. } => request.body.push(NamedValue::new(name.as_str(), text())),
-            Role::Note(name) => notes.push(NamedValue::new(name.as_str(), text())),
+            Role::Note(name) => notes.push(name, &text()),
             Role::Id
             | Role::Type
             | Role::Template
@@ -112,14 +108,14 @@ mod tests {
         );
         assert_eq!(built.from_row, RowId::new(17));
         assert_eq!(built.id.as_deref(), Some("A17"));
-        assert_eq!(built.notes, [NamedValue::new("Name", "Zoë")]);
+        assert_eq!(built.notes.to_vec(), [NamedValue::new("Name", "Zoë")]);
         let expected = CreateRequest {
             template: GUID.parse().ok(),
             target: CARD.parse().ok(),
             profile: GUID.parse().ok(),
             comment: " left, Zoë\r\nlast day ".to_owned(),
             priority: Some(4),
-            data: vec![NamedValue::new("City", " Oslo")],
+            data: NamedValues::from_iter([NamedValue::new("City", " Oslo")]),
             body: vec![NamedValue::new("Reason", "1")],
             ..CreateRequest::new(RequestType::Revoke)
         };
@@ -146,6 +142,6 @@ mod tests {
         assert_eq!(built(&rules, &card).request.comment, "wave 3");
         assert_eq!(built(&rules, &[card[0], card[1], ("comment", "own")]).request.comment, "own");
         let data = built(&rules, &[card[0], card[1], ("datacollection", r#"[{"city":"Oslo"},{"n":4}]"#)]).request.data;
-        assert_eq!(data, [NamedValue::new("city", "Oslo"), NamedValue::new("n", "4")]);
+        assert_eq!(data.to_vec(), [NamedValue::new("city", "Oslo"), NamedValue::new("n", "4")]);
     }
 }

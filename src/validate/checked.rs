@@ -2,7 +2,7 @@
 
 use super::diagnostic::Diagnostic;
 use super::original::Original;
-use crate::request::{CreateRequest, NamedValue, RowId};
+use crate::request::{CreateRequest, NamedValues, RowId};
 
 /// A row that passed every rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,7 +20,7 @@ pub struct ValidRow {
     /// What to send, with the defaults put in and without tag.
     pub request: CreateRequest,
     /// The notes, empty ones left out.
-    pub notes: Vec<NamedValue>,
+    pub notes: NamedValues,
     /// The row of an earlier run that it was rejected or exported from: its `_row` cell, where that is a number.
     pub from_row: Option<RowId>,
 }

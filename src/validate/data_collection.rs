@@ -238,8 +238,7 @@ mod tests {
             let mut request = crate::request::CreateRequest::new(crate::request::RequestType::Enroll);
             request.data =
                 values.iter().map(|(name, value)| crate::request::NamedValue::new(name.as_str(), value.as_str())).collect();
-            let json = request.data_json();
-            prop_assert_eq!(pairs(&json), values.into_iter().collect::<Vec<_>>());
+            prop_assert_eq!(pairs(request.data.as_json()), values.into_iter().collect::<Vec<_>>());
         }
 
         #[test]

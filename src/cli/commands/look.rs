@@ -13,7 +13,7 @@ use crate::cli::output::rows;
 use crate::cli::reach::Destination;
 use crate::client::{Client, ReadError};
 use crate::ledger::{Resolution, RowState, RowVerdict, Source};
-use crate::reconcile::{Hit, Hits, Look, RunHits};
+use crate::reconcile::{Hit, Hits, Look, RunHits, Strangers};
 use crate::report::Counts;
 use crate::request::{CreateRequest, RunId, RunMark, TagPosition, printable};
 use crate::validate::{self, CheckedRow};
@@ -77,14 +77,15 @@ pub(crate) fn not_in_a_dry_run(submission: &Submission<'_>) -> Looked {
 pub(crate) fn before_new(submission: &Submission<'_>, target: &Target, own: Option<RunId>) -> Result<Looked, Failure> {
     let Submission { config, checked, .. } = submission;
     let Some(client) = who_to_ask(submission, target)? else { return Ok(Looked::NotDone) };
-    let mut look = Look::default();
-    validate::deliver(&checked.manifests, &config.checking.rules, &checked.survey, |row| -> Result<(), Failure> {
-        if let CheckedRow::Valid(row) = row {
-            look.add(&row.request);
-        }
+    let looked = search(submission, client, own, |look| {
+        validate::deliver(&checked.manifests, &config.checking.rules, &checked.survey, |row| -> Result<(), Failure> {
+            if let CheckedRow::Valid(row) = row {
+                look.add(&row.request);
+            }
+            Ok(())
+        })?;
         Ok(())
     })?;
-    let looked = search(submission, look, client, own)?;
     if config.already == Already::Stop
         && let Looked::Done(hits) = &looked
         && !hits.is_empty()
@@ -113,13 +114,16 @@ pub(crate) fn before_first_call(submission: &Submission<'_>, job: &Job<'_>) -> R
         return Ok(Looked::NotDone);
     }
     let Some(client) = who_to_ask(submission, job.target())? else { return Ok(Looked::NotDone) };
-    let mut look = Look::default();
-    job.reader().for_each_row(&[RowState::Pending], |row| -> Result<(), Failure> {
-        row.request.iter().for_each(|request| look.add(request));
-        Ok(())
+    let looked = search(submission, client, Some(job.ledger.run().id), |look| {
+        job.reader().for_each_row(&[RowState::Pending], |row| -> Result<(), Failure> {
+            row.request.iter().for_each(|request| look.add(request));
+            Ok(())
+        })
     })?;
-    let looked = search(submission, look, client, Some(job.ledger.run().id))?;
     let Looked::Done(hits) = &looked else { return Ok(looked) };
+    if hits.is_empty() {
+        return Ok(looked);
+    }
     let mut found = Vec::new();
     job.reader().for_each_row(&[RowState::Pending], |row| -> Result<(), Failure> {
         if let Some(hit) = row.request.as_ref().and_then(|request| hits.of(request)) {
@@ -148,15 +152,39 @@ fn who_to_ask<'t>(submission: &Submission<'_>, target: &'t Target) -> Result<Opt
     if wanted { target.client().map(Some) } else { Ok(None) }
 }
 
-fn search(submission: &Submission<'_>, look: Look, client: &Client, own: Option<RunId>) -> Result<Looked, Failure> {
+/// Reads the server's list; asks for the rows only where it has requests of other runs.
+fn search(
+    submission: &Submission<'_>,
+    client: &Client,
+    own: Option<RunId>,
+    add_rows: impl FnOnce(&mut Look) -> Result<(), Failure>,
+) -> Result<Looked, Failure> {
     let since = Timestamp::now().checked_sub(submission.config.look_back).unwrap_or(Timestamp::MIN);
     // A run that is not there yet has no requests.
     let own = RunMark::of(own.unwrap_or_else(RunId::random));
-    match block_on(look.search(client, own, since))? {
+    let strangers = match block_on(Strangers::read(client, own, since))? {
+        Ok(strangers) => strangers,
+        Err(error) => return unread(&error, submission),
+    };
+    if let Some(hits) = strangers.no_hits() {
+        return Ok(Looked::Done(hits));
+    }
+    let mut look = Look::default();
+    add_rows(&mut look)?;
+    match strangers.hits(look) {
         Ok(hits) => Ok(Looked::Done(hits)),
+        Err(look) => match block_on(look.search(client, own, since))? {
+            Ok(hits) => Ok(Looked::Done(hits)),
+            Err(error) => unread(&error, submission),
+        },
+    }
+}
+
+fn unread(error: &ReadError, submission: &Submission<'_>) -> Result<Looked, Failure> {
+    match error {
         // These would meet every call, too.
-        Err(error @ ReadError::Status { status: 401 | 404, .. }) => Err(unasked(&error, submission)),
-        Err(error) => Ok(Looked::Unreadable(chain(&error))),
+        ReadError::Status { status: 401 | 404, .. } => Err(unasked(error, submission)),
+        _ => Ok(Looked::Unreadable(chain(error))),
     }
 }
 

@@ -224,7 +224,7 @@ fn described(row: &DoubtfulRow, reader: &Reader, wire: &Wire, zone: &TimeZone) -
     add("comment", Some(printable(&wire.comment(row.row, request))));
     add("submitted", Some(window(row, zone)));
     add("why", row.code.map(|code| code.meaning().to_owned()));
-    for note in reader.page(row.row.get() - 1, 1, &[])?.into_iter().flat_map(|row| row.notes) {
+    for note in reader.page(row.row.get() - 1, 1, &[])?.into_iter().flat_map(|row| row.notes.to_vec()) {
         add(&printable(&note.name), Some(printable(&note.value)));
     }
     lines.push(String::new());

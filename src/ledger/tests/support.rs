@@ -10,8 +10,8 @@ use crate::ledger::{
     Resolution, ResultRow, RowPlace, RowState, RowVerdict, RunIdentity, SessionInfo, Source, Step, StepAnswer,
 };
 use crate::request::{
-    AttemptNo, CorrelationId, CreateRequest, ErrorCode, Fault, Guid, NamedValue, Outcome, RequestType, RequestUri,
-    RowId,
+    AttemptNo, CorrelationId, CreateRequest, ErrorCode, Fault, Guid, NamedValue, NamedValues, Outcome, RequestType,
+    RequestUri, RowId,
 };
 
 /// A folder with a ledger in it.
@@ -145,10 +145,12 @@ pub(super) fn full_item(number: u32) -> Item {
             profile: Some(guid(4)),
             comment: "for \"Zoë\"\nline two".to_owned(),
             priority: Some(7),
-            data: vec![NamedValue::new("name", "Zoë"), NamedValue::new("name", "again"), NamedValue::new("city", "")],
+            data: [NamedValue::new("name", "Zoë"), NamedValue::new("name", "again"), NamedValue::new("city", "")]
+                .into_iter()
+                .collect(),
             body: vec![NamedValue::new("revocationreason", "1")],
         },
-        notes: vec![NamedValue::new("office", "B\\2")],
+        notes: NamedValues::from_iter([NamedValue::new("office", "B\\2")]),
         skipped: None,
     }
 }
@@ -160,7 +162,7 @@ pub(super) fn bare_item(number: u32, kind: RequestType) -> Item {
         place: place_of(number),
         id: None,
         request: CreateRequest::new(kind),
-        notes: Vec::new(),
+        notes: NamedValues::new(),
         skipped: None,
     }
 }

@@ -17,8 +17,28 @@ fn theirs(run: u8, number: u32) -> RequestObject {
     object_of(&identity(run, Tagging::Tagged), number)
 }
 
+/// The hits by a search for the rows, which are the same where the list is read before the rows are known.
+#[track_caller]
 fn searched(look: Look, objects: Vec<RequestObject>) -> Hits {
-    block_on(look.search(&MadeUp::of(objects), own(), noon() - jiff::SignedDuration::from_hours(24))).unwrap()
+    let since = noon() - jiff::SignedDuration::from_hours(24);
+    let strangers = block_on(Strangers::read(&MadeUp::of(objects.clone()), own(), since)).unwrap();
+    let lazily = match strangers.no_hits() {
+        Some(none) => none,
+        None => strangers.hits(look.clone()).unwrap(),
+    };
+    let hits = block_on(look.search(&MadeUp::of(objects), own(), since)).unwrap();
+    assert_eq!(format!("{lazily:?}"), format!("{hits:?}"));
+    hits
+}
+
+#[test]
+fn requests_of_other_runs_that_are_too_many_to_keep_are_left_to_a_search() {
+    for (n, are_kept) in [(MAX_STRANGERS, true), (MAX_STRANGERS + 1, false)] {
+        let list = MadeUp::of(vec![theirs(1, 7); n]);
+        let strangers = block_on(Strangers::read(&list, own(), noon() - jiff::SignedDuration::from_hours(24))).unwrap();
+        assert!(strangers.no_hits().is_none());
+        assert_eq!(strangers.hits(look(1..=3)).is_ok_and(|hits| hits.is_empty()), are_kept);
+    }
 }
 
 #[test]

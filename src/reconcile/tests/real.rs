@@ -15,7 +15,7 @@ use crate::ledger::{
     Resolution, RowFacts, RowPlace, RunIdentity, SessionInfo, Standing, Step,
 };
 use crate::reconcile::{Book, Identity, LedgerBook, Tagging};
-use crate::request::{AttemptNo, CreateRequest, Outcome, RowId};
+use crate::request::{AttemptNo, CreateRequest, NamedValues, Outcome, RowId};
 
 /// A ledger in a folder of its own, with copies beside it.
 struct RealDesk {
@@ -64,7 +64,7 @@ fn item(number: u32) -> LoadRow {
         place: RowPlace { part: 1, part_row: number, line: u64::from(number) + 1 },
         id: None,
         request: request(number),
-        notes: Vec::new(),
+        notes: NamedValues::new(),
         skipped: None,
     }))
 }

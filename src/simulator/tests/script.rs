@@ -1,14 +1,14 @@
 //! How a simulator starts, what it is seeded with, and what it logs.
 
 use super::*;
-use crate::request::{CreateRequest, Guid, NamedValue, RequestType, RequestUuid};
+use crate::request::{CreateRequest, Guid, RequestType, RequestUuid};
 use crate::simulator::{SeededRequest, SimulatorError};
 
 fn seeded(byte: u8) -> SeededRequest {
     let mut request = CreateRequest::new(RequestType::Renew);
     request.template = Some(Guid::from_bytes([1; 16]));
     request.profile = Some(Guid::from_bytes([2; 16]));
-    request.data = vec![NamedValue::new("name", "x")];
+    request.data.push("name", "x");
     request.comment = "not this".to_owned();
     SeededRequest {
         uuid: RequestUuid::new(Guid::from_bytes([byte; 16])),
