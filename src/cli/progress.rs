@@ -149,7 +149,9 @@ impl Reporter {
     }
 
     fn tell(&self, event: &Event) {
-        let Some((level, text)) = describe(&event.kind) else { return };
+        // Created rows are many, and their lines are hardly ever wanted.
+        let is_unwanted = self.verbose < 2 && matches!(event.kind, EventKind::Created { .. });
+        let Some((level, text)) = (if is_unwanted { None } else { describe(&event.kind) }) else { return };
         if self.verbose < level {
             return;
         }

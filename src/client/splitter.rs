@@ -133,23 +133,27 @@ impl Splitter {
     fn read_object(&mut self, chunk: &mut &[u8]) -> Result<bool, SplitError> {
         let mut ended = false;
         let mut n_read = 0;
-        for &byte in chunk.iter() {
-            n_read += 1;
+        while let Some(&byte) = chunk.get(n_read) {
             match (self.text, byte) {
                 (Text::Escaped, _) => self.text = Text::Inside,
                 (Text::Inside, b'\\') => self.text = Text::Escaped,
                 (Text::Inside, b'"') => self.text = Text::Outside,
-                (Text::Inside, _) => {}
+                (Text::Inside, _) => {
+                    // Most of a list is text: what ends it is looked for many bytes at once.
+                    n_read += memchr::memchr2(b'"', b'\\', &chunk[n_read..]).unwrap_or(chunk.len() - n_read);
+                    continue;
+                }
                 (Text::Outside, b'"') => self.text = Text::Inside,
                 (Text::Outside, b'{' | b'[') => self.depth += 1,
                 (Text::Outside, b'}' | b']') => {
                     self.depth -= 1;
-                    if self.depth == 0 {
-                        ended = true;
-                        break;
-                    }
+                    ended = self.depth == 0;
                 }
                 (Text::Outside, _) => {}
+            }
+            n_read += 1;
+            if ended {
+                break;
             }
         }
         if self.object.len() + n_read > MAX_OBJECT_BYTES {

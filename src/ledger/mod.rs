@@ -51,6 +51,7 @@ pub use handle::Ledger;
 pub use history::Source;
 pub use item::{Difference, InvalidItem, Item, LoadRow, ManifestPart, RowPlace, RunIdentity, SessionInfo};
 pub use loader::Loader;
+pub use lookup::CreatedMarks;
 pub use path::{Purpose, default_path, lock_path, path_in_dir};
 pub use reader::Reader;
 pub use resolution::{DoubtfulRow, KindRecord, KindRefusals, Resolution, RowFacts, RowVerdict, Standing};

@@ -2,7 +2,7 @@
 
 use std::future::Future;
 
-use crate::ledger::{CreatedRow, DoubtfulRow, Ledger, LedgerError, Reader, Resolution, RowFacts};
+use crate::ledger::{CreatedMarks, CreatedRow, DoubtfulRow, Ledger, LedgerError, Reader, Resolution, RowFacts};
 use crate::request::RowId;
 
 /// A ledger, as far as settling its rows needs it.
@@ -41,6 +41,12 @@ pub trait Book {
     /// # Errors
     /// The ledger cannot be read.
     fn facts(&self, row: RowId) -> Result<Option<RowFacts>, LedgerError>;
+
+    /// Returns the marks of the rows that are created, for the lists that have many of them.
+    ///
+    /// # Errors
+    /// The ledger cannot be read.
+    fn created_marks(&self) -> Result<CreatedMarks, LedgerError>;
 
     /// Records what was decided about rows: all of it, durably, or nothing.
     ///
@@ -83,6 +89,10 @@ impl Book for LedgerBook<'_> {
 
     fn facts(&self, row: RowId) -> Result<Option<RowFacts>, LedgerError> {
         self.reader.facts(row)
+    }
+
+    fn created_marks(&self) -> Result<CreatedMarks, LedgerError> {
+        self.reader.created_marks()
     }
 
     async fn resolve(&self, resolutions: Vec<Resolution>) -> Result<(), LedgerError> {

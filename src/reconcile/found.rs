@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use crate::client::RequestObject;
-use crate::ledger::{LedgerError, RowFacts, RowState};
+use crate::ledger::{CreatedMarks, LedgerError, RowFacts, RowState};
 use crate::request::{RequestUuid, RowId, Tag};
 
 use super::ask::{Identity, Tagging};
@@ -97,7 +97,14 @@ pub(super) struct TagScan<'a> {
     doubles: Doubles,
     strays: Strays,
     tagless: Tagless,
+    /// How often the ledger was asked for a row.
+    n_asked: u32,
+    /// The rows that are known as created, once a list has many of them.
+    marks: Option<CreatedMarks>,
 }
+
+/// How many rows are looked up one by one before the marks of all created ones are read, 4 bytes each.
+const ASKED_ONE_BY_ONE: u32 = if cfg!(test) { 2 } else { 1_000 };
 
 impl<'a> TagScan<'a> {
     pub(super) fn new(who: &'a Identity, expected: Expected, tagless: Tagless) -> Self {
@@ -110,6 +117,8 @@ impl<'a> TagScan<'a> {
             doubles: Doubles::default(),
             strays: Strays::default(),
             tagless,
+            n_asked: 0,
+            marks: None,
         }
     }
 
@@ -124,6 +133,9 @@ impl<'a> TagScan<'a> {
             }
             return Ok(());
         };
+        if self.is_marked(book, row, object.uuid)? {
+            return Ok(());
+        }
         match read(book.facts(row)?.as_ref(), object) {
             Reading::Known | Reading::Open => {}
             Reading::Further(known) => self.doubles.add(row, &[known, object.uuid]),
@@ -137,6 +149,17 @@ impl<'a> TagScan<'a> {
             }
         }
         Ok(())
+    }
+
+    /// Returns whether the row is known as created by this request, as far as that can be told without a look at the row.
+    fn is_marked(&mut self, book: &impl Book, row: RowId, uuid: RequestUuid) -> Result<bool, LedgerError> {
+        self.n_asked += 1;
+        let marks = match &mut self.marks {
+            Some(marks) => marks,
+            none if self.n_asked > ASKED_ONE_BY_ONE => none.insert(book.created_marks()?),
+            None => return Ok(false),
+        };
+        Ok(marks.has(row, uuid))
     }
 
     /// Sums up a list that ended well. Where a row was found twice, the request that was submitted first is taken for the

@@ -213,6 +213,8 @@ impl Hits {
     /// Returns the request that stands for a row, the latest of several. Where the server says that a request is for another
     /// target or template, it is not the row's: fingerprints have 40 bits.
     pub fn of(&self, request: &CreateRequest) -> Option<&Hit> {
+        // Usually there are none, and no row's fingerprint is needed.
+        self.hits.first()?;
         let fingerprint = request.fingerprint().number();
         let first = self.hits.partition_point(|found| found.fingerprint < fingerprint);
         let same = self.hits[first..].iter().take_while(|found| found.fingerprint == fingerprint);

@@ -200,3 +200,18 @@ fn what_is_asked_often_passes_over_no_table() {
         assert!(!plan.contains("SCAN") && !plan.contains("TEMP B-TREE"), "{plan}");
     }
 }
+
+#[test]
+fn marks_tell_the_created_rows_and_no_others() {
+    let place = Place::new();
+    let kind = kind(RequestType::Enroll, Some(1));
+    let ledger = place.started((1..=4).map(|number| of_kind(number, kind)).collect());
+    let mut steps = Steps::of(&ledger);
+    steps.claim(3);
+    steps.record(vec![record(1, 1, created(1)), record(2, 1, Outcome::Failed(fault(ErrorCode::Forbidden, 403)))]);
+    ledger.resolve_blocking(vec![resolution(4, RowVerdict::Exists(uri(4)))]).unwrap();
+    let marks = place.reader().created_marks().unwrap();
+    let known = |number: u8| marks.has(row(number.into()), uri(number).uuid());
+    assert_eq!([1, 2, 3, 4, 5].map(known), [true, false, false, true, false]);
+    assert!(!marks.has(row(1), uri(4).uuid()), "another request of the row is not passed over");
+}

@@ -2,7 +2,7 @@
 
 use super::support::*;
 use crate::client::RequestObject;
-use crate::ledger::{CreatedRow, DoubtfulRow, LedgerError, Resolution, RowFacts, RowState};
+use crate::ledger::{CreatedMarks, CreatedRow, DoubtfulRow, LedgerError, Resolution, RowFacts, RowState};
 use crate::reconcile::found::TagScan;
 use crate::reconcile::proof::{Expected, N_NEWEST};
 use crate::reconcile::tagless::Tagless;
@@ -36,6 +36,12 @@ impl Book for LongBook {
         let known = (!is_in_doubt).then(|| uuid(u128::from(row.get())));
         let state = if is_in_doubt { RowState::InDoubt } else { RowState::Created };
         Ok(Some(RowFacts { state, request: Some(request(row.get())), uuid: known }))
+    }
+
+    fn created_marks(&self) -> Result<CreatedMarks, LedgerError> {
+        let mut marks = CreatedMarks::default();
+        (1..=ROWS).filter(|n| !n.is_multiple_of(200)).for_each(|n| marks.add(row(n), uuid(u128::from(n))));
+        Ok(marks)
     }
 
     async fn resolve(&self, _resolutions: Vec<Resolution>) -> Result<(), LedgerError> {

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 
 use super::support::*;
 use super::world::{Act, Call, Desk, LONGEST_WORK, Listing, World};
-use crate::ledger::{CreatedRow, DoubtfulRow, LedgerError, Resolution, RowFacts, RowState};
+use crate::ledger::{CreatedMarks, CreatedRow, DoubtfulRow, LedgerError, Resolution, RowFacts, RowState};
 use crate::reconcile::{Book, Tagging};
 use crate::request::{CreateRequest, ErrorCode, Outcome, RowId};
 
@@ -58,6 +58,10 @@ impl Book for MemoryDesk {
 
     fn facts(&self, row: RowId) -> Result<Option<RowFacts>, LedgerError> {
         self.book.facts(row)
+    }
+
+    fn created_marks(&self) -> Result<CreatedMarks, LedgerError> {
+        self.book.created_marks()
     }
 
     async fn resolve(&self, resolutions: Vec<Resolution>) -> Result<(), LedgerError> {

@@ -11,8 +11,8 @@ use super::property::{arb_act, play};
 use super::support::*;
 use super::world::{Desk, World};
 use crate::ledger::{
-    AttemptRecord, CreatedRow, DoubtfulRow, Item, Ledger, LedgerError, LoadRow, ManifestPart, Reader, Requeue,
-    Resolution, RowFacts, RowPlace, RunIdentity, SessionInfo, Standing, Step,
+    AttemptRecord, CreatedMarks, CreatedRow, DoubtfulRow, Item, Ledger, LedgerError, LoadRow, ManifestPart, Reader,
+    Requeue, Resolution, RowFacts, RowPlace, RunIdentity, SessionInfo, Standing, Step,
 };
 use crate::reconcile::{Book, Identity, LedgerBook, Tagging};
 use crate::request::{AttemptNo, CreateRequest, NamedValues, Outcome, RowId};
@@ -133,6 +133,10 @@ impl Book for RealDesk {
 
     fn facts(&self, row: RowId) -> Result<Option<RowFacts>, LedgerError> {
         self.book().facts(row)
+    }
+
+    fn created_marks(&self) -> Result<CreatedMarks, LedgerError> {
+        self.book().created_marks()
     }
 
     async fn resolve(&self, resolutions: Vec<Resolution>) -> Result<(), LedgerError> {

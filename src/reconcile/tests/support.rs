@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::client::{ReadError, RequestObject, RequestStatus};
 use crate::ledger::{
-    CreatedRow, DoubtfulRow, LedgerError, Resolution, RowFacts, RowPlace, RowState, RowVerdict, Source,
+    CreatedMarks, CreatedRow, DoubtfulRow, LedgerError, Resolution, RowFacts, RowPlace, RowState, RowVerdict, Source,
 };
 use crate::reconcile::{Ask, Book, Identity, Lists, Report, Tagging, Trust, reconcile};
 use crate::request::{
@@ -228,6 +228,14 @@ impl Book for MemoryBook {
             request: Some(known.request.clone()),
             uuid: known.uuid,
         }))
+    }
+
+    fn created_marks(&self) -> Result<CreatedMarks, LedgerError> {
+        let mut marks = CreatedMarks::default();
+        for (row, known) in self.in_state(RowState::Created) {
+            known.uuid.into_iter().for_each(|uuid| marks.add(row, uuid));
+        }
+        Ok(marks)
     }
 
     async fn resolve(&self, resolutions: Vec<Resolution>) -> Result<(), LedgerError> {
