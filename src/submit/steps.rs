@@ -10,7 +10,7 @@ use crate::ledger::{AttemptRecord, LedgerError, RunState, Step, StepAnswer};
 use crate::request::Outcome;
 
 /// The time between two steps, unless rows run short: groups the outcomes of that time into one sync.
-const TICK: Duration = Duration::from_millis(3);
+const TICK: Duration = Duration::from_millis(5);
 
 /// What the step under way asked for.
 struct Asked {
@@ -64,7 +64,7 @@ impl Steps {
     /// recorded.
     pub(crate) fn may_begin(&self, now: Instant, reach: Reach) -> bool {
         let is_time = self.last.is_none_or(|at| now >= at + TICK);
-        self.asked.is_none() && (is_time || self.records.len() * 4 >= reach.ahead + reach.concurrency)
+        self.asked.is_none() && (is_time || self.records.len() * 8 >= (reach.ahead + reach.concurrency) * 3)
     }
 
     /// Returns the next step where there is anything to do in it, and takes what it records out of the buffers.
