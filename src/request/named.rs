@@ -73,8 +73,10 @@ impl NamedValues {
 
     /// Adds a value behind the others.
     pub fn push(&mut self, name: &str, value: &str) {
-        // Room for the pair with its braces, quotes and colon.
-        self.json.reserve(name.len() + value.len() + 10);
+        if self.json.is_empty() {
+            // Room for the few pairs that a row has; growing by each of them would cost more than writing them.
+            self.json.reserve(128);
+        }
         match self.json.pop() {
             None => self.json.push('['),
             Some(_) => self.json.push(','),
