@@ -41,9 +41,6 @@ fn set_durable(conn: &Connection) -> Result<(), Fault> {
     use_write_ahead_log(conn)?;
     // FULL syncs the log at every commit; fullfsync makes that reach the platter on macOS and is nothing elsewhere.
     conn.execute_batch("PRAGMA synchronous = FULL; PRAGMA fullfsync = ON;")?;
-    // Folding the log into the file less often saves writing again and again the pages that grow; 16 MiB of log at most, in
-    // normal work. Pages that the steps come back to stay in 8 MiB of memory.
-    conn.execute_batch("PRAGMA wal_autocheckpoint = 4000; PRAGMA cache_size = -8192;")?;
     #[cfg(debug_assertions)]
     if crate::platform::crash::leaves_out_syncs() {
         conn.execute_batch("PRAGMA synchronous = OFF;")?;
