@@ -19,6 +19,9 @@ use crate::request::{RequestType, RowId};
 /// How many diagnostics a survey keeps; all others are counted.
 pub(super) const KEPT_DIAGNOSTICS: usize = 20;
 
+/// From how many rows on duplicate requests and duplicate ids are looked for one after the other.
+const MANY_ROWS: usize = 1_000_000;
+
 /// How many diagnostics about one header line a survey keeps; a line that has more is no header line.
 const KEPT_HEADER: usize = 100;
 
@@ -327,7 +330,14 @@ impl<'c> Surveyor<'c> {
     /// Finds rows that repeat an earlier one. Most runs have no two equal hashes and read nothing again.
     fn compare(&mut self, manifests: &[Manifest], parts: &[Part]) -> Result<(), ValidateError> {
         let (requests, ids) = (std::mem::take(&mut self.requests), std::mem::take(&mut self.ids));
-        let (requests, ids) = rayon::join(|| duplicates::suspects(requests), || duplicates::suspects(ids));
+        // Beyond a million rows memory counts more than some milliseconds: each needs its own tables of bits.
+        let is_long = requests.len() > MANY_ROWS;
+        let suspects = duplicates::suspects;
+        let (requests, ids) = if is_long {
+            (suspects(requests), suspects(ids))
+        } else {
+            rayon::join(|| suspects(requests), || suspects(ids))
+        };
         let (n_requests, n_ids) = (requests.n_rows(), ids.n_rows());
         if n_requests + n_ids == 0 {
             return Ok(());
