@@ -26,7 +26,7 @@ const QUEUE: usize = 8;
 ///
 /// ```
 /// use cmbatch::ledger::{Item, Ledger, LedgerError, LoadRow, ManifestPart, RowPlace, RunIdentity, SessionEnd, SessionInfo, Step};
-/// use cmbatch::request::{CreateRequest, RequestType, RowId};
+/// use cmbatch::request::{CreateRequest, NamedValues, RequestType, RowId};
 ///
 /// let folder = tempfile::tempdir().unwrap();
 /// let path = folder.path().join("wave.ledger");
