@@ -63,7 +63,7 @@ fn guid(number: u32) -> Guid {
 
 fn write_manifest(path: &Path, n_rows: u32) -> Result<()> {
     let mut text = "id,type,profiletemplateuuid,target,comment,data.City,data.Department,note.Name\n".to_owned();
-    let template = guid(0);
+    let template = guid(u32::MAX);
     for row in 1..=n_rows {
         let target = guid(row);
         writeln!(text, "E{row:07},Enroll,{template},{target},new hire,Oslo,Engineering,Person {row:07} Doe")?;
