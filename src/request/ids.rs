@@ -158,10 +158,14 @@ impl FromStr for RequestUri {
 
     /// Takes a URI whose last path segment is a GUID other than zero; a query or fragment is not taken.
     fn from_str(text: &str) -> Result<Self, InvalidGuid> {
-        if text.len() > Self::MAX_BYTES || text.chars().any(|c| c.is_control() || c.is_whitespace()) {
+        // Of ASCII's characters just the graphic ones are neither control characters nor spaces.
+        let is_plain = text.bytes().all(|byte| byte.is_ascii_graphic());
+        let is_clean = is_plain || !text.chars().any(|c| c.is_control() || c.is_whitespace());
+        if text.len() > Self::MAX_BYTES || !is_clean {
             return Err(InvalidGuid);
         }
-        let segment = text.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
+        let path = text.trim_end_matches('/');
+        let segment = path.rsplit_once('/').map_or(path, |(_, segment)| segment);
         let guid: Guid = segment.parse()?;
         if guid.is_zero() {
             return Err(InvalidGuid);

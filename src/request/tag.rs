@@ -158,26 +158,36 @@ impl Tag {
         self.fingerprint
     }
 
+    /// Writes the text into a buffer, and returns it.
+    pub fn encode<'b>(&self, buffer: &'b mut [u8; Self::LEN]) -> &'b str {
+        *buffer = *b"[cmb:........................-........]";
+        BASE32_NOPAD.encode_mut(&self.ident, &mut buffer[5..29]);
+        BASE32_NOPAD.encode_mut(&self.fingerprint.0, &mut buffer[30..38]);
+        str::from_utf8(buffer).expect("base32 is ASCII")
+    }
+
     /// Returns the comment to send: the tag at its position, one space, the row's own comment where it has one.
     pub fn into_comment(self, own: &str, position: TagPosition) -> String {
-        match (position, own.is_empty()) {
-            (TagPosition::None, _) => own.to_owned(),
-            (TagPosition::Start | TagPosition::End, true) => self.to_string(),
-            (TagPosition::Start, false) => format!("{self} {own}"),
-            (TagPosition::End, false) => format!("{own} {self}"),
+        let mut buffer = [0; Self::LEN];
+        let tag = self.encode(&mut buffer);
+        let (first, second) = match position {
+            TagPosition::None => return own.to_owned(),
+            TagPosition::Start => (tag, own),
+            TagPosition::End => (own, tag),
+        };
+        let mut comment = String::with_capacity(Self::LEN + 1 + own.len());
+        comment.push_str(first);
+        if !own.is_empty() {
+            comment.push(' ');
         }
+        comment.push_str(second);
+        comment
     }
 }
 
 impl fmt::Display for Tag {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{}{}-{}]",
-            Self::PREFIX,
-            BASE32_NOPAD.encode_display(&self.ident),
-            BASE32_NOPAD.encode_display(&self.fingerprint.0)
-        )
+        f.write_str(self.encode(&mut [0; Self::LEN]))
     }
 }
 
@@ -209,6 +219,7 @@ mod tests {
     fn the_comment_keeps_the_rows_own_text() {
         let tag = tag(7, 7);
         assert_eq!(tag.into_comment("", TagPosition::Start), tag.to_string());
+        assert_eq!(tag.into_comment("", TagPosition::End), tag.to_string());
         assert_eq!(tag.into_comment("new hire", TagPosition::Start), format!("{tag} new hire"));
         assert_eq!(tag.into_comment("new hire", TagPosition::End), format!("new hire {tag}"));
         assert_eq!(tag.into_comment("new hire", TagPosition::None), "new hire");
