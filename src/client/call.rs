@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper_util::client::proxy::matcher::Matcher;
-use reqwest::{ClientBuilder, RequestBuilder, Response};
+use reqwest::{Body, ClientBuilder, Method, Request, Response};
 
 use super::answer::{Answer, HttpAnswer, TransportFault};
 use super::auth::Auth;
@@ -29,6 +29,9 @@ const MAX_ANSWER_BYTES: usize = 64 * 1024;
 /// How long a connection is kept for the next call. Far below IIS's 120 s and the 60 s of usual load balancers, so that a
 /// connection is hardly ever taken up again while the other side is closing it.
 const KEEP_IDLE: Duration = Duration::from_secs(3);
+
+/// The time-out of a call that must not have the client's: longer than any process lives.
+const NO_TIMEOUT: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
 /// A client of one server. Cheap to clone; all clones share connections and credentials. Its calls need a tokio runtime
 /// with I/O and time.
@@ -102,6 +105,7 @@ impl Client {
             .retry(reqwest::retry::never())
             .referer(false)
             .connect_timeout(endpoint.connect_timeout)
+            .timeout(endpoint.timeout)
             .pool_idle_timeout(KEEP_IDLE)
             .pool_max_idle_per_host(endpoint.max_idle)
             .tcp_nodelay(true)
@@ -133,12 +137,10 @@ impl Client {
     /// bare type.
     pub async fn create(&self, body: Vec<u8>) -> Answer {
         let (body, sent) = OnceBody::new(body);
-        let request = self
-            .signed(self.inner.http.post(self.inner.requests.clone()))
-            .header(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))
-            .timeout(self.inner.timeout)
-            .body(reqwest::Body::wrap(body));
-        match request.send().await {
+        let mut request = self.signed(Method::POST, self.inner.requests.clone());
+        request.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        *request.body_mut() = Some(Body::wrap(body));
+        match self.inner.http.execute(request).await {
             Ok(response) => read_answer(response).await,
             Err(error) => {
                 let departed = sent.withdraw();
@@ -155,8 +157,8 @@ impl Client {
     /// [`ReadError`]; a 404 is a [`ReadError::Status`] and proves nothing, no page says what it means here.
     pub async fn request(&self, uuid: RequestUuid) -> Result<RequestObject, ReadError> {
         let url = self.inner.base.request(uuid);
-        let request = self.signed(self.inner.http.get(url)).timeout(self.inner.timeout);
-        let response = request.send().await.map_err(|error| self.unread(&error))?;
+        let request = self.signed(Method::GET, url);
+        let response = self.inner.http.execute(request).await.map_err(|error| self.unread(&error))?;
         match response.status().as_u16() {
             200 => {}
             204 => return Err(ReadError::NoContent),
@@ -179,9 +181,10 @@ impl Client {
     ///
     /// [`ReadError`] where no list begins; how it goes on is the stream's to say.
     pub async fn list(&self) -> Result<RequestStream, ReadError> {
-        let request = self.signed(self.inner.http.get(self.inner.requests.clone()));
+        let mut request = self.signed(Method::GET, self.inner.requests.clone());
+        *request.timeout_mut() = Some(NO_TIMEOUT);
         let silence = self.inner.timeout;
-        let Ok(answer) = tokio::time::timeout(silence, request.send()).await else {
+        let Ok(answer) = tokio::time::timeout(silence, self.inner.http.execute(request)).await else {
             let message = format!("no answer for {silence:?}");
             return Err(ReadError::Transport { fault: TransportFault::Timeout, message });
         };
@@ -210,8 +213,8 @@ impl Client {
 
     /// Says whether a route answers, by the head of the answer alone.
     async fn answers(&self, url: url::Url) -> Result<(), ReadError> {
-        let request = self.signed(self.inner.http.get(url)).timeout(self.inner.timeout);
-        let response = request.send().await.map_err(|error| self.unread(&error))?;
+        let request = self.signed(Method::GET, url);
+        let response = self.inner.http.execute(request).await.map_err(|error| self.unread(&error))?;
         match response.status().as_u16() {
             404 | 408 | 500.. => Err(self.status_error(response).await),
             _ => Ok(()),
@@ -244,12 +247,14 @@ impl Client {
         self.inner.proxy.as_deref()
     }
 
-    fn signed(&self, request: RequestBuilder) -> RequestBuilder {
+    /// Makes a request with the credentials as they are now. It has the client's time-out, without costs of its own.
+    fn signed(&self, method: Method, url: url::Url) -> Request {
+        let mut request = Request::new(method, url);
         let authorization = self.inner.authorization.read().unwrap_or_else(PoisonError::into_inner).clone();
-        match authorization {
-            Some(value) => request.header(header::AUTHORIZATION, value),
-            None => request,
+        if let Some(value) = authorization {
+            request.headers_mut().insert(header::AUTHORIZATION, value);
         }
+        request
     }
 
     fn unanswered(&self, error: &reqwest::Error, departed: Departed) -> (TransportFault, String) {
