@@ -135,6 +135,7 @@ pub(super) fn begin_with<E>(
         inode: file.inode,
         working,
         started_at: run.started_at,
+        spare: None,
         last: None,
         has_failed: false,
     };

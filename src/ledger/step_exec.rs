@@ -43,14 +43,48 @@ pub(super) fn execute(
     exec.claim_fresh(step.claim - n_free)?;
     exec.tallies.write(conn)?;
     crash::point("step-claimed");
-    Ok(StepAnswer {
-        number: step.number,
-        rows: exec.claimed,
-        send_before: None,
-        slots: None,
-        state: RunState::Running,
-        pending_left: exec.working.n_pending,
-    })
+    Ok(answer(step.number, exec.claimed, exec.working.n_pending))
+}
+
+/// What is remembered of a step's answer: the requests are read anew when it is asked for again.
+#[derive(Debug)]
+pub(super) struct Answered {
+    /// The step's number.
+    pub(super) number: u64,
+    /// The rows that may be sent, each with its attempt and how many earlier ones count.
+    rows: Vec<(RowId, AttemptNo, u32)>,
+    pending_left: u64,
+}
+
+impl Answered {
+    /// Remembers an answer.
+    pub(super) fn with(answer: &StepAnswer) -> Self {
+        let rows = answer.rows.iter().map(|claimed| (claimed.row, claimed.attempt, claimed.counted_attempts)).collect();
+        Self { number: answer.number, rows, pending_left: answer.pending_left }
+    }
+
+    /// Gives the answer once more.
+    ///
+    /// # Errors
+    /// A row is gone, or SQLite failed.
+    pub(super) fn again(&self, conn: &Connection) -> Result<StepAnswer, Fault> {
+        let claimed = |&(row, attempt, counted_attempts): &_| {
+            Ok(ClaimedRow { row, attempt, counted_attempts, request: request_in(conn, row)? })
+        };
+        Ok(answer(self.number, self.rows.iter().map(claimed).collect::<Result<_, Fault>>()?, self.pending_left))
+    }
+}
+
+const fn answer(number: u64, rows: Vec<ClaimedRow>, pending_left: u64) -> StepAnswer {
+    StepAnswer { number, rows, send_before: None, slots: None, state: RunState::Running, pending_left }
+}
+
+/// Reads what a row asks for.
+fn request_in(conn: &Connection, row: RowId) -> Result<CreateRequest, Fault> {
+    conn.prepare_cached(&format!("SELECT {REQUEST_COLUMNS} FROM items WHERE run = ? AND row = ?"))?
+        .query_row((RUN, Sql(row)), |line| request_of(line, 0))
+        .optional()?
+        .ok_or_else(|| Damage::RowGone(row).into())
 }
 
 const INSERT_OUTCOME: &str =
@@ -73,7 +107,10 @@ impl StepExec<'_> {
     fn record_all(&mut self, records: &[AttemptRecord]) -> Result<(), Fault> {
         // Looking a statement up costs a fifth of running it.
         let mut insert = self.conn.prepare_cached(INSERT_OUTCOME)?;
-        records.iter().try_for_each(|record| self.record(record, &mut insert))
+        // Calls end in any order, and SQLite adds a row behind the last one for less than between others.
+        let mut in_order: Vec<&AttemptRecord> = records.iter().collect();
+        in_order.sort_unstable_by_key(|record| record.row);
+        in_order.into_iter().try_for_each(|record| self.record(record, &mut insert))
     }
 
     fn record(&mut self, record: &AttemptRecord, insert: &mut Statement<'_>) -> Result<(), Fault> {
@@ -188,12 +225,7 @@ impl StepExec<'_> {
         }
         self.insert_claim(row, row, attempt)?;
         let history = history_of(self.conn, row)?;
-        let request = self
-            .conn
-            .prepare_cached(&format!("SELECT {REQUEST_COLUMNS} FROM items WHERE run = ? AND row = ?"))?
-            .query_row((RUN, Sql(row)), |line| request_of(line, 0))
-            .optional()?
-            .ok_or(Damage::RowGone(row))?;
+        let request = request_in(self.conn, row)?;
         self.take_off(row, attempt, history.code(), history.counted_attempts(), request);
         Ok(())
     }

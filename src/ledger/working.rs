@@ -59,7 +59,7 @@ pub(super) fn load_progress(conn: &Connection, session: u32) -> rusqlite::Result
 
 /// The writer's memory. All of it follows from the tables; a step works on a copy, which takes the place of the original when
 /// the step's commit is durable.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Working {
     /// The session's number.
     pub(super) session: u32,
@@ -79,6 +79,19 @@ pub(super) struct Working {
     pub(super) n_claims: u64,
     /// How many failed rows a person has ordered to be sent again.
     pub(super) n_again: u64,
+}
+
+impl Clone for Working {
+    fn clone(&self) -> Self {
+        Self { in_flight: self.in_flight.clone(), kinds: self.kinds.clone(), ..*self }
+    }
+
+    /// Uses the room of the rows again, which every step would have to ask for otherwise.
+    fn clone_from(&mut self, other: &Self) {
+        let mut in_flight = std::mem::take(&mut self.in_flight);
+        in_flight.clone_from(&other.in_flight);
+        *self = Self { in_flight, kinds: other.kinds.clone(), ..*other };
+    }
 }
 
 impl Working {

@@ -17,7 +17,7 @@ use super::schema::RUN;
 use super::session::{SessionEnd, end_session, insert_event, last_session};
 use super::sql::Sql;
 use super::step::{Step, StepAnswer};
-use super::step_exec::execute;
+use super::step_exec::{Answered, execute};
 use super::verdict::resolve;
 use super::watermark::{AtRest, Note};
 use super::working::Working;
@@ -84,8 +84,10 @@ pub(super) struct Writer {
     pub(super) inode: u64,
     pub(super) working: Working,
     pub(super) started_at: Option<Timestamp>,
-    /// The last step's answer, for when it is asked for again.
-    pub(super) last: Option<StepAnswer>,
+    /// The memory as it was a step ago, of which nothing but the room is used again.
+    pub(super) spare: Option<Working>,
+    /// The last step, for when its answer is asked for again.
+    pub(super) last: Option<Answered>,
     /// Whether a write failed. After a failed sync nobody knows what the disk holds, and another commit could look durable on
     /// top of one that is not; the next session reads what is there.
     pub(super) has_failed: bool,
@@ -109,15 +111,23 @@ impl Writer {
     }
 
     fn step(&mut self, step: &Step) -> Result<StepAnswer, LedgerError> {
-        let last = self.last.as_ref().map_or(0, |answer| answer.number);
+        let last = self.last.as_ref().map_or(0, |answered| answered.number);
         if step.number != last + 1 {
             return match &self.last {
-                Some(answer) if answer.number == step.number => Ok(answer.clone()),
+                Some(answered) if answered.number == step.number => {
+                    answered.again(&self.conn).map_err(|fault| fault.at(&self.path))
+                }
                 Some(_) | None => Err(StepError::OutOfOrder { expected: last + 1, found: step.number }.into()),
             };
         }
         let is_started = self.started_at.is_some();
-        let mut working = self.working.clone();
+        let mut working = match self.spare.take() {
+            Some(mut spare) => {
+                spare.clone_from(&self.working);
+                spare
+            }
+            None => self.working.clone(),
+        };
         let answer = self.transact(|conn| {
             if !is_started && (step.claim > 0 || !step.claim_rows.is_empty()) {
                 return Err(Fault::NotStarted);
@@ -126,7 +136,7 @@ impl Writer {
         })?;
         self.remember(working);
         crash::point("step-committed");
-        self.last = Some(answer.clone());
+        self.last = Some(Answered::with(&answer));
         Ok(answer)
     }
 
@@ -162,7 +172,7 @@ impl Writer {
 
     /// Takes what is durable now for the writer's memory, and notes beside the ledger how far the run has come.
     fn remember(&mut self, working: Working) {
-        self.working = working;
+        self.spare = Some(std::mem::replace(&mut self.working, working));
         self.note(None);
     }
 
