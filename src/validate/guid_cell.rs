@@ -16,9 +16,6 @@ const HEX: [u8; 256] = {
     table
 };
 
-/// Where the 16 bytes of a GUID start in its 36 characters.
-const STARTS: [usize; 16] = [0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34];
-
 /// Reads the same as [`Guid`]'s `FromStr`, straight from the bytes of a cell: most cells of a manifest are GUIDs.
 pub(super) fn parse(cell: &[u8]) -> Option<Guid> {
     let bare = match cell {
@@ -27,15 +24,44 @@ pub(super) fn parse(cell: &[u8]) -> Option<Guid> {
     };
     let text: &[u8; 36] = bare.try_into().ok()?;
     let hyphens = [text[8], text[13], text[18], text[23]];
+    // The 32 digits, eight at a time.
+    let mut digits = [0; 32];
+    digits[..8].copy_from_slice(&text[..8]);
+    digits[8..12].copy_from_slice(&text[9..13]);
+    digits[12..16].copy_from_slice(&text[14..18]);
+    digits[16..20].copy_from_slice(&text[19..23]);
+    digits[20..].copy_from_slice(&text[24..]);
     let mut bytes = [0; 16];
-    // Digits that are none leave their high bits here, so that the loop has no branch.
-    let mut seen = 0;
-    for (byte, start) in bytes.iter_mut().zip(STARTS) {
-        let (high, low) = (HEX[text[start] as usize], HEX[text[start + 1] as usize]);
-        seen |= high | low;
-        *byte = high << 4 | low & 0x0f;
+    let mut is_hex = true;
+    for (digits, bytes) in digits.as_chunks::<8>().0.iter().zip(bytes.as_chunks_mut::<4>().0) {
+        let (number, all_digits) = eight_digits(u64::from_le_bytes(*digits));
+        is_hex &= all_digits;
+        *bytes = number.to_le_bytes();
     }
-    (seen < 16 && hyphens == *b"----").then(|| Guid::from_bytes(bytes))
+    (is_hex && hyphens == *b"----").then(|| Guid::from_bytes(bytes))
+}
+
+/// One bit in each byte of eight.
+const ONES: u64 = 0x0101_0101_0101_0101;
+
+/// Reads eight characters as hexadecimal digits, all in one go, the first in the lowest byte; says whether all of them are.
+///
+/// Adding `0x80 - n` to a byte below 0x80 sets its highest bit where it is n or more, and carries into no other byte.
+#[expect(clippy::cast_possible_truncation, reason = "the lower half is what is asked for")]
+const fn eight_digits(text: u64) -> (u32, bool) {
+    const fn at_least(bytes: u64, least: u8) -> u64 {
+        bytes + ONES * (0x80 - least) as u64
+    }
+    let ascii = text & (ONES * 0x7f);
+    let lower = ascii | (ONES * 0x20);
+    let is_digit = at_least(ascii, b'0') & !at_least(ascii, b'9' + 1);
+    let is_letter = at_least(lower, b'a') & !at_least(lower, b'f' + 1) & (ONES * 0x80);
+    let are_all = (is_digit | is_letter) & !text & (ONES * 0x80) == ONES * 0x80;
+    // The letters a to f have the low halves 1 to 6.
+    let halves = (ascii & (ONES * 0x0f)) + (is_letter >> 7) * 9;
+    let pairs = (halves << 4 | halves >> 8) & 0x00ff_00ff_00ff_00ff;
+    let fours = (pairs | pairs >> 8) & 0x0000_ffff_0000_ffff;
+    ((fours | fours >> 16) as u32, are_all)
 }
 
 /// Returns whether a text that is no GUID was probably meant as one, and not as a name.
@@ -143,6 +169,20 @@ mod tests {
             let advice = explain("target", text);
             assert!(advice.what.contains(what), "{text}: {advice:?}");
             assert!(advice.help.contains(help), "{text}: {advice:?}");
+        }
+    }
+
+    #[test]
+    fn every_byte_in_every_place_of_eight_is_told() {
+        for place in 0..8 {
+            for byte in 0..=255u8 {
+                let mut text = *b"01289aFf";
+                text[place] = byte;
+                let (number, are_digits) = eight_digits(u64::from_le_bytes(text));
+                let expect = str::from_utf8(&text).ok().filter(|text| text.bytes().all(|b| b.is_ascii_hexdigit()));
+                let expect = expect.map(|text| u32::from_str_radix(text, 16).unwrap().swap_bytes());
+                assert_eq!(are_digits.then_some(number), expect, "{text:?}");
+            }
         }
     }
 
