@@ -16,6 +16,7 @@ mod common;
 #[path = "../it/oracle.rs"]
 mod oracle;
 
+mod full_speed;
 mod killing;
 mod random;
 mod servers;
@@ -75,4 +76,9 @@ fn another_server_and_1500_rows() {
     let server_limit = Duration::from_millis(500);
     let plan = Plan { seed, n_kills, n_rows: n_rows(n_kills, 60), rate: "400/s", server_limit };
     torture(&plan, |_| RawServer::start(seed));
+}
+
+#[test]
+fn at_full_speed_a_kill_leaves_no_more_in_doubt_than_was_claimed_ahead() {
+    full_speed::torture(seed(), u32::try_from(n_kills(8)).unwrap());
 }

@@ -82,13 +82,23 @@ fn random_faults(random: &mut Random) -> Vec<String> {
 
 impl SimulatorProcess {
     pub(crate) fn start(folder: &Folder, random: &mut Random) -> Self {
+        let mut options = vec!["--latency".to_owned(), "1ms..20ms".to_owned()];
+        options.extend(["--seed".to_owned(), random.next().to_string()]);
+        for fault in random_faults(random) {
+            options.extend(["--fault".to_owned(), fault]);
+        }
+        Self::with(folder, &options)
+    }
+
+    /// Starts one that answers at once.
+    pub(crate) fn without_faults(folder: &Folder) -> Self {
+        Self::with(folder, &[])
+    }
+
+    fn with(folder: &Folder, options: &[String]) -> Self {
         let log = folder.file("arrivals.jsonl");
         let mut command = Command::new(env!("CARGO_BIN_EXE_cmbatch"));
-        command.args(["simulate", "--port", "0", "--latency", "1ms..20ms", "--log"]).arg(&log);
-        command.args(["--seed", &random.next().to_string()]);
-        for fault in random_faults(random) {
-            command.args(["--fault", &fault]);
-        }
+        command.args(["simulate", "--port", "0", "--log"]).arg(&log).args(options);
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         let mut url = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut url).unwrap();
