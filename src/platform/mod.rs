@@ -12,6 +12,7 @@ mod clock;
 #[cfg(debug_assertions)]
 pub mod crash;
 mod filesystem;
+pub mod gss;
 mod identity;
 mod lock;
 mod output;

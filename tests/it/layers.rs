@@ -70,11 +70,13 @@ fn modules_import_only_what_the_design_lets_them() {
 }
 
 #[test]
-fn only_cli_output_prints_and_unsafe_code_stands_nowhere() {
+fn only_cli_output_prints_and_unsafe_code_stands_in_one_module() {
     let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     for path in sources(&src) {
         let text = std::fs::read_to_string(&path).unwrap();
-        assert!(!text.contains("expect(unsafe_code"), "{}", path.display());
+        // The Kerberos library is C.
+        let is_allowed = path.ends_with("platform/gss.rs");
+        assert_eq!(text.contains("expect(unsafe_code"), is_allowed, "{}", path.display());
         let prints = text.lines().filter(|line| {
             let code = line.trim_start();
             !code.starts_with("//")

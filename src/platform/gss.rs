@@ -1,0 +1,526 @@
+//! GSSAPI (RFC 2743, in C: RFC 2744) out of the system's Kerberos library, which is loaded when it is first asked for.
+//!
+//! The only module with `unsafe` code. What holds for every block: the functions have the types of MIT's `gssapi/gssapi.h`
+//! and `gssapi/gssapi_ext.h`; each pointer that is handed over is to a value that lives until the call returns, because
+//! GSSAPI keeps none of them; what the library allocates is freed by the library, once, by the `Drop` of its owner.
+
+#![expect(unsafe_code, reason = "a C library is called here and nowhere else")]
+
+use std::ffi::{CString, c_char, c_int, c_void};
+use std::fmt;
+use std::ptr::{null, null_mut};
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use libloading::Library;
+
+/// MIT's library as Debian, Red Hat and their kin name it.
+const LIBRARY: &str = "libgssapi_krb5.so.2";
+
+static SPNEGO: Oid = Oid::new(b"\x2b\x06\x01\x05\x05\x02");
+static KERBEROS: Oid = Oid::new(b"\x2a\x86\x48\x86\xf7\x12\x01\x02\x02");
+static HOST_BASED_SERVICE: Oid = Oid::new(b"\x2a\x86\x48\x86\xf7\x12\x01\x02\x01\x04");
+static USER_NAME: Oid = Oid::new(b"\x2a\x86\x48\x86\xf7\x12\x01\x02\x01\x01");
+static KERBEROS_PRINCIPAL: Oid = Oid::new(b"\x2a\x86\x48\x86\xf7\x12\x01\x02\x02\x01");
+
+const INITIATE: c_int = 1;
+const MUTUAL_FLAG: u32 = 2;
+const INDEFINITE: u32 = 0xffff_ffff;
+/// The bits of a major status that say that the call failed.
+const ERROR_BITS: u32 = 0xffff_0000;
+const CONTINUE_NEEDED: u32 = 1;
+const CREDENTIALS_EXPIRED: u32 = 11 << 16;
+const GSS_CODE: c_int = 1;
+const MECH_CODE: c_int = 2;
+
+/// An octet string; the library frees what it allocated.
+#[repr(C)]
+struct Buffer {
+    length: usize,
+    value: *mut c_void,
+}
+
+impl Buffer {
+    const EMPTY: Self = Self { length: 0, value: null_mut() };
+
+    /// Points to bytes that the library only reads.
+    const fn of(bytes: &[u8]) -> Self {
+        Self { length: bytes.len(), value: bytes.as_ptr().cast_mut().cast() }
+    }
+}
+
+/// An object identifier in the encoding of ASN.1, without tag and length.
+#[repr(C)]
+struct Oid {
+    length: u32,
+    elements: *const c_void,
+}
+
+// SAFETY: it points to bytes that nobody changes.
+unsafe impl Sync for Oid {}
+
+impl Oid {
+    #[expect(clippy::cast_possible_truncation, reason = "a few bytes")]
+    const fn new(bytes: &'static [u8]) -> Self {
+        Self { length: bytes.len() as u32, elements: bytes.as_ptr().cast() }
+    }
+}
+
+#[repr(C)]
+struct OidSet {
+    count: usize,
+    elements: *const Oid,
+}
+
+impl OidSet {
+    const fn of(oid: &Oid) -> Self {
+        Self { count: 1, elements: oid }
+    }
+}
+
+#[repr(C)]
+struct ChannelBindings {
+    initiator_type: u32,
+    initiator_address: Buffer,
+    acceptor_type: u32,
+    acceptor_address: Buffer,
+    application_data: Buffer,
+}
+
+#[repr(C)]
+struct KeyValue {
+    key: *const c_char,
+    value: *const c_char,
+}
+
+#[repr(C)]
+struct KeyValueSet {
+    count: u32,
+    elements: *const KeyValue,
+}
+
+type Handle = *mut c_void;
+
+/// The functions of the library that are used.
+struct Functions {
+    acquire_cred_from: unsafe extern "C" fn(
+        *mut u32,
+        Handle,
+        u32,
+        *const OidSet,
+        c_int,
+        *const KeyValueSet,
+        *mut Handle,
+        *mut *mut OidSet,
+        *mut u32,
+    ) -> u32,
+    set_neg_mechs: unsafe extern "C" fn(*mut u32, Handle, *const OidSet) -> u32,
+    import_name: unsafe extern "C" fn(*mut u32, *const Buffer, *const Oid, *mut Handle) -> u32,
+    init_sec_context: unsafe extern "C" fn(
+        *mut u32,
+        Handle,
+        *mut Handle,
+        Handle,
+        *const Oid,
+        u32,
+        u32,
+        *const ChannelBindings,
+        *const Buffer,
+        *mut *const Oid,
+        *mut Buffer,
+        *mut u32,
+        *mut u32,
+    ) -> u32,
+    inquire_cred: unsafe extern "C" fn(*mut u32, Handle, *mut Handle, *mut u32, *mut c_int, *mut *mut OidSet) -> u32,
+    display_name: unsafe extern "C" fn(*mut u32, Handle, *mut Buffer, *mut *const Oid) -> u32,
+    display_status: unsafe extern "C" fn(*mut u32, u32, c_int, *const Oid, *mut u32, *mut Buffer) -> u32,
+    release_buffer: unsafe extern "C" fn(*mut u32, *mut Buffer) -> u32,
+    release_name: unsafe extern "C" fn(*mut u32, *mut Handle) -> u32,
+    release_cred: unsafe extern "C" fn(*mut u32, *mut Handle) -> u32,
+    delete_sec_context: unsafe extern "C" fn(*mut u32, *mut Handle, *mut Buffer) -> u32,
+}
+
+impl Functions {
+    fn of(library: &Library) -> Result<Self, libloading::Error> {
+        // SAFETY: the types of the fields are those of the functions of these names in RFC 2744 and, for the first two, in
+        // MIT's gssapi_ext.h. The library is never unloaded, so the copied pointers stay good.
+        unsafe {
+            Ok(Self {
+                acquire_cred_from: *library.get("gss_acquire_cred_from")?,
+                set_neg_mechs: *library.get("gss_set_neg_mechs")?,
+                import_name: *library.get("gss_import_name")?,
+                init_sec_context: *library.get("gss_init_sec_context")?,
+                inquire_cred: *library.get("gss_inquire_cred")?,
+                display_name: *library.get("gss_display_name")?,
+                display_status: *library.get("gss_display_status")?,
+                release_buffer: *library.get("gss_release_buffer")?,
+                release_name: *library.get("gss_release_name")?,
+                release_cred: *library.get("gss_release_cred")?,
+                delete_sec_context: *library.get("gss_delete_sec_context")?,
+            })
+        }
+    }
+}
+
+/// The library, loaded.
+pub struct Gss {
+    functions: Functions,
+    /// Kept, so that it is never unloaded.
+    _library: Library,
+}
+
+/// The library is not there, or is not what it should be.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the Kerberos library {LIBRARY} cannot be loaded ({0}); install it (Debian: libgssapi-krb5-2, Red Hat: krb5-libs)"
+)]
+pub struct GssMissing(String);
+
+/// A call of the library failed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{text}")]
+pub struct GssError {
+    /// Zero where the library was not asked.
+    major: u32,
+    text: String,
+}
+
+impl GssError {
+    /// Returns what the library says, in English.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Returns whether the ticket is over.
+    pub fn is_expired(&self) -> bool {
+        self.major & ERROR_BITS == CREDENTIALS_EXPIRED || self.text.contains("Ticket expired")
+    }
+}
+
+impl fmt::Debug for Gss {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(LIBRARY)
+    }
+}
+
+/// Where credentials come from. What is none is as the environment says: `KRB5CCNAME`, `KRB5_CLIENT_KTNAME`, else the
+/// defaults of `krb5.conf`.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct CredentialStore<'a> {
+    /// The principal.
+    pub principal: Option<&'a str>,
+    /// A keytab that has the principal's key, as `FILE:/path`.
+    pub keytab: Option<&'a str>,
+    /// The ticket cache, such as `MEMORY:name`.
+    pub cache: Option<&'a str>,
+}
+
+impl Gss {
+    /// Returns the library; it is loaded once.
+    ///
+    /// # Errors
+    /// [`GssMissing`], each time.
+    pub fn load() -> Result<&'static Self, GssMissing> {
+        static LOADED: OnceLock<Result<Gss, GssMissing>> = OnceLock::new();
+        LOADED.get_or_init(Self::open).as_ref().map_err(Clone::clone)
+    }
+
+    fn open() -> Result<Self, GssMissing> {
+        let missing = |error: libloading::Error| GssMissing(error.to_string());
+        // SAFETY: the library's start-up code is that of a system library, and expects nothing of its caller.
+        let library = unsafe { Library::new(LIBRARY) }.map_err(missing)?;
+        Ok(Self { functions: Functions::of(&library).map_err(missing)?, _library: library })
+    }
+
+    /// Acquires credentials for Negotiate with Kerberos. Reads files; may ask the KDC, and waits for it.
+    ///
+    /// # Errors
+    /// [`GssError`]: there are none, or the KDC refused them.
+    pub fn acquire(&'static self, store: &CredentialStore<'_>) -> Result<Credentials, GssError> {
+        // Negotiate's own errors do not say why there is no Kerberos ticket. Asked for by itself it is there afterwards, in
+        // the cache.
+        let kerberos = self.acquire_for(&KERBEROS, store)?;
+        let (principal, lifetime) = kerberos.inquire()?;
+        let handle = self.acquire_for(&SPNEGO, store)?;
+        let only = OidSet::of(&KERBEROS);
+        let mut minor = 0;
+        // SAFETY: see the module; the handle is the one just acquired.
+        let major = unsafe { (self.functions.set_neg_mechs)(&raw mut minor, handle.handle, &raw const only) };
+        self.check(major, minor)?;
+        Ok(Credentials { handle, principal, lifetime })
+    }
+
+    fn acquire_for(&'static self, mechanism: &'static Oid, store: &CredentialStore<'_>) -> Result<Handles, GssError> {
+        let principal = store.principal.map(|principal| self.name(principal, &USER_NAME)).transpose()?;
+        let mut texts = Vec::new();
+        for (key, value) in [(c"client_keytab", store.keytab), (c"ccache", store.cache)] {
+            let Some(value) = value else { continue };
+            let value = CString::new(value)
+                .map_err(|_| GssError { major: 0, text: format!("{value:?} has a zero byte in it") })?;
+            texts.push((key, value));
+        }
+        let pairs: Vec<KeyValue> =
+            texts.iter().map(|(key, value)| KeyValue { key: key.as_ptr(), value: value.as_ptr() }).collect();
+        let set = KeyValueSet { count: u32::try_from(pairs.len()).unwrap_or(0), elements: pairs.as_ptr() };
+        let mechs = OidSet::of(mechanism);
+        let (mut minor, mut handle) = (0, null_mut());
+        // SAFETY: see the module; `pairs`, `texts` and `principal` live until the end of this function. An empty set is the
+        // default store.
+        let major = unsafe {
+            (self.functions.acquire_cred_from)(
+                &raw mut minor,
+                principal.as_ref().map_or(null_mut(), |name| name.handle),
+                INDEFINITE,
+                &raw const mechs,
+                INITIATE,
+                &raw const set,
+                &raw mut handle,
+                null_mut(),
+                null_mut(),
+            )
+        };
+        self.check(major, minor)?;
+        Ok(Handles { gss: self, handle })
+    }
+
+    /// Reads the name of a service: `HTTP@host`, or a whole principal such as `HTTP/host@REALM`.
+    ///
+    /// # Errors
+    /// [`GssError`]: it is no name.
+    pub fn service(&'static self, text: &str) -> Result<Name, GssError> {
+        let kind = if text.contains('/') { &KERBEROS_PRINCIPAL } else { &HOST_BASED_SERVICE };
+        self.name(text, kind)
+    }
+
+    fn name(&'static self, text: &str, kind: &Oid) -> Result<Name, GssError> {
+        let buffer = Buffer::of(text.as_bytes());
+        let (mut minor, mut handle) = (0, null_mut());
+        // SAFETY: see the module; the text is read, not kept.
+        let major = unsafe {
+            (self.functions.import_name)(&raw mut minor, &raw const buffer, &raw const *kind, &raw mut handle)
+        };
+        self.check(major, minor)?;
+        Ok(Name { gss: self, handle })
+    }
+
+    fn check(&self, major: u32, minor: u32) -> Result<(), GssError> {
+        if major & ERROR_BITS == 0 {
+            return Ok(());
+        }
+        // What the mechanism says is about this very case; the general text only where it says nothing.
+        let said = self.status_text(minor, MECH_CODE);
+        let general = self.status_text(major, GSS_CODE);
+        let is_vague = said.is_empty() || said == "Unknown error" || said == "Success" || minor == 0;
+        Err(GssError { major, text: if is_vague { general } else { said } })
+    }
+
+    fn status_text(&self, code: u32, kind: c_int) -> String {
+        let mut text = String::new();
+        let mut context = 0;
+        loop {
+            let (mut minor, mut buffer) = (0, Buffer::EMPTY);
+            // SAFETY: see the module. Without a mechanism the code is one that this very library gave.
+            let major = unsafe {
+                (self.functions.display_status)(&raw mut minor, code, kind, null(), &raw mut context, &raw mut buffer)
+            };
+            if major & ERROR_BITS != 0 {
+                return text;
+            }
+            let part = String::from_utf8_lossy(&self.taken(buffer)).into_owned();
+            if !text.is_empty() {
+                text.push_str(": ");
+            }
+            text.push_str(&part);
+            if context == 0 {
+                return text;
+            }
+        }
+    }
+
+    /// Copies what the library allocated, and gives it back.
+    fn taken(&self, mut buffer: Buffer) -> Vec<u8> {
+        let bytes = if buffer.value.is_null() {
+            Vec::new()
+        } else {
+            // SAFETY: the library filled the buffer: so many bytes are there, and stay until they are released below.
+            unsafe { std::slice::from_raw_parts(buffer.value.cast::<u8>(), buffer.length) }.to_vec()
+        };
+        let mut minor = 0;
+        // SAFETY: the buffer is the library's own, is released once, and is not looked at again.
+        unsafe { (self.functions.release_buffer)(&raw mut minor, &raw mut buffer) };
+        bytes
+    }
+}
+
+/// The name of a service or a principal.
+pub struct Name {
+    gss: &'static Gss,
+    handle: Handle,
+}
+
+// SAFETY: a name is not changed after it was made, and the library reads it from several threads at once without harm.
+unsafe impl Send for Name {}
+// SAFETY: the same.
+unsafe impl Sync for Name {}
+
+impl Drop for Name {
+    fn drop(&mut self) {
+        let mut minor = 0;
+        // SAFETY: the handle is this value's own and is released once.
+        unsafe { (self.gss.functions.release_name)(&raw mut minor, &raw mut self.handle) };
+    }
+}
+
+impl fmt::Debug for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Name")
+    }
+}
+
+/// Credentials of the library.
+struct Handles {
+    gss: &'static Gss,
+    handle: Handle,
+}
+
+// SAFETY: MIT's krb5 and SPNEGO credentials carry a lock of their own (krb5_gss_cred_id_rec.lock), and are used by several
+// threads at once by design; they are released when the last owner is gone.
+unsafe impl Send for Handles {}
+// SAFETY: the same.
+unsafe impl Sync for Handles {}
+
+impl Handles {
+    /// Returns the principal, and for how long its ticket is good; zero where it is over. May ask the KDC.
+    fn inquire(&self) -> Result<(String, Duration), GssError> {
+        let (mut minor, mut name, mut lifetime_s) = (0, null_mut(), 0);
+        // SAFETY: see the module; the handle is this value's own.
+        let major = unsafe {
+            (self.gss.functions.inquire_cred)(
+                &raw mut minor,
+                self.handle,
+                &raw mut name,
+                &raw mut lifetime_s,
+                null_mut(),
+                null_mut(),
+            )
+        };
+        self.gss.check(major, minor)?;
+        let name = Name { gss: self.gss, handle: name };
+        let mut buffer = Buffer::EMPTY;
+        // SAFETY: see the module; the name is the one just made.
+        let major =
+            unsafe { (self.gss.functions.display_name)(&raw mut minor, name.handle, &raw mut buffer, null_mut()) };
+        self.gss.check(major, minor)?;
+        let principal = String::from_utf8_lossy(&self.gss.taken(buffer)).into_owned();
+        Ok((principal, Duration::from_secs(u64::from(lifetime_s))))
+    }
+}
+
+impl Drop for Handles {
+    fn drop(&mut self) {
+        let mut minor = 0;
+        // SAFETY: the handle is this value's own and is released once.
+        unsafe { (self.gss.functions.release_cred)(&raw mut minor, &raw mut self.handle) };
+    }
+}
+
+/// Credentials that sign in to services.
+pub struct Credentials {
+    handle: Handles,
+    /// Whose they are, such as `svc-cmbatch@CONTOSO.TEST`.
+    pub principal: String,
+    /// How long the ticket was good when they were acquired.
+    pub lifetime: Duration,
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Credentials").field("principal", &self.principal).finish_non_exhaustive()
+    }
+}
+
+/// One exchange that signs in: tokens go to the service and come back until both sides are sure of each other.
+pub struct Exchange {
+    gss: &'static Gss,
+    handle: Handle,
+    flags: u32,
+}
+
+// SAFETY: a context is used by one thread at a time, because its steps borrow it mutably; it is not bound to a thread.
+unsafe impl Send for Exchange {}
+
+/// What a step gave.
+#[derive(Debug)]
+pub struct Step {
+    /// What is to be sent; empty where nothing is.
+    pub token: Vec<u8>,
+    /// Whether the exchange is at its end: the service has proven who it is.
+    pub is_complete: bool,
+}
+
+impl Exchange {
+    /// Begins an exchange.
+    pub const fn new(gss: &'static Gss) -> Self {
+        Self { gss, handle: null_mut(), flags: 0 }
+    }
+
+    /// Makes the next token, from what the service sent; nothing at first. The first one for a service may ask the KDC, and
+    /// waits for it. `binding` ties the sign-in to the TLS channel (RFC 5056); the same in each step.
+    ///
+    /// # Errors
+    /// [`GssError`]; the exchange is over then.
+    pub fn step(
+        &mut self,
+        credentials: &Credentials,
+        service: &Name,
+        binding: Option<&[u8]>,
+        input: &[u8],
+    ) -> Result<Step, GssError> {
+        let bindings = binding.map(|data| ChannelBindings {
+            initiator_type: 0,
+            initiator_address: Buffer::EMPTY,
+            acceptor_type: 0,
+            acceptor_address: Buffer::EMPTY,
+            application_data: Buffer::of(data),
+        });
+        let bindings = bindings.as_ref().map_or(null(), |bindings| &raw const *bindings);
+        let input = Buffer::of(input);
+        let (mut minor, mut output) = (0, Buffer::EMPTY);
+        // SAFETY: see the module; `binding` and `input` outlive the call, and the context is this value's own or not yet made.
+        let major = unsafe {
+            (self.gss.functions.init_sec_context)(
+                &raw mut minor,
+                credentials.handle.handle,
+                &raw mut self.handle,
+                service.handle,
+                &raw const SPNEGO,
+                MUTUAL_FLAG,
+                0,
+                bindings,
+                &raw const input,
+                null_mut(),
+                &raw mut output,
+                &raw mut self.flags,
+                null_mut(),
+            )
+        };
+        let token = self.gss.taken(output);
+        self.gss.check(major, minor)?;
+        let is_complete = major & CONTINUE_NEEDED == 0 && self.flags & MUTUAL_FLAG != 0;
+        Ok(Step { token, is_complete })
+    }
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        let mut minor = 0;
+        // SAFETY: the handle is this value's own, made or null, which the library takes for nothing.
+        unsafe { (self.gss.functions.delete_sec_context)(&raw mut minor, &raw mut self.handle, null_mut()) };
+    }
+}
+
+impl fmt::Debug for Exchange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Exchange")
+    }
+}
