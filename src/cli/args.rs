@@ -9,6 +9,7 @@ use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::parse;
+use super::sign_in::SignInArgs;
 use crate::ledger::RowState;
 use crate::manifest::{Delimiter, Format, TextEncoding};
 use crate::request::{Guid, RequestType};
@@ -237,9 +238,6 @@ pub(crate) struct ServerArgs {
     /// A name for the server that the plan shows, such as PRODUCTION
     #[arg(long, value_name = "TEXT")]
     pub(crate) label: Option<String>,
-    /// Sign in with the bearer token in this file [else the environment variable CMBATCH_TOKEN]
-    #[arg(long, value_name = "FILE")]
-    pub(crate) token_file: Option<PathBuf>,
     /// Trust the certificate authorities in this PEM file, too
     #[arg(long, value_name = "FILE")]
     pub(crate) ca_file: Option<PathBuf>,
@@ -249,13 +247,15 @@ pub(crate) struct ServerArgs {
     /// How long to wait for an answer (ASP.NET itself gives up after 110 s)
     #[arg(long, value_name = "TIME", default_value = "130s", value_parser = parse::duration)]
     pub(crate) timeout: Duration,
+    #[command(flatten)]
+    pub(crate) sign_in: SignInArgs,
 }
 
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Rehearsal")]
 pub(crate) struct RehearsalArgs {
     /// Send to an embedded simulator on this machine instead of a server
-    #[arg(long, conflicts_with_all = ["server", "token_file", "ca_file"])]
+    #[arg(long, conflicts_with_all = ["server", "token_file", "ca_file", "auth"])]
     pub(crate) simulate: bool,
     /// Let the simulator fail, such as 503=5% (see cmbatch simulate --help); can be given again
     #[arg(long, value_name = "FAULT", requires = "simulate", value_parser = parse::fault)]

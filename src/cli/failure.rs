@@ -151,7 +151,15 @@ impl From<LedgerError> for Failure {
 
 impl From<ClientError> for Failure {
     fn from(error: ClientError) -> Self {
-        Self::of(Exit::Usage, &error)
+        let exit = match &error {
+            ClientError::Kerberos(_) => Exit::SignIn,
+            ClientError::Token(_)
+            | ClientError::CaFile { .. }
+            | ClientError::NoRoots(_)
+            | ClientError::Tls(_)
+            | ClientError::Http(_) => Exit::Usage,
+        };
+        Self::of(exit, &error)
     }
 }
 

@@ -19,6 +19,7 @@ mod plan;
 mod progress;
 mod reach;
 mod run;
+mod sign_in;
 mod signals;
 mod summary;
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::args::{DoubtArgs, PaceArgs, RehearsalArgs, ServerArgs};
 use super::config::{ConfigError, World};
 use super::layers::Origins;
+use super::sign_in::account;
 use crate::client::{AllowHttp, Auth, BaseUrl, Endpoint, On503, Secret};
 use crate::reconcile::Trust;
 use crate::simulator::Script;
@@ -53,17 +54,12 @@ pub(crate) struct ReachArgs<'a> {
 impl Reach {
     pub(crate) fn resolve(args: &ReachArgs<'_>, origins: &Origins, world: World) -> Result<Self, ConfigError> {
         let limits = args.pace.map_or_else(limits_for_reading, limits);
-        let mut account = format!("{} (no sign-in)", world.user);
-        let destination = if args.rehearsal.simulate {
-            Destination::Simulator(script(args.rehearsal))
+        let (destination, account) = if args.rehearsal.simulate {
+            (Destination::Simulator(script(args.rehearsal)), account(&world.user, &Auth::None))
         } else {
             let endpoint = endpoint(args, &limits, origins, world.token)?;
-            match &endpoint.auth {
-                Auth::None => {}
-                Auth::BearerFile(path) => account = format!("{} (bearer token of {})", world.user, path.display()),
-                Auth::BearerEnv { name, .. } => account = format!("{} (bearer token of {name})", world.user),
-            }
-            Destination::Server(Box::new(endpoint))
+            let account = account(&world.user, &endpoint.auth);
+            (Destination::Server(Box::new(endpoint)), account)
         };
         let patience = patience(args);
         Ok(Self { destination, label: args.server.label.clone(), account, limits, patience })
@@ -131,11 +127,7 @@ fn endpoint(
     let allow = if server.allow_http { AllowHttp::Yes } else { AllowHttp::LoopbackOnly };
     let base =
         BaseUrl::parse(url, allow).map_err(|error| ConfigError(format!("{}: {error}", origins.name("server"))))?;
-    let auth = match (&server.token_file, token) {
-        (Some(path), _) => Auth::BearerFile(path.clone()),
-        (None, Some(value)) => Auth::BearerEnv { name: super::TOKEN_VARIABLE.to_owned(), value },
-        (None, None) => Auth::None,
-    };
+    let auth = server.sign_in.resolve(origins, token)?;
     if server.timeout < Duration::from_secs(1) {
         return Err(ConfigError(format!(
             "{}: less than 1 s leaves every slow answer in doubt",

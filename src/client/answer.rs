@@ -28,6 +28,8 @@ pub enum TransportFault {
     TlsFailed,
     /// No connection was made, for another reason. Certain: nothing was sent.
     NotConnected,
+    /// There is no sign-in that the server takes. Certain: it did not act.
+    NotSignedIn,
     /// The total time-out passed; the request may have been sent.
     Timeout,
     /// The connection was lost; the request may have been sent.

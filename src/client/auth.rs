@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use http::HeaderValue;
 
 use super::error::{TokenError, TokenFault, TokenPlace};
+use super::sign_in::Negotiate;
 
 /// A text that is never shown: no `Display`, and `Debug` prints `[redacted]`.
 ///
@@ -40,6 +41,8 @@ impl fmt::Debug for Secret {
 pub enum Auth {
     /// Not at all.
     None,
+    /// With Negotiate (Kerberos), call by call or connection by connection.
+    Negotiate(Negotiate),
     /// With a bearer token out of a file, which is read at start and again by [`Client::renew`](super::Client::renew).
     BearerFile(PathBuf),
     /// With a bearer token out of the environment.
@@ -62,7 +65,8 @@ impl Auth {
     /// [`TokenError`] where the file cannot be read, others may read it, or it holds no token.
     pub(crate) fn header(&self) -> Result<Option<HeaderValue>, TokenError> {
         match self {
-            Self::None => Ok(None),
+            // Negotiate has a header of its own for each call.
+            Self::None | Self::Negotiate(_) => Ok(None),
             Self::BearerFile(path) => {
                 let place = || TokenPlace::File(path.clone());
                 let text = read_token_file(path).map_err(|fault| TokenError { place: place(), fault })?;

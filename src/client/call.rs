@@ -16,7 +16,8 @@ use super::endpoint::{Endpoint, Proxy};
 use super::error::{ClientError, ReadError, TokenError};
 use super::list::RequestStream;
 use super::object::RequestObject;
-use super::once::{Departed, OnceBody};
+use super::once::{Departed, OnceBody, Sent};
+use super::sign_in::{Aim, Held, Leg, SignIn, SignedIn, Unanswered};
 use super::splitter::MAX_OBJECT_BYTES;
 use super::tls::{self, Roots};
 use super::transport::{self, Seen};
@@ -56,6 +57,8 @@ pub struct Client {
 
 struct Inner {
     http: reqwest::Client,
+    /// What signs calls in, where a header that stays the same does not.
+    sign_in: Option<SignIn>,
     base: BaseUrl,
     requests: url::Url,
     token_file: Option<std::path::PathBuf>,
@@ -85,41 +88,58 @@ impl Client {
     /// calls go over TLS).
     pub fn new(endpoint: &Endpoint) -> Result<Self, ClientError> {
         let proxy = proxy_of(&endpoint.base, endpoint.proxy, Matcher::from_system);
+        let is_proxied = proxy.is_some();
         // Where the environment names no proxy for this server, none is used for certain.
-        let builder = if proxy.is_some() { reqwest::Client::builder() } else { reqwest::Client::builder().no_proxy() };
+        let builder =
+            move || if is_proxied { reqwest::Client::builder() } else { reqwest::Client::builder().no_proxy() };
         Self::build(endpoint, builder, proxy)
     }
 
-    /// Makes a client from a builder that already knows its proxies, named as they are to be shown.
+    /// Makes a client from builders that already know their proxies, named as they are to be shown.
     pub(super) fn build(
         endpoint: &Endpoint,
-        builder: ClientBuilder,
+        builder: impl Fn() -> ClientBuilder + Send + Sync + 'static,
         proxy: Option<String>,
     ) -> Result<Self, ClientError> {
         let roots = if endpoint.base.is_https() || proxy.is_some() { Roots::Needed } else { Roots::NotNeeded };
-        let http = builder
-            .tls_backend_preconfigured(tls::config(roots, endpoint.ca_file.as_deref())?)
-            .http1_only()
-            // Neither of these may send a request again behind the ledger's back.
-            .redirect(reqwest::redirect::Policy::none())
-            .retry(reqwest::retry::never())
-            .referer(false)
-            .connect_timeout(endpoint.connect_timeout)
-            .timeout(endpoint.timeout)
-            .pool_idle_timeout(KEEP_IDLE)
-            .pool_max_idle_per_host(endpoint.max_idle)
-            .tcp_nodelay(true)
-            .user_agent(concat!("cmbatch/", env!("CARGO_PKG_VERSION")))
-            .default_headers(HeaderMap::from_iter([(header::ACCEPT, HeaderValue::from_static("application/json"))]))
-            .build()
-            .map_err(|error| ClientError::Http(error.without_url()))?;
+        let tls = tls::config(roots, endpoint.ca_file.as_deref())?;
+        let (connect_timeout, timeout) = (endpoint.connect_timeout, endpoint.timeout);
+        // Tokens are bound to the server's certificate.
+        let wants_certificate = matches!(endpoint.auth, Auth::Negotiate(_));
+        let make = move |max_idle| {
+            builder()
+                .tls_backend_preconfigured(tls.clone())
+                .tls_info(wants_certificate)
+                .http1_only()
+                // Neither of these may send a request again behind the ledger's back.
+                .redirect(reqwest::redirect::Policy::none())
+                .retry(reqwest::retry::never())
+                .referer(false)
+                .connect_timeout(connect_timeout)
+                .timeout(timeout)
+                .pool_idle_timeout(KEEP_IDLE)
+                .pool_max_idle_per_host(max_idle)
+                .tcp_nodelay(true)
+                .user_agent(concat!("cmbatch/", env!("CARGO_PKG_VERSION")))
+                .default_headers(HeaderMap::from_iter([(header::ACCEPT, HeaderValue::from_static("application/json"))]))
+                .build()
+        };
+        let http = make(endpoint.max_idle).map_err(|error| ClientError::Http(error.without_url()))?;
         let token_file = match &endpoint.auth {
             Auth::BearerFile(path) => Some(path.clone()),
-            Auth::None | Auth::BearerEnv { .. } => None,
+            Auth::None | Auth::BearerEnv { .. } | Auth::Negotiate(_) => None,
+        };
+        let sign_in = match &endpoint.auth {
+            Auth::Negotiate(settings) => {
+                let (host, is_https) = (endpoint.base.host(), endpoint.base.is_https());
+                Some(SignIn::new(settings, host, is_https, Box::new(move || make(1))).map_err(ClientError::Kerberos)?)
+            }
+            Auth::None | Auth::BearerFile(_) | Auth::BearerEnv { .. } => None,
         };
         Ok(Self {
             inner: Arc::new(Inner {
                 http,
+                sign_in,
                 requests: endpoint.base.requests(),
                 base: endpoint.base.clone(),
                 token_file,
@@ -136,17 +156,79 @@ impl Client {
     /// The body goes out as `application/json` without a charset: RFC 8259 defines none, and the API's page names the
     /// bare type.
     pub async fn create(&self, body: Vec<u8>) -> Answer {
+        let Some(sign_in) = &self.inner.sign_in else {
+            let Leg { request, sent } = self.create_leg(body.into());
+            return match self.inner.http.execute(request).await {
+                Ok(response) => read_answer(response).await,
+                Err(error) => {
+                    let departed = sent.map_or(Departed::Maybe, Sent::withdraw);
+                    let (fault, message) = self.unanswered(&error, departed);
+                    Answer::None { fault, message }
+                }
+            };
+        };
+        let body = Bytes::from(body);
+        match sign_in.send(Aim::Creates, || self.create_leg(body.clone())).await {
+            // The lane is held until the answer was read.
+            Ok((response, _lane)) => read_answer(response).await,
+            Err(unanswered) => {
+                let (fault, message) = self.not_answered(unanswered);
+                Answer::None { fault, message }
+            }
+        }
+    }
+
+    /// Makes a create request that leaves this process once.
+    fn create_leg(&self, body: Bytes) -> Leg {
         let (body, sent) = OnceBody::new(body);
         let mut request = self.signed(Method::POST, self.inner.requests.clone());
         request.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         *request.body_mut() = Some(Body::wrap(body));
-        match self.inner.http.execute(request).await {
-            Ok(response) => read_answer(response).await,
-            Err(error) => {
-                let departed = sent.withdraw();
-                let (fault, message) = self.unanswered(&error, departed);
-                Answer::None { fault, message }
+        Leg { request, sent: Some(sent) }
+    }
+
+    /// Makes a call that changes nothing, signed in. The lane is held until the answer was read.
+    async fn read(&self, url: &url::Url, timeout: Option<Duration>) -> Result<(Response, Option<Held<'_>>), ReadError> {
+        let leg = || {
+            let mut request = self.signed(Method::GET, url.clone());
+            if timeout.is_some() {
+                *request.timeout_mut() = timeout;
             }
+            Leg { request, sent: None }
+        };
+        let Some(sign_in) = &self.inner.sign_in else {
+            let response = self.inner.http.execute(leg().request).await.map_err(|error| self.unread(&error))?;
+            return Ok((response, None));
+        };
+        match sign_in.send(Aim::Reads, leg).await {
+            Ok((response, lane)) => Ok((response, Some(lane))),
+            Err(Unanswered::Transport { error, .. }) => Err(self.unread(&error)),
+            Err(unanswered) => {
+                let (fault, message) = self.not_answered(unanswered);
+                Err(ReadError::Transport { fault, message })
+            }
+        }
+    }
+
+    fn not_answered(&self, unanswered: Unanswered) -> (TransportFault, String) {
+        match unanswered {
+            Unanswered::Transport { error, departed } => self.unanswered(&error, departed),
+            Unanswered::NotSignedIn(message) => (TransportFault::NotSignedIn, message),
+            Unanswered::NotProven { status, why } => {
+                (TransportFault::AnswerBroken { status }, format!("the answer ({status}) is not taken: {why}"))
+            }
+        }
+    }
+
+    /// Acquires the credentials where calls sign in with some, and returns whose they are; none where a header is sent.
+    ///
+    /// # Errors
+    ///
+    /// [`ClientError::Kerberos`]: there are none, or they are refused. Nothing was sent to the server.
+    pub async fn sign_in(&self) -> Result<Option<SignedIn>, ClientError> {
+        match &self.inner.sign_in {
+            Some(sign_in) => sign_in.who().await.map(Some).map_err(ClientError::Kerberos),
+            None => Ok(None),
         }
     }
 
@@ -157,8 +239,7 @@ impl Client {
     /// [`ReadError`]; a 404 is a [`ReadError::Status`] and proves nothing, no page says what it means here.
     pub async fn request(&self, uuid: RequestUuid) -> Result<RequestObject, ReadError> {
         let url = self.inner.base.request(uuid);
-        let request = self.signed(Method::GET, url);
-        let response = self.inner.http.execute(request).await.map_err(|error| self.unread(&error))?;
+        let (response, _lane) = self.read(&url, None).await?;
         match response.status().as_u16() {
             200 => {}
             204 => return Err(ReadError::NoContent),
@@ -181,14 +262,16 @@ impl Client {
     ///
     /// [`ReadError`] where no list begins; how it goes on is the stream's to say.
     pub async fn list(&self) -> Result<RequestStream, ReadError> {
-        let mut request = self.signed(Method::GET, self.inner.requests.clone());
-        *request.timeout_mut() = Some(NO_TIMEOUT);
         let silence = self.inner.timeout;
-        let Ok(answer) = tokio::time::timeout(silence, self.inner.http.execute(request)).await else {
+        let answer = tokio::time::timeout(silence, self.read(&self.inner.requests, Some(NO_TIMEOUT)));
+        let Ok(answer) = answer.await else {
             let message = format!("no answer for {silence:?}");
             return Err(ReadError::Transport { fault: TransportFault::Timeout, message });
         };
-        let response = answer.map_err(|error| self.unread(&error))?;
+        let (response, lane) = answer?;
+        if let Some(lane) = lane {
+            lane.give_up();
+        }
         match response.status().as_u16() {
             200 => Ok(RequestStream::new(response, silence)),
             204 => Ok(RequestStream::empty(silence)),
@@ -213,8 +296,7 @@ impl Client {
 
     /// Says whether a route answers, by the head of the answer alone.
     async fn answers(&self, url: url::Url) -> Result<(), ReadError> {
-        let request = self.signed(Method::GET, url);
-        let response = self.inner.http.execute(request).await.map_err(|error| self.unread(&error))?;
+        let (response, _lane) = self.read(&url, None).await?;
         match response.status().as_u16() {
             404 | 408 | 500.. => Err(self.status_error(response).await),
             _ => Ok(()),

@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::request::CorrelationId;
 
 use super::answer::TransportFault;
+use super::sign_in::KerberosError;
 
 /// Why there is no client.
 #[derive(Debug, thiserror::Error)]
@@ -15,6 +16,9 @@ pub enum ClientError {
     /// The sign-in cannot be made.
     #[error(transparent)]
     Token(#[from] TokenError),
+    /// There are no credentials for Negotiate, or they are refused.
+    #[error(transparent)]
+    Kerberos(KerberosError),
     /// The file of `--ca-file` is not taken.
     #[error("the certificates in {} {fault}", Quoted(.path))]
     CaFile {

@@ -38,13 +38,10 @@ pub(crate) enum Departed {
 
 impl OnceBody {
     /// Returns the body, and what tells whether it was taken.
-    pub(crate) fn new(bytes: Vec<u8>) -> (Self, Sent) {
+    pub(crate) fn new(bytes: Bytes) -> (Self, Sent) {
         // hyper never asks an empty body for bytes, so its head may be sent unnoticed.
         let state = Arc::new(AtomicU8::new(if bytes.is_empty() { TAKEN } else { WAITING }));
-        (
-            Self { bytes: Some(Bytes::from(bytes)).filter(|bytes| !bytes.is_empty()), state: Arc::clone(&state) },
-            Sent(state),
-        )
+        (Self { bytes: Some(bytes).filter(|bytes| !bytes.is_empty()), state: Arc::clone(&state) }, Sent(state))
     }
 }
 
@@ -107,7 +104,7 @@ mod tests {
 
     #[test]
     fn the_bytes_can_be_taken_once_and_then_the_request_may_have_left() {
-        let (mut body, sent) = OnceBody::new(b"{}".to_vec());
+        let (mut body, sent) = OnceBody::new(Bytes::from_static(b"{}"));
         assert_eq!(body.size_hint().exact(), Some(2));
         assert_eq!(poll(&mut body).unwrap().unwrap(), "{}");
         assert!(body.is_end_stream() && poll(&mut body).is_none());
@@ -116,7 +113,7 @@ mod tests {
 
     #[test]
     fn a_body_taken_back_gives_nothing_to_a_late_connection() {
-        let (mut body, sent) = OnceBody::new(b"{}".to_vec());
+        let (mut body, sent) = OnceBody::new(Bytes::from_static(b"{}"));
         assert_eq!(sent.withdraw(), Departed::No);
         assert!(poll(&mut body).unwrap().is_err());
         assert!(poll(&mut body).is_none());
@@ -124,7 +121,7 @@ mod tests {
 
     #[test]
     fn an_empty_body_counts_as_sent_from_the_start() {
-        let (body, sent) = OnceBody::new(Vec::new());
+        let (body, sent) = OnceBody::new(Bytes::new());
         assert!(body.is_end_stream());
         assert_eq!(sent.withdraw(), Departed::Maybe);
     }

@@ -16,6 +16,8 @@ mod common;
 mod oracle;
 
 mod disk_full;
+mod kerberos;
 mod order;
 mod power;
+mod realm;
 mod trace;

@@ -2,7 +2,7 @@
 
 use crate::cli::exit::Exit;
 use crate::cli::output::{Shell, grouped, rows};
-use crate::client::ReadError;
+use crate::client::{ReadError, TransportFault};
 use crate::reconcile::{Candidate, Report, WhyLeft};
 use crate::request::printable;
 
@@ -11,6 +11,9 @@ const MAX_NAMED: usize = 5;
 
 /// Returns the exit status of a list that cannot be read.
 pub(crate) fn exit_of(error: &ReadError) -> Exit {
+    if let ReadError::Transport { fault: TransportFault::NotSignedIn, .. } = error {
+        return Exit::SignIn;
+    }
     match error.status() {
         Some(401 | 403) => Exit::SignIn,
         Some(404) => Exit::NoApi,

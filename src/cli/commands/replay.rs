@@ -266,7 +266,7 @@ fn plan(
     counted: Counted,
     reader: &Reader,
     reach: &Reach,
-    server: &str,
+    target: &Target,
     args: &ReplayArgs,
     is_part: bool,
     context: &Context<'_>,
@@ -284,7 +284,8 @@ fn plan(
         in_doubt: n_in_doubt,
         is_part,
         settled: is_done.iter().map(|state| counts.get(*state)).sum(),
-        ..Plan::new(reach, context.config_files, server, &args.ledger, counted.by_type)
+        account: target.account(reach),
+        ..Plan::new(reach, context.config_files, target.server(), &args.ledger, counted.by_type)
     })
 }
 
@@ -302,7 +303,7 @@ fn dry_run(
     };
     let target = Target::prepare(&reach.destination)?;
     let is_part = mended.is_some() || choice.is_part();
-    let plan = plan(counted, reader, reach, target.server(), args, is_part, context)?;
+    let plan = plan(counted, reader, reach, &target, args, is_part, context)?;
     context.shell.always(&plan.lines());
     let text = format!("dry run: {} would be sent; nothing was", rows(plan.n_rows()));
     Ok(Summary::dry_run(reader.run().n_rows, 0, text).with_next(context.invocation.for_real()))
@@ -332,7 +333,7 @@ fn prepare(
     if counted.n_failed + counted.n_pending + n_in_doubt == 0 {
         return Ok(None);
     }
-    let plan = plan(counted, job.reader(), reach, job.target().server(), args, choice.is_part(), context)?;
+    let plan = plan(counted, job.reader(), reach, job.target(), args, choice.is_part(), context)?;
     context.shell.always(&plan.lines());
     confirm(&plan, args.confirm, context, job.target().host())?;
     put_back(chosen.as_deref(), job)?;

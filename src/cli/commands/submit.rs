@@ -290,7 +290,9 @@ pub(crate) fn plan(
     ledger_is_new: bool,
 ) -> Plan {
     let Submission { config, context, path, .. } = submission;
-    Plan { settled, ledger_is_new, ..Plan::new(&config.reach, context.config_files, target.server(), path, by_type) }
+    let account = target.account(&config.reach);
+    let plan = Plan::new(&config.reach, context.config_files, target.server(), path, by_type);
+    Plan { settled, ledger_is_new, account, ..plan }
 }
 
 pub(crate) fn dry_run(plan: &Plan, checked: &Checked, context: &Context<'_>) -> Summary {

@@ -3,6 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 
+use super::job::block_on;
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::reach::{Destination, Reach};
@@ -16,25 +17,42 @@ pub(crate) struct Target {
     server: String,
     host: String,
     client: Option<Client>,
+    /// Whose ticket signs in, where one does.
+    principal: Option<String>,
     simulator: Option<Simulator>,
 }
 
 impl Target {
-    /// Makes ready what can fail before anything is written: credentials and certificates are read here.
+    /// Makes ready what can fail before anything is written: credentials and certificates are read here, and a ticket is
+    /// asked for where calls sign in with one.
     pub(crate) fn prepare(destination: &Destination) -> Result<Self, Failure> {
         match destination {
-            Destination::Server(endpoint) => Ok(Self {
-                server: endpoint.base.to_string(),
-                host: endpoint.base.host().to_owned(),
-                client: Some(Client::new(endpoint)?),
-                simulator: None,
-            }),
+            Destination::Server(endpoint) => {
+                let client = Client::new(endpoint)?;
+                let signed_in = block_on(client.sign_in())??;
+                Ok(Self {
+                    server: endpoint.base.to_string(),
+                    host: endpoint.base.host().to_owned(),
+                    client: Some(client),
+                    principal: signed_in.map(|signed_in| signed_in.principal),
+                    simulator: None,
+                })
+            }
             Destination::Simulator(_) => Ok(Self {
                 server: "the embedded simulator".to_owned(),
                 host: "the embedded simulator".to_owned(),
                 client: None,
+                principal: None,
                 simulator: None,
             }),
+        }
+    }
+
+    /// Returns as whom calls are made.
+    pub(crate) fn account(&self, reach: &Reach) -> String {
+        match &self.principal {
+            Some(principal) => format!("{principal} (Kerberos)"),
+            None => reach.account.clone(),
         }
     }
 

@@ -13,7 +13,8 @@ const SERVER: &str = "https://cm.contoso.test";
 /// Makes a client of this server that goes through this proxy, without touching the environment.
 fn client(endpoint: &Endpoint, proxy: &str) -> Client {
     let through = reqwest::Proxy::all(format!("http://anna:hunter2@{proxy}")).unwrap();
-    Client::build(endpoint, reqwest::Client::builder().proxy(through), Some(proxy.to_owned())).unwrap()
+    let builder = move || reqwest::Client::builder().proxy(through.clone());
+    Client::build(endpoint, builder, Some(proxy.to_owned())).unwrap()
 }
 
 async fn call(proxy: &str) -> Answer {
