@@ -32,15 +32,17 @@ impl Entry {
     }
 }
 
-/// Returns the rows whose hash another row has too. Takes the entries, so that their memory is free afterwards.
+/// Returns the rows whose hash another row has too. Takes the entries, chunk by chunk as they came, so that their memory is
+/// free afterwards.
 ///
 /// Most rows are ruled out by a table of bits, without being sorted: of rows without repeats about one in ten is left.
-pub(super) fn suspects(mut entries: Vec<Entry>) -> RowSet {
+pub(super) fn suspects(entries: Vec<Vec<Entry>>) -> RowSet {
     const BITS_FOR_EACH: usize = 16;
-    let bits = (entries.len() * BITS_FOR_EACH).next_power_of_two().ilog2().clamp(6, 32);
+    let n_entries: usize = entries.iter().map(Vec::len).sum();
+    let bits = (n_entries * BITS_FOR_EACH).next_power_of_two().ilog2().clamp(6, 32);
     let bit_of = |entry: &Entry| entry.high >> (32 - bits);
     let (mut seen, mut again) = (RowSet::up_to(1 << bits), RowSet::up_to(1 << bits));
-    for entry in &entries {
+    for entry in entries.iter().flatten() {
         let bit = bit_of(entry);
         if seen.contains(bit) {
             again.insert(bit);
@@ -48,7 +50,7 @@ pub(super) fn suspects(mut entries: Vec<Entry>) -> RowSet {
         seen.insert(bit);
     }
     drop(seen);
-    entries.retain(|entry| again.contains(bit_of(entry)));
+    let mut entries: Vec<Entry> = entries.into_iter().flatten().filter(|entry| again.contains(bit_of(entry))).collect();
     entries.par_sort_unstable_by_key(Entry::hash);
     let mut rows = RowSet::default();
     for pair in entries.windows(2) {
@@ -287,9 +289,9 @@ mod tests {
     #[test]
     fn equal_hashes_are_suspects_and_only_equal_values_repeats() {
         let entries = vec![Entry::new(9, 4), Entry::new(u64::MAX, 2), Entry::new(9, 1), Entry::new(8, 3)];
-        let rows = suspects(entries);
+        let rows = suspects(entries.chunks(3).map(<[Entry]>::to_vec).collect());
         assert_eq!((1..=70).filter(|row| rows.contains(*row)).collect::<Vec<_>>(), [1, 4]);
-        assert!(suspects(vec![Entry::new(9, 4), Entry::new(8, 4)]).n_rows() == 0);
+        assert!(suspects(vec![vec![Entry::new(9, 4), Entry::new(8, 4)]]).n_rows() == 0);
         assert_eq!(repeats(vec![suspect(1, 4), suspect(2, 1)], Vec::new()), []);
         let found = repeats(vec![suspect(1, 4), suspect(1, 9), suspect(1, 1)], Vec::new());
         assert_eq!(found.iter().map(|r| (r.row, r.first, r.first_line)).collect::<Vec<_>>(), [(4, 1, 2), (9, 1, 2)]);

@@ -20,7 +20,7 @@ use crate::request::{RequestType, RowId};
 pub(super) const KEPT_DIAGNOSTICS: usize = 20;
 
 /// From how many rows on duplicate requests and duplicate ids are looked for one after the other.
-const MANY_ROWS: usize = 1_000_000;
+const MANY_ROWS: u64 = 1_000_000;
 
 /// How many diagnostics about one header line a survey keeps; a line that has more is no header line.
 const KEPT_HEADER: usize = 100;
@@ -195,8 +195,9 @@ struct Surveyor<'c> {
     counts: RuleCounts,
     first: Vec<(Order, Diagnostic)>,
     header: Vec<Diagnostic>,
-    requests: Vec<Entry>,
-    ids: Vec<Entry>,
+    /// Chunk by chunk: one list for all would be copied as it grows.
+    requests: Vec<Vec<Entry>>,
+    ids: Vec<Vec<Entry>>,
     repeats: Vec<Repeat>,
 }
 
@@ -290,8 +291,8 @@ impl<'c> Surveyor<'c> {
         self.counts.merge(&found.counts);
         let room = KEPT_DIAGNOSTICS - self.first.len();
         self.first.extend(found.first.into_iter().take(room));
-        self.requests.extend_from_slice(&found.requests);
-        self.ids.extend_from_slice(&found.ids);
+        self.requests.push(found.requests);
+        self.ids.push(found.ids);
         (self.progress)(Progress {
             phase: Phase::Checking,
             part: part.number,
@@ -331,7 +332,7 @@ impl<'c> Surveyor<'c> {
     fn compare(&mut self, manifests: &[Manifest], parts: &[Part]) -> Result<(), ValidateError> {
         let (requests, ids) = (std::mem::take(&mut self.requests), std::mem::take(&mut self.ids));
         // Beyond a million rows memory counts more than some milliseconds: each needs its own tables of bits.
-        let is_long = requests.len() > MANY_ROWS;
+        let is_long = self.n_good > MANY_ROWS;
         let suspects = duplicates::suspects;
         let (requests, ids) = if is_long {
             (suspects(requests), suspects(ids))

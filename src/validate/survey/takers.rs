@@ -15,6 +15,7 @@ pub(super) struct ChunkSurvey<'c> {
     rules: &'c Rules,
     part: &'c Part,
     hasher: &'c KeyHasher,
+    n_rows: u32,
     room: usize,
     found: ChunkFound,
 }
@@ -34,8 +35,7 @@ pub(super) struct ChunkFound {
 impl<'c> ChunkSurvey<'c> {
     /// Prepares for a chunk of so many rows; `room` is how many diagnostics are still wanted.
     pub(super) fn new(rules: &'c Rules, part: &'c Part, hasher: &'c KeyHasher, n_rows: u32, room: usize) -> Self {
-        let requests = Vec::with_capacity(n_rows as usize);
-        Self { rules, part, hasher, room, found: ChunkFound { requests, ..ChunkFound::default() } }
+        Self { rules, part, hasher, n_rows, room, found: ChunkFound::default() }
     }
 
     /// Returns what was found; the checker has counted the rules.
@@ -59,10 +59,17 @@ impl RowTaker for ChunkSurvey<'_> {
         let Seen::Good { raw, layout, judged } = &seen else { return };
         found.n_good += 1;
         found.by_type[judged.kind as usize] += 1;
+        // What is kept to the end of the run is asked for in its size, once.
         if self.rules.on_duplicate != OnDuplicate::Send {
+            if found.requests.is_empty() {
+                found.requests.reserve_exact(self.n_rows as usize);
+            }
             found.requests.push(Entry::new(self.hasher.row(judged, layout, raw.cells), row));
         }
         if let Some(id) = judged.id {
+            if found.ids.is_empty() {
+                found.ids.reserve_exact(self.n_rows as usize);
+            }
             found.ids.push(Entry::new(self.hasher.id(id), row));
         }
     }
