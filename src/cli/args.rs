@@ -9,7 +9,9 @@ use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::parse;
+use super::parse::ProxyArg;
 use super::sign_in::SignInArgs;
+use crate::client::Pin;
 use crate::ledger::RowState;
 use crate::manifest::{Delimiter, Format, TextEncoding};
 use crate::request::{Guid, RequestType};
@@ -241,6 +243,24 @@ pub(crate) struct ServerArgs {
     /// Trust the certificate authorities in this PEM file, too
     #[arg(long, value_name = "FILE")]
     pub(crate) ca_file: Option<PathBuf>,
+    /// Show this certificate to a server that asks for one: PEM with its key, or PKCS#12
+    #[arg(long, value_name = "FILE")]
+    pub(crate) client_cert: Option<PathBuf>,
+    /// The private key of --client-cert, where it is not in that file
+    #[arg(long, value_name = "FILE", requires = "client_cert")]
+    pub(crate) client_key: Option<PathBuf>,
+    /// A file with the password of a PKCS#12 file
+    #[arg(long, value_name = "FILE", requires = "client_cert")]
+    pub(crate) client_cert_password: Option<PathBuf>,
+    /// Trust the server only with this key: sha256//BASE64, as curl writes it; can be given again
+    #[arg(long, value_name = "PIN", value_parser = parse::pin)]
+    pub(crate) pin: Vec<Pin>,
+    /// Go through this proxy, or none [default: HTTPS_PROXY, HTTP_PROXY, NO_PROXY]
+    #[arg(long, value_name = "URL", value_parser = parse::proxy)]
+    pub(crate) proxy: Option<ProxyArg>,
+    /// A file with user:password for --proxy
+    #[arg(long, value_name = "FILE", requires = "proxy")]
+    pub(crate) proxy_credentials: Option<PathBuf>,
     /// Allow plain http to a server that is not this machine
     #[arg(long)]
     pub(crate) allow_http: bool,

@@ -155,6 +155,9 @@ impl From<ClientError> for Failure {
             ClientError::Kerberos(_) => Exit::SignIn,
             ClientError::Token(_)
             | ClientError::CaFile { .. }
+            | ClientError::Identity(_)
+            | ClientError::OtherKey(_)
+            | ClientError::ProxyCredentials { .. }
             | ClientError::NoRoots(_)
             | ClientError::Tls(_)
             | ClientError::Http(_) => Exit::Usage,

@@ -18,8 +18,22 @@ use crate::request::Guid;
 
 /// The configuration file that is read where none is named.
 const DEFAULT_FILE: &str = "cmbatch.toml";
-/// What a file that nobody named may not set: credentials, TLS, and where results go.
-const NOT_FROM_FOUND_FILE: [&str; 7] = ["auth", "token-file", "keytab", "principal", "spn", "ca-file", "allow-http"];
+/// What a file that nobody named may not set: credentials, TLS, proxies, and where results go.
+const NOT_FROM_FOUND_FILE: [&str; 13] = [
+    "auth",
+    "token-file",
+    "keytab",
+    "principal",
+    "spn",
+    "ca-file",
+    "client-cert",
+    "client-key",
+    "client-cert-password",
+    "pin",
+    "proxy",
+    "proxy-credentials",
+    "allow-http",
+];
 /// What only the command line may say: options about configuration itself, confirmations, one-off outputs.
 const COMMAND_LINE_ONLY: [&str; 18] = [
     "config",

@@ -6,8 +6,9 @@ use std::time::Duration;
 use super::args::{DoubtArgs, PaceArgs, RehearsalArgs, ServerArgs};
 use super::config::{ConfigError, World};
 use super::layers::Origins;
+use super::parse::ProxyArg;
 use super::sign_in::account;
-use crate::client::{AllowHttp, Auth, BaseUrl, Endpoint, On503, Secret};
+use crate::client::{AllowHttp, Auth, BaseUrl, Endpoint, Identity, On503, Proxy, Secret};
 use crate::reconcile::Trust;
 use crate::simulator::Script;
 use crate::submit::{BreakerRules, Limits, Patience, Rate};
@@ -136,6 +137,19 @@ fn endpoint(
     }
     Ok(Endpoint {
         ca_file: server.ca_file.clone(),
+        identity: server.client_cert.clone().map(|certificate| Identity {
+            certificate,
+            key: server.client_key.clone(),
+            password: server.client_cert_password.clone(),
+        }),
+        pins: server.pin.clone(),
+        proxy: match &server.proxy {
+            None => Proxy::Environment,
+            Some(ProxyArg::None) => Proxy::None,
+            Some(ProxyArg::Address(address)) => {
+                Proxy::Given { address: address.clone(), credentials: server.proxy_credentials.clone() }
+            }
+        },
         auth,
         timeout: server.timeout,
         connect_timeout: Endpoint::DEFAULT_CONNECT_TIMEOUT.min(server.timeout),

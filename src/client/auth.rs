@@ -1,13 +1,12 @@
 //! Where the sign-in comes from.
 
 use std::fmt;
-use std::fs::File;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use http::HeaderValue;
 
 use super::error::{TokenError, TokenFault, TokenPlace};
+use super::private_file::{self, FileFault};
 use super::sign_in::Negotiate;
 
 /// A text that is never shown: no `Display`, and `Debug` prints `[redacted]`.
@@ -87,7 +86,7 @@ fn bearer(text: &str) -> Result<HeaderValue, TokenFault> {
         return Err(TokenFault::Empty);
     }
     if token.len() > MAX_TOKEN_BYTES {
-        return Err(TokenFault::TooLong);
+        return Err(FileFault::TooLong(MAX_TOKEN_BYTES).into());
     }
     // RFC 6750, 2.1: no character of a token is outside of visible ASCII. A line break would begin another header.
     if !token.bytes().all(|byte| byte.is_ascii_graphic()) {
@@ -99,28 +98,9 @@ fn bearer(text: &str) -> Result<HeaderValue, TokenFault> {
 }
 
 fn read_token_file(path: &Path) -> Result<String, TokenFault> {
-    // Asked of the path first: opening a named pipe would wait for its other end.
-    if !std::fs::metadata(path).map_err(TokenFault::Unreadable)?.is_file() {
-        return Err(TokenFault::NotAFile);
-    }
-    let file = File::open(path).map_err(TokenFault::Unreadable)?;
-    check_mode(&file)?;
-    let mut bytes = Vec::new();
-    file.take(MAX_TOKEN_BYTES as u64 + 64).read_to_end(&mut bytes).map_err(TokenFault::Unreadable)?;
+    // A byte order mark and line ends may stand around the token.
+    let bytes = private_file::read(path, MAX_TOKEN_BYTES + 64)?;
     String::from_utf8(bytes).map_err(|_| TokenFault::NotAToken)
-}
-
-#[cfg(unix)]
-fn check_mode(file: &File) -> Result<(), TokenFault> {
-    use std::os::unix::fs::PermissionsExt;
-
-    let mode = file.metadata().map_err(TokenFault::Unreadable)?.permissions().mode();
-    if mode & 0o077 == 0 { Ok(()) } else { Err(TokenFault::OpenToOthers { mode: mode & 0o777 }) }
-}
-
-#[cfg(not(unix))]
-fn check_mode(_file: &File) -> Result<(), TokenFault> {
-    Ok(())
 }
 
 #[cfg(test)]
@@ -149,7 +129,10 @@ mod tests {
             assert!(!shown.contains("hunter2") && !shown.contains("X-Admin"), "{shown}");
             assert!(shown.contains("CMBATCH_BEARER_TOKEN"), "{shown}");
         }
-        assert!(matches!(env(&"a".repeat(MAX_TOKEN_BYTES + 1)).unwrap_err().fault, TokenFault::TooLong));
+        assert!(matches!(
+            env(&"a".repeat(MAX_TOKEN_BYTES + 1)).unwrap_err().fault,
+            TokenFault::File(FileFault::TooLong(_))
+        ));
     }
 
     #[cfg(unix)]
@@ -165,7 +148,7 @@ mod tests {
 
         mode(0o640);
         let error = auth.header().unwrap_err();
-        assert!(matches!(error.fault, TokenFault::OpenToOthers { mode: 0o640 }));
+        assert!(matches!(error.fault, TokenFault::File(FileFault::OpenToOthers { mode: 0o640 })));
         let command = format!("chmod 600 '{}/it'\\''s a token'", folder.path().display());
         assert!(error.to_string().contains(&command), "{error}");
         assert!(!format!("{error} {error:?}").contains("hunter2"));
@@ -178,8 +161,8 @@ mod tests {
     fn a_token_file_that_is_none_says_so() {
         let folder = tempfile::tempdir().unwrap();
         let missing = Auth::BearerFile(folder.path().join("missing")).header().unwrap_err();
-        assert!(matches!(missing.fault, TokenFault::Unreadable(_)));
+        assert!(matches!(missing.fault, TokenFault::File(FileFault::Unreadable(_))));
         let a_folder = Auth::BearerFile(folder.path().to_owned()).header().unwrap_err();
-        assert!(matches!(a_folder.fault, TokenFault::NotAFile));
+        assert!(matches!(a_folder.fault, TokenFault::File(FileFault::NotAFile)));
     }
 }

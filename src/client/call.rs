@@ -12,7 +12,7 @@ use reqwest::{Body, ClientBuilder, Method, Request, Response};
 use super::answer::{Answer, HttpAnswer, TransportFault};
 use super::auth::Auth;
 use super::base_url::BaseUrl;
-use super::endpoint::{Endpoint, Proxy};
+use super::endpoint::Endpoint;
 use super::error::{ClientError, ReadError, TokenError};
 use super::list::RequestStream;
 use super::object::RequestObject;
@@ -87,11 +87,14 @@ impl Client {
     /// [`ClientError`]: the token or the CA file is not taken, or the system has no root certificates (asked only where
     /// calls go over TLS).
     pub fn new(endpoint: &Endpoint) -> Result<Self, ClientError> {
-        let proxy = proxy_of(&endpoint.base, endpoint.proxy, Matcher::from_system);
-        let is_proxied = proxy.is_some();
-        // Where the environment names no proxy for this server, none is used for certain.
-        let builder =
-            move || if is_proxied { reqwest::Client::builder() } else { reqwest::Client::builder().no_proxy() };
+        let proxy = endpoint.proxy.of(&endpoint.base, Matcher::from_system);
+        let (is_proxied, given) = (proxy.is_some(), endpoint.proxy.given()?);
+        let builder = move || match &given {
+            Some(given) => reqwest::Client::builder().no_proxy().proxy(given.clone()),
+            None if is_proxied => reqwest::Client::builder(),
+            // Where the environment names no proxy for this server, none is used for certain.
+            None => reqwest::Client::builder().no_proxy(),
+        };
         Self::build(endpoint, builder, proxy)
     }
 
@@ -102,7 +105,7 @@ impl Client {
         proxy: Option<String>,
     ) -> Result<Self, ClientError> {
         let roots = if endpoint.base.is_https() || proxy.is_some() { Roots::Needed } else { Roots::NotNeeded };
-        let tls = tls::config(roots, endpoint.ca_file.as_deref())?;
+        let tls = tls::config(roots, endpoint)?;
         let (connect_timeout, timeout) = (endpoint.connect_timeout, endpoint.timeout);
         // Tokens are bound to the server's certificate.
         let wants_certificate = matches!(endpoint.auth, Auth::Negotiate(_));
@@ -380,21 +383,6 @@ impl fmt::Debug for Client {
     }
 }
 
-/// Returns the proxy that calls go through. The environment is asked by the same matcher that reqwest asks (its
-/// `src/proxy.rs`, `Matcher::system`), so that both come to the same answer.
-fn proxy_of(base: &BaseUrl, choice: Proxy, environment: impl FnOnce() -> Matcher) -> Option<String> {
-    let matcher = match choice {
-        Proxy::Environment if !base.is_loopback() => environment(),
-        Proxy::Environment | Proxy::None => return None,
-    };
-    let proxy = matcher.intercept(&base.requests().as_str().parse().ok()?)?;
-    let uri = proxy.uri();
-    Some(match (uri.host(), uri.port_u16()) {
-        (Some(host), Some(port)) => format!("{host}:{port}"),
-        (host, _) => host.unwrap_or_default().to_owned(),
-    })
-}
-
 enum Broken {
     TooLong,
     Lost(String),
@@ -441,34 +429,4 @@ fn text_of<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
 fn wait_of(headers: &HeaderMap) -> Option<Duration> {
     let value = text_of(headers, &header::RETRY_AFTER)?;
     retry_after::parse(value, text_of(headers, &header::DATE), SystemTime::now())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::client::AllowHttp;
-
-    #[test]
-    fn the_environments_proxy_is_taken_unless_the_server_is_this_machine_or_named_as_direct() {
-        let environment = || {
-            Matcher::builder()
-                .https("http://anna:hunter2@proxy.contoso.test:3128")
-                .http("http://plain.contoso.test")
-                .no("intern.contoso.test,10.0.0.0/8")
-                .build()
-        };
-        for (server, choice, expect) in [
-            ("https://cm.contoso.test", Proxy::Environment, Some("proxy.contoso.test:3128")),
-            ("http://cm.contoso.test", Proxy::Environment, Some("plain.contoso.test")),
-            ("https://cm.contoso.test", Proxy::None, None),
-            ("https://cm.intern.contoso.test", Proxy::Environment, None),
-            ("https://10.1.2.3", Proxy::Environment, None),
-            ("https://127.0.0.1:8443", Proxy::Environment, None),
-            ("https://localhost", Proxy::Environment, None),
-            ("http://[::1]:8080", Proxy::Environment, None),
-        ] {
-            let base = BaseUrl::parse(server, AllowHttp::Yes).unwrap();
-            assert_eq!(proxy_of(&base, choice, environment).as_deref(), expect, "{server}");
-        }
-    }
 }

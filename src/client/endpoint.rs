@@ -5,17 +5,9 @@ use std::time::Duration;
 
 use super::auth::Auth;
 use super::base_url::BaseUrl;
-
-/// Whether calls go through a proxy. A server on this machine is always called without.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Proxy {
-    /// Never.
-    None,
-    /// As the environment says: `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY`, in either case; where they are not
-    /// set, on Windows and macOS the system's own settings.
-    #[default]
-    Environment,
-}
+use super::identity::Identity;
+use super::pin::Pin;
+use super::proxy::Proxy;
 
 /// Where the API is, and how it is called.
 #[derive(Debug)]
@@ -24,6 +16,10 @@ pub struct Endpoint {
     pub base: BaseUrl,
     /// A PEM file with CA certificates that are trusted in addition to the system's own.
     pub ca_file: Option<PathBuf>,
+    /// The certificate that is shown to a server which asks for one.
+    pub identity: Option<Identity>,
+    /// The keys of which the server must have one; any where there are none.
+    pub pins: Vec<Pin>,
     /// How calls sign in.
     pub auth: Auth,
     /// How long a call may take from start to the answer's last byte. For lists: how long the server may send nothing.
@@ -55,6 +51,8 @@ impl Endpoint {
         Self {
             base,
             ca_file: None,
+            identity: None,
+            pins: Vec::new(),
             auth: Auth::None,
             timeout: Self::DEFAULT_TIMEOUT,
             connect_timeout: Self::DEFAULT_CONNECT_TIMEOUT,

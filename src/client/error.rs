@@ -8,6 +8,8 @@ use std::time::Duration;
 use crate::request::CorrelationId;
 
 use super::answer::TransportFault;
+use super::identity::IdentityError;
+use super::private_file::FileFault;
 use super::sign_in::KerberosError;
 
 /// Why there is no client.
@@ -26,6 +28,20 @@ pub enum ClientError {
         path: PathBuf,
         /// What is wrong with it.
         fault: CaFileFault,
+    },
+    /// The client certificate cannot be shown.
+    #[error("the client certificate in {0}")]
+    Identity(#[from] IdentityError),
+    /// The client certificate and its key do not belong together, or are of a kind that is not spoken.
+    #[error("the client certificate cannot be used with its key: {0}")]
+    OtherKey(#[source] rustls::Error),
+    /// The file with the proxy's user and password is not taken.
+    #[error("the proxy's credentials in {} {fault}", Quoted(.path))]
+    ProxyCredentials {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        fault: String,
     },
     /// No root certificate to trust.
     #[error("this system's root certificates cannot be read; install them (package ca-certificates) or give --ca-file")]
@@ -105,18 +121,9 @@ impl fmt::Display for TokenPlace {
 /// What is wrong with a token.
 #[derive(Debug, thiserror::Error)]
 pub enum TokenFault {
-    /// The file cannot be read.
-    #[error("cannot be read: {0}")]
-    Unreadable(io::Error),
-    /// The path is a folder, a pipe or a device.
-    #[error("cannot be read: it is not a regular file")]
-    NotAFile,
-    /// Others than the owner may read or write the file.
-    #[error("is open to others (mode {mode:03o})")]
-    OpenToOthers {
-        /// The file's mode.
-        mode: u32,
-    },
+    /// The file itself.
+    #[error(transparent)]
+    File(#[from] FileFault),
     /// There is nothing in it.
     #[error("is empty")]
     Empty,
@@ -125,9 +132,6 @@ pub enum TokenFault {
         "is not a token: it has white space, control or non-ASCII characters; put the token alone there, without the word \"Bearer\""
     )]
     NotAToken,
-    /// It is longer than 64 KiB.
-    #[error("is longer than 64 KiB")]
-    TooLong,
 }
 
 struct Remedy<'a>(&'a TokenPlace, &'a TokenFault);
@@ -135,9 +139,7 @@ struct Remedy<'a>(&'a TokenPlace, &'a TokenFault);
 impl fmt::Display for Remedy<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.0, self.1) {
-            (TokenPlace::File(path), TokenFault::OpenToOthers { .. }) => {
-                write!(f, "; type: chmod 600 '{}'", path.display().to_string().replace('\'', "'\\''"))
-            }
+            (TokenPlace::File(path), TokenFault::File(fault)) => fault.remedy(path).fmt(f),
             _ => Ok(()),
         }
     }

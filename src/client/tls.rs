@@ -8,7 +8,9 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls_platform_verifier::Verifier;
 
+use super::endpoint::Endpoint;
 use super::error::{CaFileFault, ClientError, DamagedReason};
+use super::pin::Pinned;
 
 /// Whether the call can meet TLS at all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,12 +22,12 @@ pub(crate) enum Roots {
 }
 
 /// Returns the TLS settings: 1.2 and 1.3, ring's algorithms (in this config itself, so that no process-wide default has
-/// to be there), the system's roots and those of the CA file in addition, `http/1.1` alone. rustls offers no early data
+/// to be there), the system's roots and those of the CA file in addition, the pins, the client certificate, `http/1.1` alone. rustls offers no early data
 /// unless asked to: nothing that is sent can be replayed on the way.
-pub(crate) fn config(roots: Roots, ca_file: Option<&Path>) -> Result<ClientConfig, ClientError> {
+pub(crate) fn config(roots: Roots, endpoint: &Endpoint) -> Result<ClientConfig, ClientError> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let extra = match ca_file {
-        Some(path) => read_ca_file(path).map_err(|fault| ClientError::CaFile { path: path.to_owned(), fault })?,
+    let extra = match &endpoint.ca_file {
+        Some(path) => read_ca_file(path).map_err(|fault| ClientError::CaFile { path: path.clone(), fault })?,
         None => Vec::new(),
     };
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
@@ -33,12 +35,19 @@ pub(crate) fn config(roots: Roots, ca_file: Option<&Path>) -> Result<ClientConfi
         .map_err(ClientError::Tls)?;
     let builder = match roots {
         Roots::Needed => {
-            let verifier = Verifier::new_with_extra_roots(extra, provider).map_err(ClientError::NoRoots)?;
+            let inner = Verifier::new_with_extra_roots(extra, provider).map_err(ClientError::NoRoots)?;
+            let verifier = Pinned { inner, pins: endpoint.pins.clone() };
             builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier))
         }
         Roots::NotNeeded => builder.with_root_certificates(rustls::RootCertStore::empty()),
     };
-    let mut config = builder.with_no_client_auth();
+    let mut config = match &endpoint.identity {
+        Some(identity) => {
+            let (chain, key) = identity.read()?;
+            builder.with_client_auth_cert(chain, key).map_err(ClientError::OtherKey)?
+        }
+        None => builder.with_no_client_auth(),
+    };
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(config)
 }
@@ -67,12 +76,18 @@ fn read_ca_file(path: &Path) -> Result<Vec<CertificateDer<'static>>, CaFileFault
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::client::{AllowHttp, BaseUrl};
+
+    fn of_ca_file(path: &Path) -> Result<ClientConfig, ClientError> {
+        let base = BaseUrl::parse("cm.contoso.test", AllowHttp::LoopbackOnly).unwrap();
+        config(Roots::NotNeeded, &Endpoint { ca_file: Some(path.to_owned()), ..Endpoint::new(base) })
+    }
 
     #[track_caller]
     fn fault(content: &[u8]) -> CaFileFault {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), content).unwrap();
-        match config(Roots::NotNeeded, Some(file.path())) {
+        match of_ca_file(file.path()) {
             Err(ClientError::CaFile { path, fault }) => {
                 assert_eq!(path, file.path());
                 fault
@@ -94,7 +109,7 @@ mod tests {
         assert!(matches!(fault(half.as_bytes()), CaFileFault::Damaged { number: 1, .. } | CaFileFault::Empty));
         let not_one = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
         assert!(matches!(fault(format!("{pem}{not_one}").as_bytes()), CaFileFault::Damaged { number: 2, .. }));
-        let missing = config(Roots::NotNeeded, Some(Path::new("/nonexistent/ca.pem"))).unwrap_err();
+        let missing = of_ca_file(Path::new("/nonexistent/ca.pem")).unwrap_err();
         assert!(missing.to_string().contains("\"/nonexistent/ca.pem\" cannot be read"), "{missing}");
     }
 }

@@ -29,6 +29,7 @@ use std::io;
 
 use super::answer::TransportFault;
 use super::once::Departed;
+use super::tls_reason;
 
 /// The facts that decide which fault it was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,6 +85,9 @@ impl Seen {
 pub(crate) fn message(error: &reqwest::Error) -> String {
     let mut said: Vec<String> = Vec::new();
     for link in links(error) {
+        if let Some(reason) = link.downcast_ref::<rustls::Error>().and_then(tls_reason::reason) {
+            return format!("{reason} ({link})");
+        }
         // These two say no more than that a request failed.
         if link.is::<reqwest::Error>() || link.is::<hyper_util::client::legacy::Error>() {
             continue;

@@ -288,7 +288,7 @@ mod tests {
 
     #[test]
     fn equal_hashes_are_suspects_and_only_equal_values_repeats() {
-        let entries = vec![Entry::new(9, 4), Entry::new(u64::MAX, 2), Entry::new(9, 1), Entry::new(8, 3)];
+        let entries = [Entry::new(9, 4), Entry::new(u64::MAX, 2), Entry::new(9, 1), Entry::new(8, 3)];
         let rows = suspects(entries.chunks(3).map(<[Entry]>::to_vec).collect());
         assert_eq!((1..=70).filter(|row| rows.contains(*row)).collect::<Vec<_>>(), [1, 4]);
         assert!(suspects(vec![vec![Entry::new(9, 4), Entry::new(8, 4)]]).n_rows() == 0);

@@ -20,4 +20,5 @@ mod kerberos;
 mod order;
 mod power;
 mod realm;
+mod tls_front;
 mod trace;

@@ -5,7 +5,7 @@ use tokio::net::TcpStream;
 
 use super::raw::{BODY, Log, Peer, RawServer, answer, created, endpoint, fault, meaning};
 use super::tls::Authority;
-use crate::client::{Answer, Client, Endpoint, TransportFault};
+use crate::client::{Answer, Client, Endpoint, Proxy, TransportFault};
 use crate::request::{ErrorCode, Outcome};
 
 const SERVER: &str = "https://cm.contoso.test";
@@ -109,4 +109,29 @@ async fn over_plain_http_the_proxy_has_the_request_and_its_407_is_certain() {
         }
         other => panic!("{other:?}"),
     }
+}
+
+#[tokio::test]
+async fn a_proxy_that_is_given_has_every_call_and_its_credentials() {
+    use std::os::unix::fs::PermissionsExt;
+    let proxy = RawServer::answering(created()).await;
+    let folder = tempfile::tempdir().unwrap();
+    let credentials = folder.path().join("proxy.txt");
+    std::fs::write(&credentials, "anna:hunter2\n").unwrap();
+    std::fs::set_permissions(&credentials, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let address = proxy.address.to_string().parse().unwrap();
+    let authority = Authority::new("ours");
+    let through = Endpoint {
+        proxy: Proxy::Given { address, credentials: Some(credentials) },
+        ca_file: Some(authority.file()),
+        ..endpoint("http://127.0.0.1:1")
+    };
+    let client = Client::new(&through).unwrap();
+    let seen = client.create(BODY.to_vec()).await;
+    assert!(matches!(seen, Answer::Http(answer) if answer.status == 201));
+    let head = proxy.log.arrivals()[0].head.clone();
+    assert!(head.starts_with("POST http://127.0.0.1:1/"), "{head}");
+    // base64 of anna:hunter2
+    assert!(head.to_ascii_lowercase().contains("proxy-authorization: basic yw5uytpodw50zxiy"), "{head}");
+    assert!(!format!("{client:?}").contains("hunter2"));
 }

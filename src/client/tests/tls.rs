@@ -76,7 +76,7 @@ async fn a_server_of_an_unknown_authority_is_not_spoken_to_and_with_its_ca_file_
     let (server, log) = start(ours.acceptor("127.0.0.1", rustls::ALL_VERSIONS)).await;
     let seen = call(&server, "127.0.0.1", Some(other.file())).await;
     if let Answer::None { message, .. } = &seen {
-        assert!(message.contains("UnknownIssuer"), "{message}");
+        assert!(message.contains("--ca-file") && message.contains("UnknownIssuer"), "{message}");
     }
     assert_eq!(fault((seen, log.n_posts(BODY))), (TransportFault::TlsFailed, 0));
 
@@ -101,7 +101,43 @@ async fn a_server_of_another_name_is_not_spoken_to() {
     let authority = Authority::new("ours");
     let (server, log) = start(authority.acceptor("elsewhere.test", rustls::ALL_VERSIONS)).await;
     let seen = call(&server, "127.0.0.1", Some(authority.file())).await;
+    if let Answer::None { message, .. } = &seen {
+        assert!(message.contains("for another name than 127.0.0.1") && message.contains("elsewhere.test"), "{message}");
+    }
     assert_eq!(fault((seen, log.n_posts(BODY))), (TransportFault::TlsFailed, 0));
+}
+
+#[tokio::test]
+async fn a_server_with_another_key_than_the_pinned_one_is_not_spoken_to() {
+    let authority = Authority::new("ours");
+    let (server, log) = start(authority.acceptor("localhost", rustls::ALL_VERSIONS)).await;
+    let with = |pins| Endpoint {
+        ca_file: Some(authority.file()),
+        pins,
+        ..endpoint(&format!("https://localhost:{}", server.address.port()))
+    };
+    let other = "sha256//47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=".parse().unwrap();
+    let seen = Client::new(&with(vec![other])).unwrap().create(BODY.to_vec()).await;
+    let Answer::None { message, .. } = &seen else { panic!("{seen:?}") };
+    assert!(message.contains("--pin"), "{message}");
+    // The message has the pin that would do.
+    let right = message.split_whitespace().find_map(|word| word.trim_end_matches(';').parse().ok()).unwrap();
+    assert_eq!(fault((seen, log.n_posts(BODY))), (TransportFault::TlsFailed, 0));
+
+    let seen = Client::new(&with(vec![other, right])).unwrap().create(BODY.to_vec()).await;
+    assert!(matches!(seen, Answer::Http(answer) if answer.status == 201));
+}
+
+#[tokio::test]
+async fn what_speaks_no_tls_is_told_from_what_is_not_trusted() {
+    let plain = RawServer::start(async |mut peer: Peer| {
+        peer.write("HTTP/1.1 400 Bad Request\r\n\r\n").await;
+        peer.until_closed().await;
+    })
+    .await;
+    let authority = Authority::new("ours");
+    let seen = call(&plain, "127.0.0.1", Some(authority.file())).await;
+    assert!(matches!(&seen, Answer::None { message, .. } if message.contains("does not speak TLS")), "{seen:?}");
 }
 
 #[tokio::test]

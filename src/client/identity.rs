@@ -1,0 +1,158 @@
+//! The certificate that calls show to a server which asks for one.
+
+use std::path::{Path, PathBuf};
+
+use p12_keystore::{KeyStore, Pkcs12ImportPolicy};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+
+use super::private_file::{self, FileFault};
+
+/// The longest file that is taken, in bytes.
+const MAX_FILE_BYTES: usize = 1024 * 1024;
+/// The longest password that is taken, in bytes.
+const MAX_PASSWORD_BYTES: usize = 4 * 1024;
+
+/// Where the certificate is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// PEM text with the certificate, those between it and its authority, and the private key; or a PKCS#12 file (`.p12`, `.pfx`).
+    pub certificate: PathBuf,
+    /// PEM text with the private key, where it is in a file of its own.
+    pub key: Option<PathBuf>,
+    /// A file with the password of a PKCS#12 file; none where it has none.
+    pub password: Option<PathBuf>,
+}
+
+/// Why a certificate cannot be shown.
+#[derive(Debug, thiserror::Error)]
+#[error("{path:?} {fault}")]
+pub struct IdentityError {
+    path: PathBuf,
+    fault: IdentityFault,
+}
+
+/// What is wrong.
+#[derive(Debug, thiserror::Error)]
+enum IdentityFault {
+    /// The file itself.
+    #[error("{0}")]
+    File(String),
+    /// PEM text that cannot be read.
+    #[error("is damaged: {0}")]
+    Pem(rustls::pki_types::pem::Error),
+    /// No certificate.
+    #[error("has no certificate: \"-----BEGIN CERTIFICATE-----\" is not in it")]
+    NoCertificate,
+    /// No private key.
+    #[error("has no private key: add it to the file, or give its own file with --client-key; it must not be encrypted")]
+    NoKey,
+    /// PKCS#12 that cannot be read.
+    #[error("cannot be opened as PKCS#12 ({0}): is the password in --client-cert-password that of this file?")]
+    Pkcs12(String),
+}
+
+/// A certificate with those that lead to its authority, and its key.
+pub(crate) type Shown = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
+
+impl Identity {
+    /// Reads the files.
+    ///
+    /// # Errors
+    /// A file cannot be read, others may read it, or it is not what it should be.
+    pub(crate) fn read(&self) -> Result<Shown, IdentityError> {
+        let bytes = read(&self.certificate)?;
+        let at = |fault| IdentityError { path: self.certificate.clone(), fault };
+        // ASN.1: a sequence whose length takes two bytes. PEM begins with text.
+        if bytes.starts_with(&[0x30, 0x82]) {
+            return from_pkcs12(&bytes, &self.password()?).map_err(at);
+        }
+        let chain: Vec<_> =
+            CertificateDer::pem_slice_iter(&bytes).collect::<Result<_, _>>().map_err(|e| at(IdentityFault::Pem(e)))?;
+        if chain.is_empty() {
+            return Err(at(IdentityFault::NoCertificate));
+        }
+        let (path, bytes) = match &self.key {
+            Some(path) => (path, read(path)?),
+            None => (&self.certificate, bytes),
+        };
+        let key = PrivateKeyDer::from_pem_slice(&bytes)
+            .map_err(|_| IdentityError { path: path.clone(), fault: IdentityFault::NoKey })?;
+        Ok((chain, key))
+    }
+
+    fn password(&self) -> Result<String, IdentityError> {
+        let Some(path) = &self.password else { return Ok(String::new()) };
+        let bytes = private_file::read(path, MAX_PASSWORD_BYTES).map_err(|fault| of_file(path, &fault))?;
+        let text = String::from_utf8_lossy(&bytes);
+        Ok(text.lines().next().unwrap_or_default().to_owned())
+    }
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, IdentityError> {
+    private_file::read(path, MAX_FILE_BYTES).map_err(|fault| of_file(path, &fault))
+}
+
+fn of_file(path: &Path, fault: &FileFault) -> IdentityError {
+    IdentityError { path: path.to_owned(), fault: IdentityFault::File(format!("{fault}{}", fault.remedy(path))) }
+}
+
+fn from_pkcs12(bytes: &[u8], password: &str) -> Result<Shown, IdentityFault> {
+    let store = KeyStore::from_pkcs12(bytes, password, Pkcs12ImportPolicy::Relaxed)
+        .map_err(|error| IdentityFault::Pkcs12(error.to_string()))?;
+    let (_, chain) = store.private_key_chain().ok_or(IdentityFault::NoKey)?;
+    let certificates = chain.certs().iter().map(|certificate| CertificateDer::from(certificate.as_der().to_vec()));
+    let key = PrivateKeyDer::try_from(chain.key().as_der().to_vec()).map_err(|_| IdentityFault::NoKey)?;
+    Ok((certificates.collect(), key))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    fn private(folder: &Path, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
+        let path = folder.join(name);
+        std::fs::write(&path, content).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+        path
+    }
+
+    fn identity(certificate: PathBuf) -> Identity {
+        Identity { certificate, key: None, password: None }
+    }
+
+    #[test]
+    fn pem_is_read_from_one_file_or_two() {
+        let folder = tempfile::tempdir().unwrap();
+        let made = rcgen::generate_simple_self_signed(["svc".to_owned()]).unwrap();
+        let (certificate, key) = (made.cert.pem(), made.signing_key.serialize_pem());
+        let both = identity(private(folder.path(), "both.pem", format!("{certificate}{key}")));
+        let (chain, _) = both.read().unwrap();
+        assert_eq!(chain, [made.cert.der().clone()]);
+        let apart = Identity {
+            key: Some(private(folder.path(), "key.pem", &key)),
+            ..identity(private(folder.path(), "cert.pem", &certificate))
+        };
+        assert_eq!(apart.read().unwrap().0.len(), 1);
+    }
+
+    #[test]
+    fn what_cannot_be_shown_says_why() {
+        let folder = tempfile::tempdir().unwrap();
+        let made = rcgen::generate_simple_self_signed(["svc".to_owned()]).unwrap();
+        let said = |identity: &Identity| identity.read().unwrap_err().to_string();
+        let missing = identity(folder.path().join("missing.pem"));
+        assert!(said(&missing).contains("missing.pem\" cannot be read"), "{}", said(&missing));
+        let no_key = identity(private(folder.path(), "cert.pem", made.cert.pem()));
+        assert!(said(&no_key).contains("has no private key") && said(&no_key).contains("--client-key"));
+        let nothing = identity(private(folder.path(), "empty.pem", "hello"));
+        assert!(said(&nothing).contains("has no certificate"));
+        let open = private(folder.path(), "open.pem", made.cert.pem());
+        std::fs::set_permissions(&open, std::fs::Permissions::from_mode(0o644)).unwrap();
+        assert!(said(&identity(open)).contains("open to others (mode 644); type: chmod 600"));
+        let damaged = identity(private(folder.path(), "x.p12", [0x30, 0x82, 0, 1, 0]));
+        assert!(said(&damaged).contains("cannot be opened as PKCS#12"), "{}", said(&damaged));
+    }
+}

@@ -1,0 +1,72 @@
+//! Files that hold a secret.
+
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
+/// Why a file with a secret is not taken. Never holds any of it.
+#[derive(Debug, thiserror::Error)]
+pub enum FileFault {
+    /// The file cannot be read.
+    #[error("cannot be read: {0}")]
+    Unreadable(io::Error),
+    /// The path is a folder, a pipe or a device.
+    #[error("cannot be read: it is not a regular file")]
+    NotAFile,
+    /// Others than the owner may read or write the file.
+    #[error("is open to others (mode {mode:03o})")]
+    OpenToOthers {
+        /// The file's mode.
+        mode: u32,
+    },
+    /// It is longer than what it is to hold can be.
+    #[error("is longer than {} KiB", .0 / 1024)]
+    TooLong(usize),
+}
+
+impl FileFault {
+    /// Returns what to type against it, where there is such a thing.
+    pub(crate) const fn remedy<'a>(&'a self, path: &'a Path) -> Remedy<'a> {
+        Remedy(self, path)
+    }
+}
+
+pub(crate) struct Remedy<'a>(&'a FileFault, &'a Path);
+
+impl fmt::Display for Remedy<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            FileFault::OpenToOthers { .. } => {
+                write!(f, "; type: chmod 600 '{}'", self.1.display().to_string().replace('\'', "'\\''"))
+            }
+            FileFault::Unreadable(_) | FileFault::NotAFile | FileFault::TooLong(_) => Ok(()),
+        }
+    }
+}
+
+/// Reads a file that nobody but its owner may read.
+pub(crate) fn read(path: &Path, max_bytes: usize) -> Result<Vec<u8>, FileFault> {
+    // Asked of the path first: opening a named pipe would wait for its other end.
+    if !std::fs::metadata(path).map_err(FileFault::Unreadable)?.is_file() {
+        return Err(FileFault::NotAFile);
+    }
+    let file = File::open(path).map_err(FileFault::Unreadable)?;
+    check_mode(&file)?;
+    let mut bytes = Vec::new();
+    file.take(max_bytes as u64 + 1).read_to_end(&mut bytes).map_err(FileFault::Unreadable)?;
+    if bytes.len() > max_bytes { Err(FileFault::TooLong(max_bytes)) } else { Ok(bytes) }
+}
+
+#[cfg(unix)]
+fn check_mode(file: &File) -> Result<(), FileFault> {
+    use std::os::unix::fs::PermissionsExt;
+
+    let mode = file.metadata().map_err(FileFault::Unreadable)?.permissions().mode();
+    if mode & 0o077 == 0 { Ok(()) } else { Err(FileFault::OpenToOthers { mode: mode & 0o777 }) }
+}
+
+#[cfg(not(unix))]
+fn check_mode(_file: &File) -> Result<(), FileFault> {
+    Ok(())
+}
