@@ -87,6 +87,7 @@ pub(crate) enum Command {
     Settle(Box<SettleArgs>),
     Status(StatusArgs),
     Export(ExportArgs),
+    Doctor(Box<DoctorArgs>),
     Simulate(SimulateArgs),
 }
 
@@ -317,6 +318,19 @@ pub(crate) enum ExportFormat {
     Jsonl,
     /// A CSV manifest
     Manifest,
+}
+
+/// Go the way of a call step by step, and say what is wrong and what to do
+///
+/// Changes nothing on the server. Name, connection, TLS, sign-in, clock, API, rights, latency. Exit status 0 where a run could
+/// begin, else that of the run: 4 the server, 5 sign-in or rights, 6 no API; with --quiet it is all that a timer needs.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  cmbatch doctor --server cm.contoso.test --token-file token.txt
+  cmbatch doctor --server cm.contoso.test --auth negotiate --keytab svc.keytab --quiet")]
+pub(crate) struct DoctorArgs {
+    #[command(flatten)]
+    pub(crate) server: ServerArgs,
 }
 
 /// Run the embedded CM server alone, on loopback, until Ctrl-C

@@ -40,6 +40,14 @@ impl Shell {
         }
     }
 
+    /// Writes one line of a result to standard output, unless `--quiet`.
+    pub(crate) fn result_line(&self, text: &str) {
+        if !self.quiet {
+            // Who closed standard output wants no more lines; the last one says how it ended.
+            let _ = result(&format!("{text}\n"));
+        }
+    }
+
     /// Warns: shown with `--quiet`, too.
     pub(crate) fn warn(&self, text: &str) {
         if self.json_log {

@@ -119,8 +119,19 @@ fn endpoint(
     origins: &Origins,
     token: Option<Secret>,
 ) -> Result<Endpoint, ConfigError> {
-    let server = args.server;
-    let Some(url) = server.server.as_deref().or(args.in_ledger) else {
+    // As many idle connections are kept as calls may be in flight.
+    let max_idle = limits.concurrency.get();
+    Ok(Endpoint { max_idle, ..endpoint_of(args.server, args.in_ledger, origins, token)? })
+}
+
+/// Returns the server that the options name, or else a ledger.
+pub(crate) fn endpoint_of(
+    server: &ServerArgs,
+    in_ledger: Option<&str>,
+    origins: &Origins,
+    token: Option<Secret>,
+) -> Result<Endpoint, ConfigError> {
+    let Some(url) = server.server.as_deref().or(in_ledger) else {
         return Err(ConfigError(
             "no server: add --server HOST (or CMBATCH_SERVER, or server in cmbatch.toml), or --simulate for a rehearsal".to_owned(),
         ));
@@ -153,8 +164,6 @@ fn endpoint(
         auth,
         timeout: server.timeout,
         connect_timeout: Endpoint::DEFAULT_CONNECT_TIMEOUT.min(server.timeout),
-        // As many idle connections are kept as calls may be in flight.
-        max_idle: limits.concurrency.get(),
         ..Endpoint::new(base)
     })
 }

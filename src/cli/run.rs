@@ -9,17 +9,17 @@ use jiff::Timestamp;
 
 use super::args::{Command, GlobalArgs, LogFormat};
 use super::commands::job::Context;
-use super::commands::{export, reconcile, replay, settle, simulate, status, submit, validate};
+use super::commands::{doctor, export, reconcile, replay, settle, simulate, status, submit, validate};
 use super::config::{SubmitConfig, ValidateConfig, World};
 use super::exit::Exit;
 use super::failure::Failure;
 use super::invocation::Invocation;
 use super::layers::{self, LayerError, Layered};
 use super::output::Shell;
-use super::reach::Reach;
+use super::reach::{Reach, endpoint_of};
 use super::signals;
 use super::summary::Summary;
-use crate::client::Secret;
+use crate::client::{Endpoint, Secret};
 use crate::ledger::SessionInfo;
 use crate::platform;
 
@@ -167,6 +167,11 @@ fn command(
         }
         Command::Status(args) => status::run(&args.ledger, cli.global.json).map(Some),
         Command::Export(args) => export::run(&args),
+        Command::Doctor(args) => {
+            let endpoint = endpoint_of(&args.server, None, &origins, world.token)?;
+            let endpoint = Endpoint { keep_certificate: true, ..endpoint };
+            doctor::run(&endpoint, &world.user, invocation, shell, cli.global.json).map(Some)
+        }
         Command::Simulate(args) => simulate::run(&args, shell).map(Some),
     }
 }

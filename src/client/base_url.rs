@@ -146,6 +146,11 @@ impl BaseUrl {
         }
     }
 
+    /// Returns the port.
+    pub fn port(&self) -> u16 {
+        self.url.port_or_known_default().unwrap_or(443)
+    }
+
     /// Returns the host in lower case; IPv6 addresses in brackets.
     pub fn host(&self) -> &str {
         self.url.host_str().unwrap_or_default()

@@ -108,7 +108,7 @@ impl Client {
         let tls = tls::config(roots, endpoint)?;
         let (connect_timeout, timeout) = (endpoint.connect_timeout, endpoint.timeout);
         // Tokens are bound to the server's certificate.
-        let wants_certificate = matches!(endpoint.auth, Auth::Negotiate(_));
+        let wants_certificate = endpoint.keep_certificate || matches!(endpoint.auth, Auth::Negotiate(_));
         let make = move |max_idle| {
             builder()
                 .tls_backend_preconfigured(tls.clone())
@@ -295,6 +295,12 @@ impl Client {
             Err(ReadError::Status { status: 404, .. }) => self.answers(self.inner.requests.clone()).await,
             answered => answered,
         }
+    }
+
+    /// Calls the list of profile templates, and reads no more than the answer's head.
+    pub(super) async fn templates(&self) -> Result<Response, ReadError> {
+        let (response, _lane) = self.read(&self.inner.base.templates(), None).await?;
+        Ok(response)
     }
 
     /// Says whether a route answers, by the head of the answer alone.

@@ -20,6 +20,8 @@ pub struct Endpoint {
     pub identity: Option<Identity>,
     /// The keys of which the server must have one; any where there are none.
     pub pins: Vec<Pin>,
+    /// Whether the server's certificate is kept with each answer, for who wants to look at it.
+    pub keep_certificate: bool,
     /// How calls sign in.
     pub auth: Auth,
     /// How long a call may take from start to the answer's last byte. For lists: how long the server may send nothing.
@@ -53,6 +55,7 @@ impl Endpoint {
             ca_file: None,
             identity: None,
             pins: Vec::new(),
+            keep_certificate: false,
             auth: Auth::None,
             timeout: Self::DEFAULT_TIMEOUT,
             connect_timeout: Self::DEFAULT_CONNECT_TIMEOUT,

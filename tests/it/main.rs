@@ -10,6 +10,7 @@ mod chaos;
 mod common;
 mod crash;
 mod disk;
+mod doctor;
 mod export;
 mod faults;
 mod forms;

@@ -193,3 +193,23 @@ fn a_kdc_that_dies_does_not_stop_a_run_whose_tickets_are_good() {
     assert_eq!(child.wait().unwrap().code(), Some(0));
     assert_kept(&rows(&folder, "wave.ledger"), &realm.seen(), 400);
 }
+
+#[test]
+fn the_doctor_tells_whose_ticket_it_is_and_why_there_is_none() {
+    let realm = Realm::start();
+    let doctor = |place: &str, more: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_cmbatch"));
+        command.args(["doctor", "--server", &realm.server(place), "--auth", "negotiate"]).args(more);
+        let output = command.env("KRB5_CONFIG", realm.file("krb5.conf")).output().unwrap();
+        (output.status.code(), String::from_utf8(output.stdout).unwrap())
+    };
+    let keytab = |name: &str| realm.file(name).display().to_string();
+    for place in ["krb", "krbconn"] {
+        let (exit, said) = doctor(place, &["--keytab", &keytab(KEYTAB)]);
+        assert_eq!(exit, Some(0), "{said}");
+        assert!(said.contains("svc-cmbatch@CONTOSO.TEST by Kerberos, good for"), "{said}");
+    }
+    let (exit, said) = doctor("krb", &["--keytab", &keytab(STALE_KEYTAB), "--principal", STALE]);
+    assert_eq!(exit, Some(5), "{said}");
+    assert!(said.contains("fault ticket"), "{said}");
+}

@@ -8,6 +8,7 @@
 
 mod append;
 pub(super) mod check;
+pub(super) mod doctor;
 pub(super) mod doubt;
 pub(super) mod export;
 pub(super) mod job;

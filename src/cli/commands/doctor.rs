@@ -1,0 +1,360 @@
+//! `cmbatch doctor`: goes the way of a call step by step, and says of each what is wrong and what to do.
+
+use std::time::{Duration, SystemTime};
+
+use serde_json::json;
+
+use super::doubt::exit_of;
+use super::job::block_on;
+use crate::cli::exit::Exit;
+use crate::cli::failure::{Failure, chain};
+use crate::cli::invocation::Invocation;
+use crate::cli::output::Shell;
+use crate::cli::progress::span;
+use crate::cli::sign_in::account;
+use crate::cli::summary::Summary;
+use crate::client::{Client, Endpoint, Look, ReadError, TransportFault, connect, resolve};
+use crate::request::printable;
+
+/// How many calls the latency is the median of.
+const N_CALLS: usize = 10;
+/// From how many days on a certificate's end is told beforehand.
+const DAYS_TO_TELL: i64 = 30;
+/// A clock that is wrong by more is told; Kerberos refuses 5 minutes.
+const CLOCK_TO_TELL: Duration = Duration::from_secs(60);
+
+/// The width of the table, and of what stands before its texts.
+const WIDTH: usize = 80;
+const HEAD_WIDTH: usize = 18;
+
+/// How a step went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verdict {
+    Fine,
+    /// Calls work, and something is to be known.
+    Note,
+    /// Calls do not work.
+    Fault(Exit),
+}
+
+impl Verdict {
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Fine => "ok",
+            Self::Note => "note",
+            Self::Fault(_) => "fault",
+        }
+    }
+}
+
+/// What was found in one step.
+#[derive(Clone, Debug)]
+struct Finding {
+    step: &'static str,
+    verdict: Verdict,
+    text: String,
+}
+
+/// The findings so far; each is told when it is made.
+struct Findings<'a> {
+    shell: &'a Shell,
+    as_json: bool,
+    all: Vec<Finding>,
+}
+
+impl Findings<'_> {
+    fn add(&mut self, step: &'static str, verdict: Verdict, text: impl AsRef<str>) {
+        let text = printable(text.as_ref());
+        let mut head = format!("{:<6}{step:<12}", verdict.word());
+        for line in wrapped(&text, WIDTH - HEAD_WIDTH) {
+            let line = format!("{head}{line}");
+            // A script reads the object at the end.
+            if self.as_json {
+                self.shell.say(&line);
+            } else {
+                self.shell.result_line(&line);
+            }
+            head = " ".repeat(HEAD_WIDTH);
+        }
+        self.all.push(Finding { step, verdict, text });
+    }
+
+    fn fine(&mut self, step: &'static str, text: impl AsRef<str>) {
+        self.add(step, Verdict::Fine, text);
+    }
+
+    /// Returns the summary: the first fault counts.
+    fn summary(self, server: &str) -> Summary {
+        let fault = self.all.iter().find_map(|finding| match finding.verdict {
+            Verdict::Fault(exit) => Some((exit, finding)),
+            Verdict::Fine | Verdict::Note => None,
+        });
+        let summary = match fault {
+            None => Summary::new(Exit::Done, format!("{server} can be worked with")),
+            Some((exit, finding)) => Summary::new(exit, format!("{}: {}", finding.step, finding.text)),
+        };
+        let checks: Vec<_> = self
+            .all
+            .iter()
+            .map(|finding| json!({ "step": finding.step, "verdict": finding.verdict.word(), "text": finding.text }))
+            .collect();
+        summary.with("checks", checks)
+    }
+}
+
+/// Runs the command.
+pub(crate) fn run(
+    endpoint: &Endpoint,
+    user: &str,
+    invocation: &Invocation,
+    shell: &Shell,
+    as_json: bool,
+) -> Result<Summary, Failure> {
+    let mut findings = Findings { shell, as_json, all: Vec::new() };
+    block_on(examine(endpoint, user, &mut findings))?;
+    let summary = findings.summary(&endpoint.base.to_string());
+    Ok(match summary.exit {
+        Exit::Done => summary,
+        _ => summary.with_next(format!("correct that, then: {}", invocation.again())),
+    })
+}
+
+/// Goes on as long as the next step can tell anything.
+async fn examine(endpoint: &Endpoint, user: &str, findings: &mut Findings<'_>) {
+    // What stands in files is read first: it may say which proxy is meant.
+    let client = match Client::new(endpoint) {
+        Ok(client) => client,
+        Err(error) => {
+            let exit = Failure::from(error);
+            return findings.add("settings", Verdict::Fault(exit.exit), exit.message);
+        }
+    };
+    if !is_reached(endpoint, &client, findings).await {
+        return;
+    }
+    match client.sign_in().await {
+        Ok(Some(who)) => {
+            findings.fine("ticket", format!("{} by Kerberos, good for {}", who.principal, span(who.lifetime)));
+        }
+        Ok(None) => findings.fine("account", account(user, &endpoint.auth)),
+        Err(error) => return findings.add("ticket", Verdict::Fault(Exit::SignIn), chain(&error)),
+    }
+    let look = match client.look().await {
+        Ok(look) => look,
+        Err(error) => return unanswered(&error, findings),
+    };
+    certificate(&look, findings);
+    clock(&look, findings);
+    if !is_let_in(&look, findings) || !list(&client, findings).await {
+        return;
+    }
+    latency(&client, &look, findings).await;
+}
+
+/// Looks for the server, or for the proxy before it.
+async fn is_reached(endpoint: &Endpoint, client: &Client, findings: &mut Findings<'_>) -> bool {
+    let (host, port) = match client.proxy() {
+        Some(proxy) => {
+            findings.fine("proxy", format!("calls go through {proxy}"));
+            let (host, port) = proxy.rsplit_once(':').unwrap_or((proxy, "80"));
+            (host.to_owned(), port.parse().unwrap_or(80))
+        }
+        None => (endpoint.base.host().to_owned(), endpoint.base.port()),
+    };
+    let what = if client.proxy().is_some() { "--proxy" } else { "--server" };
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    let addresses = match resolve(bare, port).await {
+        Ok(addresses) => addresses,
+        Err(error) => {
+            let text = format!("{host} has no address ({error}): check {what}, and this machine's DNS");
+            findings.add("name", Verdict::Fault(Exit::Server), text);
+            return false;
+        }
+    };
+    if bare.parse::<std::net::IpAddr>().is_err() {
+        let shown: Vec<String> = addresses.iter().map(|address| address.ip().to_string()).collect();
+        findings.fine("name", format!("{host} is {}", shown.join(", ")));
+    }
+    match connect(&addresses, endpoint.connect_timeout).await {
+        Ok((address, took)) => {
+            findings.fine("connection", format!("{address} in {}", millis(took)));
+            true
+        }
+        Err(error) => {
+            let text = format!(
+                "port {port} of {host} does not answer ({error}): check the port in {what}, the server, and the firewall"
+            );
+            findings.add("connection", Verdict::Fault(Exit::Server), text);
+            false
+        }
+    }
+}
+
+fn unanswered(error: &ReadError, findings: &mut Findings<'_>) {
+    let step = match error {
+        ReadError::Transport { fault: TransportFault::TlsFailed, .. } => "TLS",
+        ReadError::Transport { fault: TransportFault::NotSignedIn, .. } => "sign-in",
+        _ => "call",
+    };
+    findings.add(step, Verdict::Fault(exit_of(error)), error.to_string());
+}
+
+fn certificate(look: &Look, findings: &mut Findings<'_>) {
+    let Some(certificate) = &look.certificate else { return };
+    let text = format!(
+        "certificate of {} by {}, good for {} days",
+        certificate.subject, certificate.issuer, certificate.days_left
+    );
+    let verdict = if certificate.days_left < DAYS_TO_TELL { Verdict::Note } else { Verdict::Fine };
+    findings.add("TLS", verdict, text);
+}
+
+fn clock(look: &Look, findings: &mut Findings<'_>) {
+    let Some(date) = look.date else { return };
+    let now = SystemTime::now();
+    let (off, word) = match now.duration_since(date) {
+        Ok(ahead) => (ahead, "ahead of"),
+        Err(behind) => (behind.duration(), "behind"),
+    };
+    // The server writes whole seconds, and the answer was on its way.
+    let off = off.saturating_sub(Duration::from_secs(1) + look.took);
+    if off > CLOCK_TO_TELL {
+        let text = format!(
+            "this machine is {} {word} the server: set its clock (timedatectl); Kerberos bears 5 min",
+            span(off)
+        );
+        findings.add("clock", Verdict::Note, text);
+    } else {
+        findings.fine("clock", "agrees with the server's");
+    }
+}
+
+/// Says what the status of the first call means.
+fn is_let_in(look: &Look, findings: &mut Findings<'_>) -> bool {
+    match look.status {
+        401 => {
+            let text = "the server does not take the sign-in (401): check --auth, the token or the account";
+            findings.add("sign-in", Verdict::Fault(Exit::SignIn), text);
+            false
+        }
+        407 => {
+            let text = "the proxy wants to know who calls (407): give --proxy-credentials FILE";
+            findings.add("proxy", Verdict::Fault(Exit::Server), text);
+            false
+        }
+        403 => {
+            let text = "the account may not read the list of profile templates (403): it needs the right to use CM";
+            findings.add("templates", Verdict::Note, text);
+            true
+        }
+        // The list of requests tells whether there is no API or just no such route.
+        404 => {
+            findings.add("templates", Verdict::Note, "the list of profile templates is not there (404)");
+            true
+        }
+        200..=299 => {
+            findings.fine("templates", "the list of profile templates can be read");
+            true
+        }
+        status => {
+            let text =
+                format!("the server answers {status}: look into its event log, or that of what stands before it");
+            findings.add("API", Verdict::Fault(Exit::Server), text);
+            false
+        }
+    }
+}
+
+async fn list(client: &Client, findings: &mut Findings<'_>) -> bool {
+    let error = match client.list().await {
+        Ok(_) => {
+            findings.fine("requests", "the list of requests can be read: rows in doubt can be settled");
+            return true;
+        }
+        Err(error) => error,
+    };
+    match error.status() {
+        Some(404) => {
+            let text = "there is no API at this address (404): check --server, and that Clm.WebApi.Enabled is true in the \
+                        server's Web.config (it is false by default)";
+            findings.add("API", Verdict::Fault(Exit::NoApi), text);
+        }
+        Some(401 | 403) => {
+            let text = "the account may not read the list of requests: rows in doubt could not be settled; have the right \
+                        to read requests given to it";
+            findings.add("requests", Verdict::Fault(Exit::SignIn), text);
+        }
+        Some(_) | None => findings.add("requests", Verdict::Fault(exit_of(&error)), error.to_string()),
+    }
+    false
+}
+
+async fn latency(client: &Client, first: &Look, findings: &mut Findings<'_>) {
+    if !(200..300).contains(&first.status) {
+        return;
+    }
+    let mut times = Vec::with_capacity(N_CALLS);
+    for _ in 0..N_CALLS {
+        match client.look().await {
+            Ok(look) => times.push(look.took),
+            Err(error) => return unanswered(&error, findings),
+        }
+    }
+    times.sort_unstable();
+    let (median, longest) = (times[N_CALLS / 2], times[N_CALLS - 1]);
+    findings
+        .fine("latency", format!("{} in the middle of {N_CALLS} calls, {} at most", millis(median), millis(longest)));
+    let (concurrency, rate) = suggested(median);
+    findings.fine("suggested", format!("--concurrency {concurrency} --rate {rate}/s, to begin with"));
+}
+
+/// Returns how many calls at once and in a second to begin with: half of what so many calls could do at most.
+fn suggested(latency: Duration) -> (u32, u32) {
+    let concurrency = if latency < Duration::from_millis(50) { 8 } else { 16 };
+    let most = f64::from(concurrency) / latency.as_secs_f64().max(0.001);
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 1 and 100")]
+    let rate = (most / 2.0).clamp(1.0, 100.0) as u32;
+    (concurrency, rate)
+}
+
+/// Breaks a text between words, so that no line has more characters where words allow it.
+fn wrapped(text: &str, width: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split(' ') {
+        let n_word = word.chars().count();
+        match lines.last_mut() {
+            Some(line) if line.is_empty() => line.push_str(word),
+            Some(line) if line.chars().count() + 1 + n_word <= width => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            Some(_) | None => lines.push(word.to_owned()),
+        }
+    }
+    lines
+}
+
+fn millis(time: Duration) -> String {
+    format!("{:.1} ms", time.as_secs_f64() * 1000.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_break_between_words() {
+        assert_eq!(wrapped("one two three four", 9), ["one two", "three", "four"]);
+        assert_eq!(wrapped("one two three", 7), ["one two", "three"]);
+        assert_eq!(wrapped("", 9), [""]);
+        assert_eq!(wrapped("https://a.very.long.name one", 9), ["https://a.very.long.name", "one"]);
+    }
+
+    #[test]
+    fn what_is_suggested_is_half_of_what_is_possible_and_never_much() {
+        assert_eq!(suggested(Duration::from_millis(20)), (8, 100));
+        assert_eq!(suggested(Duration::from_millis(400)), (16, 20));
+        assert_eq!(suggested(Duration::from_secs(30)), (16, 1));
+        assert_eq!(suggested(Duration::ZERO), (8, 100));
+    }
+}

@@ -1,0 +1,119 @@
+//! Looking at a server without changing anything there, for a person who wants to know why calls fail.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::{Duration, SystemTime};
+
+use http::header;
+use reqwest::Response;
+use reqwest::tls::TlsInfo;
+use tokio::net::{TcpStream, lookup_host};
+use tokio::time::Instant;
+use x509_parser::prelude::{FromDer, X509Certificate};
+
+use super::call::Client;
+use super::error::ReadError;
+
+/// What one call that only reads showed.
+#[derive(Clone, Debug)]
+pub struct Look {
+    /// The status of the answer.
+    pub status: u16,
+    /// How long its head took.
+    pub took: Duration,
+    /// The server's clock when it answered (`Date`).
+    pub date: Option<SystemTime>,
+    /// The server's certificate, where the call went over TLS.
+    pub certificate: Option<ServerCertificate>,
+}
+
+/// What a server's certificate says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServerCertificate {
+    /// Whose it is.
+    pub subject: String,
+    /// Who vouches for it.
+    pub issuer: String,
+    /// How many days it is good yet; negative where it is over.
+    pub days_left: i64,
+}
+
+impl ServerCertificate {
+    fn of_der(der: &[u8]) -> Option<Self> {
+        let (_, certificate) = X509Certificate::from_der(der).ok()?;
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).ok()?.as_secs();
+        let left = certificate.validity().not_after.timestamp().checked_sub(i64::try_from(now).ok()?)?;
+        Some(Self {
+            subject: certificate.subject().to_string(),
+            issuer: certificate.issuer().to_string(),
+            days_left: left.div_euclid(24 * 3600),
+        })
+    }
+}
+
+/// Returns the addresses that a name has.
+///
+/// # Errors
+/// It has none, or nobody could be asked.
+pub async fn resolve(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+    let addresses: Vec<SocketAddr> = lookup_host((host, port)).await?.collect();
+    if addresses.is_empty() { Err(io::Error::other("the name has no address")) } else { Ok(addresses) }
+}
+
+/// Connects to the first of these addresses that answers, and returns it with the time it took.
+///
+/// # Errors
+/// None does within `timeout`; the last one's error.
+pub async fn connect(addresses: &[SocketAddr], timeout: Duration) -> io::Result<(SocketAddr, Duration)> {
+    let mut last = io::Error::other("there is no address");
+    for address in addresses {
+        let begin = Instant::now();
+        match tokio::time::timeout(timeout, TcpStream::connect(address)).await {
+            Ok(Ok(_)) => return Ok((*address, begin.elapsed())),
+            Ok(Err(error)) => last = error,
+            Err(_) => last = io::Error::new(io::ErrorKind::TimedOut, format!("no answer for {timeout:?}")),
+        }
+    }
+    Err(last)
+}
+
+impl Client {
+    /// Calls the list of profile templates (`GET …/api/v1.0/profiletemplates`), which changes nothing. The certificate is told
+    /// where the endpoint says so ([`keep_certificate`](super::Endpoint::keep_certificate)).
+    ///
+    /// # Errors
+    /// No answer came. A status is none.
+    pub async fn look(&self) -> Result<Look, ReadError> {
+        let begin = Instant::now();
+        let response = self.templates().await?;
+        Ok(look_of(&response, begin.elapsed()))
+    }
+}
+
+fn look_of(response: &Response, took: Duration) -> Look {
+    let date = response.headers().get(header::DATE).and_then(|date| date.to_str().ok());
+    let der = response.extensions().get::<TlsInfo>().and_then(TlsInfo::peer_certificate);
+    Look {
+        status: response.status().as_u16(),
+        took,
+        date: date.and_then(|date| httpdate::parse_http_date(date).ok()),
+        certificate: der.and_then(ServerCertificate::of_der),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_certificate_says_whose_it_is_and_how_long() {
+        let mut params = rcgen::CertificateParams::new(vec!["cm.contoso.test".to_owned()]).unwrap();
+        params.distinguished_name.push(rcgen::DnType::CommonName, "cm.contoso.test");
+        params.not_after = rcgen::date_time_ymd(2999, 1, 1);
+        let key = rcgen::KeyPair::generate().unwrap();
+        let certificate = ServerCertificate::of_der(params.self_signed(&key).unwrap().der()).unwrap();
+        assert!(certificate.subject.contains("CN=cm.contoso.test"), "{certificate:?}");
+        assert!(certificate.days_left > 300_000, "{certificate:?}");
+        assert_eq!(ServerCertificate::of_der(b"no certificate"), None);
+    }
+}

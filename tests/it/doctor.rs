@@ -1,0 +1,60 @@
+//! `cmbatch doctor`: each thing that can be wrong has its line, its exit status and its remedy.
+
+use std::net::{Ipv4Addr, TcpListener};
+
+use crate::common::{Folder, posts, simulator};
+
+/// Returns what it says on standard output and at its end.
+fn doctor(folder: &Folder, server: &str, more: &[&str]) -> (i32, String, String) {
+    let ran = folder.run(&[&["doctor", "--server", server], more].concat());
+    (ran.status, ran.stdout, ran.stderr)
+}
+
+#[test]
+fn a_server_that_can_be_worked_with_is_told_to_be_one() {
+    let server = simulator(&[]);
+    let folder = Folder::new();
+    let (status, said, end) = doctor(&folder, &server.base_url(), &[]);
+    assert_eq!(status, 0, "{said}{end}");
+    for step in ["connection", "account", "clock", "templates", "requests", "latency", "suggested"] {
+        assert!(said.lines().any(|line| line.starts_with("ok") && line.contains(step)), "{step}: {said}");
+    }
+    assert!(said.lines().all(|line| line.chars().count() <= 80), "{said}");
+    assert!(end.contains("can be worked with"), "{end}");
+    assert_eq!(posts(&server).len(), 0, "it changes nothing");
+
+    let (status, said, _) = doctor(&folder, &server.base_url(), &["--json", "--quiet"]);
+    let object: serde_json::Value = serde_json::from_str(&said).unwrap();
+    assert_eq!((status, &object["exit"], &object["checks"][0]["verdict"]), (0, &0.into(), &"ok".into()));
+    let (_, said, _) = doctor(&folder, &server.base_url(), &["--quiet"]);
+    assert_eq!(said, "");
+}
+
+#[test]
+fn each_fault_has_its_status_and_says_what_to_do() {
+    let folder = Folder::new();
+    let server = simulator(&[]);
+    let disabled = simulator(&["api-disabled"]);
+    let locked = simulator(&["token=secret"]);
+    let port = server.base_url().trim_end_matches("/CertificateManagement").rsplit_once(':').unwrap().1.to_owned();
+    let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
+    folder.write("ca.pem", "no certificate");
+    for (server, more, status, says) in [
+        (format!("http://127.0.0.1:{free}"), &[][..], 4, "check the port in --server"),
+        ("nonexistent.invalid".to_owned(), &[], 4, "has no address"),
+        (format!("https://127.0.0.1:{port}"), &[], 4, "does not speak TLS here"),
+        (format!("http://127.0.0.1:{port}/Other"), &[], 6, "Clm.WebApi.Enabled"),
+        (disabled.base_url(), &[], 6, "Clm.WebApi.Enabled"),
+        (locked.base_url(), &[], 5, "does not take the sign-in (401)"),
+        (server.base_url(), &["--ca-file", "ca.pem"], 2, "BEGIN CERTIFICATE"),
+        (server.base_url(), &["--proxy", "nonexistent.invalid:8080"], 4, "check --proxy"),
+        (server.base_url(), &["--auth", "negotiate", "--keytab", "missing.keytab"], 5, "missing.keytab"),
+        (server.base_url(), &["--client-cert", "missing.pem"], 2, "missing.pem"),
+    ] {
+        let (found, said, end) = doctor(&folder, &server, more);
+        assert_eq!(found, status, "{server} {more:?}: {said}{end}");
+        let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(said.contains("fault") && said.contains(says), "{server} {more:?}: {said}");
+        assert!(end.contains(says) && end.contains("next: correct that, then: cmbatch doctor"), "{end}");
+    }
+}
