@@ -41,7 +41,10 @@ fn of_certificate(fault: &CertificateError) -> Option<String> {
             ));
         }
         CertificateError::Revoked => "the server's certificate was revoked: it has to be replaced there",
-        CertificateError::BadSignature => "the server's certificate is not signed by the authority that it names",
+        CertificateError::BadSignature => {
+            "the server's certificate is not signed by the authority of that name that this machine trusts: give the right \
+             one's certificate with --ca-file, or ask who made it"
+        }
         CertificateError::Other(other) => return Some(other.to_string()),
         _ => return None,
     };

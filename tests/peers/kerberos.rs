@@ -85,9 +85,9 @@ fn a_server_that_asks_for_a_ticket_with_every_request_gets_one() {
 fn a_connection_that_stays_signed_in_gets_one_ticket() {
     let realm = Realm::start();
     send(&realm, &realm.server("krbconn"), &[]);
-    // Eight connections, and those that ended because nothing was to be sent for a while.
+    // Apache ends a connection after a hundred requests; the next one is signed in anew, and no row notices.
     let n = n_tokens(&realm.access());
-    assert!((1..=40).contains(&n), "{n} tokens");
+    assert!((20..=80).contains(&n), "{n} tokens");
 }
 
 #[test]
@@ -212,4 +212,27 @@ fn the_doctor_tells_whose_ticket_it_is_and_why_there_is_none() {
     let (exit, said) = doctor("krb", &["--keytab", &keytab(STALE_KEYTAB), "--principal", STALE]);
     assert_eq!(exit, Some(5), "{said}");
     assert!(said.contains("fault ticket"), "{said}");
+}
+
+#[test]
+fn a_run_that_is_killed_while_it_signs_in_goes_on() {
+    let realm = Realm::start();
+    let folder = Folder::new();
+    folder.write("wave.csv", enrollments(600));
+    let command = || {
+        let mut command = submit(&folder, &realm, &realm.server("krbconn"), KEYTAB);
+        command.args(["--rate", "200/s", "--settle", "200ms", "--server-limit", "500ms"]);
+        command
+    };
+    for kill in 1..=3 {
+        let mut child = command().spawn().unwrap();
+        wait_until(|| realm.seen().len() > kill * 60);
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    let (exit, text) = said(&mut command());
+    assert_eq!(exit, Some(0), "{text}");
+    let rows = rows(&folder, "wave.ledger");
+    assert_kept(&rows, &realm.seen(), 600);
+    assert!(rows.iter().all(|row| row.state == "created"));
 }

@@ -227,7 +227,7 @@ fn apache_configuration(at: &Path, http_port: u16, https_port: u16, backend: &st
          LogFormat \"%>s %u %{{Authorization}}i\" short\nCustomLog {shown}/access.log short\n\
          Listen 127.0.0.1:{http_port}\nListen 127.0.0.1:{https_port}\n\
          ServerLimit 2\nStartServers 1\nThreadsPerChild 64\nMaxRequestWorkers 128\n\
-         KeepAlive On\nMaxKeepAliveRequests 0\nKeepAliveTimeout 60\n"
+         KeepAlive On\nMaxKeepAliveRequests 100\nKeepAliveTimeout 60\n"
     );
     let mut site = String::new();
     for (place, bound) in [("krb", "Off"), ("krbconn", "On")] {
