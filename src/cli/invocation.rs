@@ -7,9 +7,10 @@ use std::ffi::OsString;
 pub(crate) struct Invocation(Vec<String>);
 
 impl Invocation {
-    /// Returns the command line after the program's name. Options are never secrets, so all of it may be shown.
+    /// Returns the command line after the program's name. No option is a secret, so all of it may be shown; only what was
+    /// wrongly written into an address is left out.
     pub(crate) fn new(argv: &[OsString]) -> Self {
-        Self(argv.iter().skip(1).map(|arg| arg.to_string_lossy().into_owned()).collect())
+        Self(argv.iter().skip(1).map(|arg| without_user(&arg.to_string_lossy())).collect())
     }
 
     /// Returns the same command, to be typed again: without the options that hold for one time only.
@@ -65,6 +66,16 @@ impl Invocation {
     }
 }
 
+/// Returns a word without the user name and password of an address in it (RFC 3986, 3.2.1).
+fn without_user(word: &str) -> String {
+    let Some((scheme, rest)) = word.split_once("://") else { return word.to_owned() };
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    match authority.rsplit_once('@') {
+        Some((user, _)) => format!("{scheme}://{}", &rest[user.len() + 1..]),
+        None => word.to_owned(),
+    }
+}
+
 /// Returns a word as a shell takes it.
 pub(crate) fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_alphanumeric() || "-_./:=,@%+".contains(c);
@@ -83,6 +94,19 @@ mod tests {
         let argv: Vec<OsString> =
             std::iter::once("/usr/bin/cmbatch").chain(words.iter().copied()).map(Into::into).collect();
         Invocation::new(&argv)
+    }
+
+    #[test]
+    fn a_password_in_an_address_is_left_out() {
+        for (word, shown) in [
+            ("http://anna:hunter2@proxy.test:3128", "http://proxy.test:3128"),
+            ("--server=https://anna@cm.test/x@y", "--server=https://cm.test/x@y"),
+            ("https://cm.test/a@b", "https://cm.test/a@b"),
+            ("svc@CONTOSO.COM", "svc@CONTOSO.COM"),
+            ("http://a:b@c@d.test", "http://d.test"),
+        ] {
+            assert_eq!(without_user(word), shown);
+        }
     }
 
     #[test]

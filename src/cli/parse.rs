@@ -3,7 +3,7 @@
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use crate::client::{Pin, ProxyAddress, ProxyAddressError};
+use crate::client::Pin;
 use crate::ledger::RowState;
 use crate::manifest::{Delimiter, Format, TextEncoding};
 use crate::request::{Guid, RequestType};
@@ -56,22 +56,6 @@ pub(super) fn uuid(text: &str) -> Result<Guid, String> {
 
 pub(super) fn pin(text: &str) -> Result<Pin, String> {
     text.parse::<Pin>().map_err(|error| error.to_string())
-}
-
-/// What `--proxy` says.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum ProxyArg {
-    /// Go through none, whatever the environment says.
-    None,
-    /// Go through this one.
-    Address(ProxyAddress),
-}
-
-pub(super) fn proxy(text: &str) -> Result<ProxyArg, String> {
-    if text.trim().eq_ignore_ascii_case("none") {
-        return Ok(ProxyArg::None);
-    }
-    text.parse().map(ProxyArg::Address).map_err(|error: ProxyAddressError| error.to_string())
 }
 
 pub(super) fn fault(text: &str) -> Result<Fault, String> {

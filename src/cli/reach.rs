@@ -6,9 +6,8 @@ use std::time::Duration;
 use super::args::{DoubtArgs, PaceArgs, RehearsalArgs, ServerArgs};
 use super::config::{ConfigError, World};
 use super::layers::Origins;
-use super::parse::ProxyArg;
 use super::sign_in::account;
-use crate::client::{AllowHttp, Auth, BaseUrl, Endpoint, Identity, On503, Proxy, Secret};
+use crate::client::{AllowHttp, Auth, BaseUrl, Endpoint, Identity, On503, Proxy, ProxyAddress, Secret};
 use crate::reconcile::Trust;
 use crate::simulator::Script;
 use crate::submit::{BreakerRules, Limits, Patience, Rate};
@@ -140,6 +139,7 @@ pub(crate) fn endpoint_of(
     let base =
         BaseUrl::parse(url, allow).map_err(|error| ConfigError(format!("{}: {error}", origins.name("server"))))?;
     let auth = server.sign_in.resolve(origins, token)?;
+    check_tls(server, &base, origins)?;
     if server.timeout < Duration::from_secs(1) {
         return Err(ConfigError(format!(
             "{}: less than 1 s leaves every slow answer in doubt",
@@ -154,16 +154,38 @@ pub(crate) fn endpoint_of(
             password: server.client_cert_password.clone(),
         }),
         pins: server.pin.clone(),
-        proxy: match &server.proxy {
-            None => Proxy::Environment,
-            Some(ProxyArg::None) => Proxy::None,
-            Some(ProxyArg::Address(address)) => {
-                Proxy::Given { address: address.clone(), credentials: server.proxy_credentials.clone() }
-            }
-        },
+        proxy: proxy(server, origins)?,
         auth,
         timeout: server.timeout,
         connect_timeout: Endpoint::DEFAULT_CONNECT_TIMEOUT.min(server.timeout),
         ..Endpoint::new(base)
     })
+}
+
+/// Refuses what would have no effect, or another one than is meant.
+fn check_tls(server: &ServerArgs, base: &BaseUrl, origins: &Origins) -> Result<(), ConfigError> {
+    let for_tls = [("pin", !server.pin.is_empty()), ("client-cert", server.client_cert.is_some())];
+    match for_tls.into_iter().find(|(_, is_given)| *is_given) {
+        Some((option, _)) if !base.is_https() => {
+            Err(ConfigError(format!("{} has a meaning with https alone, and the server is http", origins.name(option))))
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// Returns the proxy that is given. Its text is checked here and not by clap, which would show a password that stands in it.
+fn proxy(server: &ServerArgs, origins: &Origins) -> Result<Proxy, ConfigError> {
+    let Some(text) = &server.proxy else { return Ok(Proxy::Environment) };
+    if text.trim().eq_ignore_ascii_case("none") {
+        return Ok(Proxy::None);
+    }
+    let address: ProxyAddress =
+        text.parse().map_err(|error| ConfigError(format!("{}: {error}", origins.name("proxy"))))?;
+    if address.is_https() && server.client_cert.is_some() {
+        let (proxy, certificate) = (origins.name("proxy"), origins.name("client-cert"));
+        return Err(ConfigError(format!(
+            "{proxy} is https, and would be shown {certificate}, too: give it as http://"
+        )));
+    }
+    Ok(Proxy::Given { address, credentials: server.proxy_credentials.clone() })
 }

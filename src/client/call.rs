@@ -17,7 +17,7 @@ use super::error::{ClientError, ReadError, TokenError};
 use super::list::RequestStream;
 use super::object::RequestObject;
 use super::once::{Departed, OnceBody, Sent};
-use super::sign_in::{Aim, Held, Leg, SignIn, SignedIn, Unanswered};
+use super::sign_in::{Aim, Held, Leg, Service, SignIn, SignedIn, Unanswered};
 use super::splitter::MAX_OBJECT_BYTES;
 use super::tls::{self, Roots};
 use super::transport::{self, Seen};
@@ -134,8 +134,13 @@ impl Client {
         };
         let sign_in = match &endpoint.auth {
             Auth::Negotiate(settings) => {
-                let (host, is_https) = (endpoint.base.host(), endpoint.base.is_https());
-                Some(SignIn::new(settings, host, is_https, Box::new(move || make(1))).map_err(ClientError::Kerberos)?)
+                let service = Service {
+                    host: endpoint.base.host().to_owned(),
+                    is_https: endpoint.base.is_https(),
+                    probe: endpoint.base.templates(),
+                    timeout: endpoint.timeout,
+                };
+                Some(SignIn::new(settings, service, Box::new(move || make(1))).map_err(ClientError::Kerberos)?)
             }
             Auth::None | Auth::BearerFile(_) | Auth::BearerEnv { .. } => None,
         };
@@ -172,8 +177,13 @@ impl Client {
         };
         let body = Bytes::from(body);
         match sign_in.send(Aim::Creates, || self.create_leg(body.clone())).await {
-            // The lane is held until the answer was read.
-            Ok((response, _lane)) => read_answer(response).await,
+            Ok((response, lane)) => {
+                let answer = read_answer(response).await;
+                if matches!(answer, Answer::Http(_)) {
+                    lane.finish();
+                }
+                answer
+            }
             Err(unanswered) => {
                 let (fault, message) = self.not_answered(unanswered);
                 Answer::None { fault, message }
@@ -242,7 +252,7 @@ impl Client {
     /// [`ReadError`]; a 404 is a [`ReadError::Status`] and proves nothing, no page says what it means here.
     pub async fn request(&self, uuid: RequestUuid) -> Result<RequestObject, ReadError> {
         let url = self.inner.base.request(uuid);
-        let (response, _lane) = self.read(&url, None).await?;
+        let (response, lane) = self.read(&url, None).await?;
         match response.status().as_u16() {
             200 => {}
             204 => return Err(ReadError::NoContent),
@@ -250,7 +260,12 @@ impl Client {
         }
         let status = response.status().as_u16();
         match read_limited(response, MAX_OBJECT_BYTES).await {
-            Ok(body) => RequestObject::from_json(&body).map_err(|reason| ReadError::Object { number: 1, reason }),
+            Ok(body) => {
+                if let Some(lane) = lane {
+                    lane.finish();
+                }
+                RequestObject::from_json(&body).map_err(|reason| ReadError::Object { number: 1, reason })
+            }
             Err(Broken::TooLong) => Err(ReadError::TooLong { number: 1 }),
             Err(Broken::Lost(message)) => {
                 Err(ReadError::Transport { fault: TransportFault::AnswerBroken { status }, message })
@@ -326,6 +341,11 @@ impl Client {
         }
         *current = fresh;
         Ok(Renewed::Changed)
+    }
+
+    /// Returns whether a call may leave long after it began, because it waits for a ticket or is turned away first.
+    pub(crate) fn may_leave_late(&self) -> bool {
+        self.inner.sign_in.is_some()
     }
 
     /// Returns the address that this client calls.

@@ -84,8 +84,9 @@ impl Identity {
     fn password(&self) -> Result<String, IdentityError> {
         let Some(path) = &self.password else { return Ok(String::new()) };
         let bytes = private_file::read(path, MAX_PASSWORD_BYTES).map_err(|fault| of_file(path, &fault))?;
-        let text = String::from_utf8_lossy(&bytes);
-        Ok(text.lines().next().unwrap_or_default().to_owned())
+        let fault = IdentityFault::File("is not UTF-8 text".to_owned());
+        let line = private_file::first_line(&bytes).ok_or_else(|| IdentityError { path: path.clone(), fault })?;
+        Ok(line.to_owned())
     }
 }
 

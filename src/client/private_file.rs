@@ -58,6 +58,13 @@ pub(crate) fn read(path: &Path, max_bytes: usize) -> Result<Vec<u8>, FileFault> 
     if bytes.len() > max_bytes { Err(FileFault::TooLong(max_bytes)) } else { Ok(bytes) }
 }
 
+/// Returns the first line of a text, without the byte order mark that Windows editors write; none where it is no UTF-8. Nothing
+/// else is taken off: a password may end with a space.
+pub(crate) fn first_line(bytes: &[u8]) -> Option<&str> {
+    let text = str::from_utf8(bytes).ok()?;
+    Some(text.strip_prefix('\u{feff}').unwrap_or(text).lines().next().unwrap_or_default())
+}
+
 #[cfg(unix)]
 fn check_mode(file: &File) -> Result<(), FileFault> {
     use std::os::unix::fs::PermissionsExt;
@@ -69,4 +76,16 @@ fn check_mode(file: &File) -> Result<(), FileFault> {
 #[cfg(not(unix))]
 fn check_mode(_file: &File) -> Result<(), FileFault> {
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_line_is_taken_as_it_is() {
+        assert_eq!(first_line(b"\xef\xbb\xbfcorrect horse \r\nbattery"), Some("correct horse "));
+        assert_eq!(first_line(b""), Some(""));
+        assert_eq!(first_line(b"caf\xe9"), None);
+    }
 }

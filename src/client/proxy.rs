@@ -78,6 +78,13 @@ impl fmt::Display for ProxyAddress {
     }
 }
 
+impl ProxyAddress {
+    /// Returns whether calls to the proxy itself go over TLS.
+    pub fn is_https(&self) -> bool {
+        self.0.scheme() == "https"
+    }
+}
+
 impl Proxy {
     /// Returns the proxy that calls go through, as `host:port`. The environment is asked by the same matcher that reqwest asks
     /// (its `src/proxy.rs`, `Matcher::system`), so that both come to the same answer.
@@ -106,8 +113,7 @@ impl Proxy {
         let refused = |fault: String| ClientError::ProxyCredentials { path: path.clone(), fault };
         let bytes = private_file::read(path, MAX_FILE_BYTES)
             .map_err(|fault| refused(format!("{fault}{}", fault.remedy(path))))?;
-        let text = String::from_utf8_lossy(&bytes);
-        let line = text.lines().next().unwrap_or_default();
+        let line = private_file::first_line(&bytes).ok_or_else(|| refused("are not UTF-8 text".to_owned()))?;
         match line.split_once(':') {
             Some((user, password)) if !user.is_empty() => Ok(Some(proxy.basic_auth(user, password))),
             Some(_) | None => Err(refused("are not there: write user:password on the first line".to_owned())),

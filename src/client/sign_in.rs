@@ -9,12 +9,16 @@ mod habit;
 mod kerberos;
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use http::HeaderValue;
 use http::header::AUTHORIZATION;
+use hyper_util::client::legacy::connect::HttpInfo;
 use reqwest::tls::TlsInfo;
-use reqwest::{Request, Response};
+use reqwest::{Method, Request, Response};
+use tokio::time::{Instant, timeout_at};
 
 use self::challenge::Challenge;
 pub(crate) use self::habit::Aim;
@@ -29,6 +33,9 @@ const MAX_LEGS: u32 = 4;
 
 /// The most that is read of a challenge's body; IIS's page has 1.3 KiB.
 const MAX_CHALLENGE_BYTES: usize = 64 * 1024;
+
+/// The least time that a leg gets, however long the ones before it took.
+const SHORTEST_LEG: Duration = Duration::from_secs(1);
 
 /// Makes the HTTP client of a lane.
 type MakeClient = dyn Fn() -> reqwest::Result<reqwest::Client> + Send + Sync;
@@ -49,11 +56,22 @@ pub(crate) enum Unanswered {
     NotProven { status: u16, why: String },
 }
 
+/// Whom calls go to.
+pub(crate) struct Service {
+    /// The host, for the service's name.
+    pub(crate) host: String,
+    pub(crate) is_https: bool,
+    /// An address that may be read to see the server's certificate.
+    pub(crate) probe: url::Url,
+    /// How long a call may take, all its legs together.
+    pub(crate) timeout: Duration,
+}
+
 /// Signs calls in.
 pub(crate) struct SignIn {
     tokens: Arc<Tokens>,
     make: Box<MakeClient>,
-    is_https: bool,
+    service: Service,
     idle: Mutex<Vec<Lane>>,
     habits: Mutex<Habits>,
     /// The binding to the certificate that was seen last.
@@ -62,7 +80,10 @@ pub(crate) struct SignIn {
 
 struct Lane {
     http: reqwest::Client,
-    is_signed_in: bool,
+    /// This end of the connection that is signed in, as far as is known.
+    signed_in: Option<SocketAddr>,
+    /// The binding to the certificate that this lane saw last.
+    binding: Option<Vec<u8>>,
 }
 
 /// A lane in use; it is free again when this is dropped.
@@ -73,14 +94,22 @@ pub(crate) struct Held<'s> {
 
 impl Drop for Held<'_> {
     fn drop(&mut self) {
-        if let Some(lane) = self.lane.take() {
-            // The last one is the first to be used again, so that few connections are kept busy.
-            locked(&self.sign_in.idle).push(lane);
+        if let Some(mut lane) = self.lane.take() {
+            // An answer that was not read to its end ends its connection.
+            lane.signed_in = None;
+            self.sign_in.free(lane);
         }
     }
 }
 
 impl Held<'_> {
+    /// Frees the lane after its answer was read to its end: the connection is as it was.
+    pub(crate) fn finish(mut self) {
+        if let Some(lane) = self.lane.take() {
+            self.sign_in.free(lane);
+        }
+    }
+
     /// Gives the lane up: its answer is read after this, and another call must not wait for it.
     pub(crate) fn give_up(mut self) {
         self.lane = None;
@@ -95,21 +124,11 @@ impl SignIn {
     /// Makes ready; reads no credentials yet.
     ///
     /// # Errors
-    /// The Kerberos library is not there, or the service's name is none.
-    pub(crate) fn new(
-        settings: &Negotiate,
-        host: &str,
-        is_https: bool,
-        make: Box<MakeClient>,
-    ) -> Result<Self, KerberosError> {
-        Ok(Self {
-            tokens: Arc::new(Tokens::new(settings, host)?),
-            make,
-            is_https,
-            idle: Mutex::default(),
-            habits: Mutex::default(),
-            binding: Mutex::default(),
-        })
+    /// The Kerberos library is not there, the service's name is none, or the keytab cannot be used.
+    pub(crate) fn new(settings: &Negotiate, service: Service, make: Box<MakeClient>) -> Result<Self, KerberosError> {
+        let tokens = Arc::new(Tokens::new(settings, &service.host)?);
+        let (idle, habits, binding) = (Mutex::default(), Mutex::default(), Mutex::default());
+        Ok(Self { tokens, make, service, idle, habits, binding })
     }
 
     /// Returns who signs in, after the credentials and a ticket for the service were acquired.
@@ -128,37 +147,47 @@ impl SignIn {
         aim: Aim,
         mut leg: impl FnMut() -> Leg,
     ) -> Result<(Response, Held<'_>), Unanswered> {
+        let deadline = Instant::now() + self.service.timeout;
         let mut held = self.lane()?;
         let lane = held.lane.as_mut().expect("the lane was just put there");
+        if aim == Aim::Creates && self.service.is_https && self.binding_for(lane).is_none() {
+            self.see_server(lane).await?;
+        }
         let mut n_refused = 0;
         for _ in 0..MAX_LEGS {
-            let mut begun = if self.is_token_due(lane, aim) { Some(self.begin().await?) } else { None };
+            let mut begun = if self.is_token_due(lane, aim) { Some(self.begin(lane, deadline).await?) } else { None };
             let Leg { mut request, sent } = leg();
+            if request.timeout().is_none() {
+                let left = deadline.saturating_duration_since(Instant::now());
+                *request.timeout_mut() = Some(left.max(SHORTEST_LEG));
+            }
             if let Some(begun) = &begun {
                 request.headers_mut().insert(AUTHORIZATION, header(&begun.token));
             }
             let response = match lane.http.execute(request).await {
                 Ok(response) => response,
                 Err(error) => {
-                    lane.is_signed_in = false;
                     let departed = sent.map_or(Departed::Maybe, Sent::withdraw);
                     return Err(Unanswered::Transport { error, departed });
                 }
             };
-            let is_rebound = self.see_certificate(&response);
+            self.see_certificate(lane, &response);
             let challenge = Challenge::of(response.headers());
             if response.status() != 401 {
-                self.got_through(lane, &response, &challenge, begun.as_mut())?;
+                match begun {
+                    Some(begun) => self.signed_in(lane, &response, &challenge, begun).await?,
+                    None => self.got_through(lane, &response, aim)?,
+                }
                 return Ok((response, held));
             }
-            if begun.is_none() {
-                if lane.is_signed_in {
-                    locked(&self.habits).turned_away();
-                }
-                lane.is_signed_in = false;
-            } else if !is_rebound {
-                n_refused += 1;
+            match begun.take() {
+                // With a token that was bound to another certificate nobody was refused.
+                Some(begun) if !self.service.is_https || begun.binding == lane.binding => n_refused += 1,
+                Some(_) => {}
+                None if lane.signed_in.is_some() => locked(&self.habits).turned_away(),
+                None => {}
             }
+            lane.signed_in = None;
             if !challenge.offers_negotiate() {
                 let offers = challenge.offers();
                 return Err(Unanswered::NotSignedIn(format!(
@@ -167,7 +196,6 @@ impl SignIn {
             }
             if n_refused == 2 {
                 // What the server says of it stands in the body.
-                lane.is_signed_in = false;
                 return Ok((response, held));
             }
             // Read to its end, the answer leaves its connection for the next leg.
@@ -176,41 +204,61 @@ impl SignIn {
         Err(Unanswered::NotSignedIn(format!("the server turned the call away {MAX_LEGS} times (401)")))
     }
 
-    /// Takes what an answer other than 401 says.
-    fn got_through(
+    /// Makes a call that changes nothing, as nobody, to see the certificate to which tokens are to be bound: a create request
+    /// never goes without a token on a connection that is not signed in.
+    async fn see_server(&self, lane: &mut Lane) -> Result<(), Unanswered> {
+        let request = Request::new(Method::GET, self.service.probe.clone());
+        let answered = lane.http.execute(request).await;
+        let response = answered.map_err(|error| Unanswered::Transport { error, departed: Departed::No })?;
+        self.see_certificate(lane, &response);
+        read_away(response).await;
+        Ok(())
+    }
+
+    /// Takes an answer other than 401 to a call with a token.
+    async fn signed_in(
         &self,
         lane: &mut Lane,
         response: &Response,
         challenge: &Challenge,
-        begun: Option<&mut Begun>,
+        begun: Begun,
     ) -> Result<(), Unanswered> {
-        let Some(begun) = begun else {
-            // Another status may be said to anybody.
-            if lane.is_signed_in && response.status().is_success() {
-                locked(&self.habits).got_through();
-            }
-            return Ok(());
-        };
+        lane.signed_in = None;
         let status = response.status().as_u16();
         let not_proven = |why| Err(Unanswered::NotProven { status, why });
-        match &challenge.token {
-            Some(proof) => {
-                if let Err(why) = self.tokens.prove(begun, proof) {
-                    lane.is_signed_in = false;
-                    return not_proven(format!("the server could not prove who it is: {why}"));
-                }
-                lane.is_signed_in = true;
-                locked(&self.habits).said(challenge.persistent);
-                Ok(())
-            }
+        let Some(proof) = challenge.token.clone() else {
             // What stands before the server, such as a load balancer, may say no by itself; over TLS its certificate is
             // proof enough for that. A success is the server's own to say.
-            None if self.is_https && !response.status().is_success() => Ok(()),
-            None => {
-                lane.is_signed_in = false;
-                not_proven("it came without the server's proof of who it is".to_owned())
+            if self.service.is_https && !response.status().is_success() {
+                return Ok(());
             }
+            return not_proven("it came without the server's proof of who it is".to_owned());
+        };
+        // The library may look names up again.
+        let tokens = Arc::clone(&self.tokens);
+        if let Err(why) = waiting(move || tokens.prove(begun, &proof)).await {
+            return not_proven(format!("the server could not prove who it is: {why}"));
         }
+        lane.signed_in = this_end(response);
+        locked(&self.habits).said(challenge.persistent);
+        Ok(())
+    }
+
+    /// Takes an answer other than 401 to a call without a token.
+    fn got_through(&self, lane: &mut Lane, response: &Response, aim: Aim) -> Result<(), Unanswered> {
+        let is_same = lane.signed_in.is_some() && lane.signed_in == this_end(response);
+        if !is_same {
+            lane.signed_in = None;
+            if aim == Aim::Creates && response.status().is_success() {
+                let status = response.status().as_u16();
+                let why = "the connection that had signed in had ended, and the server took the call as nobody's";
+                return Err(Unanswered::NotProven { status, why: why.to_owned() });
+            }
+        } else if response.status().is_success() {
+            // Another status may be said to anybody.
+            locked(&self.habits).got_through();
+        }
+        Ok(())
     }
 
     fn lane(&self) -> Result<Held<'_>, Unanswered> {
@@ -220,34 +268,47 @@ impl SignIn {
             None => {
                 let http = (self.make)()
                     .map_err(|error| Unanswered::Transport { error: error.without_url(), departed: Departed::No })?;
-                Lane { http, is_signed_in: false }
+                Lane { http, signed_in: None, binding: None }
             }
         };
         Ok(Held { sign_in: self, lane: Some(lane) })
     }
 
-    /// Returns whether the next leg takes a token along. To a certificate that was never seen no token can be bound: the
-    /// first answer shows it.
+    /// Puts a lane back. The last one is the first to be used again, so that few connections are kept busy.
+    fn free(&self, lane: Lane) {
+        locked(&self.idle).push(lane);
+    }
+
+    fn binding_for(&self, lane: &Lane) -> Option<Vec<u8>> {
+        lane.binding.clone().or_else(|| locked(&self.binding).clone())
+    }
+
+    /// Returns whether the next leg takes a token along. To a certificate that was never seen no token can be bound: what only
+    /// reads goes without one then, and its answer shows it.
     fn is_token_due(&self, lane: &Lane, aim: Aim) -> bool {
-        let can_bind = !self.is_https || locked(&self.binding).is_some();
-        can_bind && locked(&self.habits).needs_token(lane.is_signed_in, aim)
+        let can_bind = aim == Aim::Creates || !self.service.is_https || self.binding_for(lane).is_some();
+        can_bind && locked(&self.habits).needs_token(lane.signed_in.is_some(), aim)
     }
 
-    async fn begin(&self) -> Result<Begun, Unanswered> {
-        let (tokens, binding) = (Arc::clone(&self.tokens), locked(&self.binding).clone());
-        let begun = waiting(move || tokens.begin(binding.as_deref())).await;
-        begun.map_err(|error| Unanswered::NotSignedIn(error.to_string()))
+    async fn begin(&self, lane: &Lane, deadline: Instant) -> Result<Begun, Unanswered> {
+        let (tokens, binding) = (Arc::clone(&self.tokens), self.binding_for(lane));
+        let begun = timeout_at(deadline, waiting(move || tokens.begin(binding.as_deref()))).await;
+        match begun {
+            Ok(begun) => begun.map_err(|error| Unanswered::NotSignedIn(error.to_string())),
+            Err(_) => Err(Unanswered::NotSignedIn("no ticket came within the call's time".to_owned())),
+        }
     }
 
-    /// Notes the server's certificate, and returns whether it is another one than tokens were bound to.
-    fn see_certificate(&self, response: &Response) -> bool {
+    /// Notes the server's certificate.
+    fn see_certificate(&self, lane: &mut Lane, response: &Response) {
         let info = response.extensions().get::<TlsInfo>();
-        let Some(der) = info.and_then(TlsInfo::peer_certificate) else { return false };
-        let mut binding = locked(&self.binding);
-        let seen = Some(binding::to_certificate(der));
-        let is_other = *binding != seen;
-        *binding = seen;
-        is_other
+        if let Some(der) = info.and_then(TlsInfo::peer_certificate) {
+            let seen = Some(binding::to_certificate(der));
+            if lane.binding != seen {
+                lane.binding.clone_from(&seen);
+                *locked(&self.binding) = seen;
+            }
+        }
     }
 }
 
@@ -255,6 +316,11 @@ impl fmt::Debug for SignIn {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SignIn").field("tokens", &self.tokens).finish_non_exhaustive()
     }
+}
+
+/// Returns this end of the connection that an answer came over.
+fn this_end(response: &Response) -> Option<SocketAddr> {
+    response.extensions().get::<HttpInfo>().map(HttpInfo::local_addr)
 }
 
 /// Reads an answer that nobody wants to its end, or closes its connection where it is long.

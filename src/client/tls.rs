@@ -36,7 +36,8 @@ pub(crate) fn config(roots: Roots, endpoint: &Endpoint) -> Result<ClientConfig, 
     let builder = match roots {
         Roots::Needed => {
             let inner = Verifier::new_with_extra_roots(extra, provider).map_err(ClientError::NoRoots)?;
-            let verifier = Pinned { inner, pins: endpoint.pins.clone() };
+            let server = endpoint.base.host().trim_matches(['[', ']']).to_owned();
+            let verifier = Pinned { inner, server, pins: endpoint.pins.clone() };
             builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier))
         }
         Roots::NotNeeded => builder.with_root_certificates(rustls::RootCertStore::empty()),

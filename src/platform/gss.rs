@@ -241,7 +241,10 @@ impl Gss {
         // the cache.
         let kerberos = self.acquire_for(&KERBEROS, store)?;
         let (principal, lifetime) = kerberos.inquire()?;
-        let handle = self.acquire_for(&SPNEGO, store)?;
+        // By name: without one the library chooses among several tickets by the service, and another account than the one that
+        // was shown would sign in.
+        let store = CredentialStore { principal: Some(&principal), ..*store };
+        let handle = self.acquire_for(&SPNEGO, &store)?;
         let only = OidSet::of(&KERBEROS);
         let mut minor = 0;
         // SAFETY: see the module; the handle is the one just acquired.
@@ -283,13 +286,19 @@ impl Gss {
         Ok(Handles { gss: self, handle })
     }
 
-    /// Reads the name of a service: `HTTP@host`, or a whole principal such as `HTTP/host@REALM`.
+    /// Reads the name of a service: `HTTP@host` or `HTTP/host`, whose realm is found by the host, or a whole principal such as
+    /// `HTTP/host@REALM`.
     ///
     /// # Errors
     /// [`GssError`]: it is no name.
     pub fn service(&'static self, text: &str) -> Result<Name, GssError> {
-        let kind = if text.contains('/') { &KERBEROS_PRINCIPAL } else { &HOST_BASED_SERVICE };
-        self.name(text, kind)
+        match text.split_once('/') {
+            Some((service, host)) if !host.contains('@') => {
+                self.name(&format!("{service}@{host}"), &HOST_BASED_SERVICE)
+            }
+            Some(_) => self.name(text, &KERBEROS_PRINCIPAL),
+            None => self.name(text, &HOST_BASED_SERVICE),
+        }
     }
 
     fn name(&'static self, text: &str, kind: &Oid) -> Result<Name, GssError> {
@@ -383,14 +392,14 @@ struct Handles {
     handle: Handle,
 }
 
-// SAFETY: MIT's krb5 and SPNEGO credentials carry a lock of their own (krb5_gss_cred_id_rec.lock), and are used by several
-// threads at once by design; they are released when the last owner is gone.
+// SAFETY: MIT's krb5 credentials carry a lock of their own (krb5_gss_cred_id_rec.lock); SPNEGO's, which hold them, are written
+// by gss_set_neg_mechs alone, before they are shared. They are released when the last owner is gone.
 unsafe impl Send for Handles {}
 // SAFETY: the same.
 unsafe impl Sync for Handles {}
 
 impl Handles {
-    /// Returns the principal, and for how long its ticket is good; zero where it is over. May ask the KDC.
+    /// Returns the principal, and for how long its ticket is good. May ask the KDC.
     fn inquire(&self) -> Result<(String, Duration), GssError> {
         let (mut minor, mut name, mut lifetime_s) = (0, null_mut(), 0);
         // SAFETY: see the module; the handle is this value's own.

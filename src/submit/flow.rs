@@ -58,6 +58,8 @@ pub(crate) struct Flow<'a> {
     recorded: u64,
     /// How many requests are being read back.
     reading: usize,
+    /// Whether a call may leave long after it began.
+    pub(crate) leaves_late: bool,
     renewed: Option<Instant>,
     pub(crate) stop: Option<StopReason>,
     pub(crate) created: u64,
@@ -76,6 +78,7 @@ impl<'a> Flow<'a> {
             steps: Steps::default(),
             in_flight: BTreeMap::new(),
             reading: 0,
+            leaves_late: false,
             renewed: None,
             stop: None,
             created: 0,
@@ -267,7 +270,7 @@ impl<'a> Flow<'a> {
 
     fn record(&mut self, row: RowId, call: &InFlight, outcome: Outcome, then: Requeue, now: Instant) {
         match &outcome {
-            Outcome::InDoubt(_) => self.memory.doubt(call.since_boot),
+            Outcome::InDoubt(_) => self.memory.doubt(if self.leaves_late { since_boot() } else { call.since_boot }),
             Outcome::Created(_) | Outcome::Pending(_) | Outcome::Failed(_) => {}
         }
         let latency = now.saturating_duration_since(call.started);

@@ -96,6 +96,12 @@ pub trait Calls {
     /// Reads a request that was created.
     fn read_back(&self, uuid: RequestUuid) -> impl Future<Output = Result<RequestObject, ReadError>>;
 
+    /// Returns whether a call may leave long after it began. The time in which the server may still act on it is then counted
+    /// from its end.
+    fn may_leave_late(&self) -> bool {
+        false
+    }
+
     /// Asks the server for something harmless; an error says that it is not there.
     fn probe(&self) -> impl Future<Output = Result<(), ReadError>>;
 }
@@ -114,6 +120,10 @@ impl Calls for Client {
 
     async fn read_back(&self, uuid: RequestUuid) -> Result<RequestObject, ReadError> {
         self.request(uuid).await
+    }
+
+    fn may_leave_late(&self) -> bool {
+        Self::may_leave_late(self)
     }
 
     async fn probe(&self) -> Result<(), ReadError> {

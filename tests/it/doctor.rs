@@ -49,12 +49,28 @@ fn each_fault_has_its_status_and_says_what_to_do() {
         (server.base_url(), &["--ca-file", "ca.pem"], 2, "BEGIN CERTIFICATE"),
         (server.base_url(), &["--proxy", "nonexistent.invalid:8080"], 4, "check --proxy"),
         (server.base_url(), &["--auth", "negotiate", "--keytab", "missing.keytab"], 5, "missing.keytab"),
-        (server.base_url(), &["--client-cert", "missing.pem"], 2, "missing.pem"),
+        (format!("https://127.0.0.1:{port}"), &["--client-cert", "missing.pem"], 2, "missing.pem"),
     ] {
         let (found, said, end) = doctor(&folder, &server, more);
         assert_eq!(found, status, "{server} {more:?}: {said}{end}");
         let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
         assert!(said.contains("fault") && said.contains(says), "{server} {more:?}: {said}");
         assert!(end.contains(says) && end.contains("next: correct that, then: cmbatch doctor"), "{end}");
+    }
+}
+
+#[test]
+fn what_is_given_in_vain_or_gives_a_password_away_is_refused() {
+    let folder = Folder::new();
+    for (more, says) in [
+        (&["--proxy", "http://anna:hunter2@proxy.test:3128"][..], "--proxy-credentials"),
+        (&["--proxy", "socks5://proxy.test"], "write the proxy as http://HOST:PORT"),
+        (&["--pin", "sha256//47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="], "--pin has a meaning with https alone"),
+        (&["--client-cert", "client.pem"], "--client-cert has a meaning with https alone"),
+        (&["--keytab", "svc.keytab"], "--keytab goes with --auth negotiate"),
+    ] {
+        let (status, said, end) = doctor(&folder, "http://127.0.0.1:1", more);
+        assert_eq!(status, 2, "{said}{end}");
+        assert!(end.contains(says) && !end.contains("hunter2"), "{end}");
     }
 }

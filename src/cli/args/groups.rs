@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
-use crate::cli::parse::{self, ProxyArg};
+use crate::cli::parse;
 use crate::cli::sign_in::SignInArgs;
 use crate::client::Pin;
 use crate::manifest::{Delimiter, Format, TextEncoding};
@@ -117,8 +117,8 @@ pub(crate) struct ServerArgs {
     #[arg(long, value_name = "PIN", value_parser = parse::pin)]
     pub(crate) pin: Vec<Pin>,
     /// Go through this proxy, or none [default: HTTPS_PROXY, HTTP_PROXY, NO_PROXY]
-    #[arg(long, value_name = "URL", value_parser = parse::proxy)]
-    pub(crate) proxy: Option<ProxyArg>,
+    #[arg(long, value_name = "URL")]
+    pub(crate) proxy: Option<String>,
     /// A file with user:password for --proxy
     #[arg(long, value_name = "FILE", requires = "proxy")]
     pub(crate) proxy_credentials: Option<PathBuf>,

@@ -43,7 +43,7 @@ pub(crate) struct Job<'a> {
     target: Target,
     pub(crate) ledger: Ledger,
     session: Session,
-    runtime: Runtime,
+    runtime: OwnRuntime,
 }
 
 impl<'a> Job<'a> {
@@ -63,7 +63,7 @@ impl<'a> Job<'a> {
         }
         target.start(path, reach, &wire)?;
         let session = Session::begin(&ledger, wire, reach.limits.clone(), reach.patience)?;
-        Ok(Self { context, reach, path: path.to_owned(), target, ledger, session, runtime: new_runtime()? })
+        Ok(Self { context, reach, path: path.to_owned(), target, ledger, session, runtime: OwnRuntime::new()? })
     }
 
     pub(crate) fn reader(&self) -> &Reader {
@@ -202,20 +202,36 @@ impl<'a> Job<'a> {
             report
         });
         drop(reporter);
-        // A call that outlived its row is not waited for.
-        self.runtime.shutdown_timeout(Duration::from_millis(100));
+        drop(self.runtime);
         drop(self.session);
         end(report, self.context, self.ledger, &self.path, is_part)
     }
 }
 
-fn new_runtime() -> Result<Runtime, Failure> {
-    Ok(tokio::runtime::Builder::new_current_thread().enable_all().build()?)
+/// A runtime that waits for nothing at its end: neither for a call that outlived its row, nor for a KDC that does not answer.
+struct OwnRuntime(Option<Runtime>);
+
+impl OwnRuntime {
+    fn new() -> Result<Self, Failure> {
+        Ok(Self(Some(tokio::runtime::Builder::new_current_thread().enable_all().build()?)))
+    }
+
+    fn block_on<F: Future>(&self, work: F) -> F::Output {
+        self.0.as_ref().expect("it is taken out at its end alone").block_on(work)
+    }
+}
+
+impl Drop for OwnRuntime {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_timeout(Duration::from_millis(100));
+        }
+    }
 }
 
 /// Returns a runtime for calls before there is a job.
 pub(crate) fn block_on<F: Future>(work: F) -> Result<F::Output, Failure> {
-    Ok(new_runtime()?.block_on(work))
+    Ok(OwnRuntime::new()?.block_on(work))
 }
 
 fn end(

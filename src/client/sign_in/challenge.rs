@@ -22,12 +22,17 @@ impl Challenge {
     pub(crate) fn of(headers: &HeaderMap) -> Self {
         let mut challenge = Self { persistent: persistent(headers), ..Self::default() };
         for value in headers.get_all(WWW_AUTHENTICATE).iter().filter_map(|value| value.to_str().ok()) {
-            let (scheme, rest) = value.trim().split_once(' ').unwrap_or((value.trim(), ""));
-            // Several schemes may share a line; of the first one alone a token can stand there.
-            if scheme.eq_ignore_ascii_case("Negotiate") && challenge.token.is_none() {
-                challenge.token = BASE64.decode(rest.trim().as_bytes()).ok().filter(|token| !token.is_empty());
+            // Several challenges may share a line (RFC 9110, 11.6.1); what has "=" behind its first word is a parameter.
+            for part in value.split(',').map(str::trim) {
+                let (scheme, rest) = part.split_once(' ').unwrap_or((part, ""));
+                if scheme.is_empty() || scheme.contains('=') || rest.trim_start().starts_with('=') {
+                    continue;
+                }
+                if scheme.eq_ignore_ascii_case("Negotiate") && challenge.token.is_none() {
+                    challenge.token = BASE64.decode(rest.trim().as_bytes()).ok().filter(|token| !token.is_empty());
+                }
+                challenge.schemes.push(scheme.to_owned());
             }
-            challenge.schemes.push(scheme.trim_end_matches(',').to_owned());
         }
         challenge
     }
@@ -81,6 +86,10 @@ mod tests {
         assert!(!other.offers_negotiate());
         assert_eq!(other.offers(), "Bearer");
         assert_eq!(challenge(&[]).offers(), "no sign-in at all");
+        for line in ["NTLM, Negotiate", "Negotiate,NTLM", "Digest realm=\"a\", nonce=\"b\", Negotiate"] {
+            assert!(challenge(&[("www-authenticate", line)]).offers_negotiate(), "{line}");
+        }
+        assert_eq!(challenge(&[("www-authenticate", "Digest realm=\"a\", nonce = \"b\"")]).offers(), "Digest");
         // What is no token is none.
         for damaged in ["Negotiate ?", "Negotiate b3h5Z2V", "negotiate ", "Negotiate"] {
             assert_eq!(challenge(&[("www-authenticate", damaged)]).token, None, "{damaged}");

@@ -1,5 +1,5 @@
-//! The credentials of a process, and the tokens made with them. Everything here may wait for the KDC: it is called on threads
-//! that may wait.
+//! The credentials of a process, and the tokens made with them. Everything here may wait, for the KDC or for names: it is
+//! called on threads that may wait.
 
 use std::fmt;
 use std::fs::File;
@@ -11,8 +11,9 @@ use std::time::Duration;
 use crate::platform::gss::{CredentialStore, Credentials, Exchange, Gss, GssError, GssMissing, Name};
 use crate::platform::{process_id, since_boot};
 
-/// How often credentials that the KDC refuses are offered in one process: a domain counts bad logons and locks accounts.
-const MAX_REFUSALS: u32 = 2;
+/// How often credentials are acquired that the KDC refuses: the library offers them to a second KDC by itself, and a domain
+/// counts bad logons and locks accounts. So a key that is wrong is offered twice by one process.
+const MAX_REFUSALS: u32 = 1;
 /// When credentials are acquired anew, in hundredths of the ticket's time: MIT's library asks for a new ticket from its half on.
 const RENEW_AT_PERCENT: u32 = 60;
 /// How long after a renewal that failed the next one is tried, at least, while the ticket is good.
@@ -59,8 +60,6 @@ pub struct SignedIn {
 pub(crate) struct Tokens {
     gss: &'static Gss,
     settings: Negotiate,
-    /// The ticket cache of this value alone, where the credentials come from a named keytab.
-    cache: Option<String>,
     spn: String,
     service: Name,
     held: Mutex<Held>,
@@ -72,8 +71,17 @@ struct Held {
     /// By the clock that runs during sleep.
     renew_at: Duration,
     ends_at: Duration,
+    /// How often credentials were acquired.
+    n_acquired: u32,
     n_refused: u32,
     refusal: Option<GssError>,
+}
+
+impl Held {
+    /// Returns the credentials as long as their ticket is good.
+    fn still_good(&self, now: Duration) -> Option<Arc<Credentials>> {
+        self.credentials.as_ref().filter(|_| now < self.ends_at).map(Arc::clone)
+    }
 }
 
 /// An exchange whose first token was made.
@@ -81,7 +89,8 @@ struct Held {
 pub(crate) struct Begun {
     exchange: Exchange,
     credentials: Arc<Credentials>,
-    binding: Option<Vec<u8>>,
+    /// What the token is bound to.
+    pub(crate) binding: Option<Vec<u8>>,
     /// What is to be sent.
     pub(crate) token: Vec<u8>,
 }
@@ -101,9 +110,7 @@ impl Tokens {
         if let Some(keytab) = &settings.keytab {
             check_keytab(keytab)?;
         }
-        // MEMORY: a file would cost twice as much for each token.
-        let cache = settings.keytab.is_some().then(|| format!("MEMORY:cmbatch-{}", process_id()));
-        Ok(Self { gss, settings: settings.clone(), cache, spn, service, held: Mutex::default() })
+        Ok(Self { gss, settings: settings.clone(), spn, service, held: Mutex::default() })
     }
 
     /// Returns who signs in; acquires the credentials where there are none yet.
@@ -146,9 +153,9 @@ impl Tokens {
     ///
     /// # Errors
     /// It proves nothing.
-    pub(crate) fn prove(&self, begun: &mut Begun, proof: &[u8]) -> Result<(), String> {
-        let Begun { exchange, credentials, binding, .. } = begun;
-        match exchange.step(credentials, &self.service, binding.as_deref(), proof) {
+    pub(crate) fn prove(&self, begun: Begun, proof: &[u8]) -> Result<(), String> {
+        let Begun { mut exchange, credentials, binding, .. } = begun;
+        match exchange.step(&credentials, &self.service, binding.as_deref(), proof) {
             Ok(step) if step.is_complete => Ok(()),
             Ok(_) => Err("the server's part of the exchange is not whole".to_owned()),
             Err(error) => Err(error.to_string()),
@@ -164,11 +171,11 @@ impl Tokens {
             return Ok(Arc::clone(credentials));
         }
         if held.n_refused >= MAX_REFUSALS
-            && let Some(refusal) = &held.refusal
+            && let Some(refusal) = held.refusal.clone()
         {
-            return Err(self.explained(refusal));
+            return held.still_good(now).ok_or_else(|| self.explained(&refusal));
         }
-        match self.acquire() {
+        match self.acquire(held) {
             Ok(credentials) => {
                 let credentials = Arc::new(credentials);
                 held.renew_at = now.saturating_add(credentials.lifetime * RENEW_AT_PERCENT / 100);
@@ -181,24 +188,25 @@ impl Tokens {
                     held.n_refused += 1;
                     held.refusal = Some(error.clone());
                 }
-                match &held.credentials {
-                    // What is held is still good: the KDC may be back before it ends.
-                    Some(credentials) if now < held.ends_at => {
-                        held.renew_at = now + RENEW_AGAIN;
-                        Ok(Arc::clone(credentials))
-                    }
-                    Some(_) | None => Err(self.explained(&error)),
-                }
+                // What is held is still good: the KDC may be back before it ends.
+                held.renew_at = now + RENEW_AGAIN;
+                held.still_good(now).ok_or_else(|| self.explained(&error))
             }
         }
     }
 
-    fn acquire(&self) -> Result<Credentials, GssError> {
+    fn acquire(&self, held: &mut Held) -> Result<Credentials, GssError> {
         let keytab = self.settings.keytab.as_ref().map(|path| format!("FILE:{}", path.display()));
+        held.n_acquired += 1;
+        // In memory: a file would cost twice as much for each token. A new one each time: over a ticket that is still good the
+        // library keeps silent about a key that is refused.
+        let cache = keytab.as_ref().map(|_| format!("MEMORY:cmbatch-{}-{}", process_id(), held.n_acquired));
+        // Whoever the run began as stays its account, whatever the ticket cache of this user holds by then.
+        let before = held.credentials.as_ref().map(|credentials| credentials.principal.clone());
         self.gss.acquire(&CredentialStore {
-            principal: self.settings.principal.as_deref(),
+            principal: before.as_deref().or(self.settings.principal.as_deref()),
             keytab: keytab.as_deref(),
-            cache: self.cache.as_deref(),
+            cache: cache.as_deref(),
         })
     }
 
