@@ -1,6 +1,6 @@
 //! Signing in with Kerberos: MIT's KDC, Apache with mod_auth_gssapi, the simulator behind it.
 
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use crate::common::{Folder, enrollments, wait_until};
@@ -235,4 +235,26 @@ fn a_run_that_is_killed_while_it_signs_in_goes_on() {
     let rows = rows(&folder, "wave.ledger");
     assert_kept(&rows, &realm.seen(), 600);
     assert!(rows.iter().all(|row| row.state == "created"));
+}
+
+#[test]
+fn a_password_that_is_changed_during_a_run_locks_no_account() {
+    let realm = Realm::start();
+    let folder = Folder::new();
+    folder.write("wave.csv", enrollments(3_000));
+    let mut command = negotiate(&folder, &realm, &realm.server("krb"));
+    command.arg("--keytab").arg(realm.file(SHORT_KEYTAB)).args(["--principal", SHORT, "--concurrency", "64"]);
+    let child = command.args(["--rate", "20/s"]).stderr(Stdio::piped()).spawn().unwrap();
+    wait_until(|| realm.seen().len() > 20);
+    realm.change_password(SHORT);
+    // The ticket is good for a minute, and is used to its end.
+    let output = child.wait_with_output().unwrap();
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(5), "{text}");
+    assert!(text.contains("Preauthentication failed") && text.contains("write a new keytab"), "{text}");
+    assert!((1..=2).contains(&realm.n_bad_logons()), "{} bad logons", realm.n_bad_logons());
+    let rows = rows(&folder, "wave.ledger");
+    assert_kept(&rows, &realm.seen(), 3_000);
+    assert!(rows.iter().all(|row| row.state == "created" || row.state == "pending"));
+    assert!(realm.seen().len() > 600, "{} rows", realm.seen().len());
 }

@@ -113,6 +113,13 @@ impl Realm {
         format!("https://localhost:{}/{place}/CertificateManagement", self.https_port)
     }
 
+    /// Gives an account another password: its keytab is of no use any more.
+    pub(crate) fn change_password(&self, account: &str) {
+        let query = format!("cpw -pw another {account}");
+        let mut command = kerberos_program("kadmin.local", self.folder.path());
+        assert!(command.args(["-r", REALM, "-q", &query]).status().unwrap().success());
+    }
+
     /// Ends the KDC.
     pub(crate) fn kill_kdc(&mut self) {
         self.kdc.kill().unwrap();
