@@ -10,7 +10,7 @@ use super::args::{
 };
 use super::layers::Origins;
 use super::reach::{Reach, ReachArgs};
-use crate::client::Secret;
+use super::sign_in::Secrets;
 use crate::ledger::RunInfo;
 use crate::manifest::{ReadOptions, Source};
 use crate::platform::Overwrite;
@@ -93,7 +93,7 @@ pub(crate) enum Already {
 #[derive(Debug)]
 pub(crate) struct World {
     pub(crate) templates: BTreeMap<String, Guid>,
-    pub(crate) token: Option<Secret>,
+    pub(crate) secrets: Secrets,
     pub(crate) user: String,
 }
 

@@ -152,7 +152,7 @@ impl From<LedgerError> for Failure {
 impl From<ClientError> for Failure {
     fn from(error: ClientError) -> Self {
         let exit = match &error {
-            ClientError::Kerberos(_) => Exit::SignIn,
+            ClientError::Kerberos(_) | ClientError::OAuth(_) => Exit::SignIn,
             ClientError::Token(_)
             | ClientError::CaFile { .. }
             | ClientError::Identity(_)

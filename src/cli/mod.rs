@@ -27,3 +27,5 @@ pub use run::main;
 
 /// The environment variable that can hold a bearer token.
 const TOKEN_VARIABLE: &str = "CMBATCH_TOKEN";
+/// The environment variable that can hold the secret of an OAuth client.
+const CLIENT_SECRET_VARIABLE: &str = "CMBATCH_CLIENT_SECRET";

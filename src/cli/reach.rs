@@ -6,8 +6,8 @@ use std::time::Duration;
 use super::args::{DoubtArgs, PaceArgs, RehearsalArgs, ServerArgs};
 use super::config::{ConfigError, World};
 use super::layers::Origins;
-use super::sign_in::account;
-use crate::client::{AllowHttp, Auth, BaseUrl, Endpoint, Identity, On503, Proxy, ProxyAddress, Secret};
+use super::sign_in::{Secrets, account};
+use crate::client::{AllowHttp, Auth, BaseUrl, Endpoint, Identity, On503, Proxy, ProxyAddress};
 use crate::reconcile::Trust;
 use crate::simulator::Script;
 use crate::submit::{BreakerRules, Limits, Patience, Rate};
@@ -57,7 +57,7 @@ impl Reach {
         let (destination, account) = if args.rehearsal.simulate {
             (Destination::Simulator(script(args.rehearsal)), account(&world.user, &Auth::None))
         } else {
-            let endpoint = endpoint(args, &limits, origins, world.token)?;
+            let endpoint = endpoint(args, &limits, origins, world.secrets)?;
             let account = account(&world.user, &endpoint.auth);
             (Destination::Server(Box::new(endpoint)), account)
         };
@@ -116,11 +116,11 @@ fn endpoint(
     args: &ReachArgs<'_>,
     limits: &Limits,
     origins: &Origins,
-    token: Option<Secret>,
+    secrets: Secrets,
 ) -> Result<Endpoint, ConfigError> {
     // As many idle connections are kept as calls may be in flight.
     let max_idle = limits.concurrency.get();
-    Ok(Endpoint { max_idle, ..endpoint_of(args.server, args.in_ledger, origins, token)? })
+    Ok(Endpoint { max_idle, ..endpoint_of(args.server, args.in_ledger, origins, secrets)? })
 }
 
 /// Returns the server that the options name, or else a ledger.
@@ -128,7 +128,7 @@ pub(crate) fn endpoint_of(
     server: &ServerArgs,
     in_ledger: Option<&str>,
     origins: &Origins,
-    token: Option<Secret>,
+    secrets: Secrets,
 ) -> Result<Endpoint, ConfigError> {
     let Some(url) = server.server.as_deref().or(in_ledger) else {
         return Err(ConfigError(
@@ -138,7 +138,7 @@ pub(crate) fn endpoint_of(
     let allow = if server.allow_http { AllowHttp::Yes } else { AllowHttp::LoopbackOnly };
     let base =
         BaseUrl::parse(url, allow).map_err(|error| ConfigError(format!("{}: {error}", origins.name("server"))))?;
-    let auth = server.sign_in.resolve(origins, token)?;
+    let auth = server.sign_in.resolve(origins, secrets)?;
     check_tls(server, &base, origins)?;
     if server.timeout < Duration::from_secs(1) {
         return Err(ConfigError(format!(

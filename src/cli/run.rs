@@ -17,6 +17,7 @@ use super::invocation::Invocation;
 use super::layers::{self, LayerError, Layered};
 use super::output::Shell;
 use super::reach::{Reach, endpoint_of};
+use super::sign_in::Secrets;
 use super::signals;
 use super::summary::Summary;
 use crate::client::{Endpoint, Secret};
@@ -126,10 +127,12 @@ fn command(
     environment: &BTreeMap<String, OsString>,
 ) -> Result<Option<Summary>, Failure> {
     let Layered { cli, origins, templates, files, warnings: _ } = layered;
-    let token =
-        environment.get(super::TOKEN_VARIABLE).and_then(|value| value.to_str()).filter(|value| !value.is_empty());
-    let world =
-        World { templates, token: token.map(|token| Secret::new(token.to_owned())), user: platform::user_name() };
+    let secret = |name: &str| {
+        let value = environment.get(name).and_then(|value| value.to_str()).filter(|value| !value.is_empty());
+        value.map(|value| Secret::new(value.to_owned()))
+    };
+    let secrets = Secrets { token: secret(super::TOKEN_VARIABLE), client: secret(super::CLIENT_SECRET_VARIABLE) };
+    let world = World { templates, secrets, user: platform::user_name() };
     match cli.command {
         Command::Validate(args) if args.rules => {
             validate::list_rules(cli.global.json)?;
@@ -168,7 +171,7 @@ fn command(
         Command::Status(args) => status::run(&args.ledger, cli.global.json).map(Some),
         Command::Export(args) => export::run(&args),
         Command::Doctor(args) => {
-            let endpoint = endpoint_of(&args.server, None, &origins, world.token)?;
+            let endpoint = endpoint_of(&args.server, None, &origins, world.secrets)?;
             let endpoint = Endpoint { keep_certificate: true, ..endpoint };
             doctor::run(&endpoint, &world.user, invocation, shell, cli.global.json).map(Some)
         }

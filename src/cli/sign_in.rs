@@ -1,12 +1,13 @@
 //! How calls sign in: the options, and what they make.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
 
 use super::config::ConfigError;
 use super::layers::Origins;
-use crate::client::{Auth, Negotiate, Secret};
+use crate::client::{Auth, ClientSecret, Negotiate, OAuth, Secret, TokenUrl};
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Sign-in")]
@@ -26,6 +27,30 @@ pub(crate) struct SignInArgs {
     /// Negotiate: the name of the service, where it is not that of the server's host
     #[arg(long, value_name = "HTTP/HOST")]
     pub(crate) spn: Option<String>,
+    /// OAuth: the token server, such as https://adfs.contoso.com/adfs/oauth2/token
+    #[arg(long, value_name = "URL")]
+    pub(crate) token_url: Option<String>,
+    /// OAuth: the client's id there
+    #[arg(long, value_name = "ID")]
+    pub(crate) client_id: Option<String>,
+    /// OAuth: a file with the client's secret [else the environment variable CMBATCH_CLIENT_SECRET]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) client_secret_file: Option<PathBuf>,
+    /// OAuth: what the token is for (AD FS)
+    #[arg(long, value_name = "URI")]
+    pub(crate) resource: Option<String>,
+    /// OAuth: the scope of the token
+    #[arg(long, value_name = "SCOPE")]
+    pub(crate) scope: Option<String>,
+}
+
+/// Secrets of the environment.
+#[derive(Debug, Default)]
+pub(crate) struct Secrets {
+    /// A bearer token.
+    pub(crate) token: Option<Secret>,
+    /// The secret of an OAuth client.
+    pub(crate) client: Option<Secret>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -36,21 +61,31 @@ pub(crate) enum AuthArg {
     Bearer,
     /// With Kerberos, as Windows Integrated Authentication asks for it
     Negotiate,
+    /// With a token of a token server (OAuth 2 client credentials, AD FS)
+    Oauth,
 }
 
 impl SignInArgs {
-    /// Returns how calls sign in; `token` is the one of the environment.
-    pub(crate) fn resolve(&self, origins: &Origins, token: Option<Secret>) -> Result<Auth, ConfigError> {
+    /// Returns how calls sign in.
+    pub(crate) fn resolve(&self, origins: &Origins, secrets: Secrets) -> Result<Auth, ConfigError> {
+        let Secrets { token, client } = secrets;
         let auth = self.auth.unwrap_or(match (&self.token_file, &token) {
             (None, None) => AuthArg::None,
             (Some(_), _) | (None, Some(_)) => AuthArg::Bearer,
         });
-        let for_negotiate =
-            [("keytab", self.keytab.is_some()), ("principal", self.principal.is_some()), ("spn", self.spn.is_some())];
-        if auth != AuthArg::Negotiate
-            && let Some((option, _)) = for_negotiate.into_iter().find(|(_, is_given)| *is_given)
-        {
-            return Err(ConfigError(format!("{} goes with --auth negotiate: add that", origins.name(option))));
+        let with = [
+            ("keytab", self.keytab.is_some(), AuthArg::Negotiate),
+            ("principal", self.principal.is_some(), AuthArg::Negotiate),
+            ("spn", self.spn.is_some(), AuthArg::Negotiate),
+            ("token-url", self.token_url.is_some(), AuthArg::Oauth),
+            ("client-id", self.client_id.is_some(), AuthArg::Oauth),
+            ("client-secret-file", self.client_secret_file.is_some(), AuthArg::Oauth),
+            ("resource", self.resource.is_some(), AuthArg::Oauth),
+            ("scope", self.scope.is_some(), AuthArg::Oauth),
+        ];
+        if let Some((option, _, with)) = with.into_iter().find(|(_, is_given, with)| *is_given && auth != *with) {
+            let with = if with == AuthArg::Negotiate { "negotiate" } else { "oauth" };
+            return Err(ConfigError(format!("{} goes with --auth {with}: add that", origins.name(option))));
         }
         if auth != AuthArg::Bearer && self.token_file.is_some() {
             return Err(ConfigError(format!(
@@ -70,6 +105,7 @@ impl SignInArgs {
                     super::TOKEN_VARIABLE
                 ))),
             },
+            AuthArg::Oauth => self.oauth(origins, client).map(|oauth| Auth::OAuth(Arc::new(oauth))),
             AuthArg::Negotiate => Ok(Auth::Negotiate(Negotiate {
                 keytab: self.keytab.clone(),
                 principal: self.principal.clone(),
@@ -79,12 +115,33 @@ impl SignInArgs {
     }
 }
 
+impl SignInArgs {
+    fn oauth(&self, origins: &Origins, secret: Option<Secret>) -> Result<OAuth, ConfigError> {
+        let missing = |what: &str| ConfigError(format!("{}: oauth needs {what}", origins.name("auth")));
+        let token_url = self.token_url.as_ref().ok_or_else(|| missing("--token-url URL"))?;
+        let token_url = token_url
+            .parse::<TokenUrl>()
+            .map_err(|error| ConfigError(format!("{}: {error}", origins.name("token-url"))))?;
+        let client_id = self.client_id.clone().ok_or_else(|| missing("--client-id ID"))?;
+        let secret = match (&self.client_secret_file, secret) {
+            (Some(path), _) => ClientSecret::File(path.clone()),
+            (None, Some(secret)) => ClientSecret::Given(secret),
+            (None, None) => {
+                return Err(missing(&format!("--client-secret-file FILE, or {}", super::CLIENT_SECRET_VARIABLE)));
+            }
+        };
+        let (resource, scope) = (self.resource.clone(), self.scope.clone());
+        Ok(OAuth { token_url, client_id, secret, resource, scope })
+    }
+}
+
 /// Says as whom calls are made; who that is with Kerberos is known when the ticket is there.
 pub(crate) fn account(user: &str, auth: &Auth) -> String {
     match auth {
         Auth::None => format!("{user} (no sign-in)"),
         Auth::BearerFile(path) => format!("{user} (bearer token of {})", path.display()),
         Auth::BearerEnv { name, .. } => format!("{user} (bearer token of {name})"),
+        Auth::OAuth(oauth) => format!("{} (OAuth client)", oauth.client_id),
         Auth::Negotiate(Negotiate { principal: Some(principal), .. }) => format!("{principal} (Kerberos)"),
         Auth::Negotiate(Negotiate { keytab: Some(keytab), .. }) => {
             format!("{user} (Kerberos, keytab {})", keytab.display())
@@ -98,12 +155,23 @@ mod tests {
     use super::*;
 
     fn args(auth: Option<AuthArg>) -> SignInArgs {
-        SignInArgs { auth, token_file: None, keytab: None, principal: None, spn: None }
+        SignInArgs {
+            auth,
+            token_file: None,
+            keytab: None,
+            principal: None,
+            spn: None,
+            token_url: None,
+            client_id: None,
+            client_secret_file: None,
+            resource: None,
+            scope: None,
+        }
     }
 
     fn resolve(args: &SignInArgs, token: Option<&str>) -> Result<Auth, String> {
         let token = token.map(|token| Secret::new(token.to_owned()));
-        args.resolve(&Origins::default(), token).map_err(|error| error.0)
+        args.resolve(&Origins::default(), Secrets { token, client: None }).map_err(|error| error.0)
     }
 
     #[test]
@@ -128,6 +196,20 @@ mod tests {
             (SignInArgs { spn: Some("s".into()), ..args(Some(AuthArg::Bearer)) }, "--spn goes with --auth negotiate"),
             (SignInArgs { principal: Some("p".into()), ..args(None) }, "--principal goes with --auth negotiate"),
             (args(Some(AuthArg::Bearer)), "there is no token: give --token-file FILE, or set CMBATCH_TOKEN"),
+            (args(Some(AuthArg::Oauth)), "oauth needs --token-url URL"),
+            (SignInArgs { client_id: Some("c".into()), ..args(None) }, "--client-id goes with --auth oauth"),
+            (
+                SignInArgs { token_url: Some("http://adfs.test/".into()), ..args(Some(AuthArg::Oauth)) },
+                "write the token server's address as https",
+            ),
+            (
+                SignInArgs {
+                    token_url: Some("https://adfs.test/".into()),
+                    client_id: Some("c".into()),
+                    ..args(Some(AuthArg::Oauth))
+                },
+                "oauth needs --client-secret-file FILE, or CMBATCH_CLIENT_SECRET",
+            ),
             (
                 SignInArgs { token_file: Some("t".into()), ..args(Some(AuthArg::Negotiate)) },
                 "--token-file goes with --auth bearer, and --auth says otherwise",

@@ -2,10 +2,12 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use http::HeaderValue;
 
 use super::error::{TokenError, TokenFault, TokenPlace};
+use super::oauth::OAuth;
 use super::private_file::{self, FileFault};
 use super::sign_in::Negotiate;
 
@@ -42,6 +44,8 @@ pub enum Auth {
     None,
     /// With Negotiate (Kerberos), call by call or connection by connection.
     Negotiate(Negotiate),
+    /// With a bearer token that a token server gives (OAuth 2 client credentials).
+    OAuth(Arc<OAuth>),
     /// With a bearer token out of a file, which is read at start and again by [`Client::renew`](super::Client::renew).
     BearerFile(PathBuf),
     /// With a bearer token out of the environment.
@@ -64,8 +68,8 @@ impl Auth {
     /// [`TokenError`] where the file cannot be read, others may read it, or it holds no token.
     pub(crate) fn header(&self) -> Result<Option<HeaderValue>, TokenError> {
         match self {
-            // Negotiate has a header of its own for each call.
-            Self::None | Self::Negotiate(_) => Ok(None),
+            // Negotiate has a header of its own for each call, and a token server is asked for one.
+            Self::None | Self::Negotiate(_) | Self::OAuth(_) => Ok(None),
             Self::BearerFile(path) => {
                 let place = || TokenPlace::File(path.clone());
                 let text = read_token_file(path).map_err(|fault| TokenError { place: place(), fault })?;
@@ -79,7 +83,7 @@ impl Auth {
 }
 
 /// Returns the header for a token. The fault never holds any of it.
-fn bearer(text: &str) -> Result<HeaderValue, TokenFault> {
+pub(crate) fn bearer(text: &str) -> Result<HeaderValue, TokenFault> {
     // Windows editors write a byte order mark.
     let token = text.strip_prefix('\u{feff}').unwrap_or(text).trim();
     if token.is_empty() {

@@ -15,6 +15,7 @@ use super::base_url::BaseUrl;
 use super::endpoint::Endpoint;
 use super::error::{ClientError, ReadError, TokenError};
 use super::list::RequestStream;
+use super::oauth::{self, OAuthError};
 use super::object::RequestObject;
 use super::once::{Departed, OnceBody, Sent};
 use super::sign_in::{Aim, Held, Leg, Service, SignIn, SignedIn, Unanswered};
@@ -59,6 +60,8 @@ struct Inner {
     http: reqwest::Client,
     /// What signs calls in, where a header that stays the same does not.
     sign_in: Option<SignIn>,
+    /// Who gets tokens, where a token server gives them.
+    tokens: Option<oauth::Tokens>,
     base: BaseUrl,
     requests: url::Url,
     token_file: Option<std::path::PathBuf>,
@@ -130,7 +133,7 @@ impl Client {
         let http = make(endpoint.max_idle).map_err(|error| ClientError::Http(error.without_url()))?;
         let token_file = match &endpoint.auth {
             Auth::BearerFile(path) => Some(path.clone()),
-            Auth::None | Auth::BearerEnv { .. } | Auth::Negotiate(_) => None,
+            Auth::None | Auth::BearerEnv { .. } | Auth::Negotiate(_) | Auth::OAuth(_) => None,
         };
         let sign_in = match &endpoint.auth {
             Auth::Negotiate(settings) => {
@@ -142,12 +145,17 @@ impl Client {
                 };
                 Some(SignIn::new(settings, service, Box::new(move || make(1))).map_err(ClientError::Kerberos)?)
             }
-            Auth::None | Auth::BearerFile(_) | Auth::BearerEnv { .. } => None,
+            Auth::None | Auth::BearerFile(_) | Auth::BearerEnv { .. } | Auth::OAuth(_) => None,
+        };
+        let tokens = match &endpoint.auth {
+            Auth::OAuth(settings) => Some(oauth::Tokens::new(http.clone(), Arc::clone(settings))),
+            Auth::None | Auth::BearerFile(_) | Auth::BearerEnv { .. } | Auth::Negotiate(_) => None,
         };
         Ok(Self {
             inner: Arc::new(Inner {
                 http,
                 sign_in,
+                tokens,
                 requests: endpoint.base.requests(),
                 base: endpoint.base.clone(),
                 token_file,
@@ -165,12 +173,10 @@ impl Client {
     /// bare type.
     pub async fn create(&self, body: Vec<u8>) -> Answer {
         let Some(sign_in) = &self.inner.sign_in else {
-            let Leg { request, sent } = self.create_leg(body.into());
-            return match self.inner.http.execute(request).await {
+            return match self.execute(body.into()).await {
                 Ok(response) => read_answer(response).await,
-                Err(error) => {
-                    let departed = sent.map_or(Departed::Maybe, Sent::withdraw);
-                    let (fault, message) = self.unanswered(&error, departed);
+                Err(unanswered) => {
+                    let (fault, message) = self.not_answered(unanswered);
                     Answer::None { fault, message }
                 }
             };
@@ -189,6 +195,30 @@ impl Client {
                 Answer::None { fault, message }
             }
         }
+    }
+
+    /// Sends a create request with the header of now. With a token of a token server it is sent once more where that token is
+    /// refused (401): the server did not act then.
+    async fn execute(&self, body: Bytes) -> Result<Response, Unanswered> {
+        let send = async |header: Option<HeaderValue>| {
+            let Leg { mut request, sent } = self.create_leg(body.clone());
+            if let Some(header) = header {
+                request.headers_mut().insert(header::AUTHORIZATION, header);
+            }
+            self.inner.http.execute(request).await.map_err(|error| Unanswered::Transport {
+                error,
+                departed: sent.map_or(Departed::Maybe, Sent::withdraw),
+            })
+        };
+        let Some(tokens) = &self.inner.tokens else { return send(None).await };
+        let no_token = |error: OAuthError| Unanswered::NotSignedIn(error.to_string());
+        let token = tokens.header().await.map_err(no_token)?;
+        let response = send(Some(token.clone())).await?;
+        if response.status() != 401 {
+            return Ok(response);
+        }
+        tokens.refused(&token).await;
+        send(Some(tokens.header().await.map_err(no_token)?)).await
     }
 
     /// Makes a create request that leaves this process once.
@@ -210,7 +240,15 @@ impl Client {
             Leg { request, sent: None }
         };
         let Some(sign_in) = &self.inner.sign_in else {
-            let response = self.inner.http.execute(leg().request).await.map_err(|error| self.unread(&error))?;
+            let mut request = leg().request;
+            if let Some(tokens) = &self.inner.tokens {
+                let token = tokens.header().await.map_err(|error| ReadError::Transport {
+                    fault: TransportFault::NotSignedIn,
+                    message: error.to_string(),
+                })?;
+                request.headers_mut().insert(header::AUTHORIZATION, token);
+            }
+            let response = self.inner.http.execute(request).await.map_err(|error| self.unread(&error))?;
             return Ok((response, None));
         };
         match sign_in.send(Aim::Reads, leg).await {
@@ -237,8 +275,11 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// [`ClientError::Kerberos`]: there are none, or they are refused. Nothing was sent to the server.
+    /// [`ClientError::Kerberos`], [`ClientError::OAuth`]: there are none, or they are refused. Nothing was sent to the server.
     pub async fn sign_in(&self) -> Result<Option<SignedIn>, ClientError> {
+        if let Some(tokens) = &self.inner.tokens {
+            tokens.header().await.map_err(ClientError::OAuth)?;
+        }
         match &self.inner.sign_in {
             Some(sign_in) => sign_in.who().await.map(Some).map_err(ClientError::Kerberos),
             None => Ok(None),
@@ -345,7 +386,7 @@ impl Client {
 
     /// Returns whether a call may leave long after it began, because it waits for a ticket or is turned away first.
     pub(crate) fn may_leave_late(&self) -> bool {
-        self.inner.sign_in.is_some()
+        self.inner.sign_in.is_some() || self.inner.tokens.is_some()
     }
 
     /// Returns the address that this client calls.

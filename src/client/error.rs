@@ -9,6 +9,7 @@ use crate::request::CorrelationId;
 
 use super::answer::TransportFault;
 use super::identity::IdentityError;
+use super::oauth::OAuthError;
 use super::private_file::FileFault;
 use super::sign_in::KerberosError;
 
@@ -21,6 +22,9 @@ pub enum ClientError {
     /// There are no credentials for Negotiate, or they are refused.
     #[error(transparent)]
     Kerberos(KerberosError),
+    /// No token server gives a token.
+    #[error(transparent)]
+    OAuth(OAuthError),
     /// The file of `--ca-file` is not taken.
     #[error("the certificates in {} {fault}", Quoted(.path))]
     CaFile {

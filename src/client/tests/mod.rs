@@ -5,6 +5,7 @@
 mod answers;
 mod faults;
 mod keep_alive;
+mod oauth;
 mod proxies;
 mod raw;
 mod reads;

@@ -1,0 +1,288 @@
+//! OAuth 2 client credentials (RFC 6749, 4.4), as AD FS gives them: a token from a token server, renewed before it ends.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use data_encoding::BASE64;
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
+use http::{HeaderValue, Method};
+use reqwest::{Body, Request, Response};
+use serde::Deserialize;
+use tokio::sync::Mutex;
+use url::{Url, form_urlencoded};
+
+use super::auth::{Secret, bearer};
+use super::base_url::{AllowHttp, BaseUrl};
+use super::private_file;
+use super::transport;
+use crate::platform::since_boot;
+use crate::request::printable;
+
+/// The longest secret, in bytes.
+const MAX_SECRET_BYTES: usize = 4 * 1024;
+/// The longest answer of a token server that is read, in bytes.
+const MAX_ANSWER_BYTES: usize = 256 * 1024;
+/// When a token is renewed, in hundredths of its time.
+const RENEW_AT_PERCENT: u32 = 80;
+/// The time of a token whose server does not say (RFC 6749, 5.1, lets it): what AD FS gives by default.
+const USUAL_LIFETIME: Duration = Duration::from_secs(3600);
+/// How long after a renewal that failed the next one is tried, at least, while the token is good.
+const RENEW_AGAIN: Duration = Duration::from_secs(5);
+/// How often a secret that the token server refuses is offered in one process.
+const MAX_REFUSALS: u32 = 2;
+
+/// The address of a token server: https, or http to this machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TokenUrl(Url);
+
+/// The text is not the address of a token server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("write the token server's address as https://HOST/PATH, such as https://adfs.contoso.com/adfs/oauth2/token")]
+pub struct InvalidTokenUrl;
+
+impl FromStr for TokenUrl {
+    type Err = InvalidTokenUrl;
+
+    fn from_str(text: &str) -> Result<Self, InvalidTokenUrl> {
+        let url = Url::parse(text.trim()).map_err(|_| InvalidTokenUrl)?;
+        let is_bare = url.username().is_empty() && url.password().is_none() && url.fragment().is_none();
+        // What is refused of the API's address is refused here: above all plain http over a network.
+        let mut origin = url.clone();
+        origin.set_query(None);
+        if is_bare && BaseUrl::parse(origin.as_str(), AllowHttp::LoopbackOnly).is_ok() {
+            Ok(Self(url))
+        } else {
+            Err(InvalidTokenUrl)
+        }
+    }
+}
+
+/// Where the client's secret is.
+#[derive(Debug)]
+pub enum ClientSecret {
+    /// On the first line of a file that nobody else may read; a systemd credential is such a file.
+    File(PathBuf),
+    /// In the environment.
+    Given(Secret),
+}
+
+/// How to get a token.
+#[derive(Debug)]
+pub struct OAuth {
+    /// The token server.
+    pub token_url: TokenUrl,
+    /// The client's id there.
+    pub client_id: String,
+    /// Its secret.
+    pub secret: ClientSecret,
+    /// What the token is for, as AD FS wants to know it.
+    pub resource: Option<String>,
+    /// The scope.
+    pub scope: Option<String>,
+}
+
+/// Why there is no token.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct OAuthError(String);
+
+/// The token of a process.
+pub(crate) struct Tokens {
+    http: reqwest::Client,
+    settings: Arc<OAuth>,
+    /// One task gets a token; the others wait for it here.
+    held: Mutex<Held>,
+}
+
+#[derive(Default)]
+struct Held {
+    header: Option<HeaderValue>,
+    /// By the clock that runs during sleep.
+    renew_at: Duration,
+    ends_at: Duration,
+    n_refused: u32,
+    refusal: Option<OAuthError>,
+}
+
+/// A token server's answer (RFC 6749, 5.1).
+#[derive(Deserialize)]
+struct Granted {
+    access_token: String,
+    token_type: String,
+    expires_in: Option<Seconds>,
+}
+
+/// AD FS writes a number, others write text.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Seconds {
+    Number(u64),
+    Text(String),
+}
+
+/// A token server's refusal (RFC 6749, 5.2).
+#[derive(Deserialize)]
+struct Refused {
+    error: String,
+    error_description: Option<String>,
+}
+
+impl Tokens {
+    pub(crate) fn new(http: reqwest::Client, settings: Arc<OAuth>) -> Self {
+        Self { http, settings, held: Mutex::default() }
+    }
+
+    /// Returns the header of now, getting a token where that is due.
+    ///
+    /// # Errors
+    /// There is none.
+    pub(crate) async fn header(&self) -> Result<HeaderValue, OAuthError> {
+        let mut held = self.held.lock().await;
+        let now = since_boot();
+        if let Some(header) = held.header.as_ref().filter(|_| now < held.renew_at) {
+            return Ok(header.clone());
+        }
+        let still_good = held.header.clone().filter(|_| now < held.ends_at);
+        if held.n_refused >= MAX_REFUSALS
+            && let Some(refusal) = held.refusal.clone()
+        {
+            return still_good.ok_or(refusal);
+        }
+        match self.fetch().await {
+            Ok((header, lifetime)) => {
+                held.renew_at = now.saturating_add(lifetime * RENEW_AT_PERCENT / 100);
+                held.ends_at = now.saturating_add(lifetime);
+                held.header = Some(header.clone());
+                Ok(header)
+            }
+            Err(Failed::Refused(error)) => {
+                held.n_refused += 1;
+                held.refusal = Some(error.clone());
+                still_good.ok_or(error)
+            }
+            Err(Failed::Unanswered(error)) => {
+                // The token server may be back before the token ends.
+                held.renew_at = now + RENEW_AGAIN;
+                still_good.ok_or(error)
+            }
+        }
+    }
+
+    /// Forgets a token that the API refused, unless another call did so before.
+    pub(crate) async fn refused(&self, header: &HeaderValue) {
+        let mut held = self.held.lock().await;
+        if held.header.as_ref() == Some(header) {
+            held.header = None;
+        }
+    }
+
+    async fn fetch(&self) -> Result<(HeaderValue, Duration), Failed> {
+        let place = self.settings.token_url.0.host_str().unwrap_or_default().to_owned();
+        let request = self.request().map_err(Failed::Refused)?;
+        let unanswered = |said: String| Failed::Unanswered(OAuthError(format!("the token server {place}: {said}")));
+        let response = self.http.execute(request).await.map_err(|error| unanswered(transport::message(&error)))?;
+        let status = response.status();
+        let body = read(response).await.map_err(unanswered)?;
+        if !status.is_success() {
+            let said = match serde_json::from_slice::<Refused>(&body) {
+                Ok(Refused { error, error_description: Some(more) }) => printable(&format!("{error}: {more}")),
+                Ok(Refused { error, error_description: None }) => printable(&error),
+                Err(_) => status.to_string(),
+            };
+            let error = OAuthError(format!(
+                "the token server {place} refuses the client ({said}); check --client-id, its secret and --resource"
+            ));
+            // A server that fails has refused nobody.
+            return Err(if status.is_server_error() { Failed::Unanswered(error) } else { Failed::Refused(error) });
+        }
+        let granted: Granted = serde_json::from_slice(&body)
+            .map_err(|_| unanswered("its answer is no token (RFC 6749, 5.1); check --token-url".to_owned()))?;
+        if !granted.token_type.eq_ignore_ascii_case("bearer") {
+            return Err(unanswered(format!("its token is of the type {}, not bearer", printable(&granted.token_type))));
+        }
+        let header = bearer(&granted.access_token).map_err(|fault| unanswered(format!("its token {fault}")))?;
+        let lifetime = match granted.expires_in {
+            Some(Seconds::Number(seconds)) => Some(seconds),
+            Some(Seconds::Text(text)) => text.trim().parse().ok(),
+            None => None,
+        };
+        Ok((header, lifetime.map_or(USUAL_LIFETIME, Duration::from_secs)))
+    }
+
+    fn request(&self) -> Result<Request, OAuthError> {
+        let OAuth { token_url, client_id, secret, resource, scope } = &*self.settings;
+        let read;
+        let secret = match secret {
+            ClientSecret::Given(secret) => secret.expose(),
+            ClientSecret::File(path) => {
+                let refused = |fault: String| OAuthError(format!("the client's secret in {path:?} {fault}"));
+                read = private_file::read(path, MAX_SECRET_BYTES)
+                    .map_err(|fault| refused(format!("{fault}{}", fault.remedy(path))))?;
+                private_file::first_line(&read).ok_or_else(|| refused("is not UTF-8 text".to_owned()))?
+            }
+        };
+        // RFC 6749, 2.3.1: both are encoded as a form is, before they go into a header.
+        let encoded = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
+        let basic = BASE64.encode(format!("{}:{}", encoded(client_id), encoded(secret)).as_bytes());
+        let mut basic = HeaderValue::from_str(&format!("Basic {basic}")).expect("base64 is ASCII");
+        basic.set_sensitive(true);
+        let mut form = form_urlencoded::Serializer::new(String::new());
+        form.append_pair("grant_type", "client_credentials");
+        for (name, value) in [("resource", resource), ("scope", scope)] {
+            if let Some(value) = value {
+                form.append_pair(name, value);
+            }
+        }
+        let mut request = Request::new(Method::POST, token_url.0.clone());
+        let headers = request.headers_mut();
+        headers.insert(AUTHORIZATION, basic);
+        headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
+        *request.body_mut() = Some(Body::from(form.finish()));
+        Ok(request)
+    }
+}
+
+enum Failed {
+    /// The client is not taken, or its secret cannot be read.
+    Refused(OAuthError),
+    /// It may go better the next time.
+    Unanswered(OAuthError),
+}
+
+async fn read(mut response: Response) -> Result<Vec<u8>, String> {
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(|error| transport::message(&error))? {
+        body.extend_from_slice(&chunk);
+        if body.len() > MAX_ANSWER_BYTES {
+            return Err("its answer is too long".to_owned());
+        }
+    }
+    Ok(body)
+}
+
+impl fmt::Debug for Tokens {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tokens").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_server_is_https_or_this_machine() {
+        for text in ["https://adfs.contoso.com/adfs/oauth2/token", "http://127.0.0.1:8080/token", "https://a/t?x=1"] {
+            assert!(text.parse::<TokenUrl>().is_ok(), "{text}");
+        }
+        for text in
+            ["", "adfs.contoso.com", "http://adfs.contoso.com/token", "https://a:b@adfs.contoso.com/", "ftp://a/"]
+        {
+            assert_eq!(text.parse::<TokenUrl>(), Err(InvalidTokenUrl), "{text}");
+        }
+    }
+}
