@@ -6,7 +6,9 @@
 
 #![expect(unsafe_code, reason = "a C library is called here and nowhere else")]
 
-use std::ffi::{CString, c_char, c_int, c_void};
+mod ffi;
+
+use std::ffi::{CString, c_int};
 use std::fmt;
 use std::ptr::{null, null_mut};
 use std::sync::OnceLock;
@@ -14,153 +16,11 @@ use std::time::Duration;
 
 use libloading::Library;
 
-/// MIT's library as Debian, Red Hat and their kin name it.
-const LIBRARY: &str = "libgssapi_krb5.so.2";
-
-static SPNEGO: Oid = Oid::new(b"\x2b\x06\x01\x05\x05\x02");
-static KERBEROS: Oid = Oid::new(b"\x2a\x86\x48\x86\xf7\x12\x01\x02\x02");
-static HOST_BASED_SERVICE: Oid = Oid::new(b"\x2a\x86\x48\x86\xf7\x12\x01\x02\x01\x04");
-static USER_NAME: Oid = Oid::new(b"\x2a\x86\x48\x86\xf7\x12\x01\x02\x01\x01");
-static KERBEROS_PRINCIPAL: Oid = Oid::new(b"\x2a\x86\x48\x86\xf7\x12\x01\x02\x02\x01");
-
-const INITIATE: c_int = 1;
-const MUTUAL_FLAG: u32 = 2;
-const INDEFINITE: u32 = 0xffff_ffff;
-/// The bits of a major status that say that the call failed.
-const ERROR_BITS: u32 = 0xffff_0000;
-const CONTINUE_NEEDED: u32 = 1;
-const CREDENTIALS_EXPIRED: u32 = 11 << 16;
-const GSS_CODE: c_int = 1;
-const MECH_CODE: c_int = 2;
-
-/// An octet string; the library frees what it allocated.
-#[repr(C)]
-struct Buffer {
-    length: usize,
-    value: *mut c_void,
-}
-
-impl Buffer {
-    const EMPTY: Self = Self { length: 0, value: null_mut() };
-
-    /// Points to bytes that the library only reads.
-    const fn of(bytes: &[u8]) -> Self {
-        Self { length: bytes.len(), value: bytes.as_ptr().cast_mut().cast() }
-    }
-}
-
-/// An object identifier in the encoding of ASN.1, without tag and length.
-#[repr(C)]
-struct Oid {
-    length: u32,
-    elements: *const c_void,
-}
-
-// SAFETY: it points to bytes that nobody changes.
-unsafe impl Sync for Oid {}
-
-impl Oid {
-    #[expect(clippy::cast_possible_truncation, reason = "a few bytes")]
-    const fn new(bytes: &'static [u8]) -> Self {
-        Self { length: bytes.len() as u32, elements: bytes.as_ptr().cast() }
-    }
-}
-
-#[repr(C)]
-struct OidSet {
-    count: usize,
-    elements: *const Oid,
-}
-
-impl OidSet {
-    const fn of(oid: &Oid) -> Self {
-        Self { count: 1, elements: oid }
-    }
-}
-
-#[repr(C)]
-struct ChannelBindings {
-    initiator_type: u32,
-    initiator_address: Buffer,
-    acceptor_type: u32,
-    acceptor_address: Buffer,
-    application_data: Buffer,
-}
-
-#[repr(C)]
-struct KeyValue {
-    key: *const c_char,
-    value: *const c_char,
-}
-
-#[repr(C)]
-struct KeyValueSet {
-    count: u32,
-    elements: *const KeyValue,
-}
-
-type Handle = *mut c_void;
-
-/// The functions of the library that are used.
-struct Functions {
-    acquire_cred_from: unsafe extern "C" fn(
-        *mut u32,
-        Handle,
-        u32,
-        *const OidSet,
-        c_int,
-        *const KeyValueSet,
-        *mut Handle,
-        *mut *mut OidSet,
-        *mut u32,
-    ) -> u32,
-    set_neg_mechs: unsafe extern "C" fn(*mut u32, Handle, *const OidSet) -> u32,
-    import_name: unsafe extern "C" fn(*mut u32, *const Buffer, *const Oid, *mut Handle) -> u32,
-    init_sec_context: unsafe extern "C" fn(
-        *mut u32,
-        Handle,
-        *mut Handle,
-        Handle,
-        *const Oid,
-        u32,
-        u32,
-        *const ChannelBindings,
-        *const Buffer,
-        *mut *const Oid,
-        *mut Buffer,
-        *mut u32,
-        *mut u32,
-    ) -> u32,
-    inquire_cred: unsafe extern "C" fn(*mut u32, Handle, *mut Handle, *mut u32, *mut c_int, *mut *mut OidSet) -> u32,
-    display_name: unsafe extern "C" fn(*mut u32, Handle, *mut Buffer, *mut *const Oid) -> u32,
-    display_status: unsafe extern "C" fn(*mut u32, u32, c_int, *const Oid, *mut u32, *mut Buffer) -> u32,
-    release_buffer: unsafe extern "C" fn(*mut u32, *mut Buffer) -> u32,
-    release_name: unsafe extern "C" fn(*mut u32, *mut Handle) -> u32,
-    release_cred: unsafe extern "C" fn(*mut u32, *mut Handle) -> u32,
-    delete_sec_context: unsafe extern "C" fn(*mut u32, *mut Handle, *mut Buffer) -> u32,
-}
-
-impl Functions {
-    fn of(library: &Library) -> Result<Self, libloading::Error> {
-        // SAFETY: the types of the fields are those of the functions of these names in RFC 2744 and, for the first two, in
-        // MIT's gssapi_ext.h. The library is never unloaded, so the copied pointers stay good.
-        unsafe {
-            Ok(Self {
-                acquire_cred_from: *library.get("gss_acquire_cred_from")?,
-                set_neg_mechs: *library.get("gss_set_neg_mechs")?,
-                import_name: *library.get("gss_import_name")?,
-                init_sec_context: *library.get("gss_init_sec_context")?,
-                inquire_cred: *library.get("gss_inquire_cred")?,
-                display_name: *library.get("gss_display_name")?,
-                display_status: *library.get("gss_display_status")?,
-                release_buffer: *library.get("gss_release_buffer")?,
-                release_name: *library.get("gss_release_name")?,
-                release_cred: *library.get("gss_release_cred")?,
-                delete_sec_context: *library.get("gss_delete_sec_context")?,
-            })
-        }
-    }
-}
+use self::ffi::{
+    Buffer, CONTINUE_NEEDED, CREDENTIALS_EXPIRED, ChannelBindings, ERROR_BITS, Functions, GSS_CODE, HOST_BASED_SERVICE,
+    Handle, INDEFINITE, INITIATE, KERBEROS, KERBEROS_PRINCIPAL, KeyValue, KeyValueSet, LIBRARY, MECH_CODE, MUTUAL_FLAG,
+    Oid, OidSet, SPNEGO, USER_NAME,
+};
 
 /// The library, loaded.
 pub struct Gss {

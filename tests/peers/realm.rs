@@ -141,7 +141,9 @@ impl Realm {
     /// Returns the create calls that reached the simulator.
     pub(crate) fn seen(&self) -> Vec<Seen> {
         let log = std::fs::read_to_string(self.file("arrivals.jsonl")).unwrap_or_default();
-        let calls = log.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        // The last line may be on its way.
+        let (whole, _) = log.rsplit_once('\n').unwrap_or_default();
+        let calls = whole.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
         let read = |call: Value| {
             let body: Value = serde_json::from_str(call["body"].as_str()?).ok()?;
             Some(Seen::new(&body, call["created"].as_str().map(str::to_owned)))
