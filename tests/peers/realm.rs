@@ -53,9 +53,19 @@ pub(crate) struct Realm {
 impl Drop for Realm {
     fn drop(&mut self) {
         for child in [&mut self.apache, &mut self.kdc, &mut self.simulator] {
-            let _ = child.kill();
-            let _ = child.wait();
+            end(child);
         }
+    }
+}
+
+/// Asks a server to end, and waits until it has: killed, it would leave its workers behind.
+pub(crate) fn end(child: &mut Child) {
+    use nix::sys::signal::{Signal, kill};
+    use nix::unistd::Pid;
+    // One that has ended already is no longer anybody's process to signal.
+    if let Ok(None) = child.try_wait() {
+        let _ = kill(Pid::from_raw(child.id().cast_signed()), Signal::SIGTERM);
+        let _ = child.wait();
     }
 }
 

@@ -5,6 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::{Child, Command, Stdio};
 
 use crate::common::{Folder, enrollments, posts, simulator, wait_until};
+use crate::realm::end;
 
 const N_ROWS: u32 = 200;
 
@@ -15,8 +16,7 @@ struct Front {
 
 impl Drop for Front {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        end(&mut self.child);
     }
 }
 
