@@ -24,6 +24,7 @@ mod once;
 mod pin;
 mod private_file;
 mod proxy;
+mod renewal;
 mod retry_after;
 mod sign_in;
 mod splitter;

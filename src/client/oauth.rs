@@ -17,6 +17,7 @@ use url::{Url, form_urlencoded};
 use super::auth::{Secret, bearer};
 use super::base_url::{AllowHttp, BaseUrl};
 use super::private_file;
+use super::renewal::{Failed, Renewal, Rules};
 use super::transport;
 use crate::platform::since_boot;
 use crate::request::printable;
@@ -25,15 +26,9 @@ use crate::request::printable;
 const MAX_SECRET_BYTES: usize = 4 * 1024;
 /// The longest answer of a token server that is read, in bytes.
 const MAX_ANSWER_BYTES: usize = 256 * 1024;
-/// When a token is renewed, in hundredths of its time.
-const RENEW_AT_PERCENT: u32 = 80;
+const RULES: Rules = Rules { at_percent: 80, max_refusals: 2 };
 /// The time of a token whose server does not say (RFC 6749, 5.1, lets it): what AD FS gives by default.
 const USUAL_LIFETIME: Duration = Duration::from_secs(3600);
-/// How long after a renewal that failed the next one is tried, at least, while the token is good.
-const RENEW_AGAIN: Duration = Duration::from_secs(5);
-/// How often a secret that the token server refuses is offered in one process.
-const MAX_REFUSALS: u32 = 2;
-
 /// The address of a token server: https, or http to this machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TokenUrl(Url);
@@ -94,17 +89,7 @@ pub(crate) struct Tokens {
     http: reqwest::Client,
     settings: Arc<OAuth>,
     /// One task gets a token; the others wait for it here.
-    held: Mutex<Held>,
-}
-
-#[derive(Default)]
-struct Held {
-    header: Option<HeaderValue>,
-    /// By the clock that runs during sleep.
-    renew_at: Duration,
-    ends_at: Duration,
-    n_refused: u32,
-    refusal: Option<OAuthError>,
+    renewal: Mutex<Renewal<HeaderValue, OAuthError>>,
 }
 
 /// A token server's answer (RFC 6749, 5.1).
@@ -132,7 +117,7 @@ struct Refused {
 
 impl Tokens {
     pub(crate) fn new(http: reqwest::Client, settings: Arc<OAuth>) -> Self {
-        Self { http, settings, held: Mutex::default() }
+        Self { http, settings, renewal: Mutex::new(Renewal::new(RULES)) }
     }
 
     /// Returns the header of now, getting a token where that is due.
@@ -140,46 +125,23 @@ impl Tokens {
     /// # Errors
     /// There is none.
     pub(crate) async fn header(&self) -> Result<HeaderValue, OAuthError> {
-        let mut held = self.held.lock().await;
+        let mut renewal = self.renewal.lock().await;
         let now = since_boot();
-        if let Some(header) = held.header.as_ref().filter(|_| now < held.renew_at) {
-            return Ok(header.clone());
-        }
-        let still_good = held.header.clone().filter(|_| now < held.ends_at);
-        if held.n_refused >= MAX_REFUSALS
-            && let Some(refusal) = held.refusal.clone()
-        {
-            return still_good.ok_or(refusal);
-        }
-        match self.fetch().await {
-            Ok((header, lifetime)) => {
-                held.renew_at = now.saturating_add(lifetime * RENEW_AT_PERCENT / 100);
-                held.ends_at = now.saturating_add(lifetime);
-                held.header = Some(header.clone());
-                Ok(header)
-            }
-            Err(Failed::Refused(error)) => {
-                held.n_refused += 1;
-                held.refusal = Some(error.clone());
-                still_good.ok_or(error)
-            }
-            Err(Failed::Unanswered(error)) => {
-                // The token server may be back before the token ends.
-                held.renew_at = now + RENEW_AGAIN;
-                still_good.ok_or(error)
-            }
+        match renewal.without_asking(now) {
+            Some(settled) => settled,
+            None => renewal.taken(now, self.fetch().await),
         }
     }
 
     /// Forgets a token that the API refused, unless another call did so before.
     pub(crate) async fn refused(&self, header: &HeaderValue) {
-        let mut held = self.held.lock().await;
-        if held.header.as_ref() == Some(header) {
-            held.header = None;
+        let mut renewal = self.renewal.lock().await;
+        if renewal.held() == Some(header) {
+            renewal.expire();
         }
     }
 
-    async fn fetch(&self) -> Result<(HeaderValue, Duration), Failed> {
+    async fn fetch(&self) -> Result<(HeaderValue, Duration), Failed<OAuthError>> {
         let place = self.settings.token_url.0.host_str().unwrap_or_default().to_owned();
         let request = self.request().map_err(Failed::Refused)?;
         let unanswered = |said: String| Failed::Unanswered(OAuthError(format!("the token server {place}: {said}")));
@@ -244,13 +206,6 @@ impl Tokens {
         *request.body_mut() = Some(Body::from(form.finish()));
         Ok(request)
     }
-}
-
-enum Failed {
-    /// The client is not taken, or its secret cannot be read.
-    Refused(OAuthError),
-    /// It may go better the next time.
-    Unanswered(OAuthError),
 }
 
 async fn read(mut response: Response) -> Result<Vec<u8>, String> {

@@ -45,14 +45,29 @@ impl fmt::Display for Remedy<'_> {
     }
 }
 
-/// Reads a file that nobody but its owner may read.
-pub(crate) fn read(path: &Path, max_bytes: usize) -> Result<Vec<u8>, FileFault> {
+/// Who may have a file beside its owner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sharing {
+    /// Nobody.
+    Nobody,
+    /// Its group.
+    Group,
+}
+
+/// Opens a file that nobody else may have.
+pub(crate) fn open(path: &Path, sharing: Sharing) -> Result<File, FileFault> {
     // Asked of the path first: opening a named pipe would wait for its other end.
     if !std::fs::metadata(path).map_err(FileFault::Unreadable)?.is_file() {
         return Err(FileFault::NotAFile);
     }
     let file = File::open(path).map_err(FileFault::Unreadable)?;
-    check_mode(&file)?;
+    check_mode(&file, sharing)?;
+    Ok(file)
+}
+
+/// Reads a file that nobody but its owner may read.
+pub(crate) fn read(path: &Path, max_bytes: usize) -> Result<Vec<u8>, FileFault> {
+    let file = open(path, Sharing::Nobody)?;
     let mut bytes = Vec::new();
     file.take(max_bytes as u64 + 1).read_to_end(&mut bytes).map_err(FileFault::Unreadable)?;
     if bytes.len() > max_bytes { Err(FileFault::TooLong(max_bytes)) } else { Ok(bytes) }
@@ -66,15 +81,19 @@ pub(crate) fn first_line(bytes: &[u8]) -> Option<&str> {
 }
 
 #[cfg(unix)]
-fn check_mode(file: &File) -> Result<(), FileFault> {
+fn check_mode(file: &File, sharing: Sharing) -> Result<(), FileFault> {
     use std::os::unix::fs::PermissionsExt;
 
     let mode = file.metadata().map_err(FileFault::Unreadable)?.permissions().mode();
-    if mode & 0o077 == 0 { Ok(()) } else { Err(FileFault::OpenToOthers { mode: mode & 0o777 }) }
+    let others = match sharing {
+        Sharing::Nobody => 0o077,
+        Sharing::Group => 0o007,
+    };
+    if mode & others == 0 { Ok(()) } else { Err(FileFault::OpenToOthers { mode: mode & 0o777 }) }
 }
 
 #[cfg(not(unix))]
-fn check_mode(_file: &File) -> Result<(), FileFault> {
+fn check_mode(_file: &File, _sharing: Sharing) -> Result<(), FileFault> {
     Ok(())
 }
 

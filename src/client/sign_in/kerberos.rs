@@ -1,23 +1,18 @@
 //! The credentials of a process, and the tokens made with them. Everything here may wait, for the KDC or for names: it is
 //! called on threads that may wait.
 
-use std::fmt;
-use std::fs::File;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use crate::client::private_file::{self, FileFault, Sharing};
+use crate::client::renewal::{Failed, Renewal, Rules};
 use crate::platform::gss::{CredentialStore, Credentials, Exchange, Gss, GssError, GssMissing, Name};
 use crate::platform::{process_id, since_boot};
 
-/// How often credentials are acquired that the KDC refuses: the library offers them to a second KDC by itself, and a domain
-/// counts bad logons and locks accounts. So a key that is wrong is offered twice by one process.
-const MAX_REFUSALS: u32 = 1;
-/// When credentials are acquired anew, in hundredths of the ticket's time: MIT's library asks for a new ticket from its half on.
-const RENEW_AT_PERCENT: u32 = 60;
-/// How long after a renewal that failed the next one is tried, at least, while the ticket is good.
-const RENEW_AGAIN: Duration = Duration::from_secs(5);
+/// MIT's library asks for a new ticket from the half of its time on. It offers a key that is refused to a second KDC by itself, so
+/// that one acquisition offers it twice.
+const RULES: Rules = Rules { at_percent: 60, max_refusals: 1 };
 
 /// What a KDC says of credentials that it will not take the next time either.
 const REFUSALS: [&str; 4] = [
@@ -65,23 +60,11 @@ pub(crate) struct Tokens {
     held: Mutex<Held>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Held {
-    credentials: Option<Arc<Credentials>>,
-    /// By the clock that runs during sleep.
-    renew_at: Duration,
-    ends_at: Duration,
+    renewal: Renewal<Arc<Credentials>, GssError>,
     /// How often credentials were acquired.
     n_acquired: u32,
-    n_refused: u32,
-    refusal: Option<GssError>,
-}
-
-impl Held {
-    /// Returns the credentials as long as their ticket is good.
-    fn still_good(&self, now: Duration) -> Option<Arc<Credentials>> {
-        self.credentials.as_ref().filter(|_| now < self.ends_at).map(Arc::clone)
-    }
 }
 
 /// An exchange whose first token was made.
@@ -110,7 +93,8 @@ impl Tokens {
         if let Some(keytab) = &settings.keytab {
             check_keytab(keytab)?;
         }
-        Ok(Self { gss, settings: settings.clone(), spn, service, held: Mutex::default() })
+        let held = Mutex::new(Held { renewal: Renewal::new(RULES), n_acquired: 0 });
+        Ok(Self { gss, settings: settings.clone(), spn, service, held })
     }
 
     /// Returns who signs in; acquires the credentials where there are none yet.
@@ -132,8 +116,7 @@ impl Tokens {
             // The ticket can end between two looks at the clock, or be destroyed by a person.
             Err(error) if error.is_expired() => {
                 let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-                held.renew_at = Duration::ZERO;
-                held.ends_at = Duration::ZERO;
+                held.renewal.expire();
                 let credentials = self.credentials(&mut held)?;
                 drop(held);
                 self.first_token(credentials, binding)
@@ -165,49 +148,37 @@ impl Tokens {
     /// Returns credentials that are good, acquiring them where that is due. One thread does; the others wait for the lock.
     fn credentials(&self, held: &mut Held) -> Result<Arc<Credentials>, KerberosError> {
         let now = since_boot();
-        if let Some(credentials) = &held.credentials
-            && now < held.renew_at
-        {
-            return Ok(Arc::clone(credentials));
-        }
-        if held.n_refused >= MAX_REFUSALS
-            && let Some(refusal) = held.refusal.clone()
-        {
-            return held.still_good(now).ok_or_else(|| self.explained(&refusal));
-        }
-        match self.acquire(held) {
-            Ok(credentials) => {
-                let credentials = Arc::new(credentials);
-                held.renew_at = now.saturating_add(credentials.lifetime * RENEW_AT_PERCENT / 100);
-                held.ends_at = now.saturating_add(credentials.lifetime);
-                held.credentials = Some(Arc::clone(&credentials));
-                Ok(credentials)
+        let credentials = match held.renewal.without_asking(now) {
+            Some(settled) => settled,
+            None => {
+                let acquired = self.acquire(held);
+                held.renewal.taken(now, acquired)
             }
-            Err(error) => {
-                if is_refusal(error.text()) {
-                    held.n_refused += 1;
-                    held.refusal = Some(error.clone());
-                }
-                // What is held is still good: the KDC may be back before it ends.
-                held.renew_at = now + RENEW_AGAIN;
-                held.still_good(now).ok_or_else(|| self.explained(&error))
-            }
-        }
+        };
+        credentials.map_err(|error| self.explained(&error))
     }
 
-    fn acquire(&self, held: &mut Held) -> Result<Credentials, GssError> {
+    fn acquire(&self, held: &mut Held) -> Result<(Arc<Credentials>, Duration), Failed<GssError>> {
         let keytab = self.settings.keytab.as_ref().map(|path| format!("FILE:{}", path.display()));
         held.n_acquired += 1;
         // In memory: a file would cost twice as much for each token. A new one each time: over a ticket that is still good the
         // library keeps silent about a key that is refused.
         let cache = keytab.as_ref().map(|_| format!("MEMORY:cmbatch-{}-{}", process_id(), held.n_acquired));
         // Whoever the run began as stays its account, whatever the ticket cache of this user holds by then.
-        let before = held.credentials.as_ref().map(|credentials| credentials.principal.clone());
-        self.gss.acquire(&CredentialStore {
-            principal: before.as_deref().or(self.settings.principal.as_deref()),
+        let before = held.renewal.held().map(|credentials| credentials.principal.as_str());
+        let acquired = self.gss.acquire(&CredentialStore {
+            principal: before.or(self.settings.principal.as_deref()),
             keytab: keytab.as_deref(),
             cache: cache.as_deref(),
-        })
+        });
+        match acquired {
+            Ok(credentials) => {
+                let lifetime = credentials.lifetime;
+                Ok((Arc::new(credentials), lifetime))
+            }
+            Err(error) if is_refusal(error.text()) => Err(Failed::Refused(error)),
+            Err(error) => Err(Failed::Unanswered(error)),
+        }
     }
 
     /// Says what a person can do about an error of the library, which names causes and no remedies.
@@ -246,28 +217,15 @@ fn is_refusal(said: &str) -> bool {
 
 /// Says why a keytab cannot be used, without asking the library, whose words do not say which file it means.
 fn check_keytab(path: &Path) -> Result<(), KerberosError> {
-    let fault = |what: &dyn fmt::Display, help| KerberosError { message: format!("the keytab {path:?} {what}"), help };
-    let check = || -> io::Result<u32> {
-        use std::os::unix::fs::PermissionsExt;
-        // Asked of the path first: opening a named pipe would wait for its other end.
-        let metadata = std::fs::metadata(path)?;
-        if !metadata.is_file() {
-            return Err(io::Error::other("it is not a regular file"));
+    // A group of administrators may share one.
+    let Err(fault) = private_file::open(path, Sharing::Group) else { return Ok(()) };
+    let (what, help) = match fault {
+        FileFault::OpenToOthers { mode } => {
+            (format!("is open to everybody (mode {mode:03o})"), "whoever has it is the account: type chmod o= on it")
         }
-        File::open(path)?;
-        Ok(metadata.permissions().mode())
+        fault => (fault.to_string(), "check --keytab, and the file's owner"),
     };
-    match check() {
-        Err(error) => {
-            Err(fault(&format_args!("cannot be read: {error}"), Some("check --keytab, and the file's owner")))
-        }
-        // A group of administrators may share one.
-        Ok(mode) if mode & 0o007 != 0 => Err(fault(
-            &format_args!("is open to everybody (mode {:03o})", mode & 0o777),
-            Some("whoever has it is the account: type chmod o= on it"),
-        )),
-        Ok(_) => Ok(()),
-    }
+    Err(KerberosError { message: format!("the keytab {path:?} {what}"), help: Some(help) })
 }
 
 /// What the library says where there is neither a ticket nor a key.
