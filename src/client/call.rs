@@ -17,7 +17,7 @@ use super::error::{ClientError, ReadError, TokenError};
 use super::list::RequestStream;
 use super::oauth::{self, OAuthError};
 use super::object::RequestObject;
-use super::once::{Departed, OnceBody, Sent};
+use super::once::{Departed, OnceBody};
 use super::sign_in::{Aim, Held, Leg, Service, SignIn, SignedIn, Unanswered};
 use super::splitter::MAX_OBJECT_BYTES;
 use super::tls::{self, Roots};
@@ -172,20 +172,11 @@ impl Client {
     /// The body goes out as `application/json` without a charset: RFC 8259 defines none, and the API's page names the
     /// bare type.
     pub async fn create(&self, body: Vec<u8>) -> Answer {
-        let Some(sign_in) = &self.inner.sign_in else {
-            return match self.execute(body.into()).await {
-                Ok(response) => read_answer(response).await,
-                Err(unanswered) => {
-                    let (fault, message) = self.not_answered(unanswered);
-                    Answer::None { fault, message }
-                }
-            };
-        };
         let body = Bytes::from(body);
-        match sign_in.send(Aim::Creates, || self.create_leg(body.clone())).await {
+        match self.send(Aim::Creates, || self.create_leg(body.clone())).await {
             Ok((response, lane)) => {
                 let answer = read_answer(response).await;
-                if matches!(answer, Answer::Http(_)) {
+                if let (Some(lane), Answer::Http(_)) = (lane, &answer) {
                     lane.finish();
                 }
                 answer
@@ -197,28 +188,32 @@ impl Client {
         }
     }
 
-    /// Sends a create request with the header of now. With a token of a token server it is sent once more where that token is
-    /// refused (401): the server did not act then.
-    async fn execute(&self, body: Bytes) -> Result<Response, Unanswered> {
-        let send = async |header: Option<HeaderValue>| {
-            let Leg { mut request, sent } = self.create_leg(body.clone());
-            if let Some(header) = header {
-                request.headers_mut().insert(header::AUTHORIZATION, header);
-            }
-            self.inner.http.execute(request).await.map_err(|error| Unanswered::Transport {
-                error,
-                departed: sent.map_or(Departed::Maybe, Sent::withdraw),
-            })
+    /// Sends a request, signed in, once or in several legs of which the server acts on the last; `leg` makes it anew for each.
+    /// The lane, where there is one, is the answer's until its body was read.
+    async fn send(&self, aim: Aim, mut leg: impl FnMut() -> Leg) -> Result<(Response, Option<Held<'_>>), Unanswered> {
+        if let Some(sign_in) = &self.inner.sign_in {
+            let (response, lane) = sign_in.send(aim, leg).await?;
+            return Ok((response, Some(lane)));
+        }
+        let Some(tokens) = &self.inner.tokens else { return Ok((self.execute(leg()).await?, None)) };
+        let with = |Leg { mut request, sent }, token: HeaderValue| {
+            request.headers_mut().insert(header::AUTHORIZATION, token);
+            Leg { request, sent }
         };
-        let Some(tokens) = &self.inner.tokens else { return send(None).await };
         let no_token = |error: OAuthError| Unanswered::NotSignedIn(error.to_string());
         let token = tokens.header().await.map_err(no_token)?;
-        let response = send(Some(token.clone())).await?;
+        let response = self.execute(with(leg(), token.clone())).await?;
         if response.status() != 401 {
-            return Ok(response);
+            return Ok((response, None));
         }
+        // The server did not act: once more with another token.
         tokens.refused(&token).await;
-        send(Some(tokens.header().await.map_err(no_token)?)).await
+        let token = tokens.header().await.map_err(no_token)?;
+        Ok((self.execute(with(leg(), token)).await?, None))
+    }
+
+    async fn execute(&self, Leg { request, sent }: Leg) -> Result<Response, Unanswered> {
+        self.inner.http.execute(request).await.map_err(|error| Unanswered::lost(error, sent))
     }
 
     /// Makes a create request that leaves this process once.
@@ -239,26 +234,10 @@ impl Client {
             }
             Leg { request, sent: None }
         };
-        let Some(sign_in) = &self.inner.sign_in else {
-            let mut request = leg().request;
-            if let Some(tokens) = &self.inner.tokens {
-                let token = tokens.header().await.map_err(|error| ReadError::Transport {
-                    fault: TransportFault::NotSignedIn,
-                    message: error.to_string(),
-                })?;
-                request.headers_mut().insert(header::AUTHORIZATION, token);
-            }
-            let response = self.inner.http.execute(request).await.map_err(|error| self.unread(&error))?;
-            return Ok((response, None));
-        };
-        match sign_in.send(Aim::Reads, leg).await {
-            Ok((response, lane)) => Ok((response, Some(lane))),
-            Err(Unanswered::Transport { error, .. }) => Err(self.unread(&error)),
-            Err(unanswered) => {
-                let (fault, message) = self.not_answered(unanswered);
-                Err(ReadError::Transport { fault, message })
-            }
-        }
+        self.send(Aim::Reads, leg).await.map_err(|unanswered| {
+            let (fault, message) = self.not_answered(unanswered);
+            ReadError::Transport { fault, message }
+        })
     }
 
     fn not_answered(&self, unanswered: Unanswered) -> (TransportFault, String) {
@@ -416,13 +395,6 @@ impl Client {
             Some(proxy) => (fault, format!("through the proxy {proxy}: {message}")),
             None => (fault, message),
         }
-    }
-
-    /// Reading changes nothing on the server, so only what is said depends on whether the call had left.
-    fn unread(&self, error: &reqwest::Error) -> ReadError {
-        let departed = if error.is_connect() { Departed::No } else { Departed::Maybe };
-        let (fault, message) = self.unanswered(error, departed);
-        ReadError::Transport { fault, message }
     }
 
     async fn status_error(&self, response: Response) -> ReadError {

@@ -56,6 +56,19 @@ pub(crate) enum Unanswered {
     NotProven { status: u16, why: String },
 }
 
+impl Unanswered {
+    /// A request was not answered. One that only reads changes nothing on the server, so that only what is said of it depends
+    /// on whether it had left.
+    pub(crate) fn lost(error: reqwest::Error, sent: Option<Sent>) -> Self {
+        let departed = match sent {
+            Some(sent) => sent.withdraw(),
+            None if error.is_connect() => Departed::No,
+            None => Departed::Maybe,
+        };
+        Self::Transport { error, departed }
+    }
+}
+
 /// Whom calls go to.
 pub(crate) struct Service {
     /// The host, for the service's name.
@@ -166,10 +179,7 @@ impl SignIn {
             }
             let response = match lane.http.execute(request).await {
                 Ok(response) => response,
-                Err(error) => {
-                    let departed = sent.map_or(Departed::Maybe, Sent::withdraw);
-                    return Err(Unanswered::Transport { error, departed });
-                }
+                Err(error) => return Err(Unanswered::lost(error, sent)),
             };
             self.see_certificate(lane, &response);
             let challenge = Challenge::of(response.headers());
