@@ -30,6 +30,10 @@ pub(crate) enum Exit {
     Interrupted,
 }
 
+/// What to do where there is no API.
+pub(crate) const NO_API_REMEDY: &str =
+    "check --server, and that Clm.WebApi.Enabled is true in Web.config (it is false by default)";
+
 impl Exit {
     /// Returns the status that the process ends with.
     pub(crate) const fn status(self) -> u8 {

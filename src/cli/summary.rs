@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 use super::commands::doubt;
-use super::exit::Exit;
+use super::exit::{Exit, NO_API_REMEDY};
 use super::failure::{Failure, chain};
 use super::invocation::quoted;
 use super::output::{self, Shell, rows};
@@ -302,13 +302,9 @@ pub(crate) fn stop_text(reason: &StopReason) -> (String, String) {
         StopReason::NotSignedIn(fault) => {
             ("the sign-in was not accepted", format!("{}; check the token or the account", seen(fault)))
         }
-        StopReason::ApiNotFound(fault) => (
-            "there is no API at this address",
-            format!(
-                "{}; check --server, and that Clm.WebApi.Enabled is true in Web.config (it is false by default)",
-                seen(fault)
-            ),
-        ),
+        StopReason::ApiNotFound(fault) => {
+            ("there is no API at this address", format!("{}; {NO_API_REMEDY}", seen(fault)))
+        }
         StopReason::Interrupted => ("interrupted", "no further row was sent".to_owned()),
         StopReason::StoppedElsewhere => ("stopped", "the run was stopped in its ledger".to_owned()),
         StopReason::Ledger(error) => ("the ledger failed", chain(error)),

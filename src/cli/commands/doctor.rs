@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::doubt::exit_of;
 use super::job::block_on;
-use crate::cli::exit::Exit;
+use crate::cli::exit::{Exit, NO_API_REMEDY};
 use crate::cli::failure::{Failure, chain};
 use crate::cli::invocation::Invocation;
 use crate::cli::output::Shell;
@@ -275,8 +275,7 @@ async fn list(client: &Client, findings: &mut Findings<'_>) -> bool {
     };
     match error.status() {
         Some(404) => {
-            let text = "there is no API at this address (404): check --server, and that Clm.WebApi.Enabled is true in the \
-                        server's Web.config (it is false by default)";
+            let text = format!("there is no API at this address (404): {NO_API_REMEDY}");
             findings.add("API", Verdict::Fault(Exit::NoApi), text);
         }
         Some(401 | 403) => {

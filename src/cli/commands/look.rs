@@ -7,7 +7,7 @@ use super::job::{Job, block_on};
 use super::submit::Submission;
 use super::target::Target;
 use crate::cli::config::Already;
-use crate::cli::exit::Exit;
+use crate::cli::exit::{Exit, NO_API_REMEDY};
 use crate::cli::failure::{Failure, chain};
 use crate::cli::output::rows;
 use crate::cli::reach::Destination;
@@ -190,12 +190,8 @@ fn unread(error: &ReadError, submission: &Submission<'_>) -> Result<Looked, Fail
 
 fn unasked(error: &ReadError, submission: &Submission<'_>) -> Failure {
     let (by, what) = match error.status() {
-        Some(404) => (
-            "api-not-found",
-            "there is no API at this address; check --server, and that Clm.WebApi.Enabled is true in Web.config (it is false \
-             by default)",
-        ),
-        _ => ("sign-in", "the sign-in was not accepted; check the token or the account"),
+        Some(404) => ("api-not-found", format!("there is no API at this address; {NO_API_REMEDY}")),
+        _ => ("sign-in", "the sign-in was not accepted; check the token or the account".to_owned()),
     };
     let n_rows = submission.checked.survey.n_valid;
     Failure::new(exit_of(error), format!("{what}: {}; nothing was sent", printable(&error.to_string())))
