@@ -11,6 +11,8 @@ mod chaos;
 #[path = "../it/common.rs"]
 #[expect(dead_code, reason = "these tests need a part of it")]
 mod common;
+#[path = "../torture/log.rs"]
+mod log;
 #[path = "../it/oracle.rs"]
 #[expect(dead_code, reason = "these tests need a part of it")]
 mod oracle;

@@ -8,10 +8,10 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::common::wait_until;
+use crate::log::seen_in;
 use crate::oracle::Seen;
 
 const REALM: &str = "CONTOSO.TEST";
@@ -69,11 +69,11 @@ pub(crate) fn end(child: &mut Child) {
     }
 }
 
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
 }
 
-fn wait_for_port(port: u16) {
+pub(crate) fn wait_for_port(port: u16) {
     wait_until(|| TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok());
 }
 
@@ -151,14 +151,7 @@ impl Realm {
     /// Returns the create calls that reached the simulator.
     pub(crate) fn seen(&self) -> Vec<Seen> {
         let log = std::fs::read_to_string(self.file("arrivals.jsonl")).unwrap_or_default();
-        // The last line may be on its way.
-        let (whole, _) = log.rsplit_once('\n').unwrap_or_default();
-        let calls = whole.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-        let read = |call: Value| {
-            let body: Value = serde_json::from_str(call["body"].as_str()?).ok()?;
-            Some(Seen::new(&body, call["created"].as_str().map(str::to_owned)))
-        };
-        calls.filter(|call| call["method"] == "POST").filter_map(read).collect()
+        seen_in(&log)
     }
 }
 

@@ -1,11 +1,10 @@
 //! nginx as the server's TLS front, with an authority of its own, asking for a client certificate.
 
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Child, Command, Stdio};
 
-use crate::common::{Folder, enrollments, posts, simulator, wait_until};
-use crate::realm::end;
+use crate::common::{Folder, enrollments, posts, simulator};
+use crate::realm::{end, free_port, wait_for_port};
 
 const N_ROWS: u32 = 200;
 
@@ -58,7 +57,7 @@ fn make_certificates(folder: &Folder) {
 }
 
 fn start_nginx(folder: &Folder, backend: &str) -> Front {
-    let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
+    let port = free_port();
     let at = folder.path().display();
     folder.write(
         "nginx.conf",
@@ -78,7 +77,7 @@ fn start_nginx(folder: &Folder, backend: &str) -> Front {
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
-    wait_until(|| TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok());
+    wait_for_port(port);
     Front { child, port }
 }
 

@@ -18,6 +18,7 @@ mod oracle;
 
 mod full_speed;
 mod killing;
+mod log;
 mod random;
 mod servers;
 

@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use crate::chaos::{Answer, Break, Chaos, Fate, Script, answer, status};
 use crate::common::{Folder, wait_until};
+use crate::log::seen_in;
 use crate::oracle::Seen;
 use crate::random::Random;
 
@@ -128,14 +129,7 @@ impl Server for SimulatorProcess {
     fn seen(&self) -> Vec<Seen> {
         wait_until(|| self.is_idle());
         let log = std::fs::read_to_string(&self.log).unwrap();
-        let calls = log.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-        let posts = calls.filter(|call| call["method"] == "POST");
-        // A call that a kill cut off in its body was not seen by the server either.
-        let read = |call: Value| {
-            let body: Value = serde_json::from_str(call["body"].as_str()?).ok()?;
-            Some(Seen::new(&body, call["created"].as_str().map(str::to_owned)))
-        };
-        posts.filter_map(read).collect()
+        seen_in(&log)
     }
 
     fn progress(&self) -> u64 {
