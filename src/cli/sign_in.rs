@@ -113,9 +113,7 @@ impl SignInArgs {
             })),
         }
     }
-}
 
-impl SignInArgs {
     fn oauth(&self, origins: &Origins, secret: Option<Secret>) -> Result<OAuth, ConfigError> {
         let missing = |what: &str| ConfigError(format!("{}: oauth needs {what}", origins.name("auth")));
         let token_url = self.token_url.as_ref().ok_or_else(|| missing("--token-url URL"))?;

@@ -59,7 +59,7 @@ pub(crate) struct Flow<'a> {
     /// How many requests are being read back.
     reading: usize,
     /// Whether a call may leave long after it began.
-    pub(crate) leaves_late: bool,
+    leaves_late: bool,
     renewed: Option<Instant>,
     pub(crate) stop: Option<StopReason>,
     pub(crate) created: u64,
@@ -68,7 +68,13 @@ pub(crate) struct Flow<'a> {
 }
 
 impl<'a> Flow<'a> {
-    pub(crate) fn new(limits: &'a Limits, sink: &'a dyn EventSink, memory: &'a mut Memory, work: Work) -> Self {
+    pub(crate) fn new(
+        limits: &'a Limits,
+        sink: &'a dyn EventSink,
+        memory: &'a mut Memory,
+        work: Work,
+        leaves_late: bool,
+    ) -> Self {
         Self {
             limits,
             sink,
@@ -78,7 +84,7 @@ impl<'a> Flow<'a> {
             steps: Steps::default(),
             in_flight: BTreeMap::new(),
             reading: 0,
-            leaves_late: false,
+            leaves_late,
             renewed: None,
             stop: None,
             created: 0,

@@ -31,8 +31,7 @@ pub async fn run<E: Engine, C: Calls>(
     let Sending { engine, calls, wire, limits, sink } = *sending;
     let begin = Instant::now();
     memory.round_begins(begin);
-    let mut flow = Flow::new(limits, sink, memory, work);
-    flow.leaves_late = calls.may_leave_late();
+    let mut flow = Flow::new(limits, sink, memory, work, calls.may_leave_late());
     flow.tell(EventKind::Started { pending });
     let mut in_flight = FuturesUnordered::new();
     let mut reading = FuturesUnordered::new();
