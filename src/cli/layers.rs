@@ -19,7 +19,7 @@ use crate::request::Guid;
 /// The configuration file that is read where none is named.
 const DEFAULT_FILE: &str = "cmbatch.toml";
 /// What a file that nobody named may not set: credentials, TLS, proxies, and where results go.
-const NOT_FROM_FOUND_FILE: [&str; 18] = [
+const NOT_FROM_FOUND_FILE: [&str; 21] = [
     "auth",
     "token-file",
     "keytab",
@@ -28,6 +28,9 @@ const NOT_FROM_FOUND_FILE: [&str; 18] = [
     "token-url",
     "client-id",
     "client-secret-file",
+    "client-assertion-cert",
+    "client-assertion-key",
+    "client-assertion-password",
     "resource",
     "scope",
     "ca-file",

@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 
 use super::config::ConfigError;
 use super::layers::Origins;
-use crate::client::{Auth, ClientSecret, Negotiate, OAuth, Secret, TokenUrl};
+use crate::client::{Auth, ClientProof, ClientSecret, Identity, Negotiate, OAuth, Secret, TokenUrl};
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Sign-in")]
@@ -36,6 +36,15 @@ pub(crate) struct SignInArgs {
     /// OAuth: a file with the client's secret [else the environment variable CMBATCH_CLIENT_SECRET]
     #[arg(long, value_name = "FILE")]
     pub(crate) client_secret_file: Option<PathBuf>,
+    /// OAuth: sign in at the token server with this certificate instead of a secret: PEM with its key, or PKCS#12
+    #[arg(long, value_name = "FILE", conflicts_with = "client_secret_file")]
+    pub(crate) client_assertion_cert: Option<PathBuf>,
+    /// OAuth: the private key of --client-assertion-cert, where it is not in that file
+    #[arg(long, value_name = "FILE", requires = "client_assertion_cert")]
+    pub(crate) client_assertion_key: Option<PathBuf>,
+    /// OAuth: a file with the password of a PKCS#12 file
+    #[arg(long, value_name = "FILE", requires = "client_assertion_cert")]
+    pub(crate) client_assertion_password: Option<PathBuf>,
     /// OAuth: what the token is for (AD FS)
     #[arg(long, value_name = "URI")]
     pub(crate) resource: Option<String>,
@@ -80,6 +89,7 @@ impl SignInArgs {
             ("token-url", self.token_url.is_some(), AuthArg::Oauth),
             ("client-id", self.client_id.is_some(), AuthArg::Oauth),
             ("client-secret-file", self.client_secret_file.is_some(), AuthArg::Oauth),
+            ("client-assertion-cert", self.client_assertion_cert.is_some(), AuthArg::Oauth),
             ("resource", self.resource.is_some(), AuthArg::Oauth),
             ("scope", self.scope.is_some(), AuthArg::Oauth),
         ];
@@ -121,15 +131,36 @@ impl SignInArgs {
             .parse::<TokenUrl>()
             .map_err(|error| ConfigError(format!("{}: {error}", origins.name("token-url"))))?;
         let client_id = self.client_id.clone().ok_or_else(|| missing("--client-id ID"))?;
-        let secret = match (&self.client_secret_file, secret) {
-            (Some(path), _) => ClientSecret::File(path.clone()),
-            (None, Some(secret)) => ClientSecret::Given(secret),
-            (None, None) => {
-                return Err(missing(&format!("--client-secret-file FILE, or {}", super::CLIENT_SECRET_VARIABLE)));
-            }
-        };
+        let proof = self.proof(origins, secret)?;
         let (resource, scope) = (self.resource.clone(), self.scope.clone());
-        Ok(OAuth { token_url, client_id, secret, resource, scope })
+        Ok(OAuth { token_url, client_id, proof, resource, scope })
+    }
+
+    /// Returns what the client shows to the token server: one thing, so that nobody has to guess which one was refused.
+    fn proof(&self, origins: &Origins, secret: Option<Secret>) -> Result<ClientProof, ConfigError> {
+        let certificate = self.client_assertion_cert.as_ref();
+        match (certificate, &self.client_secret_file, secret) {
+            (Some(_), secret_file, Some(_)) | (Some(_), secret_file @ Some(_), None) => {
+                let other = match secret_file {
+                    Some(_) => origins.name("client-secret-file"),
+                    None => super::CLIENT_SECRET_VARIABLE.to_owned(),
+                };
+                let certificate = origins.name("client-assertion-cert");
+                Err(ConfigError(format!("{certificate} stands in place of {other}: leave one of the two out")))
+            }
+            (Some(certificate), None, None) => Ok(ClientProof::Certificate(Identity {
+                certificate: certificate.clone(),
+                key: self.client_assertion_key.clone(),
+                password: self.client_assertion_password.clone(),
+            })),
+            (None, Some(path), _) => Ok(ClientProof::Secret(ClientSecret::File(path.clone()))),
+            (None, None, Some(secret)) => Ok(ClientProof::Secret(ClientSecret::Given(secret))),
+            (None, None, None) => Err(ConfigError(format!(
+                "{}: oauth needs --client-secret-file FILE, {}, or --client-assertion-cert FILE",
+                origins.name("auth"),
+                super::CLIENT_SECRET_VARIABLE
+            ))),
+        }
     }
 }
 
@@ -162,6 +193,9 @@ mod tests {
             token_url: None,
             client_id: None,
             client_secret_file: None,
+            client_assertion_cert: None,
+            client_assertion_key: None,
+            client_assertion_password: None,
             resource: None,
             scope: None,
         }
@@ -188,6 +222,32 @@ mod tests {
     }
 
     #[test]
+    fn a_client_shows_a_secret_or_a_certificate_and_never_both() {
+        let oauth = SignInArgs {
+            token_url: Some("https://adfs.test/".into()),
+            client_id: Some("c".into()),
+            client_assertion_cert: Some("cert".into()),
+            client_assertion_password: Some("password".into()),
+            ..args(Some(AuthArg::Oauth))
+        };
+        let resolve = |args: &SignInArgs, client: Option<&str>| {
+            let client = client.map(|secret| Secret::new(secret.to_owned()));
+            args.resolve(&Origins::default(), Secrets { token: None, client }).map_err(|error| error.0)
+        };
+        match resolve(&oauth, None) {
+            Ok(Auth::OAuth(oauth)) => {
+                let expected = Identity { certificate: "cert".into(), key: None, password: Some("password".into()) };
+                assert!(matches!(&oauth.proof, ClientProof::Certificate(identity) if *identity == expected));
+            }
+            other => panic!("{other:?}"),
+        }
+        let said = resolve(&oauth, Some("hunter2")).unwrap_err();
+        assert_eq!(said, "--client-assertion-cert stands in place of CMBATCH_CLIENT_SECRET: leave one of the two out");
+        let both = SignInArgs { client_secret_file: Some("s".into()), ..oauth };
+        assert!(resolve(&both, None).unwrap_err().contains("stands in place of --client-secret-file"));
+    }
+
+    #[test]
     fn options_that_do_not_go_together_say_what_does() {
         for (args, says) in [
             (SignInArgs { keytab: Some("k".into()), ..args(None) }, "--keytab goes with --auth negotiate"),
@@ -206,7 +266,11 @@ mod tests {
                     client_id: Some("c".into()),
                     ..args(Some(AuthArg::Oauth))
                 },
-                "oauth needs --client-secret-file FILE, or CMBATCH_CLIENT_SECRET",
+                "oauth needs --client-secret-file FILE, CMBATCH_CLIENT_SECRET, or --client-assertion-cert FILE",
+            ),
+            (
+                SignInArgs { client_assertion_cert: Some("c".into()), ..args(None) },
+                "--client-assertion-cert goes with --auth oauth",
             ),
             (
                 SignInArgs { token_file: Some("t".into()), ..args(Some(AuthArg::Negotiate)) },

@@ -24,6 +24,15 @@ pub struct Identity {
     pub password: Option<PathBuf>,
 }
 
+/// The options that name a certificate's other files, for messages.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct OptionNames {
+    /// The one for the key's own file.
+    pub(crate) key: &'static str,
+    /// The one for the file with the password.
+    pub(crate) password: &'static str,
+}
+
 /// Why a certificate cannot be shown.
 #[derive(Debug, thiserror::Error)]
 #[error("{path:?} {fault}")]
@@ -45,27 +54,37 @@ enum IdentityFault {
     #[error("has no certificate: \"-----BEGIN CERTIFICATE-----\" is not in it")]
     NoCertificate,
     /// No private key.
-    #[error("has no private key: add it to the file, or give its own file with --client-key; it must not be encrypted")]
-    NoKey,
+    #[error("has no private key: add it to the file, or give its own file with {0}; it must not be encrypted")]
+    NoKey(&'static str),
     /// PKCS#12 that cannot be read.
-    #[error("cannot be opened as PKCS#12 ({0}): is the password in --client-cert-password that of this file?")]
-    Pkcs12(String),
+    #[error("cannot be opened as PKCS#12 ({said}): is the password in {option} that of this file?")]
+    Pkcs12 {
+        /// What the library says.
+        said: String,
+        /// The option that names the password's file.
+        option: &'static str,
+    },
+}
+
+impl OptionNames {
+    /// Those of the certificate that is shown in TLS.
+    pub(crate) const TLS: Self = Self { key: "--client-key", password: "--client-cert-password" };
 }
 
 /// A certificate with those that lead to its authority, and its key.
 pub(crate) type Shown = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
 
 impl Identity {
-    /// Reads the files.
+    /// Reads the files; `options` are those that name them.
     ///
     /// # Errors
     /// A file cannot be read, others may read it, or it is not what it should be.
-    pub(crate) fn read(&self) -> Result<Shown, IdentityError> {
+    pub(crate) fn read(&self, options: OptionNames) -> Result<Shown, IdentityError> {
         let bytes = read(&self.certificate)?;
         let at = |fault| IdentityError { path: self.certificate.clone(), fault };
         // ASN.1: a sequence whose length takes two bytes. PEM begins with text.
         if bytes.starts_with(&[0x30, 0x82]) {
-            return from_pkcs12(&bytes, &self.password()?).map_err(at);
+            return from_pkcs12(&bytes, &self.password()?, options).map_err(at);
         }
         let chain: Vec<_> =
             CertificateDer::pem_slice_iter(&bytes).collect::<Result<_, _>>().map_err(|e| at(IdentityFault::Pem(e)))?;
@@ -77,7 +96,7 @@ impl Identity {
             None => (&self.certificate, bytes),
         };
         let key = PrivateKeyDer::from_pem_slice(&bytes)
-            .map_err(|_| IdentityError { path: path.clone(), fault: IdentityFault::NoKey })?;
+            .map_err(|_| IdentityError { path: path.clone(), fault: IdentityFault::NoKey(options.key) })?;
         Ok((chain, key))
     }
 
@@ -98,12 +117,12 @@ fn of_file(path: &Path, fault: &FileFault) -> IdentityError {
     IdentityError { path: path.to_owned(), fault: IdentityFault::File(format!("{fault}{}", fault.remedy(path))) }
 }
 
-fn from_pkcs12(bytes: &[u8], password: &str) -> Result<Shown, IdentityFault> {
+fn from_pkcs12(bytes: &[u8], password: &str, options: OptionNames) -> Result<Shown, IdentityFault> {
     let store = KeyStore::from_pkcs12(bytes, password, Pkcs12ImportPolicy::Relaxed)
-        .map_err(|error| IdentityFault::Pkcs12(error.to_string()))?;
-    let (_, chain) = store.private_key_chain().ok_or(IdentityFault::NoKey)?;
+        .map_err(|error| IdentityFault::Pkcs12 { said: error.to_string(), option: options.password })?;
+    let (_, chain) = store.private_key_chain().ok_or(IdentityFault::NoKey(options.key))?;
     let certificates = chain.certs().iter().map(|certificate| CertificateDer::from(certificate.as_der().to_vec()));
-    let key = PrivateKeyDer::try_from(chain.key().as_der().to_vec()).map_err(|_| IdentityFault::NoKey)?;
+    let key = PrivateKeyDer::try_from(chain.key().as_der().to_vec()).map_err(|_| IdentityFault::NoKey(options.key))?;
     Ok((certificates.collect(), key))
 }
 
@@ -130,20 +149,20 @@ mod tests {
         let made = rcgen::generate_simple_self_signed(["svc".to_owned()]).unwrap();
         let (certificate, key) = (made.cert.pem(), made.signing_key.serialize_pem());
         let both = identity(private(folder.path(), "both.pem", format!("{certificate}{key}")));
-        let (chain, _) = both.read().unwrap();
+        let (chain, _) = both.read(OptionNames::TLS).unwrap();
         assert_eq!(chain, [made.cert.der().clone()]);
         let apart = Identity {
             key: Some(private(folder.path(), "key.pem", &key)),
             ..identity(private(folder.path(), "cert.pem", &certificate))
         };
-        assert_eq!(apart.read().unwrap().0.len(), 1);
+        assert_eq!(apart.read(OptionNames::TLS).unwrap().0.len(), 1);
     }
 
     #[test]
     fn what_cannot_be_shown_says_why() {
         let folder = tempfile::tempdir().unwrap();
         let made = rcgen::generate_simple_self_signed(["svc".to_owned()]).unwrap();
-        let said = |identity: &Identity| identity.read().unwrap_err().to_string();
+        let said = |identity: &Identity| identity.read(OptionNames::TLS).unwrap_err().to_string();
         let missing = identity(folder.path().join("missing.pem"));
         assert!(said(&missing).contains("missing.pem\" cannot be read"), "{}", said(&missing));
         let no_key = identity(private(folder.path(), "cert.pem", made.cert.pem()));

@@ -45,7 +45,7 @@ pub use endpoint::Endpoint;
 pub use error::{CaFileFault, ClientError, DamagedReason, ReadError, TokenError, TokenFault, TokenPlace};
 pub use identity::{Identity, IdentityError};
 pub use list::RequestStream;
-pub use oauth::{ClientSecret, InvalidTokenUrl, OAuth, OAuthError, TokenUrl};
+pub use oauth::{ClientProof, ClientSecret, InvalidTokenUrl, OAuth, OAuthError, TokenUrl};
 pub use object::{RequestObject, RequestStatus};
 pub use pin::{InvalidPin, Pin};
 pub use private_file::FileFault;

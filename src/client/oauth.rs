@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use data_encoding::BASE64;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
@@ -13,14 +13,20 @@ use reqwest::{Body, Request, Response};
 use serde::Deserialize;
 use tokio::sync::Mutex;
 use url::{Url, form_urlencoded};
+use uuid::Uuid;
 
+use self::assertion::{AssertionError, AssertionKey};
 use super::auth::{Secret, bearer};
 use super::base_url::{AllowHttp, BaseUrl};
+use super::identity::Identity;
 use super::private_file;
 use super::renewal::{Failed, Renewal, Rules};
+use super::sign_in::waiting;
 use super::transport;
 use crate::platform::since_boot;
 use crate::request::printable;
+
+mod assertion;
 
 /// The longest secret, in bytes.
 const MAX_SECRET_BYTES: usize = 4 * 1024;
@@ -64,6 +70,15 @@ pub enum ClientSecret {
     Given(Secret),
 }
 
+/// What the client shows to the token server.
+#[derive(Debug)]
+pub enum ClientProof {
+    /// A secret that both know.
+    Secret(ClientSecret),
+    /// What the key of its certificate has signed (`private_key_jwt`, RFC 7523).
+    Certificate(Identity),
+}
+
 /// How to get a token.
 #[derive(Debug)]
 pub struct OAuth {
@@ -71,8 +86,8 @@ pub struct OAuth {
     pub token_url: TokenUrl,
     /// The client's id there.
     pub client_id: String,
-    /// Its secret.
-    pub secret: ClientSecret,
+    /// What shows that it is that client.
+    pub proof: ClientProof,
     /// What the token is for, as AD FS wants to know it.
     pub resource: Option<String>,
     /// The scope.
@@ -143,7 +158,10 @@ impl Tokens {
 
     async fn fetch(&self) -> Result<(HeaderValue, Duration), Failed<OAuthError>> {
         let place = self.settings.token_url.0.host_str().unwrap_or_default().to_owned();
-        let request = self.request().map_err(Failed::Refused)?;
+        let settings = Arc::clone(&self.settings);
+        // Opening a PKCS#12 file and signing take their time.
+        let signed = waiting(move || settings.request()).await;
+        let Made { request, check } = signed.map_err(Failed::Refused)?;
         let unanswered = |said: String| Failed::Unanswered(OAuthError(format!("the token server {place}: {said}")));
         let response = self.http.execute(request).await.map_err(|error| unanswered(transport::message(&error)))?;
         let status = response.status();
@@ -154,9 +172,7 @@ impl Tokens {
                 Ok(Refused { error, error_description: None }) => printable(&error),
                 Err(_) => status.to_string(),
             };
-            let error = OAuthError(format!(
-                "the token server {place} refuses the client ({said}); check --client-id, its secret and --resource"
-            ));
+            let error = OAuthError(format!("the token server {place} refuses the client ({said}); {check}"));
             // A server that fails has refused nobody.
             return Err(if status.is_server_error() { Failed::Unanswered(error) } else { Failed::Refused(error) });
         }
@@ -173,9 +189,49 @@ impl Tokens {
         };
         Ok((header, lifetime.map_or(USUAL_LIFETIME, Duration::from_secs)))
     }
+}
 
-    fn request(&self) -> Result<Request, OAuthError> {
-        let OAuth { token_url, client_id, secret, resource, scope } = &*self.settings;
+/// A request for a token, and what is to be looked at where it is refused.
+struct Made {
+    request: Request,
+    check: String,
+}
+
+impl OAuth {
+    fn request(&self) -> Result<Made, OAuthError> {
+        let mut form = form_urlencoded::Serializer::new(String::new());
+        form.append_pair("grant_type", "client_credentials");
+        for (name, value) in [("resource", &self.resource), ("scope", &self.scope)] {
+            if let Some(value) = value {
+                form.append_pair(name, value);
+            }
+        }
+        let mut request = Request::new(Method::POST, self.token_url.0.clone());
+        let headers = request.headers_mut();
+        headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
+        let check = match &self.proof {
+            ClientProof::Secret(secret) => {
+                headers.insert(AUTHORIZATION, self.basic(secret)?);
+                "check --client-id, its secret and --resource".to_owned()
+            }
+            ClientProof::Certificate(identity) => {
+                let refused = |error: AssertionError| OAuthError(error.to_string());
+                let (key, now) = (AssertionKey::read(identity).map_err(refused)?, SystemTime::now());
+                let audience = self.token_url.0.as_str();
+                let assertion = key.assertion(&self.client_id, audience, now, Uuid::new_v4()).map_err(refused)?;
+                // AD FS wants the id beside the assertion, which names it, too.
+                form.append_pair("client_id", &self.client_id);
+                form.append_pair("client_assertion_type", assertion::TYPE);
+                form.append_pair("client_assertion", &assertion);
+                key.check(now)
+            }
+        };
+        *request.body_mut() = Some(Body::from(form.finish()));
+        Ok(Made { request, check })
+    }
+
+    fn basic(&self, secret: &ClientSecret) -> Result<HeaderValue, OAuthError> {
         let read;
         let secret = match secret {
             ClientSecret::Given(secret) => secret.expose(),
@@ -188,23 +244,10 @@ impl Tokens {
         };
         // RFC 6749, 2.3.1: both are encoded as a form is, before they go into a header.
         let encoded = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
-        let basic = BASE64.encode(format!("{}:{}", encoded(client_id), encoded(secret)).as_bytes());
+        let basic = BASE64.encode(format!("{}:{}", encoded(&self.client_id), encoded(secret)).as_bytes());
         let mut basic = HeaderValue::from_str(&format!("Basic {basic}")).expect("base64 is ASCII");
         basic.set_sensitive(true);
-        let mut form = form_urlencoded::Serializer::new(String::new());
-        form.append_pair("grant_type", "client_credentials");
-        for (name, value) in [("resource", resource), ("scope", scope)] {
-            if let Some(value) = value {
-                form.append_pair(name, value);
-            }
-        }
-        let mut request = Request::new(Method::POST, token_url.0.clone());
-        let headers = request.headers_mut();
-        headers.insert(AUTHORIZATION, basic);
-        headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
-        *request.body_mut() = Some(Body::from(form.finish()));
-        Ok(request)
+        Ok(basic)
     }
 }
 

@@ -352,7 +352,7 @@ fn header(token: &[u8]) -> HeaderValue {
 }
 
 /// Runs what may wait for the KDC where it holds up nothing else.
-async fn waiting<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+pub(super) async fn waiting<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     match tokio::task::spawn_blocking(work).await {
         Ok(done) => done,
         Err(error) => match error.try_into_panic() {

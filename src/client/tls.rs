@@ -10,6 +10,7 @@ use rustls_platform_verifier::Verifier;
 
 use super::endpoint::Endpoint;
 use super::error::{CaFileFault, ClientError, DamagedReason};
+use super::identity::OptionNames;
 use super::pin::Pinned;
 
 /// Whether the call can meet TLS at all.
@@ -44,7 +45,7 @@ pub(crate) fn config(roots: Roots, endpoint: &Endpoint) -> Result<ClientConfig, 
     };
     let mut config = match &endpoint.identity {
         Some(identity) => {
-            let (chain, key) = identity.read()?;
+            let (chain, key) = identity.read(OptionNames::TLS)?;
             builder.with_client_auth_cert(chain, key).map_err(ClientError::OtherKey)?
         }
         None => builder.with_no_client_auth(),

@@ -3,8 +3,12 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use url::form_urlencoded;
+
 use super::raw::{BODY, Peer, RawServer, answer, created, endpoint, fault};
-use crate::client::{Answer, Auth, Client, ClientError, ClientSecret, Endpoint, OAuth, Secret, TransportFault};
+use crate::client::{
+    Answer, Auth, Client, ClientError, ClientProof, ClientSecret, Endpoint, Identity, OAuth, Secret, TransportFault,
+};
 
 fn granted(token: &str, expires_in: &str) -> String {
     let json = format!("{{\"access_token\":\"{token}\",\"token_type\":\"Bearer\",\"expires_in\":{expires_in}}}");
@@ -27,10 +31,14 @@ async fn token_server(expires_in: &'static str) -> RawServer {
 }
 
 fn client(server: &RawServer, tokens: &RawServer) -> Client {
+    client_with(server, tokens, ClientProof::Secret(ClientSecret::Given(Secret::new("hunter2:x".to_owned()))))
+}
+
+fn client_with(server: &RawServer, tokens: &RawServer, proof: ClientProof) -> Client {
     let oauth = OAuth {
         token_url: format!("http://{}/adfs/oauth2/token", tokens.address).parse().unwrap(),
         client_id: "cm batch".to_owned(),
-        secret: ClientSecret::Given(Secret::new("hunter2:x".to_owned())),
+        proof,
         resource: Some("https://cm.contoso.test/".to_owned()),
         scope: None,
     };
@@ -58,6 +66,52 @@ async fn one_token_is_got_for_all_calls_and_kept() {
     // "cm+batch:hunter2%3Ax": both are encoded as in a form.
     assert_eq!(authorizations(&tokens), ["Basic Y20rYmF0Y2g6aHVudGVyMiUzQXg="]);
     assert!(!format!("{client:?}").contains("hunter2"));
+}
+
+#[tokio::test]
+async fn a_client_with_a_certificate_signs_each_request_for_a_token_anew() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("client.pem");
+    let made = rcgen::generate_simple_self_signed(["cmbatch".to_owned()]).unwrap();
+    std::fs::write(&path, made.cert.pem() + &made.signing_key.serialize_pem()).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let proof = || ClientProof::Certificate(Identity { certificate: path.clone(), key: None, password: None });
+
+    let (server, tokens) = (RawServer::answering(created()).await, token_server("0").await);
+    let signed = client_with(&server, &tokens, proof());
+    for _ in 0..2 {
+        signed.create(BODY.to_vec()).await;
+    }
+    assert_eq!(authorizations(&server), ["Bearer token-1", "Bearer token-2"]);
+    assert!(authorizations(&tokens).is_empty(), "an assertion goes in the form alone");
+    let mut assertions = Vec::new();
+    for asked in tokens.log.arrivals() {
+        let form: Vec<(String, String)> = form_urlencoded::parse(&asked.body).into_owned().collect();
+        let (assertion, rest) = form.split_last().unwrap();
+        let rest: Vec<_> = rest.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        assert_eq!(
+            rest,
+            [
+                ("grant_type", "client_credentials"),
+                ("resource", "https://cm.contoso.test/"),
+                ("client_id", "cm batch"),
+                ("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"),
+            ]
+        );
+        assert_eq!(assertion.0, "client_assertion");
+        assertions.push(assertion.1.clone());
+    }
+    assert_ne!(assertions[0], assertions[1]);
+
+    let refusal = answer("401 Unauthorized", "", r#"{"error":"invalid_client"}"#);
+    let refusing = RawServer::answering(refusal).await;
+    let said = client_with(&server, &refusing, proof()).sign_in().await.unwrap_err().to_string();
+    assert!(said.contains("invalid_client") && said.contains("(thumbprint "), "{said}");
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
+    let said = client_with(&server, &tokens, proof()).sign_in().await.unwrap_err().to_string();
+    assert!(said.contains("client.pem\" is open to others (mode 644); type: chmod 600"), "{said}");
 }
 
 #[tokio::test]
