@@ -46,7 +46,7 @@ pub enum Auth {
     Negotiate(Negotiate),
     /// With a bearer token that a token server gives (OAuth 2 client credentials).
     OAuth(Arc<OAuth>),
-    /// With a bearer token out of a file, which is read at start and again by [`Client::renew`](super::Client::renew).
+    /// With a bearer token out of a file, which is read at start, again where it was rewritten, and by [`Client::renew`](super::Client::renew).
     BearerFile(PathBuf),
     /// With a bearer token out of the environment.
     BearerEnv {

@@ -1,7 +1,7 @@
 //! The client: one call at a time, and what was seen of it.
 
 use std::fmt;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
@@ -12,8 +12,9 @@ use reqwest::{Body, ClientBuilder, Method, Request, Response};
 use super::answer::{Answer, HttpAnswer, TransportFault};
 use super::auth::Auth;
 use super::base_url::BaseUrl;
+use super::credential::{Credential, Renewed};
 use super::endpoint::Endpoint;
-use super::error::{ClientError, ReadError, TokenError};
+use super::error::{ClientError, ReadError};
 use super::list::RequestStream;
 use super::oauth::{self, OAuthError};
 use super::object::RequestObject;
@@ -64,22 +65,10 @@ struct Inner {
     tokens: Option<oauth::Tokens>,
     base: BaseUrl,
     requests: url::Url,
-    token_file: Option<std::path::PathBuf>,
-    authorization: RwLock<Option<HeaderValue>>,
+    credential: Credential,
     timeout: Duration,
     /// The proxy that calls go through, as `host:port`.
     proxy: Option<String>,
-}
-
-/// What renewing the credentials changed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Renewed {
-    /// There is nothing to renew: no sign-in, or a token out of the environment.
-    NotPossible,
-    /// They are what they were.
-    Same,
-    /// The next calls sign in with others.
-    Changed,
 }
 
 impl Client {
@@ -131,10 +120,6 @@ impl Client {
                 .build()
         };
         let http = make(endpoint.max_idle).map_err(|error| ClientError::Http(error.without_url()))?;
-        let token_file = match &endpoint.auth {
-            Auth::BearerFile(path) => Some(path.clone()),
-            Auth::None | Auth::BearerEnv { .. } | Auth::Negotiate(_) | Auth::OAuth(_) => None,
-        };
         let sign_in = match &endpoint.auth {
             Auth::Negotiate(settings) => {
                 let service = Service {
@@ -158,8 +143,7 @@ impl Client {
                 tokens,
                 requests: endpoint.base.requests(),
                 base: endpoint.base.clone(),
-                token_file,
-                authorization: RwLock::new(endpoint.auth.header()?),
+                credential: Credential::new(&endpoint.auth)?,
                 timeout: endpoint.timeout,
                 proxy,
             }),
@@ -353,14 +337,7 @@ impl Client {
     ///
     /// [`ClientError::Token`] where the file is no longer taken; the client goes on with what it had.
     pub fn renew(&self) -> Result<Renewed, ClientError> {
-        let Some(path) = &self.inner.token_file else { return Ok(Renewed::NotPossible) };
-        let fresh = Auth::BearerFile(path.clone()).header().map_err(|error: TokenError| ClientError::Token(error))?;
-        let mut current = self.inner.authorization.write().unwrap_or_else(PoisonError::into_inner);
-        if *current == fresh {
-            return Ok(Renewed::Same);
-        }
-        *current = fresh;
-        Ok(Renewed::Changed)
+        self.inner.credential.renew()
     }
 
     /// Returns whether a call may leave long after it began, because it waits for a ticket or is turned away first.
@@ -381,10 +358,7 @@ impl Client {
     /// Makes a request with the credentials as they are now. It has the client's time-out, without costs of its own.
     fn signed(&self, method: Method, url: url::Url) -> Request {
         let mut request = Request::new(method, url);
-        let authorization = self.inner.authorization.read().unwrap_or_else(PoisonError::into_inner).clone();
-        if let Some(value) = authorization {
-            request.headers_mut().insert(header::AUTHORIZATION, value);
-        }
+        self.inner.credential.sign(request.headers_mut());
         request
     }
 

@@ -13,6 +13,7 @@ mod base_url;
 mod call;
 mod checkup;
 mod classify;
+mod credential;
 mod endpoint;
 mod error;
 mod identity;
@@ -31,6 +32,7 @@ mod splitter;
 mod tls;
 mod tls_reason;
 mod transport;
+mod watch;
 
 #[cfg(test)]
 mod tests;
@@ -38,9 +40,10 @@ mod tests;
 pub use answer::{Answer, HttpAnswer, TransportFault};
 pub use auth::{Auth, Secret};
 pub use base_url::{AllowHttp, BaseUrl, BaseUrlError, Shown};
-pub use call::{Client, Renewed};
+pub use call::Client;
 pub use checkup::{Look, ServerCertificate, connect, resolve};
 pub use classify::{On503, classify};
+pub use credential::Renewed;
 pub use endpoint::Endpoint;
 pub use error::{CaFileFault, ClientError, DamagedReason, ReadError, TokenError, TokenFault, TokenPlace};
 pub use identity::{Identity, IdentityError};

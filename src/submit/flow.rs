@@ -14,7 +14,7 @@ use super::rows::Rows;
 use super::setup::{Limits, Work};
 use super::steps::{Reach, StepEnd, Steps};
 use super::stop::{StopLevel, StopReason, Unrecorded};
-use crate::client::{Answer, classify};
+use crate::client::{Answer, ClientError, Renewed, classify};
 use crate::event::{Bound, Event, EventKind, EventSink};
 use crate::ledger::{AttemptRecord, ClaimedRow, LedgerError, Requeue, Step, StepAnswer};
 use crate::platform::since_boot;
@@ -61,6 +61,8 @@ pub(crate) struct Flow<'a> {
     /// Whether a call may leave long after it began.
     leaves_late: bool,
     renewed: Option<Instant>,
+    /// Why they could not be renewed, the last time that was due.
+    not_renewed: Option<String>,
     pub(crate) stop: Option<StopReason>,
     pub(crate) created: u64,
     pub(crate) calls: u64,
@@ -86,6 +88,7 @@ impl<'a> Flow<'a> {
             reading: 0,
             leaves_late,
             renewed: None,
+            not_renewed: None,
             stop: None,
             created: 0,
             calls: 0,
@@ -309,7 +312,8 @@ impl<'a> Flow<'a> {
                     self.wait(row, now);
                     return (Outcome::Pending(fault), Requeue::Listed);
                 }
-                self.stop_for(StopReason::NotSignedIn(fault.clone()));
+                let message = self.not_renewed.take().unwrap_or_else(|| fault.message.clone());
+                self.stop_for(StopReason::NotSignedIn(Fault { message, ..fault.clone() }));
                 (Outcome::Pending(fault), Requeue::Anyone)
             }
             (Next::ApiNotFound, Outcome::Pending(fault)) => {
@@ -437,9 +441,13 @@ impl<'a> Flow<'a> {
         signed_out && self.stop.is_none() && call.is_some_and(|call| self.renewed.is_none_or(|at| call.started >= at))
     }
 
-    /// Notes that the credentials are other ones from now on.
-    pub(crate) fn credentials_renewed(&mut self, now: Instant) {
-        self.renewed = Some(now + Duration::from_nanos(1));
+    /// Notes whether the credentials are other ones from now on.
+    pub(crate) fn credentials_renewed(&mut self, renewed: Result<Renewed, ClientError>, now: Instant) {
+        match renewed {
+            Ok(Renewed::Changed) => self.renewed = Some(now + Duration::from_nanos(1)),
+            Ok(Renewed::Same | Renewed::NotPossible) => {}
+            Err(error) => self.not_renewed = Some(error.to_string()),
+        }
     }
 
     /// Returns whether nothing is left to do.

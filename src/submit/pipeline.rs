@@ -84,8 +84,8 @@ pub async fn run<E: Engine, C: Calls>(
                 // taking one.
                 loop {
                     let now = Instant::now();
-                    if flow.needs_renewal(&ended) && calls.renew() {
-                        flow.credentials_renewed(now);
+                    if flow.needs_renewal(&ended) {
+                        flow.credentials_renewed(calls.renew(), now);
                     }
                     flow.call_ended(ended, now);
                     match poll_fn(|context| Poll::Ready(in_flight.poll_next_unpin(context))).await {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::breaker::BreakerRules;
 use super::rate::Rate;
-use crate::client::{Answer, Client, On503, ReadError, Renewed, RequestObject};
+use crate::client::{Answer, Client, ClientError, On503, ReadError, Renewed, RequestObject};
 use crate::event::EventSink;
 use crate::ledger::{Ledger, LedgerError, Step, StepAnswer};
 use crate::request::{CreateRequest, DataEncoding, RequestKind, RequestUuid, RowId, RunId, RunKey, Tag, TagPosition};
@@ -90,8 +90,8 @@ pub trait Calls {
     /// Makes one create call.
     fn create(&self, body: Vec<u8>) -> impl Future<Output = Answer>;
 
-    /// Renews the credentials after a 401; says whether there are other ones now.
-    fn renew(&self) -> bool;
+    /// Renews the credentials after a 401; says whether there are other ones now, or why there can be none.
+    fn renew(&self) -> Result<Renewed, ClientError>;
 
     /// Reads a request that was created.
     fn read_back(&self, uuid: RequestUuid) -> impl Future<Output = Result<RequestObject, ReadError>>;
@@ -111,11 +111,8 @@ impl Calls for Client {
         Self::create(self, body).await
     }
 
-    fn renew(&self) -> bool {
-        match Self::renew(self) {
-            Ok(Renewed::Changed) => true,
-            Ok(Renewed::Same | Renewed::NotPossible) | Err(_) => false,
-        }
+    fn renew(&self) -> Result<Renewed, ClientError> {
+        Self::renew(self)
     }
 
     async fn read_back(&self, uuid: RequestUuid) -> Result<RequestObject, ReadError> {

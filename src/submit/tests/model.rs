@@ -11,7 +11,9 @@ use serde_json::Value;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
-use crate::client::{Answer, HttpAnswer, On503, ReadError, RequestObject, RequestStatus, TransportFault};
+use crate::client::{
+    Answer, ClientError, HttpAnswer, On503, ReadError, Renewed, RequestObject, RequestStatus, TransportFault,
+};
 use crate::event::{Event, EventKind, EventSink};
 use crate::ledger::{ClaimedRow, LedgerError, Requeue, RunState, Step, StepAnswer};
 use crate::request::{
@@ -195,6 +197,8 @@ pub(super) struct Server<F> {
     /// How long the first call takes, where it is another time.
     pub(super) first_takes: Option<Duration>,
     pub(super) renewals: RefCell<u32>,
+    /// What comes of every renewal after the first one.
+    pub(super) renews: fn() -> Result<Renewed, ClientError>,
     objects: RefCell<HashMap<RequestUuid, RequestObject>>,
     pub(super) read: Read,
     pub(super) reading_takes: Duration,
@@ -218,6 +222,7 @@ impl<F: Fn(&Arrival) -> Answer> Server<F> {
             takes: Duration::from_millis(20),
             first_takes: None,
             renewals: RefCell::default(),
+            renews: || Ok(Renewed::Same),
             objects: RefCell::default(),
             read: Ok,
             reading_takes: Duration::from_millis(20),
@@ -261,9 +266,9 @@ impl<F: Fn(&Arrival) -> Answer> Calls for Server<F> {
         answer
     }
 
-    fn renew(&self) -> bool {
+    fn renew(&self) -> Result<Renewed, ClientError> {
         *self.renewals.borrow_mut() += 1;
-        *self.renewals.borrow() == 1
+        if *self.renewals.borrow() == 1 { Ok(Renewed::Changed) } else { (self.renews)() }
     }
 
     async fn read_back(&self, uuid: RequestUuid) -> Result<RequestObject, ReadError> {

@@ -7,7 +7,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
 use super::model::{Collected, Model, Place, Server, http, limits, refused, sent, sent_under, throttled};
-use crate::client::{Answer, TransportFault};
+use crate::client::{Answer, ClientError, TokenError, TokenFault, TokenPlace, TransportFault};
 use crate::event::EventKind;
 use crate::request::{ErrorCode, Outcome};
 use crate::submit::{Rate, StopLevel, StopReason, Trip};
@@ -120,6 +120,23 @@ async fn sign_in_is_renewed_once_and_then_stops_the_run() {
     assert!(matches!(report.stopped_by, Some(StopReason::NotSignedIn(_))));
     assert_eq!(model.count(|place| matches!(place, Place::Fresh | Place::Waiting)), 100);
     assert!(report.calls <= 48, "{}", report.calls);
+
+    // Where the file of the credentials is no longer taken, that is what is to be known.
+    let mut server = Server::new(|_| http(401));
+    server.renews = || {
+        let place = TokenPlace::File("token.txt".into());
+        Err(ClientError::Token(TokenError { place, fault: TokenFault::Empty }))
+    };
+    let report = sent(&Model::new(100), &server, &limits("unlimited")).await;
+    match report.stopped_by {
+        Some(StopReason::NotSignedIn(fault)) => {
+            assert_eq!(
+                (fault.http_status, &*fault.message),
+                (Some(401), r#"the bearer token in "token.txt" is empty"#)
+            );
+        }
+        other => panic!("{other:?}"),
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,0 +1,123 @@
+//! When a file that another process rewrites is read again: a pure decision.
+
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+/// What tells a file apart from what it was, without reading it. The times are in seconds and nanoseconds since 1970.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Stamp {
+    device: u64,
+    inode: u64,
+    length: u64,
+    /// When its content was written.
+    modified: (i64, i64),
+    /// When its owner or mode was changed: a file that was open to others is taken once it is not.
+    changed: (i64, i64),
+}
+
+impl Stamp {
+    /// Looks at a file; none where it cannot be seen. A link counts as what it leads to.
+    pub(crate) fn of(path: &Path) -> Option<Self> {
+        let seen = std::fs::metadata(path).ok()?;
+        Some(Self {
+            device: seen.dev(),
+            inode: seen.ino(),
+            length: seen.len(),
+            modified: (seen.mtime(), seen.mtime_nsec()),
+            changed: (seen.ctime(), seen.ctime_nsec()),
+        })
+    }
+
+    #[cfg(test)]
+    pub(crate) const fn with_inode(inode: u64) -> Self {
+        Self { device: 0, inode, length: 0, modified: (0, 0), changed: (0, 0) }
+    }
+}
+
+/// What is to be done after a look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Look {
+    /// Nothing: what was read is still there, or nothing is, or it is perhaps being written.
+    Keep,
+    /// The file is to be read.
+    Read,
+}
+
+/// What is known of a file.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Watch {
+    /// What it was when its content was last taken.
+    taken: Option<Stamp>,
+    /// What it was at the last look.
+    seen: Option<Stamp>,
+}
+
+impl Watch {
+    /// Notes that the content was taken, of a file that was this just before: what is written in between is another look's.
+    pub(crate) const fn taken(&mut self, stamp: Option<Stamp>) {
+        self.taken = stamp;
+    }
+
+    /// Takes what a look saw. A file is read when two looks in a row saw the same: one that is written in place is empty or
+    /// half there at first.
+    pub(crate) fn looked(&mut self, stamp: Option<Stamp>) -> Look {
+        let before = std::mem::replace(&mut self.seen, stamp);
+        if stamp.is_some() && stamp != self.taken && stamp == before { Look::Read } else { Look::Keep }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_read_when_it_is_another_one_and_stays_so() {
+        let [a, b, c] = [1, 2, 3].map(|inode| Some(Stamp::with_inode(inode)));
+        let mut watch = Watch::default();
+        watch.taken(a);
+        for (seen, expect) in [
+            (a, Look::Keep),
+            (a, Look::Keep),
+            (b, Look::Keep),
+            (c, Look::Keep),
+            (None, Look::Keep),
+            (None, Look::Keep),
+            (c, Look::Keep),
+            (c, Look::Read),
+            // What could not be taken is tried again.
+            (c, Look::Read),
+        ] {
+            assert_eq!(watch.looked(seen), expect, "{seen:?}");
+        }
+        watch.taken(c);
+        assert_eq!(watch.looked(c), Look::Keep);
+        // A copy of the old one is another one, too.
+        assert_eq!((watch.looked(a), watch.looked(a)), (Look::Keep, Look::Read));
+    }
+
+    #[test]
+    fn each_way_to_rewrite_a_file_is_seen() {
+        use std::os::unix::fs::PermissionsExt;
+
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("token");
+        assert_eq!(Stamp::of(&path), None);
+        std::fs::write(&path, "one").unwrap();
+        let first = Stamp::of(&path);
+        assert!(first.is_some() && first == Stamp::of(&path));
+        std::fs::write(&path, "longer").unwrap();
+        let second = Stamp::of(&path);
+        assert_ne!(first, second);
+        std::fs::write(folder.path().join("new"), "longer").unwrap();
+        std::fs::rename(folder.path().join("new"), &path).unwrap();
+        let third = Stamp::of(&path);
+        assert_ne!(second, third);
+        let open = std::fs::metadata(&path).unwrap().permissions().mode();
+        // The clock of files has steps of some milliseconds, within which a change is not seen.
+        let has_changed = (0..1_000_000).any(|n| {
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(open ^ ((n & 1) << 5))).unwrap();
+            Stamp::of(&path) != third
+        });
+        assert!(has_changed);
+    }
+}
