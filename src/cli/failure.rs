@@ -152,8 +152,9 @@ impl From<LedgerError> for Failure {
 impl From<ClientError> for Failure {
     fn from(error: ClientError) -> Self {
         let exit = match &error {
-            ClientError::Kerberos(_) | ClientError::OAuth(_) => Exit::SignIn,
+            ClientError::Kerberos(_) | ClientError::OAuth(_) | ClientError::Session(_) => Exit::SignIn,
             ClientError::Token(_)
+            | ClientError::Cookie(_)
             | ClientError::CaFile { .. }
             | ClientError::Identity(_)
             | ClientError::OtherKey(_)

@@ -19,9 +19,10 @@ use crate::request::Guid;
 /// The configuration file that is read where none is named.
 const DEFAULT_FILE: &str = "cmbatch.toml";
 /// What a file that nobody named may not set: credentials, TLS, proxies, and where results go.
-const NOT_FROM_FOUND_FILE: [&str; 21] = [
+const NOT_FROM_FOUND_FILE: [&str; 22] = [
     "auth",
     "token-file",
+    "cookie-file",
     "keytab",
     "principal",
     "spn",

@@ -18,6 +18,9 @@ pub(crate) struct SignInArgs {
     /// Sign in with the bearer token in this file [else the environment variable CMBATCH_TOKEN]
     #[arg(long, value_name = "FILE")]
     pub(crate) token_file: Option<PathBuf>,
+    /// Cookie: a file with the cookies of a browser's session, a line of NAME=VALUE; or a browser's export
+    #[arg(long, value_name = "FILE")]
+    pub(crate) cookie_file: Option<PathBuf>,
     /// Negotiate: the file with the account's key [else KRB5_CLIENT_KTNAME, or the ticket of kinit]
     #[arg(long, value_name = "FILE")]
     pub(crate) keytab: Option<PathBuf>,
@@ -72,6 +75,8 @@ pub(crate) enum AuthArg {
     Negotiate,
     /// With a token of a token server (OAuth 2 client credentials, AD FS)
     Oauth,
+    /// With the cookies of a browser's session
+    Cookie,
 }
 
 impl SignInArgs {
@@ -83,6 +88,7 @@ impl SignInArgs {
             (Some(_), _) | (None, Some(_)) => AuthArg::Bearer,
         });
         let with = [
+            ("cookie-file", self.cookie_file.is_some(), AuthArg::Cookie),
             ("keytab", self.keytab.is_some(), AuthArg::Negotiate),
             ("principal", self.principal.is_some(), AuthArg::Negotiate),
             ("spn", self.spn.is_some(), AuthArg::Negotiate),
@@ -94,8 +100,12 @@ impl SignInArgs {
             ("scope", self.scope.is_some(), AuthArg::Oauth),
         ];
         if let Some((option, _, with)) = with.into_iter().find(|(_, is_given, with)| *is_given && auth != *with) {
-            let with = if with == AuthArg::Negotiate { "negotiate" } else { "oauth" };
-            return Err(ConfigError(format!("{} goes with --auth {with}: add that", origins.name(option))));
+            let with = with.to_possible_value().expect("no way to sign in is hidden");
+            return Err(ConfigError(format!(
+                "{} goes with --auth {}: add that",
+                origins.name(option),
+                with.get_name()
+            )));
         }
         if auth != AuthArg::Bearer && self.token_file.is_some() {
             return Err(ConfigError(format!(
@@ -114,6 +124,10 @@ impl SignInArgs {
                     origins.name("auth"),
                     super::TOKEN_VARIABLE
                 ))),
+            },
+            AuthArg::Cookie => match &self.cookie_file {
+                Some(path) => Ok(Auth::CookieFile(path.clone())),
+                None => Err(ConfigError(format!("{}: cookie needs --cookie-file FILE", origins.name("auth")))),
             },
             AuthArg::Oauth => self.oauth(origins, client).map(|oauth| Auth::OAuth(Arc::new(oauth))),
             AuthArg::Negotiate => Ok(Auth::Negotiate(Negotiate {
@@ -169,6 +183,7 @@ pub(crate) fn account(user: &str, auth: &Auth) -> String {
     match auth {
         Auth::None => format!("{user} (no sign-in)"),
         Auth::BearerFile(path) => format!("{user} (bearer token of {})", path.display()),
+        Auth::CookieFile(path) => format!("{user} (session cookie of {})", path.display()),
         Auth::BearerEnv { name, .. } => format!("{user} (bearer token of {name})"),
         Auth::OAuth(oauth) => format!("{} (OAuth client)", oauth.client_id),
         Auth::Negotiate(Negotiate { principal: Some(principal), .. }) => format!("{principal} (Kerberos)"),
@@ -187,6 +202,7 @@ mod tests {
         SignInArgs {
             auth,
             token_file: None,
+            cookie_file: None,
             keytab: None,
             principal: None,
             spn: None,
@@ -254,6 +270,8 @@ mod tests {
             (SignInArgs { spn: Some("s".into()), ..args(Some(AuthArg::Bearer)) }, "--spn goes with --auth negotiate"),
             (SignInArgs { principal: Some("p".into()), ..args(None) }, "--principal goes with --auth negotiate"),
             (args(Some(AuthArg::Bearer)), "there is no token: give --token-file FILE, or set CMBATCH_TOKEN"),
+            (SignInArgs { cookie_file: Some("c".into()), ..args(None) }, "--cookie-file goes with --auth cookie"),
+            (args(Some(AuthArg::Cookie)), "cookie needs --cookie-file FILE"),
             (args(Some(AuthArg::Oauth)), "oauth needs --token-url URL"),
             (SignInArgs { client_id: Some("c".into()), ..args(None) }, "--client-id goes with --auth oauth"),
             (

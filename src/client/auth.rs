@@ -48,6 +48,8 @@ pub enum Auth {
     OAuth(Arc<OAuth>),
     /// With a bearer token out of a file, which is read at start, again where it was rewritten, and by [`Client::renew`](super::Client::renew).
     BearerFile(PathBuf),
+    /// With the cookies of a browser's session out of a file, which is read as that of a token is.
+    CookieFile(PathBuf),
     /// With a bearer token out of the environment.
     BearerEnv {
         /// The variable's name, for messages.
@@ -69,17 +71,20 @@ impl Auth {
     pub(crate) fn header(&self) -> Result<Option<HeaderValue>, TokenError> {
         match self {
             // Negotiate has a header of its own for each call, and a token server is asked for one.
-            Self::None | Self::Negotiate(_) | Self::OAuth(_) => Ok(None),
-            Self::BearerFile(path) => {
-                let place = || TokenPlace::File(path.clone());
-                let text = read_token_file(path).map_err(|fault| TokenError { place: place(), fault })?;
-                bearer(&text).map(Some).map_err(|fault| TokenError { place: place(), fault })
-            }
+            // Cookies have a header of their own.
+            Self::None | Self::Negotiate(_) | Self::OAuth(_) | Self::CookieFile(_) => Ok(None),
+            Self::BearerFile(path) => of_token_file(path).map(Some),
             Self::BearerEnv { name, value } => bearer(value.expose())
                 .map(Some)
                 .map_err(|fault| TokenError { place: TokenPlace::Variable(name.clone()), fault }),
         }
     }
+}
+
+/// Returns the header for the token in a file.
+pub(crate) fn of_token_file(path: &Path) -> Result<HeaderValue, TokenError> {
+    let header = read_token_file(path).and_then(|text| bearer(&text));
+    header.map_err(|fault| TokenError { place: TokenPlace::File(path.to_owned()), fault })
 }
 
 /// Returns the header for a token. The fault never holds any of it.

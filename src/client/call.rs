@@ -130,11 +130,13 @@ impl Client {
                 };
                 Some(SignIn::new(settings, service, Box::new(move || make(1))).map_err(ClientError::Kerberos)?)
             }
-            Auth::None | Auth::BearerFile(_) | Auth::BearerEnv { .. } | Auth::OAuth(_) => None,
+            Auth::None | Auth::BearerFile(_) | Auth::CookieFile(_) | Auth::BearerEnv { .. } | Auth::OAuth(_) => None,
         };
         let tokens = match &endpoint.auth {
             Auth::OAuth(settings) => Some(oauth::Tokens::new(http.clone(), Arc::clone(settings))),
-            Auth::None | Auth::BearerFile(_) | Auth::BearerEnv { .. } | Auth::Negotiate(_) => None,
+            Auth::None | Auth::BearerFile(_) | Auth::CookieFile(_) | Auth::BearerEnv { .. } | Auth::Negotiate(_) => {
+                None
+            }
         };
         Ok(Self {
             inner: Arc::new(Inner {
@@ -143,7 +145,7 @@ impl Client {
                 tokens,
                 requests: endpoint.base.requests(),
                 base: endpoint.base.clone(),
-                credential: Credential::new(&endpoint.auth)?,
+                credential: Credential::new(&endpoint.auth, &endpoint.base)?,
                 timeout: endpoint.timeout,
                 proxy,
             }),
@@ -179,7 +181,7 @@ impl Client {
             let (response, lane) = sign_in.send(aim, leg).await?;
             return Ok((response, Some(lane)));
         }
-        let Some(tokens) = &self.inner.tokens else { return Ok((self.execute(leg()).await?, None)) };
+        let Some(tokens) = &self.inner.tokens else { return Ok((self.send_with_header(aim, leg).await?, None)) };
         let with = |Leg { mut request, sent }, token: HeaderValue| {
             request.headers_mut().insert(header::AUTHORIZATION, token);
             Leg { request, sent }
@@ -194,6 +196,20 @@ impl Client {
         tokens.refused(&token).await;
         let token = tokens.header().await.map_err(no_token)?;
         Ok((self.execute(with(leg(), token)).await?, None))
+    }
+
+    /// Sends a request that a header signs in, or nothing does.
+    async fn send_with_header(&self, aim: Aim, mut leg: impl FnMut() -> Leg) -> Result<Response, Unanswered> {
+        let credential = &self.inner.credential;
+        credential.check_session().map_err(Unanswered::NotSignedIn)?;
+        let leg = leg();
+        let cookies = credential.cookies_of(leg.request.headers());
+        let response = self.execute(leg).await?;
+        match cookies.and_then(|cookies| credential.see_answer(&cookies, &response)) {
+            Some(why) if aim == Aim::Reads => Err(Unanswered::NotSignedIn(why)),
+            // Nobody knows whether a create call came through before it was sent on: its answer is looked at as any other.
+            Some(_) | None => Ok(response),
+        }
     }
 
     async fn execute(&self, Leg { request, sent }: Leg) -> Result<Response, Unanswered> {
@@ -234,14 +250,20 @@ impl Client {
         }
     }
 
-    /// Acquires the credentials where calls sign in with some, and returns whose they are; none where a header is sent.
+    /// Acquires the credentials where calls sign in with some, and returns whose they are; none where a header is sent. A
+    /// browser's session is tried with a call that changes nothing.
     ///
     /// # Errors
     ///
-    /// [`ClientError::Kerberos`], [`ClientError::OAuth`]: there are none, or they are refused. Nothing was sent to the server.
+    /// [`ClientError::Kerberos`], [`ClientError::OAuth`], [`ClientError::Session`]: there are none, or they are refused.
     pub async fn sign_in(&self) -> Result<Option<SignedIn>, ClientError> {
         if let Some(tokens) = &self.inner.tokens {
             tokens.header().await.map_err(ClientError::OAuth)?;
+        }
+        if self.inner.credential.is_session()
+            && let Err(ReadError::Transport { fault: TransportFault::NotSignedIn, message }) = self.templates().await
+        {
+            return Err(ClientError::Session(message));
         }
         match &self.inner.sign_in {
             Some(sign_in) => sign_in.who().await.map(Some).map_err(ClientError::Kerberos),

@@ -1,18 +1,24 @@
 //! The header that signs calls in where one does for many of them, and the file that it comes from.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use http::HeaderValue;
-use http::header::{AUTHORIZATION, HeaderMap};
+use http::header::{AUTHORIZATION, COOKIE, HeaderMap};
+use http::{HeaderName, HeaderValue};
+use reqwest::Response;
 
-use super::auth::Auth;
-use super::error::ClientError;
+use super::auth::{self, Auth};
+use super::base_url::BaseUrl;
+use super::cookie::{self, Site};
+use super::error::{ClientError, CookieError, CookieFault};
 use super::watch::{Look, Stamp, Watch};
+use super::{private_file, session};
 use crate::platform::since_boot;
 
+/// The longest file of cookies, in bytes: a browser's exporter may write all that it has.
+const MAX_COOKIE_FILE_BYTES: usize = 1024 * 1024;
 /// How often the file is looked at, at most.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
@@ -35,11 +41,16 @@ pub(crate) struct Credential {
 
 /// A file that another process may rewrite.
 struct CredentialFile {
-    auth: Auth,
-    path: PathBuf,
+    source: Source,
     /// In milliseconds of the clock that runs during sleep.
     next_look_ms: AtomicU64,
     state: Mutex<State>,
+}
+
+/// What is in the file.
+enum Source {
+    Token(PathBuf),
+    Cookies(PathBuf, Site),
 }
 
 #[derive(Default)]
@@ -47,47 +58,91 @@ struct State {
     watch: Watch,
     /// Another header was taken, and nobody was told yet who asked to renew.
     is_news: bool,
+    /// Why no call goes out with the cookies that are held.
+    over: Option<String>,
 }
 
 impl Credential {
     /// Reads what signs calls in.
     ///
     /// # Errors
-    /// [`ClientError::Token`]: it is not taken.
-    pub(crate) fn new(auth: &Auth) -> Result<Self, ClientError> {
-        let Auth::BearerFile(path) = auth else {
-            return Ok(Self { header: RwLock::new(auth.header()?), file: None });
+    /// [`ClientError::Token`], [`ClientError::Cookie`]: it is not taken.
+    pub(crate) fn new(auth: &Auth, base: &BaseUrl) -> Result<Self, ClientError> {
+        let source = match auth {
+            Auth::BearerFile(path) => Source::Token(path.clone()),
+            Auth::CookieFile(path) => Source::Cookies(path.clone(), Site::of(base)),
+            Auth::None | Auth::Negotiate(_) | Auth::OAuth(_) | Auth::BearerEnv { .. } => {
+                return Ok(Self { header: RwLock::new(auth.header()?), file: None });
+            }
         };
-        let file = CredentialFile {
-            auth: Auth::BearerFile(path.clone()),
-            path: path.clone(),
-            next_look_ms: AtomicU64::new(millis(since_boot() + LOOK_EVERY)),
-            state: Mutex::default(),
-        };
-        let credential = Self { header: RwLock::default(), file: Some(file) };
-        if let Some(file) = &credential.file {
-            credential.read(file, &mut file.state())?;
-            file.state().is_news = false;
-        }
-        Ok(credential)
+        let mut state = State::default();
+        state.watch.taken(Stamp::of(source.path()));
+        let header = RwLock::new(Some(source.read()?));
+        let next_look_ms = AtomicU64::new(millis(since_boot() + LOOK_EVERY));
+        Ok(Self { header, file: Some(CredentialFile { source, next_look_ms, state: Mutex::new(state) }) })
     }
 
     /// Signs a request in. The file is looked at where that is due: a second at most after the last time, and read where it was
-    /// rewritten. One that cannot be read, or holds no token at the moment, changes nothing.
+    /// rewritten. One that cannot be read, or holds nothing of use at the moment, changes nothing.
     pub(crate) fn sign(&self, headers: &mut HeaderMap) {
         if let Some(file) = &self.file {
             self.look(file, since_boot());
         }
-        let header = self.header.read().unwrap_or_else(PoisonError::into_inner).clone();
-        if let Some(value) = header {
-            headers.insert(AUTHORIZATION, value);
+        if let Some(value) = self.held() {
+            let name = self.file.as_ref().map_or(AUTHORIZATION, |file| file.source.header_name());
+            headers.insert(name, value);
         }
+    }
+
+    /// Returns whether calls sign in with the cookies of a session.
+    pub(crate) fn is_session(&self) -> bool {
+        matches!(&self.file, Some(CredentialFile { source: Source::Cookies(..), .. }))
+    }
+
+    /// Says why no call goes out: its cookies' session is over, and there are no others in the file yet.
+    pub(crate) fn check_session(&self) -> Result<(), String> {
+        let Some(file) = self.file.as_ref().filter(|_| self.is_session()) else { return Ok(()) };
+        let mut state = file.state();
+        if state.over.is_none() {
+            return Ok(());
+        }
+        match (self.read(file, &mut state), &state.over) {
+            (Ok(()), None) => Ok(()),
+            (Ok(()), Some(why)) => Err(why.clone()),
+            (Err(error), _) => Err(error.to_string()),
+        }
+    }
+
+    /// Returns the cookies that a request goes out with; none where it signs in with something else.
+    pub(crate) fn cookies_of(&self, headers: &HeaderMap) -> Option<HeaderValue> {
+        if self.is_session() { headers.get(COOKIE).cloned() } else { None }
+    }
+
+    /// Takes the answer to a call with these cookies, and says why their session is over where it is.
+    pub(crate) fn see_answer(&self, cookies: &HeaderValue, response: &Response) -> Option<String> {
+        let seen = session::other_than_api(response.status(), response.headers())?;
+        let file = self.file.as_ref()?;
+        let path = file.source.path();
+        let why = format!(
+            "the session of the cookies in {path:?}{} is over, or is none for this server, which {seen}; sign in with the \
+             browser again, and write the file anew",
+            session::written_ago(path, SystemTime::now())
+        );
+        // A call that left with the cookies before says nothing of those that are held.
+        if self.held().as_ref() == Some(cookies) {
+            file.state().over = Some(why.clone());
+        }
+        Some(why)
+    }
+
+    fn held(&self) -> Option<HeaderValue> {
+        self.header.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Reads the file again, whatever it looks like.
     ///
     /// # Errors
-    /// [`ClientError::Token`]: it is not taken; the header stays what it was.
+    /// [`ClientError::Token`], [`ClientError::Cookie`]: it is not taken; the header stays what it was.
     pub(crate) fn renew(&self) -> Result<Renewed, ClientError> {
         let Some(file) = &self.file else { return Ok(Renewed::NotPossible) };
         let mut state = file.state();
@@ -106,22 +161,53 @@ impl Credential {
             return;
         }
         let mut state = file.state();
-        if state.watch.looked(Stamp::of(&file.path)) == Look::Read {
+        if state.watch.looked(Stamp::of(file.source.path())) == Look::Read {
             // The fault is told by `renew` to whom the server refuses what is held.
             let _ = self.read(file, &mut state);
         }
     }
 
     fn read(&self, file: &CredentialFile, state: &mut State) -> Result<(), ClientError> {
-        let stamp = Stamp::of(&file.path);
-        let fresh = file.auth.header()?;
+        let stamp = Stamp::of(file.source.path());
+        let fresh = Some(file.source.read()?);
         state.watch.taken(stamp);
         let mut header = self.header.write().unwrap_or_else(PoisonError::into_inner);
         if *header != fresh {
             *header = fresh;
             state.is_news = true;
+            state.over = None;
         }
         Ok(())
+    }
+}
+
+impl Source {
+    fn path(&self) -> &Path {
+        match self {
+            Self::Token(path) | Self::Cookies(path, _) => path,
+        }
+    }
+
+    const fn header_name(&self) -> HeaderName {
+        match self {
+            Self::Token(_) => AUTHORIZATION,
+            Self::Cookies(..) => COOKIE,
+        }
+    }
+
+    fn read(&self) -> Result<HeaderValue, ClientError> {
+        match self {
+            Self::Token(path) => Ok(auth::of_token_file(path)?),
+            Self::Cookies(path, site) => {
+                let header = || {
+                    let bytes = private_file::read(path, MAX_COOKIE_FILE_BYTES)?;
+                    let text = String::from_utf8(bytes).map_err(|_| CookieFault::Neither)?;
+                    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+                    cookie::header(&text, site, i64::try_from(now).unwrap_or(i64::MAX))
+                };
+                Ok(header().map_err(|fault| CookieError { path: path.clone(), fault })?)
+            }
+        }
     }
 }
 
@@ -140,6 +226,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;
+    use crate::client::AllowHttp;
 
     struct Held {
         _folder: tempfile::TempDir,
@@ -152,7 +239,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("token");
         write(&path, token);
-        let credential = Credential::new(&Auth::BearerFile(path.clone())).unwrap();
+        let base = BaseUrl::parse("cm.contoso.test", AllowHttp::LoopbackOnly).unwrap();
+        let credential = Credential::new(&Auth::BearerFile(path.clone()), &base).unwrap();
         Held { _folder: folder, path, credential, now: since_boot() }
     }
 
@@ -168,8 +256,7 @@ mod tests {
                 self.now += LOOK_EVERY + Duration::from_millis(1);
                 self.credential.look(self.credential.file.as_ref().unwrap(), self.now);
             }
-            let header = self.credential.header.read().unwrap().clone();
-            header.unwrap().to_str().unwrap().to_owned()
+            self.credential.held().unwrap().to_str().unwrap().to_owned()
         }
     }
 
@@ -201,6 +288,21 @@ mod tests {
         std::fs::remove_file(&held.path).unwrap();
         assert_eq!(held.after(3), "Bearer another");
         assert!(held.credential.renew().is_err());
+    }
+
+    #[test]
+    fn a_late_answer_to_a_call_with_older_cookies_ends_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("cookies");
+        write(&path, "a=old");
+        let base = BaseUrl::parse("cm.contoso.test", AllowHttp::LoopbackOnly).unwrap();
+        let credential = Credential::new(&Auth::CookieFile(path.clone()), &base).unwrap();
+        let on = || Response::from(http::Response::builder().status(302).body(Vec::new()).unwrap());
+        let old = HeaderValue::from_static("a=old");
+        assert!(credential.see_answer(&old, &on()).is_some() && credential.check_session().is_err());
+        write(&path, "a=new");
+        assert!(credential.check_session().is_ok());
+        assert!(credential.see_answer(&old, &on()).is_some() && credential.check_session().is_ok());
     }
 
     #[test]

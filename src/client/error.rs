@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::request::CorrelationId;
 
 use super::answer::TransportFault;
+use super::cookie::EndedCookie;
 use super::identity::IdentityError;
 use super::oauth::OAuthError;
 use super::private_file::FileFault;
@@ -19,6 +20,12 @@ pub enum ClientError {
     /// The sign-in cannot be made.
     #[error(transparent)]
     Token(#[from] TokenError),
+    /// The session cookie cannot be sent.
+    #[error(transparent)]
+    Cookie(#[from] CookieError),
+    /// The session is over, or was never one.
+    #[error("{0}")]
+    Session(String),
     /// There are no credentials for Negotiate, or they are refused.
     #[error(transparent)]
     Kerberos(KerberosError),
@@ -136,6 +143,76 @@ pub enum TokenFault {
         "is not a token: it has white space, control or non-ASCII characters; put the token alone there, without the word \"Bearer\""
     )]
     NotAToken,
+}
+
+/// Why a file with session cookies is not taken. Never holds any of their values.
+#[derive(Debug, thiserror::Error)]
+#[error("the session cookie in {} {fault}{}", Quoted(.path), CookieRemedy(.path, .fault))]
+pub struct CookieError {
+    /// The file.
+    pub path: PathBuf,
+    /// What is wrong.
+    pub fault: CookieFault,
+}
+
+/// What is wrong with a file of session cookies.
+#[derive(Debug, thiserror::Error)]
+pub enum CookieFault {
+    /// The file itself.
+    #[error(transparent)]
+    File(#[from] FileFault),
+    /// There is nothing in it.
+    #[error("is empty")]
+    Empty,
+    /// It is not what it should be.
+    #[error(
+        "is in neither form that is taken: write one line as the Cookie header has it (NAME=VALUE; NAME=VALUE), or the \
+         Netscape format of curl and browsers' exporters"
+    )]
+    Neither,
+    /// A line of the Netscape format.
+    #[error(
+        "has a line that is no cookie of the Netscape format: line {line} needs seven fields with tabs between them"
+    )]
+    NotACookie {
+        /// Its number, from 1.
+        line: usize,
+    },
+    /// A value with a character that no cookie has.
+    #[error(
+        "cannot be sent: the value of {name} has a character that no cookie has (RFC 6265, 4.1.1), such as a space or a comma"
+    )]
+    Value {
+        /// The cookie's name.
+        name: String,
+    },
+    /// Together they are longer than a header can be.
+    #[error("is longer than {} KiB", .0 / 1024)]
+    TooLong(usize),
+    /// None goes to the server.
+    #[error("is of no use: there is no cookie for {host} that is still good{}; sign in with the browser again, and write the file anew", EndedOnes(.ended))]
+    NoneFor {
+        /// The server.
+        host: String,
+        /// The first ones that went there until they ended.
+        ended: Vec<EndedCookie>,
+    },
+}
+
+struct EndedOnes<'a>(&'a [EndedCookie]);
+
+impl fmt::Display for EndedOnes<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|ended| write!(f, "; {ended}"))
+    }
+}
+
+struct CookieRemedy<'a>(&'a Path, &'a CookieFault);
+
+impl fmt::Display for CookieRemedy<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let CookieFault::File(fault) = self.1 { fault.remedy(self.0).fmt(f) } else { Ok(()) }
+    }
 }
 
 struct Remedy<'a>(&'a TokenPlace, &'a TokenFault);

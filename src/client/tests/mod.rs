@@ -3,6 +3,7 @@
 //! Every test of a create call says two things: which fault the client saw, and how many POSTs the server received whole.
 
 mod answers;
+mod cookies;
 mod faults;
 mod keep_alive;
 mod oauth;
