@@ -37,6 +37,10 @@ need apache2 apache2-bin
 need nginx nginx-light
 need openssl openssl
 
+# The OAuth tests start a token server, which is installed beside the tests' other files.
+target=$(cargo metadata --no-deps --format-version 1 | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
+tests/peers/oidc/install.sh "$target/tmp/oidc"
+
 # One set of features for all, so that the library is built once.
 if cargo nextest --version >/dev/null 2>&1; then
     cargo nextest run --features peers "$@"

@@ -22,6 +22,9 @@ const MAX_COOKIE_FILE_BYTES: usize = 1024 * 1024;
 /// How often the file is looked at, at most.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
+/// How soon again where it was rewritten just now.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
+
 /// What renewing the credentials changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Renewed {
@@ -82,8 +85,7 @@ impl Credential {
         Ok(Self { header, file: Some(CredentialFile { source, next_look_ms, state: Mutex::new(state) }) })
     }
 
-    /// Signs a request in. The file is looked at where that is due: a second at most after the last time, and read where it was
-    /// rewritten. One that cannot be read, or holds nothing of use at the moment, changes nothing.
+    /// Signs a request in. The file is looked at where that is due, about once a second, and read where it was rewritten. One that cannot be read, or holds nothing of use at the moment, changes nothing.
     pub(crate) fn sign(&self, headers: &mut HeaderMap) {
         if let Some(file) = &self.file {
             self.look(file, since_boot());
@@ -161,9 +163,11 @@ impl Credential {
             return;
         }
         let mut state = file.state();
-        if state.watch.looked(Stamp::of(file.source.path())) == Look::Read {
+        match state.watch.looked(Stamp::of(file.source.path())) {
+            Look::Keep => {}
+            Look::Again => file.next_look_ms.store(millis(now + LOOK_AGAIN), Ordering::Relaxed),
             // The fault is told by `renew` to whom the server refuses what is held.
-            let _ = self.read(file, &mut state);
+            Look::Read => drop(self.read(file, &mut state)),
         }
     }
 
@@ -250,12 +254,19 @@ mod tests {
     }
 
     impl Held {
-        /// Returns what calls sign in with after so many looks.
-        fn after(&mut self, n_looks: u32) -> String {
-            for _ in 0..n_looks {
-                self.now += LOOK_EVERY + Duration::from_millis(1);
-                self.credential.look(self.credential.file.as_ref().unwrap(), self.now);
-            }
+        /// Returns what calls sign in with after so many looks that were due.
+        fn after(&mut self, n_looks: u64) -> String {
+            (0..n_looks).for_each(|_| self.pass(1_001));
+            self.header()
+        }
+
+        /// Makes a call after so many milliseconds.
+        fn pass(&mut self, millis: u64) {
+            self.now += Duration::from_millis(millis);
+            self.credential.look(self.credential.file.as_ref().unwrap(), self.now);
+        }
+
+        fn header(&self) -> String {
             self.credential.held().unwrap().to_str().unwrap().to_owned()
         }
     }
@@ -306,15 +317,19 @@ mod tests {
     }
 
     #[test]
-    fn the_file_is_looked_at_once_a_second() {
+    fn the_file_is_looked_at_once_a_second_and_soon_again_where_it_was_rewritten() {
         let mut held = held("one");
         write(&held.path, "another");
-        held.after(1);
-        let file = held.credential.file.as_ref().unwrap();
-        for n in 0..1_000 {
-            held.credential.look(file, held.now + Duration::from_millis(n));
-        }
-        assert_eq!(held.after(0), "Bearer one");
-        assert_eq!(held.after(1), "Bearer another");
+        held.pass(1_001);
+        (0..99).for_each(|_| held.pass(1));
+        assert_eq!(held.header(), "Bearer one");
+        held.pass(1);
+        assert_eq!(held.header(), "Bearer another");
+        write(&held.path, "third");
+        (0..999).for_each(|_| held.pass(1));
+        assert_eq!(held.header(), "Bearer another");
+        held.pass(1);
+        held.pass(100);
+        assert_eq!(held.header(), "Bearer third");
     }
 }

@@ -37,8 +37,10 @@ impl Stamp {
 /// What is to be done after a look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Look {
-    /// Nothing: what was read is still there, or nothing is, or it is perhaps being written.
+    /// Nothing: what was read is still there, or nothing is.
     Keep,
+    /// It is another one, and perhaps being written: it is to be looked at again soon.
+    Again,
     /// The file is to be read.
     Read,
 }
@@ -62,7 +64,12 @@ impl Watch {
     /// half there at first.
     pub(crate) fn looked(&mut self, stamp: Option<Stamp>) -> Look {
         let before = std::mem::replace(&mut self.seen, stamp);
-        if stamp.is_some() && stamp != self.taken && stamp == before { Look::Read } else { Look::Keep }
+        match stamp {
+            None => Look::Keep,
+            _ if stamp == self.taken => Look::Keep,
+            _ if stamp == before => Look::Read,
+            Some(_) => Look::Again,
+        }
     }
 }
 
@@ -78,11 +85,11 @@ mod tests {
         for (seen, expect) in [
             (a, Look::Keep),
             (a, Look::Keep),
-            (b, Look::Keep),
-            (c, Look::Keep),
+            (b, Look::Again),
+            (c, Look::Again),
             (None, Look::Keep),
             (None, Look::Keep),
-            (c, Look::Keep),
+            (c, Look::Again),
             (c, Look::Read),
             // What could not be taken is tried again.
             (c, Look::Read),
@@ -92,7 +99,7 @@ mod tests {
         watch.taken(c);
         assert_eq!(watch.looked(c), Look::Keep);
         // A copy of the old one is another one, too.
-        assert_eq!((watch.looked(a), watch.looked(a)), (Look::Keep, Look::Read));
+        assert_eq!((watch.looked(a), watch.looked(a)), (Look::Again, Look::Read));
     }
 
     #[test]

@@ -19,8 +19,10 @@ mod oracle;
 
 mod disk_full;
 mod kerberos;
+mod oauth;
 mod order;
 mod power;
 mod realm;
 mod tls_front;
+mod token_server;
 mod trace;

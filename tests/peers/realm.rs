@@ -209,7 +209,8 @@ fn make_certificate(at: &Path) {
     std::fs::write(at.join("tls.key"), key.signing_key.serialize_pem()).unwrap();
 }
 
-fn start_simulator(at: &Path) -> (Child, String) {
+/// Starts the simulator, whose arrivals are logged in `arrivals.jsonl`, and returns it with its address.
+pub(crate) fn start_simulator(at: &Path) -> (Child, String) {
     let mut child = Command::new(env!("CARGO_BIN_EXE_cmbatch"))
         .args(["simulate", "--port", "0", "--log"])
         .arg(at.join("arrivals.jsonl"))
