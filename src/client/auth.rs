@@ -46,7 +46,8 @@ pub enum Auth {
     Negotiate(Negotiate),
     /// With a bearer token that a token server gives (OAuth 2 client credentials).
     OAuth(Arc<OAuth>),
-    /// With a bearer token out of a file, which is read at start, again where it was rewritten, and by [`Client::renew`](super::Client::renew).
+    /// With a bearer token out of a file, which is read at start, again where it was rewritten, and by
+    /// [`Client::renew`](super::Client::renew).
     BearerFile(PathBuf),
     /// With the cookies of a browser's session out of a file, which is read as that of a token is.
     CookieFile(PathBuf),

@@ -85,7 +85,8 @@ impl Credential {
         Ok(Self { header, file: Some(CredentialFile { source, next_look_ms, state: Mutex::new(state) }) })
     }
 
-    /// Signs a request in. The file is looked at where that is due, about once a second, and read where it was rewritten. One that cannot be read, or holds nothing of use at the moment, changes nothing.
+    /// Signs a request in. The file is looked at where that is due, about once a second, and read where it was rewritten. One
+    /// that cannot be read, or holds nothing of use at the moment, changes nothing.
     pub(crate) fn sign(&self, headers: &mut HeaderMap) {
         if let Some(file) = &self.file {
             self.look(file, since_boot());

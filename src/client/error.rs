@@ -190,7 +190,11 @@ pub enum CookieFault {
     #[error("is longer than {} KiB", .0 / 1024)]
     TooLong(usize),
     /// None goes to the server.
-    #[error("is of no use: there is no cookie for {host} that is still good{}; sign in with the browser again, and write the file anew", EndedOnes(.ended))]
+    #[error(
+        "is of no use: there is no cookie for {host} that is still good{}; sign in with the browser again, and write the \
+         file anew",
+        EndedOnes(.ended)
+    )]
     NoneFor {
         /// The server.
         host: String,

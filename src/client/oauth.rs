@@ -161,7 +161,8 @@ impl Tokens {
         let settings = Arc::clone(&self.settings);
         // Opening a PKCS#12 file and signing take their time.
         let signed = waiting(move || settings.request()).await;
-        let Made { request, check } = signed.map_err(Failed::Refused)?;
+        // Nobody was asked: a file that is being replaced may be good the next time.
+        let Made { request, check } = signed.map_err(Failed::Unanswered)?;
         let unanswered = |said: String| Failed::Unanswered(OAuthError(format!("the token server {place}: {said}")));
         let response = self.http.execute(request).await.map_err(|error| unanswered(transport::message(&error)))?;
         let status = response.status();

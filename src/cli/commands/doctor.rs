@@ -13,7 +13,7 @@ use crate::cli::output::Shell;
 use crate::cli::progress::span;
 use crate::cli::sign_in::account;
 use crate::cli::summary::Summary;
-use crate::client::{Client, Endpoint, Look, ReadError, TransportFault, connect, resolve};
+use crate::client::{Auth, Client, Endpoint, Look, ReadError, TransportFault, connect, resolve};
 use crate::request::printable;
 
 /// How many calls the latency is the median of.
@@ -137,7 +137,10 @@ async fn examine(endpoint: &Endpoint, user: &str, findings: &mut Findings<'_>) {
             findings.fine("ticket", format!("{} by Kerberos, good for {}", who.principal, span(who.lifetime)));
         }
         Ok(None) => findings.fine("account", account(user, &endpoint.auth)),
-        Err(error) => return findings.add("ticket", Verdict::Fault(Exit::SignIn), chain(&error)),
+        Err(error) => {
+            let step = if matches!(endpoint.auth, Auth::Negotiate(_)) { "ticket" } else { "sign-in" };
+            return findings.add(step, Verdict::Fault(Exit::SignIn), chain(&error));
+        }
     }
     let look = match client.look().await {
         Ok(look) => look,
