@@ -104,7 +104,13 @@ pub(crate) struct Tokens {
     http: reqwest::Client,
     settings: Arc<OAuth>,
     /// One task gets a token; the others wait for it here.
-    renewal: Mutex<Renewal<HeaderValue, OAuthError>>,
+    held: Mutex<Held>,
+}
+
+struct Held {
+    renewal: Renewal<HeaderValue, OAuthError>,
+    /// When the token server was last asked in vain with no token left, and what came of it.
+    failed: Option<(Duration, OAuthError)>,
 }
 
 /// A token server's answer (RFC 6749, 5.1).
@@ -132,7 +138,7 @@ struct Refused {
 
 impl Tokens {
     pub(crate) fn new(http: reqwest::Client, settings: Arc<OAuth>) -> Self {
-        Self { http, settings, renewal: Mutex::new(Renewal::new(RULES)) }
+        Self { http, settings, held: Mutex::new(Held { renewal: Renewal::new(RULES), failed: None }) }
     }
 
     /// Returns the header of now, getting a token where that is due.
@@ -140,19 +146,26 @@ impl Tokens {
     /// # Errors
     /// There is none.
     pub(crate) async fn header(&self) -> Result<HeaderValue, OAuthError> {
-        let mut renewal = self.renewal.lock().await;
+        let began = since_boot();
+        let mut held = self.held.lock().await;
         let now = since_boot();
-        match renewal.without_asking(now) {
-            Some(settled) => settled,
-            None => renewal.taken(now, self.fetch().await),
+        if let Some(settled) = held.renewal.without_asking(now) {
+            return settled;
         }
+        // Who waited while another asked in vain does not ask once more: that may take a time-out each.
+        if let Some((_, error)) = held.failed.as_ref().filter(|(at, _)| *at >= began) {
+            return Err(error.clone());
+        }
+        let header = held.renewal.taken(now, self.fetch().await);
+        held.failed = header.as_ref().err().map(|error| (since_boot(), error.clone()));
+        header
     }
 
     /// Forgets a token that the API refused, unless another call did so before.
     pub(crate) async fn refused(&self, header: &HeaderValue) {
-        let mut renewal = self.renewal.lock().await;
-        if renewal.held() == Some(header) {
-            renewal.expire();
+        let mut held = self.held.lock().await;
+        if held.renewal.held() == Some(header) {
+            held.renewal.expire();
         }
     }
 

@@ -153,6 +153,20 @@ async fn a_token_that_the_api_refuses_is_replaced_once() {
 }
 
 #[tokio::test]
+async fn a_token_server_that_fails_is_asked_once_for_all_calls_that_wait() {
+    let failing = answer("503 Service Unavailable", "", "");
+    let (server, tokens) = (RawServer::answering(created()).await, RawServer::answering(failing).await);
+    let client = client(&server, &tokens);
+    for n_asked in 1..=2 {
+        let calls = (0..20).map(|_| client.create(BODY.to_vec()));
+        for seen in futures_util::future::join_all(calls).await {
+            assert_eq!(fault((seen, 0)), (TransportFault::NotSignedIn, 0));
+        }
+        assert_eq!((tokens.log.arrivals().len(), server.log.n_posts(BODY)), (n_asked, 0));
+    }
+}
+
+#[tokio::test]
 async fn a_token_server_that_gives_none_says_why_and_is_asked_twice_at_most() {
     let refusal = answer("400 Bad Request", "", r#"{"error":"invalid_client","error_description":"MSIS9622"}"#);
     let (server, tokens) = (RawServer::answering(created()).await, RawServer::answering(refusal).await);

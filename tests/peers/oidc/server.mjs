@@ -60,7 +60,6 @@ const configuration = {
   features: {
     clientCredentials: { enabled: true },
     devInteractions: { enabled: false },
-    introspection: { enabled: true },
     resourceIndicators: {
       enabled: true,
       getResourceServerInfo: () => ({ scope: 'api', accessTokenTTL: Number(ttl), accessTokenFormat: 'opaque' }),
