@@ -34,6 +34,7 @@ export PATH=$PATH:/usr/sbin DEBIAN_FRONTEND=noninteractive
 need krb5kdc krb5-kdc krb5-admin-server krb5-user
 need apache2 apache2-bin
 [ -e /usr/lib/apache2/modules/mod_auth_gssapi.so ] || need mod_auth_gssapi libapache2-mod-auth-gssapi
+[ -e /etc/gss/mech.d/mech.ntlmssp.conf ] || need mech_ntlmssp gss-ntlmssp
 need nginx nginx-light
 need openssl openssl
 

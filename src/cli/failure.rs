@@ -152,7 +152,7 @@ impl From<LedgerError> for Failure {
 impl From<ClientError> for Failure {
     fn from(error: ClientError) -> Self {
         let exit = match &error {
-            ClientError::Kerberos(_) | ClientError::OAuth(_) | ClientError::Session(_) => Exit::SignIn,
+            ClientError::SignIn(_) | ClientError::OAuth(_) | ClientError::Session(_) => Exit::SignIn,
             ClientError::Token(_)
             | ClientError::Cookie(_)
             | ClientError::CaFile { .. }

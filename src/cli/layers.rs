@@ -19,12 +19,13 @@ use crate::request::Guid;
 /// The configuration file that is read where none is named.
 const DEFAULT_FILE: &str = "cmbatch.toml";
 /// What a file that nobody named may not set: credentials, TLS, proxies, and where results go.
-const NOT_FROM_FOUND_FILE: [&str; 22] = [
+const NOT_FROM_FOUND_FILE: [&str; 23] = [
     "auth",
     "token-file",
     "cookie-file",
     "keytab",
     "principal",
+    "password-file",
     "spn",
     "token-url",
     "client-id",
@@ -65,7 +66,8 @@ const COMMAND_LINE_ONLY: [&str; 18] = [
     "trust-list",
 ];
 /// Variables that are no options.
-const OTHER_VARIABLES: [&str; 4] = ["CMBATCH_TOKEN", "CMBATCH_CLIENT_SECRET", "CMBATCH_CONFIG", "CMBATCH_PROFILE"];
+const OTHER_VARIABLES: [&str; 5] =
+    ["CMBATCH_TOKEN", "CMBATCH_CLIENT_SECRET", "CMBATCH_PASSWORD", "CMBATCH_CONFIG", "CMBATCH_PROFILE"];
 /// Variables of the tests, which only debug builds look at.
 const TEST_VARIABLES: [&str; 2] = ["CMBATCH_CRASH_AT", "CMBATCH_TEST_SYNCHRONOUS"];
 

@@ -29,3 +29,5 @@ pub use run::main;
 const TOKEN_VARIABLE: &str = "CMBATCH_TOKEN";
 /// The environment variable that can hold the secret of an OAuth client.
 const CLIENT_SECRET_VARIABLE: &str = "CMBATCH_CLIENT_SECRET";
+/// The environment variable that holds an account's password.
+const PASSWORD_VARIABLE: &str = "CMBATCH_PASSWORD";

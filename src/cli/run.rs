@@ -131,7 +131,11 @@ fn command(
         let value = environment.get(name).and_then(|value| value.to_str()).filter(|value| !value.is_empty());
         value.map(|value| Secret::new(value.to_owned()))
     };
-    let secrets = Secrets { token: secret(super::TOKEN_VARIABLE), client: secret(super::CLIENT_SECRET_VARIABLE) };
+    let secrets = Secrets {
+        token: secret(super::TOKEN_VARIABLE),
+        client: secret(super::CLIENT_SECRET_VARIABLE),
+        password: secret(super::PASSWORD_VARIABLE),
+    };
     let world = World { templates, secrets, user: platform::user_name() };
     match cli.command {
         Command::Validate(args) if args.rules => {

@@ -7,7 +7,9 @@ use clap::{Args, ValueEnum};
 
 use super::config::ConfigError;
 use super::layers::Origins;
-use crate::client::{Auth, ClientProof, ClientSecret, Identity, Negotiate, OAuth, Secret, TokenUrl};
+use crate::client::{
+    Auth, ClientProof, ClientSecret, Identity, Mechanism, Negotiate, OAuth, Secret, SignedIn, StoredSecret, TokenUrl,
+};
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Sign-in")]
@@ -24,10 +26,13 @@ pub(crate) struct SignInArgs {
     /// Negotiate: the file with the account's key [else KRB5_CLIENT_KTNAME, or the ticket of kinit]
     #[arg(long, value_name = "FILE")]
     pub(crate) keytab: Option<PathBuf>,
-    /// Negotiate: the account, such as svc-cmbatch@CONTOSO.COM [default: the keytab's first]
+    /// Negotiate, NTLM: the account, such as svc-cmbatch@CONTOSO.COM or CONTOSO\svc-cmbatch [default: the keytab's first]
     #[arg(long, value_name = "NAME")]
     pub(crate) principal: Option<String>,
-    /// Negotiate: the name of the service, where it is not that of the server's host
+    /// Negotiate, NTLM: a file with the account's password, on its first line [else the environment variable CMBATCH_PASSWORD]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) password_file: Option<PathBuf>,
+    /// Negotiate, NTLM: the name of the service, where it is not that of the server's host
     #[arg(long, value_name = "HTTP/HOST")]
     pub(crate) spn: Option<String>,
     /// OAuth: the token server, such as https://adfs.contoso.com/adfs/oauth2/token
@@ -63,6 +68,8 @@ pub(crate) struct Secrets {
     pub(crate) token: Option<Secret>,
     /// The secret of an OAuth client.
     pub(crate) client: Option<Secret>,
+    /// An account's password.
+    pub(crate) password: Option<Secret>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -71,41 +78,56 @@ pub(crate) enum AuthArg {
     None,
     /// With a bearer token
     Bearer,
-    /// With Kerberos, as Windows Integrated Authentication asks for it
+    /// With Kerberos, as Windows Integrated Authentication asks for it; with a password by NTLM where there is no Kerberos
     Negotiate,
+    /// With NTLM, where there is no Kerberos: each connection by itself
+    Ntlm,
     /// With a token of a token server (OAuth 2 client credentials, AD FS)
     Oauth,
     /// With the cookies of a browser's session
     Cookie,
 }
 
+impl AuthArg {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Bearer => "bearer",
+            Self::Negotiate => "negotiate",
+            Self::Ntlm => "ntlm",
+            Self::Oauth => "oauth",
+            Self::Cookie => "cookie",
+        }
+    }
+}
+
 impl SignInArgs {
     /// Returns how calls sign in.
     pub(crate) fn resolve(&self, origins: &Origins, secrets: Secrets) -> Result<Auth, ConfigError> {
-        let Secrets { token, client } = secrets;
+        let Secrets { token, client, password } = secrets;
         let auth = self.auth.unwrap_or(match (&self.token_file, &token) {
             (None, None) => AuthArg::None,
             (Some(_), _) | (None, Some(_)) => AuthArg::Bearer,
         });
+        let (windows, negotiate, oauth) =
+            (&[AuthArg::Negotiate, AuthArg::Ntlm][..], &[AuthArg::Negotiate][..], &[AuthArg::Oauth][..]);
         let with = [
-            ("cookie-file", self.cookie_file.is_some(), AuthArg::Cookie),
-            ("keytab", self.keytab.is_some(), AuthArg::Negotiate),
-            ("principal", self.principal.is_some(), AuthArg::Negotiate),
-            ("spn", self.spn.is_some(), AuthArg::Negotiate),
-            ("token-url", self.token_url.is_some(), AuthArg::Oauth),
-            ("client-id", self.client_id.is_some(), AuthArg::Oauth),
-            ("client-secret-file", self.client_secret_file.is_some(), AuthArg::Oauth),
-            ("client-assertion-cert", self.client_assertion_cert.is_some(), AuthArg::Oauth),
-            ("resource", self.resource.is_some(), AuthArg::Oauth),
-            ("scope", self.scope.is_some(), AuthArg::Oauth),
+            ("cookie-file", self.cookie_file.is_some(), &[AuthArg::Cookie][..]),
+            ("keytab", self.keytab.is_some(), negotiate),
+            ("principal", self.principal.is_some(), windows),
+            ("password-file", self.password_file.is_some(), windows),
+            ("spn", self.spn.is_some(), windows),
+            ("token-url", self.token_url.is_some(), oauth),
+            ("client-id", self.client_id.is_some(), oauth),
+            ("client-secret-file", self.client_secret_file.is_some(), oauth),
+            ("client-assertion-cert", self.client_assertion_cert.is_some(), oauth),
+            ("resource", self.resource.is_some(), oauth),
+            ("scope", self.scope.is_some(), oauth),
         ];
-        if let Some((option, _, with)) = with.into_iter().find(|(_, is_given, with)| *is_given && auth != *with) {
-            let with = with.to_possible_value().expect("no way to sign in is hidden");
-            return Err(ConfigError(format!(
-                "{} goes with --auth {}: add that",
-                origins.name(option),
-                with.get_name()
-            )));
+        if let Some((option, _, with)) = with.into_iter().find(|(_, is_given, with)| *is_given && !with.contains(&auth))
+        {
+            let with: Vec<String> = with.iter().map(|with| format!("--auth {}", with.name())).collect();
+            return Err(ConfigError(format!("{} goes with {}: add that", origins.name(option), with.join(" or "))));
         }
         if auth != AuthArg::Bearer && self.token_file.is_some() {
             return Err(ConfigError(format!(
@@ -130,12 +152,40 @@ impl SignInArgs {
                 None => Err(ConfigError(format!("{}: cookie needs --cookie-file FILE", origins.name("auth")))),
             },
             AuthArg::Oauth => self.oauth(origins, client).map(|oauth| Auth::OAuth(Arc::new(oauth))),
-            AuthArg::Negotiate => Ok(Auth::Negotiate(Negotiate {
-                keytab: self.keytab.clone(),
-                principal: self.principal.clone(),
-                spn: self.spn.clone(),
-            })),
+            AuthArg::Negotiate | AuthArg::Ntlm => {
+                self.windows(origins, auth, password).map(|windows| Auth::Negotiate(Arc::new(windows)))
+            }
         }
+    }
+
+    fn windows(&self, origins: &Origins, auth: AuthArg, password: Option<Secret>) -> Result<Negotiate, ConfigError> {
+        let password = match (&self.password_file, password) {
+            (Some(_), _) if self.keytab.is_some() => {
+                let (keytab, password) = (origins.name("keytab"), origins.name("password-file"));
+                return Err(ConfigError(format!(
+                    "{keytab} and {password} both say who signs in: leave one of them out"
+                )));
+            }
+            (Some(path), _) => Some(StoredSecret::File(path.clone())),
+            // One of the environment is for whoever has nothing else.
+            (None, Some(password)) if self.keytab.is_none() => Some(StoredSecret::Given(password)),
+            (None, _) => None,
+        };
+        let missing = |what: &str| ConfigError(format!("{}: {} needs {what}", origins.name("auth"), auth.name()));
+        match (&self.principal, &password) {
+            (_, None) if auth == AuthArg::Ntlm => {
+                return Err(missing(&format!("--password-file FILE, or {}", super::PASSWORD_VARIABLE)));
+            }
+            (None, Some(_)) => return Err(missing("--principal NAME beside the password")),
+            (_, None) | (Some(_), Some(_)) => {}
+        }
+        Ok(Negotiate {
+            keytab: self.keytab.clone(),
+            principal: self.principal.clone(),
+            spn: self.spn.clone(),
+            password,
+            only_ntlm: auth == AuthArg::Ntlm,
+        })
     }
 
     fn oauth(&self, origins: &Origins, secret: Option<Secret>) -> Result<OAuth, ConfigError> {
@@ -186,12 +236,25 @@ pub(crate) fn account(user: &str, auth: &Auth) -> String {
         Auth::CookieFile(path) => format!("{user} (session cookie of {})", path.display()),
         Auth::BearerEnv { name, .. } => format!("{user} (bearer token of {name})"),
         Auth::OAuth(oauth) => format!("{} (OAuth client)", oauth.client_id),
-        Auth::Negotiate(Negotiate { principal: Some(principal), .. }) => format!("{principal} (Kerberos)"),
-        Auth::Negotiate(Negotiate { keytab: Some(keytab), .. }) => {
-            format!("{user} (Kerberos, keytab {})", keytab.display())
+        Auth::Negotiate(windows) => {
+            let by = if windows.only_ntlm { "NTLM" } else { "Kerberos" };
+            match (&windows.principal, &windows.keytab) {
+                (Some(principal), _) => format!("{principal} ({by})"),
+                (None, Some(keytab)) => format!("{user} ({by}, keytab {})", keytab.display()),
+                (None, None) => format!("{user} ({by})"),
+            }
         }
-        Auth::Negotiate(_) => format!("{user} (Kerberos)"),
     }
+}
+
+/// Says who signed in, and how.
+pub(crate) fn signed_in(who: &SignedIn) -> String {
+    let how = match (who.mechanism, &who.instead) {
+        (Mechanism::Kerberos, _) => "Kerberos",
+        (Mechanism::Ntlm, None) => "NTLM",
+        (Mechanism::Ntlm, Some(_)) => "NTLM instead of Kerberos",
+    };
+    format!("{} ({how})", who.principal)
 }
 
 #[cfg(test)]
@@ -205,6 +268,7 @@ mod tests {
             cookie_file: None,
             keytab: None,
             principal: None,
+            password_file: None,
             spn: None,
             token_url: None,
             client_id: None,
@@ -219,7 +283,7 @@ mod tests {
 
     fn resolve(args: &SignInArgs, token: Option<&str>) -> Result<Auth, String> {
         let token = token.map(|token| Secret::new(token.to_owned()));
-        args.resolve(&Origins::default(), Secrets { token, client: None }).map_err(|error| error.0)
+        args.resolve(&Origins::default(), Secrets { token, ..Secrets::default() }).map_err(|error| error.0)
     }
 
     #[test]
@@ -248,7 +312,7 @@ mod tests {
         };
         let resolve = |args: &SignInArgs, client: Option<&str>| {
             let client = client.map(|secret| Secret::new(secret.to_owned()));
-            args.resolve(&Origins::default(), Secrets { token: None, client }).map_err(|error| error.0)
+            args.resolve(&Origins::default(), Secrets { client, ..Secrets::default() }).map_err(|error| error.0)
         };
         match resolve(&oauth, None) {
             Ok(Auth::OAuth(oauth)) => {
@@ -267,7 +331,27 @@ mod tests {
     fn options_that_do_not_go_together_say_what_does() {
         for (args, says) in [
             (SignInArgs { keytab: Some("k".into()), ..args(None) }, "--keytab goes with --auth negotiate"),
-            (SignInArgs { spn: Some("s".into()), ..args(Some(AuthArg::Bearer)) }, "--spn goes with --auth negotiate"),
+            (
+                SignInArgs { spn: Some("s".into()), ..args(Some(AuthArg::Bearer)) },
+                "--spn goes with --auth negotiate or --auth ntlm: add that",
+            ),
+            (
+                SignInArgs { keytab: Some("k".into()), ..args(Some(AuthArg::Ntlm)) },
+                "--keytab goes with --auth negotiate",
+            ),
+            (args(Some(AuthArg::Ntlm)), "ntlm needs --password-file FILE, or CMBATCH_PASSWORD"),
+            (
+                SignInArgs { password_file: Some("p".into()), ..args(Some(AuthArg::Negotiate)) },
+                "negotiate needs --principal NAME",
+            ),
+            (
+                SignInArgs {
+                    keytab: Some("k".into()),
+                    password_file: Some("p".into()),
+                    ..args(Some(AuthArg::Negotiate))
+                },
+                "--keytab and --password-file both say who signs in",
+            ),
             (SignInArgs { principal: Some("p".into()), ..args(None) }, "--principal goes with --auth negotiate"),
             (args(Some(AuthArg::Bearer)), "there is no token: give --token-file FILE, or set CMBATCH_TOKEN"),
             (SignInArgs { cookie_file: Some("c".into()), ..args(None) }, "--cookie-file goes with --auth cookie"),

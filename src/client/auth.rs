@@ -42,8 +42,8 @@ impl fmt::Debug for Secret {
 pub enum Auth {
     /// Not at all.
     None,
-    /// With Negotiate (Kerberos), call by call or connection by connection.
-    Negotiate(Negotiate),
+    /// With Negotiate (Kerberos), call by call or connection by connection, or with NTLM by connection.
+    Negotiate(Arc<Negotiate>),
     /// With a bearer token that a token server gives (OAuth 2 client credentials).
     OAuth(Arc<OAuth>),
     /// With a bearer token out of a file, which is read at start, again where it was rewritten, and by

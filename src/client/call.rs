@@ -128,7 +128,7 @@ impl Client {
                     probe: endpoint.base.templates(),
                     timeout: endpoint.timeout,
                 };
-                Some(SignIn::new(settings, service, Box::new(move || make(1))).map_err(ClientError::Kerberos)?)
+                Some(SignIn::new(settings, service, Box::new(move || make(1))).map_err(ClientError::SignIn)?)
             }
             Auth::None | Auth::BearerFile(_) | Auth::CookieFile(_) | Auth::BearerEnv { .. } | Auth::OAuth(_) => None,
         };
@@ -247,6 +247,9 @@ impl Client {
             Unanswered::NotProven { status, why } => {
                 (TransportFault::AnswerBroken { status }, format!("the answer ({status}) is not taken: {why}"))
             }
+            Unanswered::NotReady { status } => {
+                (TransportFault::NotConnected, format!("no connection could be signed in: the server answers {status}"))
+            }
         }
     }
 
@@ -255,7 +258,7 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// [`ClientError::Kerberos`], [`ClientError::OAuth`], [`ClientError::Session`]: there are none, or they are refused.
+    /// [`ClientError::SignIn`], [`ClientError::OAuth`], [`ClientError::Session`]: there are none, or they are refused.
     pub async fn sign_in(&self) -> Result<Option<SignedIn>, ClientError> {
         if let Some(tokens) = &self.inner.tokens {
             tokens.header().await.map_err(ClientError::OAuth)?;
@@ -266,7 +269,7 @@ impl Client {
             return Err(ClientError::Session(message));
         }
         match &self.inner.sign_in {
-            Some(sign_in) => sign_in.who().await.map(Some).map_err(ClientError::Kerberos),
+            Some(sign_in) => sign_in.who().await.map(Some).map_err(ClientError::SignIn),
             None => Ok(None),
         }
     }

@@ -12,7 +12,7 @@ use super::cookie::EndedCookie;
 use super::identity::IdentityError;
 use super::oauth::OAuthError;
 use super::private_file::FileFault;
-use super::sign_in::KerberosError;
+use super::sign_in::SignInError;
 
 /// Why there is no client.
 #[derive(Debug, thiserror::Error)]
@@ -28,7 +28,7 @@ pub enum ClientError {
     Session(String),
     /// There are no credentials for Negotiate, or they are refused.
     #[error(transparent)]
-    Kerberos(KerberosError),
+    SignIn(SignInError),
     /// No token server gives a token.
     #[error(transparent)]
     OAuth(OAuthError),

@@ -1,4 +1,4 @@
-//! Signing in with Negotiate (RFC 4559): who sends tokens when, on which connection.
+//! Signing in with Negotiate (RFC 4559) or NTLM: who sends tokens when, on which connection.
 //!
 //! Calls go through *lanes*. A lane is an HTTP client with one connection and one call at a time, because what is signed in
 //! is the connection, and a pool shared by all calls would not say which one a call goes over.
@@ -7,24 +7,29 @@ mod binding;
 mod challenge;
 mod habit;
 mod kerberos;
+mod ntlm;
+mod offers;
+mod remedy;
+mod settings;
 
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use http::HeaderValue;
 use http::header::AUTHORIZATION;
 use hyper_util::client::legacy::connect::HttpInfo;
 use reqwest::tls::TlsInfo;
 use reqwest::{Method, Request, Response};
+use tokio::sync::OnceCell;
 use tokio::time::{Instant, timeout_at};
 
-use self::challenge::Challenge;
+use self::challenge::{Challenge, Scheme};
 pub(crate) use self::habit::Aim;
 use self::habit::Habits;
 use self::kerberos::{Begun, Tokens};
-pub use self::kerberos::{KerberosError, Negotiate, SignedIn};
+use self::ntlm::{Ntlm, limit};
+pub use self::settings::{Mechanism, Negotiate, SignInError, SignedIn};
 use super::once::{Departed, Sent};
 
 /// How often one call is sent at most: without a token, with one, with another one because IIS may refuse the first request of
@@ -33,6 +38,9 @@ const MAX_LEGS: u32 = 4;
 
 /// The most that is read of a challenge's body; IIS's page has 1.3 KiB.
 const MAX_CHALLENGE_BYTES: usize = 64 * 1024;
+
+/// The most that is read of the answer to a call that is made for the sign-in's sake: a list of profile templates.
+const MAX_PROBE_BYTES: usize = 16 * 1024 * 1024;
 
 /// The least time that a leg gets, however long the ones before it took.
 const SHORTEST_LEG: Duration = Duration::from_secs(1);
@@ -54,6 +62,8 @@ pub(crate) enum Unanswered {
     NotSignedIn(String),
     /// One came, and nothing proves that it is the server's.
     NotProven { status: u16, why: String },
+    /// It was not sent: the call that was to sign its connection in was answered with an error that may pass.
+    NotReady { status: u16 },
 }
 
 impl Unanswered {
@@ -82,7 +92,7 @@ pub(crate) struct Service {
 
 /// Signs calls in.
 pub(crate) struct SignIn {
-    tokens: Arc<Tokens>,
+    means: Means,
     make: Box<MakeClient>,
     service: Service,
     idle: Mutex<Vec<Lane>>,
@@ -91,8 +101,24 @@ pub(crate) struct SignIn {
     binding: Mutex<Option<Vec<u8>>>,
 }
 
+/// By what.
+enum Means {
+    Kerberos(Arc<Tokens>),
+    Ntlm(Arc<Ntlm>),
+    /// By NTLM where Kerberos is not to be had, which is found out once; beside it, why.
+    Either(Arc<Tokens>, Arc<Ntlm>, OnceCell<Option<String>>),
+}
+
+/// One of them.
+enum Way<'s> {
+    Kerberos(&'s Arc<Tokens>),
+    Ntlm(&'s Arc<Ntlm>, Option<String>),
+}
+
 struct Lane {
     http: reqwest::Client,
+    /// Whether nothing was sent over it yet.
+    is_fresh: bool,
     /// This end of the connection that is signed in, as far as is known.
     signed_in: Option<SocketAddr>,
     /// The binding to the certificate that this lane saw last.
@@ -138,25 +164,92 @@ impl SignIn {
     ///
     /// # Errors
     /// The Kerberos library is not there, the service's name is none, or the keytab cannot be used.
-    pub(crate) fn new(settings: &Negotiate, service: Service, make: Box<MakeClient>) -> Result<Self, KerberosError> {
-        let tokens = Arc::new(Tokens::new(settings, &service.host)?);
+    pub(crate) fn new(settings: &Arc<Negotiate>, service: Service, make: Box<MakeClient>) -> Result<Self, SignInError> {
+        let tokens = || Tokens::new(Arc::clone(settings), &service.host).map(Arc::new);
+        let ntlm = || Ntlm::new(Arc::clone(settings), &service.host).map(Arc::new);
+        let means = match (settings.may_be_kerberos(), settings.password.is_some()) {
+            (true, false) => Means::Kerberos(tokens()?),
+            (true, true) => Means::Either(tokens()?, ntlm()?, OnceCell::new()),
+            (false, _) => Means::Ntlm(ntlm()?),
+        };
         let (idle, habits, binding) = (Mutex::default(), Mutex::default(), Mutex::default());
-        Ok(Self { tokens, make, service, idle, habits, binding })
+        Ok(Self { means, make, service, idle, habits, binding })
     }
 
-    /// Returns who signs in, after the credentials and a ticket for the service were acquired.
+    /// Returns who signs in: with Kerberos after a ticket for the service was acquired, with NTLM after a connection signed in. A
+    /// server that is not there now is no error: whether it waits is for the calls to say.
     ///
     /// # Errors
-    /// There are none, or the KDC refuses them, or it does not know the service.
-    pub(crate) async fn who(&self) -> Result<SignedIn, KerberosError> {
-        let tokens = Arc::clone(&self.tokens);
-        waiting(move || tokens.begin(None).and_then(|_| tokens.who())).await
+    /// There are no credentials, or they are refused, or the KDC does not know the service.
+    pub(crate) async fn who(&self) -> Result<SignedIn, SignInError> {
+        match self.way().await? {
+            Way::Kerberos(tokens) => {
+                let (spn, tokens) = (tokens.spn().to_owned(), Arc::clone(tokens));
+                let credentials = waiting(move || tokens.begin(None).and_then(|_| tokens.who())).await?;
+                let (principal, lifetime) = (credentials.principal.clone(), Some(credentials.lifetime));
+                Ok(SignedIn { principal, mechanism: Mechanism::Kerberos, spn, lifetime, instead: None })
+            }
+            Way::Ntlm(ntlm, instead) => {
+                let principal = {
+                    let ntlm = Arc::clone(ntlm);
+                    waiting(move || ntlm.credentials()).await?.principal
+                };
+                if let Err(Unanswered::NotSignedIn(why)) = self.try_logon(ntlm).await {
+                    return Err(SignInError::new(why, None));
+                }
+                let (mechanism, spn) = (Mechanism::Ntlm, ntlm.spn.clone());
+                Ok(SignedIn { principal, mechanism, spn, lifetime: None, instead })
+            }
+        }
+    }
+
+    /// Signs a connection in, which ends with the runtime of whoever asks.
+    async fn try_logon(&self, ntlm: &Arc<Ntlm>) -> Result<(), Unanswered> {
+        let mut held = self.lane()?;
+        let lane = held.lane.as_mut().expect("the lane was just put there");
+        self.log_on(ntlm, lane, Instant::now() + self.service.timeout).await?;
+        held.give_up();
+        Ok(())
+    }
+
+    /// Returns by what calls sign in.
+    async fn way(&self) -> Result<Way<'_>, SignInError> {
+        let (tokens, ntlm, instead) = match &self.means {
+            Means::Kerberos(tokens) => return Ok(Way::Kerberos(tokens)),
+            Means::Ntlm(ntlm) => return Ok(Way::Ntlm(ntlm, None)),
+            Means::Either(tokens, ntlm, instead) => (tokens, ntlm, instead),
+        };
+        let find_out = || async {
+            let (tokens, ntlm) = (Arc::clone(tokens), Arc::clone(ntlm));
+            waiting(move || match tokens.begin(None) {
+                Ok(_) => Ok(None),
+                Err(error) if error.is_out_of_reach => match ntlm.credentials() {
+                    Ok(_) => Ok(Some(error.to_string())),
+                    Err(also) => Err(SignInError::new(format!("{error}; and by NTLM: {also}"), None)),
+                },
+                Err(error) => Err(error),
+            })
+            .await
+        };
+        match instead.get_or_try_init(find_out).await? {
+            None => Ok(Way::Kerberos(tokens)),
+            Some(why) => Ok(Way::Ntlm(ntlm, Some(why.clone()))),
+        }
     }
 
     /// Sends a request signed in, however many legs that takes; `leg` makes it anew for each. The lane is the answer's until
     /// its body was read.
-    pub(crate) async fn send(
+    pub(crate) async fn send(&self, aim: Aim, leg: impl FnMut() -> Leg) -> Result<(Response, Held<'_>), Unanswered> {
+        match self.way().await.map_err(|error| Unanswered::NotSignedIn(error.to_string()))? {
+            Way::Kerberos(tokens) => self.send_with_tokens(tokens, aim, leg).await,
+            Way::Ntlm(ntlm, _) => self.send_after_logon(ntlm, aim, leg).await,
+        }
+    }
+
+    /// Sends a request with a token, or on a connection that had one.
+    async fn send_with_tokens(
         &self,
+        tokens: &Arc<Tokens>,
         aim: Aim,
         mut leg: impl FnMut() -> Leg,
     ) -> Result<(Response, Held<'_>), Unanswered> {
@@ -168,14 +261,12 @@ impl SignIn {
         }
         let mut n_refused = 0;
         for _ in 0..MAX_LEGS {
-            let mut begun = if self.is_token_due(lane, aim) { Some(self.begin(lane, deadline).await?) } else { None };
+            let mut begun =
+                if self.is_token_due(lane, aim) { Some(self.begin(tokens, lane, deadline).await?) } else { None };
             let Leg { mut request, sent } = leg();
-            if request.timeout().is_none() {
-                let left = deadline.saturating_duration_since(Instant::now());
-                *request.timeout_mut() = Some(left.max(SHORTEST_LEG));
-            }
+            limit(&mut request, deadline);
             if let Some(begun) = &begun {
-                request.headers_mut().insert(AUTHORIZATION, header(&begun.token));
+                request.headers_mut().insert(AUTHORIZATION, Scheme::Negotiate.header(&begun.token));
             }
             let response = match lane.http.execute(request).await {
                 Ok(response) => response,
@@ -185,7 +276,7 @@ impl SignIn {
             let challenge = Challenge::of(response.headers());
             if response.status() != 401 {
                 match begun {
-                    Some(begun) => self.signed_in(lane, &response, &challenge, begun).await?,
+                    Some(begun) => self.signed_in(tokens, lane, &response, &challenge, begun).await?,
                     None => self.got_through(lane, &response, aim)?,
                 }
                 return Ok((response, held));
@@ -198,7 +289,7 @@ impl SignIn {
                 None => {}
             }
             lane.signed_in = None;
-            if !challenge.offers_negotiate() {
+            if !challenge.has(Scheme::Negotiate) {
                 let offers = challenge.offers();
                 return Err(Unanswered::NotSignedIn(format!(
                     "the server does not take Negotiate (401); it offers {offers}"
@@ -209,7 +300,7 @@ impl SignIn {
                 return Ok((response, held));
             }
             // Read to its end, the answer leaves its connection for the next leg.
-            read_away(response).await;
+            read_to_end(response, MAX_CHALLENGE_BYTES).await;
         }
         Err(Unanswered::NotSignedIn(format!("the server turned the call away {MAX_LEGS} times (401)")))
     }
@@ -221,13 +312,14 @@ impl SignIn {
         let answered = lane.http.execute(request).await;
         let response = answered.map_err(|error| Unanswered::Transport { error, departed: Departed::No })?;
         self.see_certificate(lane, &response);
-        read_away(response).await;
+        read_to_end(response, MAX_CHALLENGE_BYTES).await;
         Ok(())
     }
 
     /// Takes an answer other than 401 to a call with a token.
     async fn signed_in(
         &self,
+        tokens: &Arc<Tokens>,
         lane: &mut Lane,
         response: &Response,
         challenge: &Challenge,
@@ -236,7 +328,7 @@ impl SignIn {
         lane.signed_in = None;
         let status = response.status().as_u16();
         let not_proven = |why| Err(Unanswered::NotProven { status, why });
-        let Some(proof) = challenge.token.clone() else {
+        let Some(proof) = challenge.token(Scheme::Negotiate).map(<[u8]>::to_vec) else {
             // What stands before the server, such as a load balancer, may say no by itself; over TLS its certificate is
             // proof enough for that. A success is the server's own to say.
             if self.service.is_https && !response.status().is_success() {
@@ -245,7 +337,7 @@ impl SignIn {
             return not_proven("it came without the server's proof of who it is".to_owned());
         };
         // The library may look names up again.
-        let tokens = Arc::clone(&self.tokens);
+        let tokens = Arc::clone(tokens);
         if let Err(why) = waiting(move || tokens.prove(begun, &proof)).await {
             return not_proven(format!("the server could not prove who it is: {why}"));
         }
@@ -275,13 +367,13 @@ impl SignIn {
         let idle = locked(&self.idle).pop();
         let lane = match idle {
             Some(lane) => lane,
-            None => {
-                let http = (self.make)()
-                    .map_err(|error| Unanswered::Transport { error: error.without_url(), departed: Departed::No })?;
-                Lane { http, signed_in: None, binding: None }
-            }
+            None => Lane { http: self.client()?, is_fresh: true, signed_in: None, binding: None },
         };
         Ok(Held { sign_in: self, lane: Some(lane) })
+    }
+
+    fn client(&self) -> Result<reqwest::Client, Unanswered> {
+        (self.make)().map_err(|error| Unanswered::Transport { error: error.without_url(), departed: Departed::No })
     }
 
     /// Puts a lane back. The last one is the first to be used again, so that few connections are kept busy.
@@ -300,8 +392,8 @@ impl SignIn {
         can_bind && locked(&self.habits).needs_token(lane.signed_in.is_some(), aim)
     }
 
-    async fn begin(&self, lane: &Lane, deadline: Instant) -> Result<Begun, Unanswered> {
-        let (tokens, binding) = (Arc::clone(&self.tokens), self.binding_for(lane));
+    async fn begin(&self, tokens: &Arc<Tokens>, lane: &Lane, deadline: Instant) -> Result<Begun, Unanswered> {
+        let (tokens, binding) = (Arc::clone(tokens), self.binding_for(lane));
         let begun = timeout_at(deadline, waiting(move || tokens.begin(binding.as_deref()))).await;
         match begun {
             Ok(begun) => begun.map_err(|error| Unanswered::NotSignedIn(error.to_string())),
@@ -324,7 +416,7 @@ impl SignIn {
 
 impl fmt::Debug for SignIn {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SignIn").field("tokens", &self.tokens).finish_non_exhaustive()
+        f.debug_struct("SignIn").field("host", &self.service.host).finish_non_exhaustive()
     }
 }
 
@@ -333,22 +425,16 @@ fn this_end(response: &Response) -> Option<SocketAddr> {
     response.extensions().get::<HttpInfo>().map(HttpInfo::local_addr)
 }
 
-/// Reads an answer that nobody wants to its end, or closes its connection where it is long.
-async fn read_away(mut response: Response) {
+/// Reads an answer that nobody wants, and returns whether it had an end below the limit; else its connection is closed.
+async fn read_to_end(mut response: Response, max_bytes: usize) -> bool {
     let mut n_bytes = 0;
-    while let Ok(Some(chunk)) = response.chunk().await {
-        n_bytes += chunk.len();
-        if n_bytes > MAX_CHALLENGE_BYTES {
-            return;
+    loop {
+        match response.chunk().await {
+            Ok(Some(chunk)) if n_bytes + chunk.len() <= max_bytes => n_bytes += chunk.len(),
+            Ok(Some(_)) | Err(_) => return false,
+            Ok(None) => return true,
         }
     }
-}
-
-fn header(token: &[u8]) -> HeaderValue {
-    let text = format!("Negotiate {}", data_encoding::BASE64.encode(token));
-    let mut header = HeaderValue::from_str(&text).expect("base64 is ASCII");
-    header.set_sensitive(true);
-    header
 }
 
 /// Runs what may wait for the KDC where it holds up nothing else.

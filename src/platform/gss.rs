@@ -11,15 +11,15 @@ mod ffi;
 use std::ffi::{CString, c_int};
 use std::fmt;
 use std::ptr::{null, null_mut};
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use libloading::Library;
 
 use self::ffi::{
-    Buffer, CONTINUE_NEEDED, CREDENTIALS_EXPIRED, ChannelBindings, ERROR_BITS, Functions, GSS_CODE, HOST_BASED_SERVICE,
-    Handle, INDEFINITE, INITIATE, KERBEROS, KERBEROS_PRINCIPAL, KeyValue, KeyValueSet, LIBRARY, MECH_CODE, MUTUAL_FLAG,
-    Oid, OidSet, SPNEGO, USER_NAME,
+    BAD_MECHANISM, Buffer, CONTINUE_NEEDED, CREDENTIALS_EXPIRED, ChannelBindings, ERROR_BITS, Functions, GSS_CODE,
+    HOST_BASED_SERVICE, Handle, INDEFINITE, INITIATE, KERBEROS, KERBEROS_PRINCIPAL, KeyValue, KeyValueSet, LIBRARY,
+    MECH_CODE, MUTUAL_FLAG, NTLM, Oid, OidSet, SPNEGO, USER_NAME,
 };
 
 /// The library, loaded.
@@ -55,12 +55,26 @@ impl GssError {
     pub fn is_expired(&self) -> bool {
         self.major & ERROR_BITS == CREDENTIALS_EXPIRED || self.text.contains("Ticket expired")
     }
+
+    /// Returns whether the library does not know the mechanism: it is a package of its own.
+    pub const fn is_mechanism_missing(&self) -> bool {
+        self.major & ERROR_BITS == BAD_MECHANISM
+    }
 }
 
 impl fmt::Debug for Gss {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(LIBRARY)
     }
+}
+
+/// How a client proves who it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mechanism {
+    /// Kerberos inside of Negotiate (RFC 4178): the server proves who it is, too.
+    Kerberos,
+    /// NTLM ([MS-NLMP]) without any wrapping: in three messages, and the server proves nothing.
+    Ntlm,
 }
 
 /// Where credentials come from. What is none is as the environment says: `KRB5CCNAME`, `KRB5_CLIENT_KTNAME`, else the
@@ -105,12 +119,69 @@ impl Gss {
         // was shown would sign in.
         let store = CredentialStore { principal: Some(&principal), ..*store };
         let handle = self.acquire_for(&SPNEGO, &store)?;
+        self.with_kerberos_alone(&handle)?;
+        Ok(Credentials { handle, mechanism: Mechanism::Kerberos, principal, lifetime, turn: Mutex::default() })
+    }
+
+    /// Acquires credentials from an account's name and password. NTLM asks nobody for that, whether they are right or wrong;
+    /// Kerberos asks the KDC, twice, and waits for it.
+    ///
+    /// # Errors
+    /// [`GssError`]: the mechanism is missing, or the KDC refused the password.
+    pub fn acquire_by_password(
+        &'static self,
+        mechanism: Mechanism,
+        user: &str,
+        password: &[u8],
+    ) -> Result<Credentials, GssError> {
+        match mechanism {
+            Mechanism::Ntlm => {
+                let handle = self.acquire_with(&NTLM, user, password)?;
+                let (principal, lifetime) = handle.inquire()?;
+                Ok(Credentials { handle, mechanism, principal, lifetime, turn: Mutex::default() })
+            }
+            Mechanism::Kerberos => {
+                // By itself first: Negotiate's own errors do not say why there is no ticket.
+                let (principal, lifetime) = self.acquire_with(&KERBEROS, user, password)?.inquire()?;
+                let handle = self.acquire_with(&SPNEGO, user, password)?;
+                self.with_kerberos_alone(&handle)?;
+                Ok(Credentials { handle, mechanism, principal, lifetime, turn: Mutex::default() })
+            }
+        }
+    }
+
+    /// Has Negotiate offer nothing but Kerberos.
+    fn with_kerberos_alone(&self, negotiate: &Handles) -> Result<(), GssError> {
         let only = OidSet::of(&KERBEROS);
         let mut minor = 0;
-        // SAFETY: see the module; the handle is the one just acquired.
-        let major = unsafe { (self.functions.set_neg_mechs)(&raw mut minor, handle.handle, &raw const only) };
+        // SAFETY: see the module; the handle is its owner's, which nobody else has yet.
+        let major = unsafe { (self.functions.set_neg_mechs)(&raw mut minor, negotiate.handle, &raw const only) };
+        self.check(major, minor)
+    }
+
+    fn acquire_with(&'static self, mechanism: &'static Oid, user: &str, password: &[u8]) -> Result<Handles, GssError> {
+        // gss-ntlmssp reads up to a zero byte, and not the length.
+        let text = CString::new(password)
+            .map_err(|_| GssError { major: 0, text: "the password has a zero byte in it".to_owned() })?;
+        let (name, mechs) = (self.name(user, &USER_NAME)?, OidSet::of(mechanism));
+        let password = Buffer { length: password.len(), value: text.as_ptr().cast_mut().cast() };
+        let (mut minor, mut handle) = (0, null_mut());
+        // SAFETY: see the module; the library copies the password, behind which there is a zero byte.
+        let major = unsafe {
+            (self.functions.acquire_cred_with_password)(
+                &raw mut minor,
+                name.handle,
+                &raw const password,
+                INDEFINITE,
+                &raw const mechs,
+                INITIATE,
+                &raw mut handle,
+                null_mut(),
+                null_mut(),
+            )
+        };
         self.check(major, minor)?;
-        Ok(Credentials { handle, principal, lifetime })
+        Ok(Handles { gss: self, handle })
     }
 
     fn acquire_for(&'static self, mechanism: &'static Oid, store: &CredentialStore<'_>) -> Result<Handles, GssError> {
@@ -253,7 +324,8 @@ struct Handles {
 }
 
 // SAFETY: MIT's krb5 credentials carry a lock of their own (krb5_gss_cred_id_rec.lock); SPNEGO's, which hold them, are written
-// by gss_set_neg_mechs alone, before they are shared. They are released when the last owner is gone.
+// by gss_set_neg_mechs alone, before they are shared; NTLM's are used by one thread at a time, see `turn` of `Credentials`. They
+// are released when the last owner is gone.
 unsafe impl Send for Handles {}
 // SAFETY: the same.
 unsafe impl Sync for Handles {}
@@ -281,6 +353,8 @@ impl Handles {
             unsafe { (self.gss.functions.display_name)(&raw mut minor, name.handle, &raw mut buffer, null_mut()) };
         self.gss.check(major, minor)?;
         let principal = String::from_utf8_lossy(&self.gss.taken(buffer)).into_owned();
+        // gss-ntlmssp counts the zero byte at the end.
+        let principal = principal.trim_end_matches('\0').to_owned();
         Ok((principal, Duration::from_secs(u64::from(lifetime_s))))
     }
 }
@@ -296,10 +370,14 @@ impl Drop for Handles {
 /// Credentials that sign in to services.
 pub struct Credentials {
     handle: Handles,
-    /// Whose they are, such as `svc-cmbatch@CONTOSO.TEST`.
+    /// How they sign in.
+    pub mechanism: Mechanism,
+    /// Whose they are, such as `svc-cmbatch@CONTOSO.TEST`, or with NTLM `CONTOSO\svc-cmbatch`.
     pub principal: String,
-    /// How long the ticket was good when they were acquired.
+    /// How long the ticket was good when they were acquired; without end with NTLM, which has none.
     pub lifetime: Duration,
+    /// Held while NTLM's are used: nothing says that several threads may use them at once.
+    turn: Mutex<()>,
 }
 
 impl fmt::Debug for Credentials {
@@ -323,7 +401,7 @@ unsafe impl Send for Exchange {}
 pub struct Step {
     /// What is to be sent; empty where nothing is.
     pub token: Vec<u8>,
-    /// Whether the exchange is at its end: the service has proven who it is.
+    /// Whether the exchange is at its end: with Kerberos the service has proven who it is.
     pub is_complete: bool,
 }
 
@@ -345,6 +423,12 @@ impl Exchange {
         binding: Option<&[u8]>,
         input: &[u8],
     ) -> Result<Step, GssError> {
+        let (mechanism, flags) = match credentials.mechanism {
+            Mechanism::Kerberos => (&SPNEGO, MUTUAL_FLAG),
+            Mechanism::Ntlm => (&NTLM, 0),
+        };
+        let is_shared = credentials.mechanism == Mechanism::Kerberos;
+        let _turn = (!is_shared).then(|| credentials.turn.lock().unwrap_or_else(PoisonError::into_inner));
         let bindings = binding.map(|data| ChannelBindings {
             initiator_type: 0,
             initiator_address: Buffer::EMPTY,
@@ -362,8 +446,8 @@ impl Exchange {
                 credentials.handle.handle,
                 &raw mut self.handle,
                 service.handle,
-                &raw const SPNEGO,
-                MUTUAL_FLAG,
+                &raw const *mechanism,
+                flags,
                 0,
                 bindings,
                 &raw const input,
@@ -375,7 +459,7 @@ impl Exchange {
         };
         let token = self.gss.taken(output);
         self.gss.check(major, minor)?;
-        let is_complete = major & CONTINUE_NEEDED == 0 && self.flags & MUTUAL_FLAG != 0;
+        let is_complete = major & CONTINUE_NEEDED == 0 && self.flags & flags == flags;
         Ok(Step { token, is_complete })
     }
 }

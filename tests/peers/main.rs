@@ -19,6 +19,7 @@ mod oracle;
 
 mod disk_full;
 mod kerberos;
+mod ntlm;
 mod oauth;
 mod order;
 mod power;

@@ -24,6 +24,11 @@ pub(crate) const SHORT_KEYTAB: &str = "short.keytab";
 /// A keytab whose key is no longer the account's.
 pub(crate) const STALE: &str = "svc-stale";
 pub(crate) const STALE_KEYTAB: &str = "stale.keytab";
+/// The password of all accounts but [`STALE`], and the account that signs in with it by NTLM.
+pub(crate) const PASSWORD: &str = "P@ssw0rd of \u{e9}cole";
+pub(crate) const NTLM_ACCOUNT: &str = "CONTOSO\\ntlm-user";
+/// How the third message of NTLM begins, the one with the proof, in base64.
+pub(crate) const NTLM_PROOF: &str = "TlRMTVNTUAAD";
 
 const MODULES: [&str; 12] = [
     "mpm_event",
@@ -48,6 +53,7 @@ pub(crate) struct Realm {
     simulator: Child,
     http_port: u16,
     https_port: u16,
+    backend: String,
 }
 
 impl Drop for Realm {
@@ -86,6 +92,7 @@ impl Realm {
         let (kdc_port, http_port, https_port) = (free_port(), free_port(), free_port());
         write_kerberos_files(at, kdc_port);
         make_accounts(at);
+        write_ntlm_accounts(at, PASSWORD);
         let kdc =
             kerberos_program("krb5kdc", at).args(["-n", "-r", REALM]).args(["-P"]).arg(at.join("kdc.pid")).spawn();
         let kdc = kdc.unwrap();
@@ -98,6 +105,8 @@ impl Realm {
             .arg(at.join("httpd.conf"))
             // No replay cache: what is tried here is the client.
             .env("KRB5RCACHENAME", "none:")
+            // The accounts that NTLM knows, as if Apache were their domain's controller.
+            .env("NTLM_USER_FILE", at.join("ntlm-users"))
             .env("KRB5_CONFIG", at.join("krb5.conf"))
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -105,7 +114,7 @@ impl Realm {
             .unwrap();
         wait_for_port(http_port);
         wait_for_port(https_port);
-        Self { folder, kdc, apache, simulator, http_port, https_port }
+        Self { folder, kdc, apache, simulator, http_port, https_port, backend }
     }
 
     pub(crate) fn file(&self, name: &str) -> PathBuf {
@@ -113,7 +122,7 @@ impl Realm {
     }
 
     /// Returns the address of the server that asks for a ticket with every request (`krb`), or once on each connection
-    /// (`krbconn`).
+    /// (`krbconn`), or takes NTLM as well (`nego`) or alone (`ntlm`).
     pub(crate) fn server(&self, place: &str) -> String {
         format!("http://localhost:{}/{place}/CertificateManagement", self.http_port)
     }
@@ -123,11 +132,36 @@ impl Realm {
         format!("https://localhost:{}/{place}/CertificateManagement", self.https_port)
     }
 
+    /// Returns the address of the simulator, which asks nobody who he is.
+    pub(crate) fn backend(&self) -> String {
+        format!("{}/CertificateManagement", self.backend)
+    }
+
     /// Gives an account another password: its keytab is of no use any more.
     pub(crate) fn change_password(&self, account: &str) {
         let query = format!("cpw -pw another {account}");
         let mut command = kerberos_program("kadmin.local", self.folder.path());
         assert!(command.args(["-r", REALM, "-q", &query]).status().unwrap().success());
+    }
+
+    /// Gives the account of NTLM another password.
+    pub(crate) fn change_ntlm_password(&self) {
+        write_ntlm_accounts(self.folder.path(), "another");
+    }
+
+    /// Writes a file with a password, and returns its path.
+    pub(crate) fn password_file(&self, password: &str) -> PathBuf {
+        let path = self.file("password");
+        std::fs::write(&path, format!("{password}\n")).unwrap();
+        std::fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
+        path
+    }
+
+    /// Returns how often NTLM was given a proof, and how often it was refused.
+    pub(crate) fn ntlm_logons(&self) -> (usize, usize) {
+        let access = self.access();
+        let proofs: Vec<_> = access.iter().filter(|line| line.contains(NTLM_PROOF)).collect();
+        (proofs.len(), proofs.iter().filter(|line| line.starts_with("401")).count())
     }
 
     /// Ends the KDC.
@@ -182,6 +216,12 @@ fn kerberos_program(name: &str, at: &Path) -> Command {
     command
 }
 
+fn write_ntlm_accounts(at: &Path, password: &str) {
+    let path = at.join("ntlm-users");
+    std::fs::write(&path, format!("{}:{password}\n", NTLM_ACCOUNT.replace('\\', ":"))).unwrap();
+    std::fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
+}
+
 fn make_accounts(at: &Path) {
     let made = kerberos_program("kdb5_util", at).args(["-r", REALM, "create", "-s", "-P", "master"]).status().unwrap();
     assert!(made.success());
@@ -189,7 +229,7 @@ fn make_accounts(at: &Path) {
     for query in [
         "addprinc -randkey HTTP/localhost".to_owned(),
         format!("ktadd -k {} HTTP/localhost", keytab("http.keytab")),
-        format!("addprinc +requires_preauth -pw one {ACCOUNT}"),
+        format!("addprinc +requires_preauth -pw \"{PASSWORD}\" {ACCOUNT}"),
         format!("ktadd -norandkey -k {} {ACCOUNT}", keytab(KEYTAB)),
         format!("addprinc +requires_preauth -maxlife 60seconds -pw one {SHORT}"),
         format!("ktadd -norandkey -k {} {SHORT}", keytab(SHORT_KEYTAB)),
@@ -243,11 +283,17 @@ fn apache_configuration(at: &Path, http_port: u16, https_port: u16, backend: &st
          KeepAlive On\nMaxKeepAliveRequests 100\nKeepAliveTimeout 60\n"
     );
     let mut site = String::new();
-    for (place, bound) in [("krb", "Off"), ("krbconn", "On")] {
+    for (place, bound, mechanisms) in [
+        ("krb", "Off", &["krb5"][..]),
+        ("krbconn", "On", &["krb5"]),
+        ("nego", "On", &["krb5", "ntlmssp"]),
+        ("ntlm", "On", &["ntlmssp"]),
+    ] {
         let says = if bound == "On" { "Header always set Persistent-Auth true\n" } else { "" };
+        let mechanisms: String = mechanisms.iter().map(|name| format!("GssapiAllowedMech {name}\n")).collect();
         site += &format!(
             "<Location /{place}/>\nAuthType GSSAPI\nAuthName cm\nGssapiCredStore keytab:{shown}/http.keytab\n\
-             GssapiAcceptorName HTTP@localhost\nGssapiAllowedMech krb5\nGssapiConnectionBound {bound}\n\
+             GssapiAcceptorName HTTP@localhost\n{mechanisms}GssapiConnectionBound {bound}\n\
              Require valid-user\nProxyPass {backend}/\n{says}</Location>\n"
         );
     }

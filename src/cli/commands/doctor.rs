@@ -2,6 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
+use jiff::Timestamp;
 use serde_json::json;
 
 use super::doubt::exit_of;
@@ -11,7 +12,7 @@ use crate::cli::failure::{Failure, chain};
 use crate::cli::invocation::Invocation;
 use crate::cli::output::Shell;
 use crate::cli::progress::span;
-use crate::cli::sign_in::account;
+use crate::cli::sign_in::{account, signed_in};
 use crate::cli::summary::Summary;
 use crate::client::{Auth, Client, Endpoint, Look, ReadError, TransportFault, connect, resolve};
 use crate::request::printable;
@@ -134,7 +135,18 @@ async fn examine(endpoint: &Endpoint, user: &str, findings: &mut Findings<'_>) {
     }
     match client.sign_in().await {
         Ok(Some(who)) => {
-            findings.fine("ticket", format!("{} by Kerberos, good for {}", who.principal, span(who.lifetime)));
+            let (step, good) = match who.lifetime {
+                Some(lifetime) => ("ticket", format!(", good for {} ({})", span(lifetime), end_of(lifetime))),
+                None => ("account", String::new()),
+            };
+            findings.fine(step, format!("{} for {}{good}", signed_in(&who), who.spn));
+            if let Some(why) = &who.instead {
+                findings.add(
+                    "Kerberos",
+                    Verdict::Note,
+                    format!("cannot be had here, and the password goes by NTLM: {why}"),
+                );
+            }
         }
         Ok(None) => findings.fine("account", account(user, &endpoint.auth)),
         Err(error) => {
@@ -152,6 +164,14 @@ async fn examine(endpoint: &Endpoint, user: &str, findings: &mut Findings<'_>) {
         return;
     }
     latency(&client, &look, findings).await;
+}
+
+/// Says until when something is good that is good so long.
+fn end_of(lifetime: Duration) -> String {
+    match Timestamp::now().checked_add(lifetime) {
+        Ok(end) => format!("until {}", end.strftime("%Y-%m-%d %H:%M UTC")),
+        Err(_) => "without end".to_owned(),
+    }
 }
 
 /// Looks for the server, or for the proxy before it.

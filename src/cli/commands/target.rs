@@ -7,6 +7,7 @@ use super::job::block_on;
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::reach::{Destination, Reach};
+use crate::cli::sign_in::signed_in as signed_in_as;
 use crate::client::{AllowHttp, BaseUrl, Client, Endpoint};
 use crate::ledger::{Reader, RowState};
 use crate::simulator::{SeededRequest, Simulator};
@@ -17,8 +18,8 @@ pub(crate) struct Target {
     server: String,
     host: String,
     client: Option<Client>,
-    /// Whose ticket signs in, where one does.
-    principal: Option<String>,
+    /// Who signs in, where somebody does, and how.
+    account: Option<String>,
     simulator: Option<Simulator>,
 }
 
@@ -34,7 +35,7 @@ impl Target {
                     server: endpoint.base.to_string(),
                     host: endpoint.base.host().to_owned(),
                     client: Some(client),
-                    principal: signed_in.map(|signed_in| signed_in.principal),
+                    account: signed_in.as_ref().map(signed_in_as),
                     simulator: None,
                 })
             }
@@ -42,7 +43,7 @@ impl Target {
                 server: "the embedded simulator".to_owned(),
                 host: "the embedded simulator".to_owned(),
                 client: None,
-                principal: None,
+                account: None,
                 simulator: None,
             }),
         }
@@ -50,10 +51,7 @@ impl Target {
 
     /// Returns as whom calls are made.
     pub(crate) fn account(&self, reach: &Reach) -> String {
-        match &self.principal {
-            Some(principal) => format!("{principal} (Kerberos)"),
-            None => reach.account.clone(),
-        }
+        self.account.as_ref().unwrap_or(&reach.account).clone()
     }
 
     /// Starts the simulator, where that is the target; it knows what the ledger knows as created.

@@ -1,18 +1,44 @@
 //! What a server asks for, and what it says of itself: `WWW-Authenticate` and `Persistent-Auth`.
 
 use data_encoding::BASE64;
+use http::HeaderValue;
 use http::header::{HeaderMap, HeaderName, WWW_AUTHENTICATE};
 
 /// IIS says with it whether the connection stays signed in ([MS-N2HT], 2.2.2).
 const PERSISTENT_AUTH: HeaderName = HeaderName::from_static("persistent-auth");
 
+/// A scheme that carries tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Scheme {
+    /// RFC 4559; its tokens are Kerberos's or NTLM's.
+    Negotiate,
+    /// What IIS takes beside it, or alone ([MS-NTHT]).
+    Ntlm,
+}
+
+impl Scheme {
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Negotiate => "Negotiate",
+            Self::Ntlm => "NTLM",
+        }
+    }
+
+    /// Returns the header that carries a token.
+    pub(crate) fn header(self, token: &[u8]) -> HeaderValue {
+        let text = format!("{} {}", self.name(), BASE64.encode(token));
+        let mut header = HeaderValue::from_str(&text).expect("base64 is ASCII");
+        header.set_sensitive(true);
+        header
+    }
+}
+
 /// What the headers of an answer say about signing in.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Challenge {
-    /// The token that came with `Negotiate` (RFC 4559, 5): the server's part of the exchange.
-    pub(crate) token: Option<Vec<u8>>,
-    /// The names of the schemes that the server takes, as it wrote them.
-    pub(crate) schemes: Vec<String>,
+    /// The names of the schemes that the server takes, as it wrote them, and the token that came with each (RFC 4559, 5): the
+    /// server's part of the exchange.
+    schemes: Vec<(String, Option<Vec<u8>>)>,
     /// Whether the connection stays signed in, where the server says so.
     pub(crate) persistent: Option<bool>,
 }
@@ -28,23 +54,28 @@ impl Challenge {
                 if scheme.is_empty() || scheme.contains('=') || rest.trim_start().starts_with('=') {
                     continue;
                 }
-                if scheme.eq_ignore_ascii_case("Negotiate") && challenge.token.is_none() {
-                    challenge.token = BASE64.decode(rest.trim().as_bytes()).ok().filter(|token| !token.is_empty());
-                }
-                challenge.schemes.push(scheme.to_owned());
+                let token = BASE64.decode(rest.trim().as_bytes()).ok().filter(|token| !token.is_empty());
+                challenge.schemes.push((scheme.to_owned(), token));
             }
         }
         challenge
     }
 
-    /// Returns whether the server takes Negotiate.
-    pub(crate) fn offers_negotiate(&self) -> bool {
-        self.schemes.iter().any(|scheme| scheme.eq_ignore_ascii_case("Negotiate"))
+    /// Returns whether the server takes a scheme.
+    pub(crate) fn has(&self, scheme: Scheme) -> bool {
+        self.schemes.iter().any(|(name, _)| name.eq_ignore_ascii_case(scheme.name()))
+    }
+
+    /// Returns the token that came with a scheme.
+    pub(crate) fn token(&self, scheme: Scheme) -> Option<&[u8]> {
+        let mut of_scheme = self.schemes.iter().filter(|(name, _)| name.eq_ignore_ascii_case(scheme.name()));
+        of_scheme.find_map(|(_, token)| token.as_deref())
     }
 
     /// Returns the schemes in words.
     pub(crate) fn offers(&self) -> String {
-        if self.schemes.is_empty() { "no sign-in at all".to_owned() } else { self.schemes.join(", ") }
+        let names: Vec<&str> = self.schemes.iter().map(|(name, _)| name.as_str()).collect();
+        if names.is_empty() { "no sign-in at all".to_owned() } else { names.join(", ") }
     }
 }
 
@@ -59,8 +90,6 @@ fn persistent(headers: &HeaderMap) -> Option<bool> {
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderValue;
-
     use super::*;
 
     fn challenge(lines: &[(&'static str, &'static str)]) -> Challenge {
@@ -74,25 +103,28 @@ mod tests {
     #[test]
     fn schemes_tokens_and_persistence_are_read_from_what_servers_write() {
         let first = challenge(&[("www-authenticate", "Negotiate"), ("www-authenticate", "NTLM")]);
-        assert_eq!((first.token.as_deref(), first.offers().as_str()), (None, "Negotiate, NTLM"));
-        assert!(first.offers_negotiate());
+        assert_eq!((first.token(Scheme::Negotiate), first.offers().as_str()), (None, "Negotiate, NTLM"));
+        assert!(first.has(Scheme::Negotiate) && first.has(Scheme::Ntlm));
 
         let proof = challenge(&[("www-authenticate", "Negotiate b3h5Z2Vu"), ("persistent-auth", "True")]);
-        assert_eq!((proof.token.as_deref(), proof.persistent), (Some(b"oxygen".as_slice()), Some(true)));
+        assert_eq!((proof.token(Scheme::Negotiate), proof.persistent), (Some(b"oxygen".as_slice()), Some(true)));
         assert_eq!(challenge(&[("persistent-auth", "false")]).persistent, Some(false));
         assert_eq!(challenge(&[("persistent-auth", "maybe")]).persistent, None);
 
+        let ntlm = challenge(&[("www-authenticate", "Negotiate, NTLM b3h5Z2Vu")]);
+        assert_eq!((ntlm.token(Scheme::Negotiate), ntlm.token(Scheme::Ntlm)), (None, Some(b"oxygen".as_slice())));
+
         let other = challenge(&[("www-authenticate", "Bearer realm=\"cm\"")]);
-        assert!(!other.offers_negotiate());
+        assert!(!other.has(Scheme::Negotiate));
         assert_eq!(other.offers(), "Bearer");
         assert_eq!(challenge(&[]).offers(), "no sign-in at all");
         for line in ["NTLM, Negotiate", "Negotiate,NTLM", "Digest realm=\"a\", nonce=\"b\", Negotiate"] {
-            assert!(challenge(&[("www-authenticate", line)]).offers_negotiate(), "{line}");
+            assert!(challenge(&[("www-authenticate", line)]).has(Scheme::Negotiate), "{line}");
         }
         assert_eq!(challenge(&[("www-authenticate", "Digest realm=\"a\", nonce = \"b\"")]).offers(), "Digest");
         // What is no token is none.
         for damaged in ["Negotiate ?", "Negotiate b3h5Z2V", "negotiate ", "Negotiate"] {
-            assert_eq!(challenge(&[("www-authenticate", damaged)]).token, None, "{damaged}");
+            assert_eq!(challenge(&[("www-authenticate", damaged)]).token(Scheme::Negotiate), None, "{damaged}");
         }
     }
 }

@@ -10,6 +10,7 @@ pub(super) const LIBRARY: &str = "libgssapi_krb5.so.2";
 
 pub(super) static SPNEGO: Oid = Oid::new(b"\x2b\x06\x01\x05\x05\x02");
 pub(super) static KERBEROS: Oid = Oid::new(b"\x2a\x86\x48\x86\xf7\x12\x01\x02\x02");
+pub(super) static NTLM: Oid = Oid::new(b"\x2b\x06\x01\x04\x01\x82\x37\x02\x02\x0a");
 pub(super) static HOST_BASED_SERVICE: Oid = Oid::new(b"\x2a\x86\x48\x86\xf7\x12\x01\x02\x01\x04");
 pub(super) static USER_NAME: Oid = Oid::new(b"\x2a\x86\x48\x86\xf7\x12\x01\x02\x01\x01");
 pub(super) static KERBEROS_PRINCIPAL: Oid = Oid::new(b"\x2a\x86\x48\x86\xf7\x12\x01\x02\x02\x01");
@@ -20,6 +21,7 @@ pub(super) const INDEFINITE: u32 = 0xffff_ffff;
 /// The bits of a major status that say that the call failed.
 pub(super) const ERROR_BITS: u32 = 0xffff_0000;
 pub(super) const CONTINUE_NEEDED: u32 = 1;
+pub(super) const BAD_MECHANISM: u32 = 1 << 16;
 pub(super) const CREDENTIALS_EXPIRED: u32 = 11 << 16;
 pub(super) const GSS_CODE: c_int = 1;
 pub(super) const MECH_CODE: c_int = 2;
@@ -105,6 +107,17 @@ pub(super) struct Functions {
         *mut *mut OidSet,
         *mut u32,
     ) -> u32,
+    pub(super) acquire_cred_with_password: unsafe extern "C" fn(
+        *mut u32,
+        Handle,
+        *const Buffer,
+        u32,
+        *const OidSet,
+        c_int,
+        *mut Handle,
+        *mut *mut OidSet,
+        *mut u32,
+    ) -> u32,
     pub(super) set_neg_mechs: unsafe extern "C" fn(*mut u32, Handle, *const OidSet) -> u32,
     pub(super) import_name: unsafe extern "C" fn(*mut u32, *const Buffer, *const Oid, *mut Handle) -> u32,
     pub(super) init_sec_context: unsafe extern "C" fn(
@@ -134,11 +147,12 @@ pub(super) struct Functions {
 
 impl Functions {
     pub(super) fn of(library: &Library) -> Result<Self, libloading::Error> {
-        // SAFETY: the types of the fields are those of the functions of these names in RFC 2744 and, for the first two, in
+        // SAFETY: the types of the fields are those of the functions of these names in RFC 2744 and, for the first three, in
         // MIT's gssapi_ext.h. The library is never unloaded, so the copied pointers stay good.
         unsafe {
             Ok(Self {
                 acquire_cred_from: *library.get("gss_acquire_cred_from")?,
+                acquire_cred_with_password: *library.get("gss_acquire_cred_with_password")?,
                 set_neg_mechs: *library.get("gss_set_neg_mechs")?,
                 import_name: *library.get("gss_import_name")?,
                 init_sec_context: *library.get("gss_init_sec_context")?,
