@@ -215,7 +215,6 @@ fn in_force(reach: &Reach) -> Vec<(String, String)> {
         ("max-attempts", limits.max_attempts.to_string()),
         ("settle", format!("{:?}", patience.settle)),
         ("server-limit", format!("{:?}", patience.server_limit)),
-        ("account", reach.account.clone()),
     ];
     options.map(|(name, value)| (name.to_owned(), value)).into()
 }

@@ -41,6 +41,9 @@ fn send(realm: &Realm, server: &str, more: &[&str]) -> Vec<Row> {
     let rows = rows(&folder, "wave.ledger");
     assert_kept(&rows, &realm.seen()[n_before..], N_ROWS as usize);
     assert!(rows.iter().all(|row| row.state == "created"));
+    // Whose ticket it was is kept for whoever asks later.
+    let status = folder.run(&["status", "wave.ledger"]).exits(0).stdout;
+    assert!(status.contains(&format!("calls as {ACCOUNT}@CONTOSO.TEST (Kerberos)")), "{status}");
     // The challenge is no attempt.
     let export = folder.run(&["export", "wave.ledger", "--format", "jsonl"]).exits(0).stdout;
     assert!(export.lines().all(|line| line.contains("\"attempts\":1,")), "{}", export.lines().next().unwrap());

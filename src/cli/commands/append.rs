@@ -46,7 +46,14 @@ pub(crate) fn run(submission: &Submission<'_>) -> Result<Summary, Failure> {
     drop(reader);
     write_findings(checked, &config.checking)?;
     let left_out = |row: &crate::validate::ValidRow| repeats.reason(row.row).or_else(|| looked.reason(&row.request));
-    let ledger = load::append(path, context, &config.checking.rules, checked, load::LeftOut(&left_out))?;
+    let ledger = load::append(
+        path,
+        context,
+        &target.session(context, &config.reach),
+        &config.checking.rules,
+        checked,
+        load::LeftOut(&left_out),
+    )?;
     continue_run(submission, target, ledger)
 }
 

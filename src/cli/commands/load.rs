@@ -7,7 +7,7 @@ use super::job::Context;
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::ledger::{
-    CreateError, InvalidItem, Item, Ledger, LoadRow, Loader, ManifestPart, RowPlace, RunIdentity, RunInfo,
+    CreateError, InvalidItem, Item, Ledger, LoadRow, Loader, ManifestPart, RowPlace, RunIdentity, RunInfo, SessionInfo,
 };
 use crate::request::RowId;
 use crate::validate::{self, CheckedRow, InvalidRow, Rules, Survey, ValidRow};
@@ -20,11 +20,12 @@ pub(crate) fn create(
     path: &Path,
     identity: &RunIdentity,
     context: &Context<'_>,
+    session: &SessionInfo,
     rules: &Rules,
     checked: &Checked,
     left_out: LeftOut<'_>,
 ) -> Result<Ledger, Failure> {
-    let created = Ledger::create(path, identity, &context.session, |loader| {
+    let created = Ledger::create(path, identity, session, |loader| {
         feed(loader, rules, checked, Behind::default(), &left_out, &|_| None)
     });
     created.map_err(|error| not_loaded(error, context))
@@ -34,23 +35,25 @@ pub(crate) fn create(
 pub(crate) fn append(
     path: &Path,
     context: &Context<'_>,
+    session: &SessionInfo,
     rules: &Rules,
     checked: &Checked,
     left_out: LeftOut<'_>,
 ) -> Result<Ledger, Failure> {
-    replace(path, context, rules, checked, left_out, &|_| None)
+    replace(path, context, session, rules, checked, left_out, &|_| None)
 }
 
 /// Takes further manifests into a ledger, some of whose rows take the place of rows that it has.
 pub(crate) fn replace(
     path: &Path,
     context: &Context<'_>,
+    session: &SessionInfo,
     rules: &Rules,
     checked: &Checked,
     left_out: LeftOut<'_>,
     stands_for: &dyn Fn(RowId) -> Option<RowId>,
 ) -> Result<Ledger, Failure> {
-    let appended = Ledger::open_and_append(path, &context.session, |loader, run| {
+    let appended = Ledger::open_and_append(path, session, |loader, run| {
         feed(loader, rules, checked, Behind::of(run), &left_out, stands_for)
     });
     appended.map_err(|error| not_loaded(error, context))

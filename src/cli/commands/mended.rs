@@ -15,7 +15,7 @@ use crate::cli::config::{Findings, ValidateConfig};
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::output::grouped;
-use crate::ledger::{Ledger, Reader, RowState};
+use crate::ledger::{Ledger, Reader, RowState, SessionInfo};
 use crate::manifest::{ReadOptions, Source};
 use crate::platform::Overwrite;
 use crate::request::{Guid, RequestType, RowId};
@@ -127,20 +127,26 @@ impl Mended {
     }
 
     /// Takes the rows into the ledger in place of the old ones; returns the ledger, open, and the new rows.
-    pub(crate) fn take_in(self, args: &ReplayArgs, context: &Context<'_>) -> Result<(Ledger, Vec<RowId>), Failure> {
+    pub(crate) fn take_in(
+        self,
+        args: &ReplayArgs,
+        context: &Context<'_>,
+        session: &SessionInfo,
+    ) -> Result<(Ledger, Vec<RowId>), Failure> {
         let n_rows = u32::try_from(self.checked.survey.n_rows).unwrap_or(u32::MAX);
         let numbers = |first: u32| (first..first.saturating_add(n_rows)).filter_map(RowId::new).collect();
         if let Some(first) = self.first_row {
-            return Ok((Ledger::open(&args.ledger, &context.session)?, numbers(first.get())));
+            return Ok((Ledger::open(&args.ledger, session)?, numbers(first.get())));
         }
         let reader = Reader::open(&args.ledger)?;
         let repeats = self.repeats(&reader)?;
         let first = u32::try_from(reader.run().n_rows).unwrap_or(u32::MAX).saturating_add(1);
         drop(reader);
         let left_out = |row: &ValidRow| repeats.reason(row.row);
-        let ledger = load::replace(&args.ledger, context, &self.rules, &self.checked, LeftOut(&left_out), &|new| {
-            self.stands_for.get(&new).copied()
-        })?;
+        let ledger =
+            load::replace(&args.ledger, context, session, &self.rules, &self.checked, LeftOut(&left_out), &|new| {
+                self.stands_for.get(&new).copied()
+            })?;
         Ok((ledger, numbers(first)))
     }
 }

@@ -54,10 +54,11 @@ pub(crate) fn run(
         mended.match_again(&Reader::open(&args.ledger)?)?;
     }
     let target = Target::prepare(&reach.destination)?;
+    let session = target.session(context, &reach);
     let ledger = match mended {
-        None => Ledger::open(&args.ledger, &context.session)?,
+        None => Ledger::open(&args.ledger, &session)?,
         Some(mended) => {
-            let (ledger, new_rows) = mended.take_in(args, context)?;
+            let (ledger, new_rows) = mended.take_in(args, context, &session)?;
             choice = Choice::Rows(new_rows);
             ledger
         }
@@ -77,7 +78,7 @@ pub(crate) fn run(
 /// Asks the server what it has of the run, in a session of its own.
 fn ask(args: &ReplayArgs, reach: &Reach, wire: &Wire, context: &Context<'_>) -> Result<(), Failure> {
     let target = Target::prepare(&reach.destination)?;
-    let ledger = Ledger::open(&args.ledger, &context.session)?;
+    let ledger = Ledger::open(&args.ledger, &target.session(context, reach))?;
     let mut job = Job::begin(context, reach, &args.ledger, target, ledger, wire.clone())?;
     match job.ask() {
         Ok(_) => job.finish().map(|_| ()),

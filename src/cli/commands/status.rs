@@ -14,6 +14,8 @@ use crate::request::printable;
 
 /// The name of the session option that holds the command as it was typed.
 pub(crate) const COMMAND_LINE: &str = "command-line";
+/// The option of a session that holds whom its calls were signed in as.
+pub(crate) const ACCOUNT: &str = "account";
 /// The commands that send rows.
 const SENDING: [&str; 2] = ["submit", "replay"];
 
@@ -69,6 +71,7 @@ fn heading(reader: &Reader, sessions: &[SessionRecord], is_held: bool) -> String
             "  {} by {}@{} (pid {}) {:.0}, {how}",
             session.info.command, session.info.user, session.info.host, session.info.pid, session.info.started_at
         ));
+        lines.extend(option(session, ACCOUNT).map(|account| format!("    calls as {}", printable(account))));
     }
     lines.push(String::new());
     lines.join("\n")
@@ -82,15 +85,19 @@ fn how_ended(end: &SessionEnd) -> String {
     }
 }
 
+fn option<'s>(session: &'s SessionRecord, name: &str) -> Option<&'s str> {
+    session.info.options.iter().find(|(option, _)| option == name).map(|(_, value)| value.as_str())
+}
+
 /// Returns the next command where something is left to do; where rows are pending, the one that was typed.
 fn next(counts: &Counts, sessions: &[SessionRecord], path: &Path) -> Option<String> {
     let ledger = quoted(&path.to_string_lossy());
     if counts.get(RowState::Pending) + counts.get(RowState::Sending) > 0 {
-        let typed = sessions.iter().rev().filter(|session| SENDING.contains(&session.info.command.as_str())).find_map(
-            |session| {
-                session.info.options.iter().find(|(name, _)| name == COMMAND_LINE).map(|(_, value)| value.clone())
-            },
-        );
+        let typed = sessions
+            .iter()
+            .rev()
+            .filter(|session| SENDING.contains(&session.info.command.as_str()))
+            .find_map(|session| option(session, COMMAND_LINE).map(str::to_owned));
         return Some(typed.unwrap_or_else(|| format!("submit its manifest again, with --ledger {ledger}")));
     }
     if counts.get(RowState::InDoubt) > 0 {

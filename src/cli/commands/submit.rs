@@ -127,7 +127,15 @@ fn begin(submission: &Submission<'_>) -> Result<Summary, Failure> {
     confirm(&plan, config.confirm, context, target.host())?;
     write_findings(checked, &config.checking)?;
     let left_out = |row: &validate::ValidRow| looked.reason(&row.request);
-    let ledger = load::create(path, identity, context, &config.checking.rules, checked, LeftOut(&left_out))?;
+    let ledger = load::create(
+        path,
+        identity,
+        context,
+        &target.session(context, &config.reach),
+        &config.checking.rules,
+        checked,
+        LeftOut(&left_out),
+    )?;
     let wire = config.wire(ledger.run());
     let mut job = Job::begin(context, &config.reach, path, target, ledger, wire)?;
     job.ledger.start_run()?;
@@ -188,7 +196,7 @@ pub(crate) fn go_on_with(submission: &Submission<'_>, reader: Reader) -> Result<
         return Err(LedgerError::InUse { path: path.clone(), holder: Some(Box::new(holder)) }.into());
     }
     drop(reader);
-    let ledger = Ledger::open(path, &context.session)?;
+    let ledger = Ledger::open(path, &target.session(context, &config.reach))?;
     continue_run(submission, target, ledger)
 }
 

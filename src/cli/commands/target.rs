@@ -3,13 +3,14 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 
-use super::job::block_on;
+use super::job::{Context, block_on};
+use super::status::ACCOUNT;
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::reach::{Destination, Reach};
 use crate::cli::sign_in::signed_in as signed_in_as;
 use crate::client::{AllowHttp, BaseUrl, Client, Endpoint};
-use crate::ledger::{Reader, RowState};
+use crate::ledger::{Reader, RowState, SessionInfo};
 use crate::simulator::{SeededRequest, Simulator};
 use crate::submit::Wire;
 
@@ -52,6 +53,13 @@ impl Target {
     /// Returns as whom calls are made.
     pub(crate) fn account(&self, reach: &Reach) -> String {
         self.account.as_ref().unwrap_or(&reach.account).clone()
+    }
+
+    /// Returns the session that a ledger records: with the account of its calls, which is asked for after the fact.
+    pub(crate) fn session(&self, context: &Context<'_>, reach: &Reach) -> SessionInfo {
+        let mut session = context.session.clone();
+        session.options.push((ACCOUNT.to_owned(), self.account(reach)));
+        session
     }
 
     /// Starts the simulator, where that is the target; it knows what the ledger knows as created.
