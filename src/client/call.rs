@@ -396,7 +396,7 @@ impl Client {
         }
     }
 
-    async fn status_error(&self, response: Response) -> ReadError {
+    pub(super) async fn status_error(&self, response: Response) -> ReadError {
         let status = response.status().as_u16();
         let retry_after = wait_of(response.headers());
         let reading = read_limited(response, MAX_ANSWER_BYTES);

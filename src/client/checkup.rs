@@ -25,6 +25,8 @@ pub struct Look {
     pub date: Option<SystemTime>,
     /// The server's certificate, where the call went over TLS.
     pub certificate: Option<ServerCertificate>,
+    /// What the answer says where it is an error, at most 4 KiB; text from outside.
+    pub said: String,
 }
 
 /// What a server's certificate says.
@@ -86,7 +88,15 @@ impl Client {
     pub async fn look(&self) -> Result<Look, ReadError> {
         let begin = Instant::now();
         let response = self.templates().await?;
-        Ok(look_of(&response, begin.elapsed()))
+        let look = look_of(&response, begin.elapsed());
+        if response.status().is_success() {
+            return Ok(look);
+        }
+        let said = match self.status_error(response).await {
+            ReadError::Status { message, .. } => message,
+            _ => String::new(),
+        };
+        Ok(Look { said, ..look })
     }
 }
 
@@ -98,6 +108,7 @@ fn look_of(response: &Response, took: Duration) -> Look {
         took,
         date: date.and_then(|date| httpdate::parse_http_date(date).ok()),
         certificate: der.and_then(ServerCertificate::of_der),
+        said: String::new(),
     }
 }
 

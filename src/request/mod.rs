@@ -21,5 +21,5 @@ pub use ids::{AttemptNo, CorrelationId, RequestUri, RequestUuid, RowId, RunId};
 pub use kind::{RequestKind, RequestType, UnknownType};
 pub use named::{NamedValue, NamedValues, NotNamedValues};
 pub use outcome::{ErrorCode, Fault, Outcome};
-pub use printable::printable;
+pub use printable::{printable, printable_up_to};
 pub use tag::{Fingerprint, RunKey, RunMark, Tag, TagPosition};

@@ -11,9 +11,14 @@ const MAX_CHARS: usize = 200;
 /// assert_eq!(printable("a\u{1b}[31mred\u{202e}\n"), "a\\u{1b}[31mred\\u{202e}\\n");
 /// ```
 pub fn printable(text: &str) -> String {
-    let mut safe = String::with_capacity(text.len().min(4 * MAX_CHARS));
+    printable_up_to(text, MAX_CHARS)
+}
+
+/// Returns the same, cut at so many characters.
+pub fn printable_up_to(text: &str, max_chars: usize) -> String {
+    let mut safe = String::with_capacity(text.len().min(4 * max_chars));
     for (n, c) in text.chars().enumerate() {
-        if n == MAX_CHARS {
+        if n == max_chars {
             safe.push('…');
             break;
         }

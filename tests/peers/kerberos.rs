@@ -210,7 +210,7 @@ fn the_doctor_tells_whose_ticket_it_is_and_why_there_is_none() {
     for place in ["krb", "krbconn"] {
         let (exit, said) = doctor(place, &["--keytab", &keytab(KEYTAB)]);
         assert_eq!(exit, Some(0), "{said}");
-        assert!(said.contains("svc-cmbatch@CONTOSO.TEST by Kerberos, good for"), "{said}");
+        assert!(said.contains("svc-cmbatch@CONTOSO.TEST (Kerberos) for HTTP@localhost, good"), "{said}");
     }
     let (exit, said) = doctor("krb", &["--keytab", &keytab(STALE_KEYTAB), "--principal", STALE]);
     assert_eq!(exit, Some(5), "{said}");

@@ -19,6 +19,7 @@ mod oracle;
 
 mod disk_full;
 mod kerberos;
+mod misconfigured;
 mod ntlm;
 mod oauth;
 mod order;

@@ -8,9 +8,10 @@ use crate::realm::{end, free_port, wait_for_port};
 
 const N_ROWS: u32 = 200;
 
-struct Front {
+/// An nginx that speaks TLS; it ends with this value.
+pub(crate) struct Front {
     child: Child,
-    port: u16,
+    pub(crate) port: u16,
 }
 
 impl Drop for Front {
@@ -19,7 +20,7 @@ impl Drop for Front {
     }
 }
 
-fn openssl(folder: &Folder, words: &str) {
+pub(crate) fn openssl(folder: &Folder, words: &str) {
     let words: Vec<&str> = words.split_whitespace().collect();
     let output = Command::new("openssl").args(&words).current_dir(folder.path()).output().unwrap();
     assert!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
@@ -30,7 +31,7 @@ fn private(folder: &Folder, name: &str) {
 }
 
 /// Makes an authority, a server's certificate, and a client's in each form.
-fn make_certificates(folder: &Folder) {
+pub(crate) fn make_certificates(folder: &Folder) {
     folder.write("server.ext", "subjectAltName=DNS:localhost\nextendedKeyUsage=serverAuth\n");
     folder.write("client.ext", "extendedKeyUsage=clientAuth\n");
     openssl(folder, "req -x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.pem -days 2 -subj /CN=ours");
@@ -56,7 +57,8 @@ fn make_certificates(folder: &Folder) {
     }
 }
 
-fn start_nginx(folder: &Folder, backend: &str) -> Front {
+/// Starts nginx before a server; `verifies` is whether it asks for a client certificate.
+pub(crate) fn start_nginx(folder: &Folder, backend: &str, verifies: &str) -> Front {
     let port = free_port();
     let at = folder.path().display();
     folder.write(
@@ -66,7 +68,7 @@ fn start_nginx(folder: &Folder, backend: &str) -> Front {
              client_body_temp_path {at}/b;\nproxy_temp_path {at}/p;\nfastcgi_temp_path {at}/f;\n\
              uwsgi_temp_path {at}/u;\nscgi_temp_path {at}/s;\n\
              server {{\nlisten 127.0.0.1:{port} ssl;\nssl_certificate {at}/server.pem;\n\
-             ssl_certificate_key {at}/server.key;\nssl_client_certificate {at}/ca.pem;\nssl_verify_client on;\n\
+             ssl_certificate_key {at}/server.key;\nssl_client_certificate {at}/ca.pem;\nssl_verify_client {verifies};\n\
              location / {{ proxy_pass {backend}; }}\n}}\n}}\n"
         ),
     );
@@ -87,7 +89,7 @@ fn a_server_that_asks_for_a_client_certificate_gets_one_from_pem_or_pkcs_12() {
     let folder = Folder::new();
     make_certificates(&folder);
     let base = server.base_url();
-    let front = start_nginx(&folder, base.trim_end_matches("/CertificateManagement"));
+    let front = start_nginx(&folder, base.trim_end_matches("/CertificateManagement"), "on");
     let url = format!("https://localhost:{}", front.port);
     folder.write("wave.csv", enrollments(N_ROWS));
     let common = ["submit", "wave.csv", "--server", &url, "--ca-file", "ca.pem", "--rate", "unlimited"];

@@ -15,7 +15,7 @@ use crate::cli::progress::span;
 use crate::cli::sign_in::{account, signed_in};
 use crate::cli::summary::Summary;
 use crate::client::{Auth, Client, Endpoint, Look, ReadError, TransportFault, connect, resolve};
-use crate::request::printable;
+use crate::request::{printable, printable_up_to};
 
 /// How many calls the latency is the median of.
 const N_CALLS: usize = 10;
@@ -23,6 +23,9 @@ const N_CALLS: usize = 10;
 const DAYS_TO_TELL: i64 = 30;
 /// A clock that is wrong by more is told; Kerberos refuses 5 minutes.
 const CLOCK_TO_TELL: Duration = Duration::from_secs(60);
+
+/// The longest text of a step, in characters.
+const MAX_CHARS: usize = 2_000;
 
 /// The width of the table, and of what stands before its texts.
 const WIDTH: usize = 80;
@@ -65,7 +68,8 @@ struct Findings<'a> {
 
 impl Findings<'_> {
     fn add(&mut self, step: &'static str, verdict: Verdict, text: impl AsRef<str>) {
-        let text = printable(text.as_ref());
+        // Remedies stand last.
+        let text = printable_up_to(text.as_ref(), MAX_CHARS);
         let mut head = format!("{:<6}{step:<12}", verdict.word());
         for line in wrapped(&text, WIDTH - HEAD_WIDTH) {
             let line = format!("{head}{line}");
@@ -149,10 +153,7 @@ async fn examine(endpoint: &Endpoint, user: &str, findings: &mut Findings<'_>) {
             }
         }
         Ok(None) => findings.fine("account", account(user, &endpoint.auth)),
-        Err(error) => {
-            let step = if matches!(endpoint.auth, Auth::Negotiate(_)) { "ticket" } else { "sign-in" };
-            return findings.add(step, Verdict::Fault(Exit::SignIn), chain(&error));
-        }
+        Err(error) => return findings.add(sign_in_step(endpoint), Verdict::Fault(Exit::SignIn), chain(&error)),
     }
     let look = match client.look().await {
         Ok(look) => look,
@@ -164,6 +165,14 @@ async fn examine(endpoint: &Endpoint, user: &str, findings: &mut Findings<'_>) {
         return;
     }
     latency(&client, &look, findings).await;
+}
+
+/// Returns what it is that signs in.
+fn sign_in_step(endpoint: &Endpoint) -> &'static str {
+    match &endpoint.auth {
+        Auth::Negotiate(windows) if !windows.only_ntlm => "ticket",
+        _ => "sign-in",
+    }
 }
 
 /// Says until when something is good that is good so long.
@@ -254,9 +263,11 @@ fn clock(look: &Look, findings: &mut Findings<'_>) {
 
 /// Says what the status of the first call means.
 fn is_let_in(look: &Look, findings: &mut Findings<'_>) -> bool {
+    let said = if look.said.is_empty() { String::new() } else { format!("; it says: {}", printable(&look.said)) };
     match look.status {
         401 => {
-            let text = "the server does not take the sign-in (401): check --auth, the token or the account";
+            let text =
+                format!("the server does not take the sign-in (401): check --auth, the token or the account{said}");
             findings.add("sign-in", Verdict::Fault(Exit::SignIn), text);
             false
         }
@@ -265,8 +276,16 @@ fn is_let_in(look: &Look, findings: &mut Findings<'_>) -> bool {
             findings.add("proxy", Verdict::Fault(Exit::Server), text);
             false
         }
+        // nginx answers 400 and IIS 403.7 where no client certificate was shown, or one that they do not know.
+        400 | 403 if look.said.to_ascii_lowercase().contains("certificate") => {
+            let text = format!("the server wants another client certificate, or one at all: check --client-cert{said}");
+            findings.add("TLS", Verdict::Fault(Exit::SignIn), text);
+            false
+        }
         403 => {
-            let text = "the account may not read the list of profile templates (403): it needs the right to use CM";
+            let text = format!(
+                "the account may not read the list of profile templates (403): it needs the right to use CM{said}"
+            );
             findings.add("templates", Verdict::Note, text);
             true
         }
@@ -279,9 +298,23 @@ fn is_let_in(look: &Look, findings: &mut Findings<'_>) -> bool {
             findings.fine("templates", "the list of profile templates can be read");
             true
         }
+        status @ 300..=399 => {
+            let text = format!(
+                "the server sends the call elsewhere ({status}), to a page for signing in perhaps: check --server and --auth"
+            );
+            findings.add("sign-in", Verdict::Fault(Exit::SignIn), text);
+            false
+        }
+        status @ 502..=504 => {
+            let text = format!(
+                "what stands before the server cannot reach it ({status}): see whether IIS and its application pool run{said}"
+            );
+            findings.add("API", Verdict::Fault(Exit::Server), text);
+            false
+        }
         status => {
             let text =
-                format!("the server answers {status}: look into its event log, or that of what stands before it");
+                format!("the server answers {status}: look into its event log, or that of what stands before it{said}");
             findings.add("API", Verdict::Fault(Exit::Server), text);
             false
         }
