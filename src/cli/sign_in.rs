@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
 use super::config::ConfigError;
 use super::layers::Origins;
 use crate::client::{
-    Auth, ClientProof, ClientSecret, Identity, Mechanism, Negotiate, OAuth, Secret, SignedIn, StoredSecret, TokenUrl,
+    Auth, ClientProof, Identity, Mechanism, Negotiate, OAuth, Secret, SignedIn, StoredSecret, TokenUrl,
 };
 
 #[derive(Debug, Args)]
@@ -217,8 +217,8 @@ impl SignInArgs {
                 key: self.client_assertion_key.clone(),
                 password: self.client_assertion_password.clone(),
             })),
-            (None, Some(path), _) => Ok(ClientProof::Secret(ClientSecret::File(path.clone()))),
-            (None, None, Some(secret)) => Ok(ClientProof::Secret(ClientSecret::Given(secret))),
+            (None, Some(path), _) => Ok(ClientProof::Secret(StoredSecret::File(path.clone()))),
+            (None, None, Some(secret)) => Ok(ClientProof::Secret(StoredSecret::Given(secret))),
             (None, None, None) => Err(ConfigError(format!(
                 "{}: oauth needs --client-secret-file FILE, {}, or --client-assertion-cert FILE",
                 origins.name("auth"),

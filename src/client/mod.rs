@@ -54,7 +54,7 @@ pub use error::{
 };
 pub use identity::{Identity, IdentityError};
 pub use list::RequestStream;
-pub use oauth::{ClientProof, ClientSecret, InvalidTokenUrl, OAuth, OAuthError, TokenUrl};
+pub use oauth::{ClientProof, InvalidTokenUrl, OAuth, OAuthError, TokenUrl};
 pub use object::{RequestObject, RequestStatus};
 pub use pin::{InvalidPin, Pin};
 pub use private_file::FileFault;

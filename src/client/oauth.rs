@@ -1,7 +1,6 @@
 //! OAuth 2 client credentials (RFC 6749, 4.4), as AD FS gives them: a token from a token server, renewed before it ends.
 
 use std::fmt;
-use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -16,20 +15,18 @@ use url::{Url, form_urlencoded};
 use uuid::Uuid;
 
 use self::assertion::{AssertionError, AssertionKey};
-use super::auth::{Secret, bearer};
+use super::auth::bearer;
 use super::base_url::{AllowHttp, BaseUrl};
 use super::identity::Identity;
-use super::private_file;
 use super::renewal::{Failed, Renewal, Rules};
 use super::sign_in::waiting;
+use super::stored_secret::StoredSecret;
 use super::transport;
 use crate::platform::since_boot;
 use crate::request::printable;
 
 mod assertion;
 
-/// The longest secret, in bytes.
-const MAX_SECRET_BYTES: usize = 4 * 1024;
 /// The longest answer of a token server that is read, in bytes.
 const MAX_ANSWER_BYTES: usize = 256 * 1024;
 const RULES: Rules = Rules { at_percent: 80, max_refusals: 2 };
@@ -61,20 +58,11 @@ impl FromStr for TokenUrl {
     }
 }
 
-/// Where the client's secret is.
-#[derive(Debug)]
-pub enum ClientSecret {
-    /// On the first line of a file that nobody else may read; a systemd credential is such a file.
-    File(PathBuf),
-    /// In the environment.
-    Given(Secret),
-}
-
 /// What the client shows to the token server.
 #[derive(Debug)]
 pub enum ClientProof {
     /// A secret that both know.
-    Secret(ClientSecret),
+    Secret(StoredSecret),
     /// What the key of its certificate has signed (`private_key_jwt`, RFC 7523).
     Certificate(Identity),
 }
@@ -245,20 +233,11 @@ impl OAuth {
         Ok(Made { request, check })
     }
 
-    fn basic(&self, secret: &ClientSecret) -> Result<HeaderValue, OAuthError> {
-        let read;
-        let secret = match secret {
-            ClientSecret::Given(secret) => secret.expose(),
-            ClientSecret::File(path) => {
-                let refused = |fault: String| OAuthError(format!("the client's secret in {path:?} {fault}"));
-                read = private_file::read(path, MAX_SECRET_BYTES)
-                    .map_err(|fault| refused(format!("{fault}{}", fault.remedy(path))))?;
-                private_file::first_line(&read).ok_or_else(|| refused("is not UTF-8 text".to_owned()))?
-            }
-        };
+    fn basic(&self, secret: &StoredSecret) -> Result<HeaderValue, OAuthError> {
+        let secret = secret.read("the client's secret").map_err(OAuthError)?;
         // RFC 6749, 2.3.1: both are encoded as a form is, before they go into a header.
         let encoded = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
-        let basic = BASE64.encode(format!("{}:{}", encoded(&self.client_id), encoded(secret)).as_bytes());
+        let basic = BASE64.encode(format!("{}:{}", encoded(&self.client_id), encoded(&secret)).as_bytes());
         let mut basic = HeaderValue::from_str(&format!("Basic {basic}")).expect("base64 is ASCII");
         basic.set_sensitive(true);
         Ok(basic)

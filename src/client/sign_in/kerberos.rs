@@ -132,7 +132,7 @@ impl Tokens {
         let acquired = match &self.settings.password {
             Some(password) => {
                 let password =
-                    password.read("the password").map_err(|fault| Failed::Refused(SignInError::new(fault, None)))?;
+                    password.read("the password").map_err(|fault| Failed::Unanswered(SignInError::new(fault, None)))?;
                 self.gss.acquire_by_password(Mechanism::Kerberos, principal.unwrap_or_default(), password.as_bytes())
             }
             None => {

@@ -7,7 +7,7 @@ use url::form_urlencoded;
 
 use super::raw::{BODY, Peer, RawServer, answer, created, endpoint, fault};
 use crate::client::{
-    Answer, Auth, Client, ClientError, ClientProof, ClientSecret, Endpoint, Identity, OAuth, Secret, TransportFault,
+    Answer, Auth, Client, ClientError, ClientProof, Endpoint, Identity, OAuth, Secret, StoredSecret, TransportFault,
 };
 
 fn granted(token: &str, expires_in: &str) -> String {
@@ -31,7 +31,7 @@ async fn token_server(expires_in: &'static str) -> RawServer {
 }
 
 fn client(server: &RawServer, tokens: &RawServer) -> Client {
-    client_with(server, tokens, ClientProof::Secret(ClientSecret::Given(Secret::new("hunter2:x".to_owned()))))
+    client_with(server, tokens, ClientProof::Secret(StoredSecret::Given(Secret::new("hunter2:x".to_owned()))))
 }
 
 fn client_with(server: &RawServer, tokens: &RawServer, proof: ClientProof) -> Client {
