@@ -127,14 +127,13 @@ fn command(
     environment: &BTreeMap<String, OsString>,
 ) -> Result<Option<Summary>, Failure> {
     let Layered { cli, origins, templates, files, warnings: _ } = layered;
-    let secret = |name: &str| {
-        let value = environment.get(name).and_then(|value| value.to_str()).filter(|value| !value.is_empty());
-        value.map(|value| Secret::new(value.to_owned()))
-    };
+    let text = |name: &str| environment.get(name).and_then(|value| value.to_str()).filter(|value| !value.is_empty());
+    let secret = |name: &str| text(name).map(|value| Secret::new(value.to_owned()));
     let secrets = Secrets {
         token: secret(super::TOKEN_VARIABLE),
         client: secret(super::CLIENT_SECRET_VARIABLE),
         password: secret(super::PASSWORD_VARIABLE),
+        keytab: text("KRB5_CLIENT_KTNAME").map(str::to_owned),
     };
     let world = World { templates, secrets, user: platform::user_name() };
     match cli.command {

@@ -61,7 +61,7 @@ pub(crate) struct SignInArgs {
     pub(crate) scope: Option<String>,
 }
 
-/// Secrets of the environment.
+/// Secrets of the environment, and where one is.
 #[derive(Debug, Default)]
 pub(crate) struct Secrets {
     /// A bearer token.
@@ -70,6 +70,8 @@ pub(crate) struct Secrets {
     pub(crate) client: Option<Secret>,
     /// An account's password.
     pub(crate) password: Option<Secret>,
+    /// The name of a keytab, as MIT's library has it (`KRB5_CLIENT_KTNAME`): with its type before it, or as a path.
+    pub(crate) keytab: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -104,7 +106,7 @@ impl AuthArg {
 impl SignInArgs {
     /// Returns how calls sign in.
     pub(crate) fn resolve(&self, origins: &Origins, secrets: Secrets) -> Result<Auth, ConfigError> {
-        let Secrets { token, client, password } = secrets;
+        let Secrets { token, client, password, keytab } = secrets;
         let auth = self.auth.unwrap_or(match (&self.token_file, &token) {
             (None, None) => AuthArg::None,
             (Some(_), _) | (None, Some(_)) => AuthArg::Bearer,
@@ -153,12 +155,18 @@ impl SignInArgs {
             },
             AuthArg::Oauth => self.oauth(origins, client).map(|oauth| Auth::OAuth(Arc::new(oauth))),
             AuthArg::Negotiate | AuthArg::Ntlm => {
-                self.windows(origins, auth, password).map(|windows| Auth::Negotiate(Arc::new(windows)))
+                self.windows(origins, auth, password, keytab).map(|windows| Auth::Negotiate(Arc::new(windows)))
             }
         }
     }
 
-    fn windows(&self, origins: &Origins, auth: AuthArg, password: Option<Secret>) -> Result<Negotiate, ConfigError> {
+    fn windows(
+        &self,
+        origins: &Origins,
+        auth: AuthArg,
+        password: Option<Secret>,
+        keytab: Option<String>,
+    ) -> Result<Negotiate, ConfigError> {
         let password = match (&self.password_file, password) {
             (Some(_), _) if self.keytab.is_some() => {
                 let (keytab, password) = (origins.name("keytab"), origins.name("password-file"));
@@ -179,8 +187,10 @@ impl SignInArgs {
             (None, Some(_)) => return Err(missing("--principal NAME beside the password")),
             (_, None) | (Some(_), Some(_)) => {}
         }
+        // Left to the library, its key would be offered again and again where it is refused while a ticket is still good.
+        let of_environment = keytab.as_deref().and_then(keytab_file).filter(|_| password.is_none());
         Ok(Negotiate {
-            keytab: self.keytab.clone(),
+            keytab: self.keytab.clone().or(of_environment),
             principal: self.principal.clone(),
             spn: self.spn.clone(),
             password,
@@ -226,6 +236,12 @@ impl SignInArgs {
             ))),
         }
     }
+}
+
+/// Returns the file that a keytab's name means; none for what is no file.
+fn keytab_file(name: &str) -> Option<PathBuf> {
+    let path = name.strip_prefix("FILE:").unwrap_or(name);
+    path.starts_with('/').then(|| path.into())
 }
 
 /// Says as whom calls are made; who that is with Kerberos is known when the ticket is there.
@@ -325,6 +341,26 @@ mod tests {
         assert_eq!(said, "--client-assertion-cert stands in place of CMBATCH_CLIENT_SECRET: leave one of the two out");
         let both = SignInArgs { client_secret_file: Some("s".into()), ..oauth };
         assert!(resolve(&both, None).unwrap_err().contains("stands in place of --client-secret-file"));
+    }
+
+    #[test]
+    fn a_keytab_of_the_environment_is_one_like_another() {
+        let negotiate = |args: &SignInArgs, password: Option<&str>, keytab: &str| {
+            let password = password.map(|text| Secret::new(text.to_owned()));
+            let secrets = Secrets { password, keytab: Some(keytab.to_owned()), ..Secrets::default() };
+            match args.resolve(&Origins::default(), secrets) {
+                Ok(Auth::Negotiate(settings)) => settings.keytab.clone().map(|path| path.display().to_string()),
+                other => panic!("{other:?}"),
+            }
+        };
+        let bare = args(Some(AuthArg::Negotiate));
+        assert_eq!(negotiate(&bare, None, "FILE:/etc/svc.keytab").as_deref(), Some("/etc/svc.keytab"));
+        assert_eq!(negotiate(&bare, None, "/etc/svc.keytab").as_deref(), Some("/etc/svc.keytab"));
+        assert_eq!(negotiate(&bare, None, "MEMORY:x"), None);
+        let given = SignInArgs { keytab: Some("k".into()), ..args(Some(AuthArg::Negotiate)) };
+        assert_eq!(negotiate(&given, None, "/etc/svc.keytab").as_deref(), Some("k"));
+        let named = SignInArgs { principal: Some("svc@R".into()), ..args(Some(AuthArg::Negotiate)) };
+        assert_eq!(negotiate(&named, Some("p"), "/etc/svc.keytab"), None);
     }
 
     #[test]

@@ -161,6 +161,19 @@ fn what_cannot_sign_in_claims_nothing_and_says_what_to_do() {
     assert!(text.contains("Preauthentication failed") && text.contains("write a new keytab"), "{text}");
     assert!((1..=2).contains(&realm.n_bad_logons()), "{} bad logons", realm.n_bad_logons());
 
+    // One that the environment names is no other.
+    let folder = Folder::new();
+    folder.write("wave.csv", enrollments(100));
+    let mut command = negotiate(&folder, &realm, &realm.server("krb"));
+    command.env("KRB5_CLIENT_KTNAME", format!("FILE:{}", realm.file(STALE_KEYTAB).display()));
+    let n_before = realm.n_bad_logons();
+    let (exit, text) = said(command.args(["--principal", STALE]));
+    assert_eq!(exit, Some(5), "{text}");
+    assert!((1..=2).contains(&(realm.n_bad_logons() - n_before)), "{} bad logons", realm.n_bad_logons());
+    let mut command = negotiate(&folder, &realm, &realm.server("krb"));
+    let (exit, text) = said(command.env("KRB5_CLIENT_KTNAME", realm.file(KEYTAB)));
+    assert_eq!(exit, Some(0), "{text}");
+
     let text = refused(&realm, "missing.keytab", &[]);
     assert!(text.contains("missing.keytab\" cannot be read"), "{text}");
     let text = refused(&realm, KEYTAB, &["--principal", "svc-nobody"]);
