@@ -25,6 +25,7 @@ mod oauth;
 mod order;
 mod power;
 mod realm;
+mod secrets;
 mod tls_front;
 mod token_server;
 mod trace;
