@@ -127,6 +127,7 @@ impl Client {
                     is_https: endpoint.base.is_https(),
                     probe: endpoint.base.templates(),
                     timeout: endpoint.timeout,
+                    keep_idle: KEEP_IDLE,
                 };
                 Some(SignIn::new(settings, service, Box::new(move || make(1))).map_err(ClientError::SignIn)?)
             }

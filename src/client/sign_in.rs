@@ -17,10 +17,11 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use http::header::AUTHORIZATION;
+use http::header::{AUTHORIZATION, CONNECTION};
 use hyper_util::client::legacy::connect::HttpInfo;
 use reqwest::tls::TlsInfo;
 use reqwest::{Method, Request, Response};
+use tokio::runtime::{Handle, Id};
 use tokio::sync::OnceCell;
 use tokio::time::{Instant, timeout_at};
 
@@ -44,6 +45,9 @@ const MAX_PROBE_BYTES: usize = 16 * 1024 * 1024;
 
 /// The least time that a leg gets, however long the ones before it took.
 const SHORTEST_LEG: Duration = Duration::from_secs(1);
+
+/// How long before a connection's end none is taken any more for one that is signed in.
+const NEARLY: Duration = Duration::from_millis(500);
 
 /// Makes the HTTP client of a lane.
 type MakeClient = dyn Fn() -> reqwest::Result<reqwest::Client> + Send + Sync;
@@ -88,6 +92,8 @@ pub(crate) struct Service {
     pub(crate) probe: url::Url,
     /// How long a call may take, all its legs together.
     pub(crate) timeout: Duration,
+    /// How long a connection is kept for the next call.
+    pub(crate) keep_idle: Duration,
 }
 
 /// Signs calls in.
@@ -123,6 +129,9 @@ struct Lane {
     signed_in: Option<SocketAddr>,
     /// The binding to the certificate that this lane saw last.
     binding: Option<Vec<u8>>,
+    /// Where its connection is driven, and ends.
+    runtime: Id,
+    freed_at: Instant,
 }
 
 /// A lane in use; it is free again when this is dropped.
@@ -341,7 +350,7 @@ impl SignIn {
         if let Err(why) = waiting(move || tokens.prove(begun, &proof)).await {
             return not_proven(format!("the server could not prove who it is: {why}"));
         }
-        lane.signed_in = this_end(response);
+        lane.signed_in = this_end(response).filter(|_| !is_last(response));
         locked(&self.habits).said(challenge.persistent);
         Ok(())
     }
@@ -356,18 +365,37 @@ impl SignIn {
                 let why = "the connection that had signed in had ended, and the server took the call as nobody's";
                 return Err(Unanswered::NotProven { status, why: why.to_owned() });
             }
-        } else if response.status().is_success() {
+            return Ok(());
+        }
+        if response.status().is_success() {
             // Another status may be said to anybody.
             locked(&self.habits).got_through();
+        }
+        if is_last(response) {
+            lane.signed_in = None;
         }
         Ok(())
     }
 
     fn lane(&self) -> Result<Held<'_>, Unanswered> {
+        let runtime = Handle::current().id();
         let idle = locked(&self.idle).pop();
         let lane = match idle {
-            Some(lane) => lane,
-            None => Lane { http: self.client()?, is_fresh: true, signed_in: None, binding: None },
+            Some(mut lane) if lane.runtime == runtime => {
+                if lane.freed_at.elapsed() >= self.service.keep_idle.saturating_sub(NEARLY) {
+                    // Its connection ends about now.
+                    lane.signed_in = None;
+                }
+                lane
+            }
+            Some(_) | None => Lane {
+                http: self.client()?,
+                is_fresh: true,
+                signed_in: None,
+                binding: None,
+                runtime,
+                freed_at: Instant::now(),
+            },
         };
         Ok(Held { sign_in: self, lane: Some(lane) })
     }
@@ -377,7 +405,8 @@ impl SignIn {
     }
 
     /// Puts a lane back. The last one is the first to be used again, so that few connections are kept busy.
-    fn free(&self, lane: Lane) {
+    fn free(&self, mut lane: Lane) {
+        lane.freed_at = Instant::now();
         locked(&self.idle).push(lane);
     }
 
@@ -423,6 +452,12 @@ impl fmt::Debug for SignIn {
 /// Returns this end of the connection that an answer came over.
 fn this_end(response: &Response) -> Option<SocketAddr> {
     response.extensions().get::<HttpInfo>().map(HttpInfo::local_addr)
+}
+
+/// Returns whether the server ends the connection behind this answer (RFC 9112, 9.6).
+fn is_last(response: &Response) -> bool {
+    let mut said = response.headers().get_all(CONNECTION).iter().filter_map(|value| value.to_str().ok());
+    said.any(|value| value.split(',').any(|option| option.trim().eq_ignore_ascii_case("close")))
 }
 
 /// Reads an answer that nobody wants, and returns whether it had an end below the limit; else its connection is closed.

@@ -91,6 +91,8 @@ fn a_connection_that_stays_signed_in_gets_one_ticket() {
     // Apache ends a connection after a hundred requests; the next one is signed in anew, and no row notices.
     let n = n_tokens(&realm.access());
     assert!((20..=80).contains(&n), "{n} tokens");
+    // No create request goes as nobody's.
+    assert!(!realm.access().iter().any(|line| line.starts_with("401") && line.ends_with("POST")));
 }
 
 #[test]

@@ -56,12 +56,30 @@ fn each_connection_signs_in_once_and_every_row_is_created_once() {
     }
     // What creates goes with no token, on a connection that is signed in; the password's proof goes once for each.
     let access = realm.access();
+    assert!(!access.iter().any(|line| line.starts_with("401") && line.ends_with("POST")));
+    assert!(!access.iter().any(|line| line.contains("TlRMTVNTUAA") && line.ends_with("POST")));
     let mut proofs: Vec<&str> =
         access.iter().filter_map(|line| line.split_once(NTLM_PROOF)).map(|pair| pair.1).collect();
     let n = proofs.len();
     proofs.sort_unstable();
     proofs.dedup();
     assert_eq!(proofs.len(), n);
+}
+
+#[test]
+fn a_connection_that_was_idle_for_long_is_signed_in_before_it_creates() {
+    let realm = Realm::start();
+    let password = realm.password_file(PASSWORD);
+    let folder = Folder::new();
+    folder.write("wave.csv", enrollments(4));
+    // The connection's idle time is 3 s.
+    let mut command = submit(&folder, &realm, &realm.server("ntlm"), "ntlm", NTLM_ACCOUNT, &password);
+    let (exit, text) = said(command.args(["--rate", "17/m", "--burst", "1", "--concurrency", "1"]));
+    assert_eq!(exit, Some(0), "{text}");
+    assert_eq!(realm.seen().len(), 4);
+    let access = realm.access();
+    assert!(!access.iter().any(|line| line.starts_with("401") && line.ends_with("POST")), "{access:?}");
+    assert!(realm.ntlm_logons().0 >= 4);
 }
 
 #[test]

@@ -277,7 +277,7 @@ fn apache_configuration(at: &Path, http_port: u16, https_port: u16, backend: &st
     text += &format!(
         "ServerRoot {shown}\nServerName localhost\nDefaultRuntimeDir {shown}\nPidFile {shown}/httpd.pid\n\
          Mutex file:{shown} default\nErrorLog {shown}/error.log\nLogLevel warn\n\
-         LogFormat \"%>s %u %{{Authorization}}i\" short\nCustomLog {shown}/access.log short\n\
+         LogFormat \"%>s %u %{{Authorization}}i %m\" short\nCustomLog {shown}/access.log short\n\
          Listen 127.0.0.1:{http_port}\nListen 127.0.0.1:{https_port}\n\
          ServerLimit 2\nStartServers 1\nThreadsPerChild 64\nMaxRequestWorkers 128\n\
          KeepAlive On\nMaxKeepAliveRequests 100\nKeepAliveTimeout 60\n"

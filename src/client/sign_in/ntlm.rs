@@ -15,7 +15,8 @@ use super::challenge::{Challenge, Scheme};
 use super::offers::Offers;
 use super::settings::{Negotiate, SignInError};
 use super::{
-    Aim, Held, Lane, Leg, MAX_LEGS, SHORTEST_LEG, SignIn, Unanswered, kerberos, locked, read_to_end, this_end, waiting,
+    Aim, Held, Lane, Leg, MAX_LEGS, SHORTEST_LEG, SignIn, Unanswered, is_last, kerberos, locked, read_to_end, this_end,
+    waiting,
 };
 use crate::client::once::Departed;
 use crate::platform::gss::{Credentials, Exchange, Gss, Mechanism, Name};
@@ -247,8 +248,8 @@ impl SignIn {
         let answered = lane.http.execute(request).await;
         let response = answered.map_err(|error| Unanswered::Transport { error, departed: Departed::No })?;
         self.see_certificate(lane, &response);
-        let (status, challenge, end) =
-            (response.status().as_u16(), Challenge::of(response.headers()), this_end(&response));
+        let (status, challenge) = (response.status().as_u16(), Challenge::of(response.headers()));
+        let end = this_end(&response).filter(|_| !is_last(&response));
         let is_whole = read_to_end(response, super::MAX_PROBE_BYTES).await;
         Ok(Reply { status, challenge, end: end.filter(|_| is_whole) })
     }
