@@ -31,8 +31,8 @@ pub(crate) enum Exit {
 }
 
 /// What to do where there is no API.
-pub(crate) const NO_API_REMEDY: &str =
-    "check --server, and that Clm.WebApi.Enabled is true in Web.config (it is false by default)";
+pub(crate) const NO_API_REMEDY: &str = "check --server, whose path usually ends in /CertificateManagement, and that Clm.WebApi.Enabled is true in Web.config (it \
+     is false by default)";
 
 impl Exit {
     /// Returns the status that the process ends with.

@@ -204,7 +204,9 @@ impl SignIn {
                     waiting(move || ntlm.credentials()).await?.principal
                 };
                 if let Err(Unanswered::NotSignedIn(why)) = self.try_logon(ntlm).await {
-                    return Err(SignInError::new(why, None));
+                    let first =
+                        instead.map(|first| format!("; NTLM was tried in place of {first}")).unwrap_or_default();
+                    return Err(SignInError::new(format!("{why}{first}"), None));
                 }
                 let (mechanism, spn) = (Mechanism::Ntlm, ntlm.spn.clone());
                 Ok(SignedIn { principal, mechanism, spn, lifetime: None, instead })

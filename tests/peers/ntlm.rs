@@ -190,6 +190,11 @@ fn negotiate_takes_kerberos_where_it_can_and_says_which_it_got() {
     let (exit, text) = run(&realm, "nego", "ntlm-user@CONTOSO", &password);
     assert_eq!(exit, Some(0), "{text}");
     assert!(text.contains(&format!("as {NTLM_ACCOUNT} (NTLM instead of Kerberos)")), "{text}");
+    // And where that does not do either, both reasons are told.
+    let (exit, text) = run(&realm, "krb", "ntlm-user@CONTOSO", &password);
+    assert_eq!(exit, Some(5), "{text}");
+    assert!(text.contains("does not go on with NTLM") && text.contains("in place of Kerberos for HTTP@"), "{text}");
+    assert!(text.contains("Cannot"), "{text}");
 }
 
 #[test]
