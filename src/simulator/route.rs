@@ -50,13 +50,12 @@ pub(crate) enum Route {
 
 impl Route {
     /// Reads a method and a path. Case does not matter and neither does a slash at the end: both are inferred, the first
-    /// from the published pages, which mix cases.
+    /// from the published pages, which mix cases. A proxy before it may leave its own prefix there.
     pub(crate) fn read(method: &Method, path: &str) -> Self {
         if path == ARRIVALS {
             return Self::Arrivals;
         }
-        let base = path.split_at_checked(BASE.len()).filter(|(base, _)| base.eq_ignore_ascii_case(BASE));
-        let Some((_, rest)) = base else { return Self::Outside };
+        let Some(rest) = behind_base(path) else { return Self::Outside };
         let Some(rest) = rest.strip_prefix('/') else { return Self::Outside };
         let rest = rest.strip_suffix('/').unwrap_or(rest).to_ascii_lowercase();
         let segments: Vec<&str> = rest.split('/').collect();
@@ -106,6 +105,16 @@ impl Route {
     }
 }
 
+fn behind_base(path: &str) -> Option<&str> {
+    match path.split_at_checked(BASE.len()) {
+        Some((base, rest)) if base.eq_ignore_ascii_case(BASE) => Some(rest),
+        _ => {
+            let at = path.to_ascii_lowercase().find(&BASE.to_ascii_lowercase())?;
+            path.get(at + BASE.len()..)
+        }
+    }
+}
+
 fn id(segment: &str) -> Id {
     segment.parse().map_or(Id::Bad, Id::Guid)
 }
@@ -146,6 +155,8 @@ mod tests {
                 assert_eq!(Route::read(&method, &format!("{base}{path}")), route, "{method} {path}");
             }
         }
+        let prefixed = "/krb/certificatemanagement/api/v1.0/requests";
+        assert_eq!(Route::read(&Method::POST, prefixed), Route::CreateRequest);
         assert_eq!(Route::read(&Method::POST, "/api/v1.0/requests"), Route::Outside);
         assert_eq!(Route::read(&Method::POST, "/CertificateManagement/api/v1.\u{e9}"), Route::Outside);
         assert_eq!(Route::read(&Method::GET, ARRIVALS), Route::Arrivals);
