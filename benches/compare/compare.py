@@ -16,6 +16,7 @@ import suite_latency
 import suite_ledger
 import suite_pace
 import suite_reconcile
+import suite_sign_in
 import suite_start
 import suite_submit
 import suite_validate
@@ -33,6 +34,7 @@ SUITES = {
     "reconcile": suite_reconcile,
     "growth": suite_growth,
     "pace": suite_pace,
+    "sign-in": suite_sign_in,
 }
 
 

@@ -9,7 +9,7 @@
 #   benches/compare/run.sh --ten-million growth     with a run of ten million rows: about a quarter of an hour, 10 GB
 #   benches/compare/run.sh --help                   all options
 #
-# Suites: start validate submit latency ledger reconcile growth pace.
+# Suites: start validate submit latency ledger reconcile growth pace sign-in.
 #
 # The contestants of a suite run in turn (A B C A B C ...), after a round that does not count, so that what slows the machine
 # for a while touches all of them; leave it alone meanwhile. Everything is made in a fresh folder below $TMPDIR, which should be
@@ -17,7 +17,7 @@
 # ended, after Ctrl-C too.
 #
 # Installed are, where missing: from Debian nginx with its echo module (a Debian that runs services starts it, too), hey,
-# hyperfine, sqlite3, curl, time, binutils and findmnt; from PyPI duckdb, polars and aiohttp, into
+# hyperfine, sqlite3, curl, time, binutils and findmnt, for sign-in a KDC, Apache, gss-ntlmssp and python3-gssapi; from PyPI duckdb, polars and aiohttp, into
 # ${XDG_CACHE_HOME:-~/.cache}/cmbatch-compare.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
@@ -46,6 +46,12 @@ need /usr/bin/curl curl
 need /usr/bin/time time
 need /usr/bin/strip binutils
 need /usr/bin/findmnt util-linux
+need /usr/sbin/krb5kdc krb5-kdc
+need /usr/sbin/kadmin.local krb5-admin-server
+need /usr/sbin/apache2 apache2-bin
+need /usr/lib/apache2/modules/mod_auth_gssapi.so libapache2-mod-auth-gssapi
+need /etc/gss/mech.d/mech.ntlmssp.conf gss-ntlmssp
+need /usr/lib/python3/dist-packages/gssapi python3-gssapi
 
 venv=${XDG_CACHE_HOME:-$HOME/.cache}/cmbatch-compare/venv
 if ! "$venv/bin/python" -c 'import duckdb, polars, aiohttp' 2>/dev/null; then
