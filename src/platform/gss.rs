@@ -403,6 +403,8 @@ pub struct Step {
     pub token: Vec<u8>,
     /// Whether the exchange is at its end: with Kerberos the service has proven who it is.
     pub is_complete: bool,
+    /// How long the ticket for the service is good; zero where that is not known.
+    pub lifetime: Duration,
 }
 
 impl Exchange {
@@ -438,7 +440,7 @@ impl Exchange {
         });
         let bindings = bindings.as_ref().map_or(null(), |bindings| &raw const *bindings);
         let input = Buffer::of(input);
-        let (mut minor, mut output) = (0, Buffer::EMPTY);
+        let (mut minor, mut output, mut lifetime_s) = (0, Buffer::EMPTY, 0);
         // SAFETY: see the module; `binding` and `input` outlive the call, and the context is this value's own or not yet made.
         let major = unsafe {
             (self.gss.functions.init_sec_context)(
@@ -454,13 +456,13 @@ impl Exchange {
                 null_mut(),
                 &raw mut output,
                 &raw mut self.flags,
-                null_mut(),
+                &raw mut lifetime_s,
             )
         };
         let token = self.gss.taken(output);
         self.gss.check(major, minor)?;
         let is_complete = major & CONTINUE_NEEDED == 0 && self.flags & flags == flags;
-        Ok(Step { token, is_complete })
+        Ok(Step { token, is_complete, lifetime: Duration::from_secs(u64::from(lifetime_s)) })
     }
 }
 

@@ -16,6 +16,9 @@ use crate::platform::{process_id, since_boot};
 /// that one acquisition offers it twice.
 const RULES: Rules = Rules { at_percent: 60, max_refusals: 1 };
 
+/// What a token takes at most where nobody is asked for it.
+const AT_ONCE: Duration = Duration::from_millis(10);
+
 /// The tokens of a process, for one service.
 #[derive(Debug)]
 pub(crate) struct Tokens {
@@ -31,6 +34,8 @@ struct Held {
     renewal: Renewal<Arc<Credentials>, SignInError>,
     /// How often credentials were acquired.
     n_acquired: u32,
+    /// Until when tokens are made at once: nobody is asked for them.
+    at_once_until: Duration,
 }
 
 /// An exchange whose first token was made.
@@ -42,6 +47,8 @@ pub(crate) struct Begun {
     pub(crate) binding: Option<Vec<u8>>,
     /// What is to be sent.
     pub(crate) token: Vec<u8>,
+    /// Whether it was made at once, which the rest of its exchange is, too.
+    pub(crate) is_at_once: bool,
 }
 
 impl Tokens {
@@ -56,7 +63,7 @@ impl Tokens {
         if let Some(keytab) = &settings.keytab {
             check_keytab(keytab)?;
         }
-        let held = Mutex::new(Held { renewal: Renewal::new(RULES), n_acquired: 0 });
+        let held = Mutex::new(Held { renewal: Renewal::new(RULES), n_acquired: 0, at_once_until: Duration::ZERO });
         Ok(Self { gss, settings, spn, service, held })
     }
 
@@ -71,6 +78,20 @@ impl Tokens {
     /// Returns the name of the service.
     pub(crate) fn spn(&self) -> &str {
         &self.spn
+    }
+
+    /// Makes the first token of an exchange, where the ticket for the service is there and stays for a while; none where
+    /// somebody may have to be asked, or it cannot be made. May be called where nothing may wait.
+    pub(crate) fn begin_at_once(&self, binding: Option<&[u8]>) -> Option<Begun> {
+        let now = since_boot();
+        let credentials = {
+            let held = self.held.try_lock().ok()?;
+            if now >= held.at_once_until {
+                return None;
+            }
+            held.renewal.without_asking(now)?.ok()?
+        };
+        self.first_token(credentials, binding).ok()
     }
 
     /// Makes the first token of an exchange.
@@ -94,9 +115,18 @@ impl Tokens {
     }
 
     fn first_token(&self, credentials: Arc<Credentials>, binding: Option<&[u8]>) -> Result<Begun, GssError> {
+        let begin = since_boot();
         let mut exchange = Exchange::new(self.gss);
         let step = exchange.step(&credentials, &self.service, binding, &[])?;
-        Ok(Begun { exchange, credentials, binding: binding.map(<[u8]>::to_vec), token: step.token })
+        let now = since_boot();
+        let is_at_once = now.saturating_sub(begin) <= AT_ONCE;
+        // One that is busy acquires others; those are looked at anew.
+        if let Ok(mut held) = self.held.try_lock() {
+            let good = step.lifetime / 100 * RULES.at_percent;
+            held.at_once_until = if is_at_once { now.saturating_add(good) } else { Duration::ZERO };
+        }
+        let binding = binding.map(<[u8]>::to_vec);
+        Ok(Begun { exchange, credentials, binding, token: step.token, is_at_once })
     }
 
     /// Takes the server's proof of who it is.
