@@ -45,6 +45,11 @@ fn of_certificate(fault: &CertificateError) -> Option<String> {
             "the server's certificate is not signed by the authority of that name that this machine trusts: give the right \
              one's certificate with --ca-file, or ask who made it"
         }
+        // webpki's name for it; its type is none that this program sees.
+        CertificateError::Other(other) if other.to_string() == "CaUsedAsEndEntity" => {
+            "the server's certificate is that of an authority (CA:TRUE), as openssl req -x509 makes them, which no server may \
+             have: have one made for the server, by that authority or without CA:TRUE"
+        }
         CertificateError::Other(other) => return Some(other.to_string()),
         _ => return None,
     };

@@ -37,16 +37,23 @@ impl Authority {
         let key = KeyPair::generate().unwrap();
         let params = CertificateParams::new([name.to_owned()]).unwrap();
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
-        let chain: Vec<CertificateDer<'static>> = vec![certificate.der().clone()];
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let config = ServerConfig::builder_with_provider(provider)
-            .with_protocol_versions(versions)
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(chain, PrivatePkcs8KeyDer::from(key.serialize_der()).into())
-            .unwrap();
-        TlsAcceptor::from(Arc::new(config))
+        acceptor_with(certificate.der().clone(), &key, versions)
     }
+}
+
+fn acceptor_with(
+    certificate: CertificateDer<'static>,
+    key: &KeyPair,
+    versions: &[&'static SupportedProtocolVersion],
+) -> TlsAcceptor {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ServerConfig::builder_with_provider(provider)
+        .with_protocol_versions(versions)
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate], PrivatePkcs8KeyDer::from(key.serialize_der()).into())
+        .unwrap();
+    TlsAcceptor::from(Arc::new(config))
 }
 
 /// Starts a server with TLS. Whole requests are in the log that is returned.
@@ -83,6 +90,22 @@ async fn a_server_of_an_unknown_authority_is_not_spoken_to_and_with_its_ca_file_
     let seen = call(&server, "127.0.0.1", Some(ours.file())).await;
     assert!(matches!(seen, Answer::Http(answer) if answer.status == 201));
     assert_eq!(log.n_posts(BODY), 1);
+}
+
+#[tokio::test]
+async fn an_authoritys_certificate_is_no_servers() {
+    let mut params = CertificateParams::new(["localhost".to_owned()]).unwrap();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let key = KeyPair::generate().unwrap();
+    let certificate = params.self_signed(&key).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("self.pem"), certificate.pem()).unwrap();
+    let (server, log) = start(acceptor_with(certificate.der().clone(), &key, rustls::ALL_VERSIONS)).await;
+    let seen = call(&server, "localhost", Some(folder.path().join("self.pem"))).await;
+    if let Answer::None { message, .. } = &seen {
+        assert!(message.contains("that of an authority (CA:TRUE)"), "{message}");
+    }
+    assert_eq!(fault((seen, log.n_posts(BODY))), (TransportFault::TlsFailed, 0));
 }
 
 #[tokio::test]
