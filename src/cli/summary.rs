@@ -268,21 +268,17 @@ pub(crate) fn stop_text(reason: &StopReason) -> (String, String) {
     let (what, text) = match reason {
         StopReason::Breaker(Trip::InARow { failures, last, seen }) => (
             "stopped by the circuit breaker",
-            format!(
-                "{failures} calls failed in a row, {}; this is for the team that runs the CM server",
-                failures_seen(*last, seen)
-            ),
+            format!("{failures} calls failed in a row, {}; {}", failures_seen(*last, seen), whom_it_concerns(seen)),
         ),
         StopReason::Breaker(Trip::Share { failures, calls, last, seen }) => (
             "stopped by the circuit breaker",
             format!(
-                "{failures} of the last {calls} calls failed, {}; this is for the team that runs the CM server",
-                failures_seen(*last, seen)
+                "{failures} of the last {calls} calls failed, {}; {}",
+                failures_seen(*last, seen),
+                whom_it_concerns(seen)
             ),
         ),
-        StopReason::Unreachable(fault) => {
-            ("the server cannot be reached", format!("{}; check --server, the network and the proxy", seen(fault)))
-        }
+        StopReason::Unreachable(fault) => ("the server cannot be reached", format!("{}; {CHECK_THE_WAY}", seen(fault))),
         StopReason::Stalled(quiet) => {
             ("stopped because the server throttles", format!("nothing was created for {}", span(*quiet)))
         }
@@ -310,6 +306,24 @@ pub(crate) fn stop_text(reason: &StopReason) -> (String, String) {
         StopReason::Ledger(error) => ("the ledger failed", chain(error)),
     };
     (what.to_owned(), text)
+}
+
+/// What to look at where calls do not come as far as the server.
+const CHECK_THE_WAY: &str = "check --server, the network and the proxy";
+
+/// Whose the next step is.
+fn whom_it_concerns(seen: &[(ErrorCode, u32)]) -> &'static str {
+    let is_on_the_way = |code: &ErrorCode| {
+        matches!(
+            code,
+            ErrorCode::ConnectionRefused | ErrorCode::NameNotResolved | ErrorCode::TlsFailed | ErrorCode::NotConnected
+        )
+    };
+    if !seen.is_empty() && seen.iter().all(|(code, _)| is_on_the_way(code)) {
+        CHECK_THE_WAY
+    } else {
+        "this is for the team that runs the CM server"
+    }
 }
 
 /// Which failures a breaker saw.
@@ -378,14 +392,18 @@ mod tests {
         let (row, uuid) = (RowId::new(12).unwrap(), RequestUuid::new(Guid::from_bytes([1; 16])));
         let target = Disagreement::Guid { property: "target", sent: Guid::from_bytes([2; 16]), found: None };
         let refused = |status| StopReason::Refused { kind, status, n_rows: 25 };
-        let seen = vec![(ErrorCode::Timeout, 20), (ErrorCode::Unavailable, 5)];
+        let in_a_row = |seen: Vec<(ErrorCode, u32)>| {
+            told(&StopReason::Breaker(Trip::InARow { failures: 25, last: seen[0].0, seen }))
+        };
         let lines = [
             told(&StopReason::NotAsAsked { row, uuid, kind, disagreements: vec![target] }),
             told(&StopReason::FirstTimedOut { kind, row }),
             told(&refused(403)),
             told(&refused(400)),
             told(&refused(500)),
-            told(&StopReason::Breaker(Trip::InARow { failures: 25, last: ErrorCode::Timeout, seen })),
+            in_a_row(vec![(ErrorCode::Timeout, 20), (ErrorCode::Unavailable, 5)]),
+            in_a_row(vec![(ErrorCode::NotConnected, 20), (ErrorCode::Timeout, 5)]),
+            in_a_row(vec![(ErrorCode::NotConnected, 20), (ErrorCode::ConnectionRefused, 5)]),
         ];
         insta::assert_snapshot!(lines.join("\n"), @r#"
         4 not-as-asked: the server made another request than was asked for: row 12 (Enroll of template 07070707-0707-0707-0707-070707070707) became request 01010101-0101-0101-0101-010101010101, and it has no target, and the row's is 02020202-0202-0202-0202-020202020202; no other row of that kind was sent; show this to the team that runs the CM server, and cancel request 01010101-0101-0101-0101-010101010101 in the CM portal before going on
@@ -394,6 +412,8 @@ mod tests {
         5 refused: all rows were refused alike: the first 25 rows of Enroll of template 07070707-0707-0707-0707-070707070707 were all answered 400, and none was created; this is for whoever made the manifest, with the team that looks after the profile template: the messages are in `cmbatch status`; once that is mended, cmbatch replay sends these rows again
         5 refused: all rows were refused alike: the first 25 rows of Enroll of template 07070707-0707-0707-0707-070707070707 were all answered 500, and none was created; other kinds succeed, so this is for the team that looks after the profile template; the server's event log has the correlation ids of `cmbatch export`; once that is mended, cmbatch replay sends these rows again
         4 breaker: stopped by the circuit breaker: 25 calls failed in a row, the last one because no answer in time; it may have happened (20 timeout, 5 unavailable); this is for the team that runs the CM server
+        4 breaker: stopped by the circuit breaker: 25 calls failed in a row, the last one because no connection to the server; nothing was sent (20 not-connected, 5 timeout); this is for the team that runs the CM server
+        4 breaker: stopped by the circuit breaker: 25 calls failed in a row, the last one because no connection to the server; nothing was sent (20 not-connected, 5 connection-refused); check --server, the network and the proxy
         "#);
     }
 }

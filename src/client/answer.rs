@@ -28,6 +28,8 @@ pub enum TransportFault {
     TlsFailed,
     /// No connection was made, for another reason. Certain: nothing was sent.
     NotConnected,
+    /// The proxy does not let this caller through (407). Certain: nothing was sent on.
+    ProxyRefused,
     /// There is no sign-in that the server takes. Certain: it did not act.
     NotSignedIn,
     /// The total time-out passed; the request may have been sent.

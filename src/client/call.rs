@@ -22,7 +22,7 @@ use super::once::{Departed, OnceBody};
 use super::sign_in::{Aim, Held, Leg, Service, SignIn, SignedIn, Unanswered};
 use super::splitter::MAX_OBJECT_BYTES;
 use super::tls::{self, Roots};
-use super::transport::{self, Seen};
+use super::transport::{self, PROXY_ASKS, Seen};
 use super::{classify, message, retry_after};
 use crate::request::RequestUuid;
 
@@ -248,6 +248,7 @@ impl Client {
             Unanswered::NotProven { status, why } => {
                 (TransportFault::AnswerBroken { status }, format!("the answer ({status}) is not taken: {why}"))
             }
+            Unanswered::NotReady { status: 407 } => (TransportFault::ProxyRefused, PROXY_ASKS.to_owned()),
             Unanswered::NotReady { status } => {
                 (TransportFault::NotConnected, format!("no connection could be signed in: the server answers {status}"))
             }
@@ -329,7 +330,7 @@ impl Client {
 
     /// Asks whether the server is there: reads the list of profile templates (`GET …/api/v1.0/profiletemplates`), and where
     /// there is none (404) that of requests; both change nothing. Any answer below 500 says that it is, except 404 (no API
-    /// there) and 408 (a gateway's, which waited in vain); the answer's body is not waited for.
+    /// there), 407 (a proxy's) and 408 (a gateway's, which waited in vain); the answer's body is not waited for.
     ///
     /// # Errors
     ///
@@ -352,7 +353,7 @@ impl Client {
     async fn answers(&self, url: url::Url) -> Result<(), ReadError> {
         let (response, _lane) = self.read(&url, None).await?;
         match response.status().as_u16() {
-            404 | 408 | 500.. => Err(self.status_error(response).await),
+            404 | 407 | 408 | 500.. => Err(self.status_error(response).await),
             _ => Ok(()),
         }
     }
@@ -399,6 +400,9 @@ impl Client {
 
     pub(super) async fn status_error(&self, response: Response) -> ReadError {
         let status = response.status().as_u16();
+        if status == 407 {
+            return ReadError::Transport { fault: TransportFault::ProxyRefused, message: PROXY_ASKS.to_owned() };
+        }
         let retry_after = wait_of(response.headers());
         let reading = read_limited(response, MAX_ANSWER_BYTES);
         // The status alone says what is to be done; a body that does not come whole takes nothing from it.
@@ -451,6 +455,11 @@ async fn read_answer(response: Response) -> Answer {
     let retry_after = wait_of(response.headers());
     match read_limited(response, MAX_ANSWER_BYTES).await {
         Ok(body) => Answer::Http(HttpAnswer { status, location, retry_after, body }),
+        // The head says it all. Some proxies close the connection over a request that they did not read, and the end of what
+        // they say is lost by that.
+        Err(Broken::Lost(_)) if matches!(status, 401 | 407) => {
+            Answer::Http(HttpAnswer { status, location, retry_after, body: Bytes::new() })
+        }
         Err(broken) => {
             let message = match broken {
                 Broken::TooLong => format!("the answer ({status}) is longer than {MAX_ANSWER_BYTES} bytes"),

@@ -48,7 +48,9 @@ fn unanswered(fault: TransportFault, message: &str) -> Outcome {
         TransportFault::ConnectionRefused => Outcome::Pending(without(ErrorCode::ConnectionRefused)),
         TransportFault::NameNotResolved => Outcome::Pending(without(ErrorCode::NameNotResolved)),
         TransportFault::TlsFailed => Outcome::Pending(without(ErrorCode::TlsFailed)),
-        TransportFault::NotConnected => Outcome::Pending(without(ErrorCode::NotConnected)),
+        TransportFault::NotConnected | TransportFault::ProxyRefused => {
+            Outcome::Pending(without(ErrorCode::NotConnected))
+        }
         TransportFault::NotSignedIn => Outcome::Pending(without(ErrorCode::NotSignedIn)),
         TransportFault::Timeout => Outcome::InDoubt(without(ErrorCode::Timeout)),
         TransportFault::ConnectionLost => Outcome::InDoubt(without(ErrorCode::ConnectionLost)),

@@ -61,3 +61,4 @@ pub use private_file::FileFault;
 pub use proxy::{Proxy, ProxyAddress, ProxyAddressError};
 pub use sign_in::{Mechanism, Negotiate, SignInError, SignedIn};
 pub use stored_secret::StoredSecret;
+pub use transport::PROXY_ASKS;

@@ -12,7 +12,8 @@
 //! | connect time-out (TCP, tunnel and TLS together) | … (Connect) > reqwest's `TimedOut` | reqwest `src/connect.rs`, `with_timeout` | `NotConnected` |
 //! | TLS handshake refused by either side | … (Connect) > `io::Error` > (its inner, not its source) `io::Error` > `rustls::Error` | hyper-rustls `src/connector.rs`; through a proxy reqwest `src/connect.rs`, one `io::Error` less | `TlsFailed` |
 //! | connection lost during the TLS handshake | … (Connect) > `io::Error` directly, without `ConnectError` | the same | `TlsFailed` |
-//! | proxy unreachable, CONNECT refused, 407 to CONNECT | … (Connect) > `TunnelError` | hyper-util `connect/proxy/tunnel.rs` | `NotConnected` |
+//! | proxy unreachable, CONNECT refused | … (Connect) > `TunnelError` | hyper-util `connect/proxy/tunnel.rs` | `NotConnected` |
+//! | 407 to CONNECT | the same | the same | `ProxyRefused` |
 //! | fresh connection closed before the request was begun | … (Canceled) > `hyper::Error` (Canceled) | hyper-util `src/client/legacy/client.rs`, `try_send_request` | `NotConnected` |
 //! | pooled connection closed before the request was begun | none: hyper-util takes another connection | the same, `send_request` | - |
 //! | total time-out before the request was begun | `reqwest::Error` (request) > `TimedOut` | reqwest `src/async_impl/client.rs`, `PendingRequest` | `NotConnected` |
@@ -31,6 +32,15 @@ use super::answer::TransportFault;
 use super::once::Departed;
 use super::tls_reason;
 
+/// What a 407 means for whoever runs the program.
+pub const PROXY_ASKS: &str =
+    "the proxy wants to know who calls, or does not take what it was told (407): check --proxy-credentials FILE";
+
+/// What hyper-util says of a proxy that answers CONNECT by 407, and by anything else but 200. The type of the error is its own
+/// secret; what it says is not.
+const TUNNEL_407: &str = "tunnel error: proxy authorization required";
+const NO_TUNNEL: &str = "tunnel error: unsuccessful";
+
 /// The facts that decide which fault it was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Seen {
@@ -46,6 +56,8 @@ pub(crate) struct Seen {
     pub(crate) dns: bool,
     /// A connection was refused.
     pub(crate) refused: bool,
+    /// The proxy answered 407 to CONNECT.
+    pub(crate) proxy_asks: bool,
 }
 
 impl Seen {
@@ -64,6 +76,7 @@ impl Seen {
             tls: error.is_connect() && (rustls || first_cause_is_io),
             dns: error.is_dns(),
             refused: io_errors().any(|error| error.kind() == io::ErrorKind::ConnectionRefused),
+            proxy_asks: error.is_connect() && links.iter().any(|link| link.to_string() == TUNNEL_407),
         }
     }
 
@@ -72,6 +85,7 @@ impl Seen {
         match self.departed {
             Departed::Maybe if self.timed_out => TransportFault::Timeout,
             Departed::Maybe => TransportFault::ConnectionLost,
+            Departed::No if self.proxy_asks => TransportFault::ProxyRefused,
             Departed::No if self.tls => TransportFault::TlsFailed,
             Departed::No if self.proxied => TransportFault::NotConnected,
             Departed::No if self.dns => TransportFault::NameNotResolved,
@@ -92,7 +106,14 @@ pub(crate) fn message(error: &reqwest::Error) -> String {
         if link.is::<reqwest::Error>() || link.is::<hyper_util::client::legacy::Error>() {
             continue;
         }
-        let text = link.to_string();
+        let text = match link.to_string() {
+            text if text == TUNNEL_407 => PROXY_ASKS.to_owned(),
+            text if text == NO_TUNNEL => {
+                "the proxy does not connect to the server: check --proxy-credentials, and what the proxy allows"
+                    .to_owned()
+            }
+            text => text,
+        };
         // An io::Error shows what it wraps.
         if !said.iter().any(|earlier| earlier.contains(&text)) {
             said.push(text);
@@ -123,8 +144,15 @@ fn links<'a>(error: &'a (dyn Error + 'static)) -> Vec<&'a (dyn Error + 'static)>
 mod tests {
     use super::*;
 
-    const NOTHING: Seen =
-        Seen { departed: Departed::No, proxied: false, timed_out: false, tls: false, dns: false, refused: false };
+    const NOTHING: Seen = Seen {
+        departed: Departed::No,
+        proxied: false,
+        timed_out: false,
+        tls: false,
+        dns: false,
+        refused: false,
+        proxy_asks: false,
+    };
 
     #[test]
     fn each_set_of_facts_has_its_fault() {
@@ -138,6 +166,7 @@ mod tests {
             (Seen { proxied: true, refused: true, ..NOTHING }, TransportFault::NotConnected),
             (Seen { proxied: true, dns: true, ..NOTHING }, TransportFault::NotConnected),
             (Seen { proxied: true, tls: true, ..NOTHING }, TransportFault::TlsFailed),
+            (Seen { proxied: true, proxy_asks: true, ..NOTHING }, TransportFault::ProxyRefused),
             (gone, TransportFault::ConnectionLost),
             (Seen { timed_out: true, ..gone }, TransportFault::Timeout),
             // What may have left is never called certain, whatever else the error says.

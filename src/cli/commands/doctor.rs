@@ -14,7 +14,7 @@ use crate::cli::output::Shell;
 use crate::cli::progress::span;
 use crate::cli::sign_in::{account, signed_in};
 use crate::cli::summary::Summary;
-use crate::client::{Auth, Client, Endpoint, Look, ReadError, TransportFault, connect, resolve};
+use crate::client::{Auth, Client, Endpoint, Look, PROXY_ASKS, ReadError, TransportFault, connect, resolve};
 use crate::request::{printable, printable_up_to};
 
 /// How many calls the latency is the median of.
@@ -225,6 +225,7 @@ async fn is_reached(endpoint: &Endpoint, client: &Client, findings: &mut Finding
 fn unanswered(error: &ReadError, findings: &mut Findings<'_>) {
     let step = match error {
         ReadError::Transport { fault: TransportFault::TlsFailed, .. } => "TLS",
+        ReadError::Transport { fault: TransportFault::ProxyRefused, .. } => "proxy",
         ReadError::Transport { fault: TransportFault::NotSignedIn, .. } => "sign-in",
         _ => "call",
     };
@@ -272,8 +273,7 @@ fn is_let_in(look: &Look, findings: &mut Findings<'_>) -> bool {
             false
         }
         407 => {
-            let text = "the proxy wants to know who calls (407): give --proxy-credentials FILE";
-            findings.add("proxy", Verdict::Fault(Exit::Server), text);
+            findings.add("proxy", Verdict::Fault(Exit::Server), PROXY_ASKS);
             false
         }
         // nginx answers 400 and IIS 403.7 where no client certificate was shown, or one that they do not know.

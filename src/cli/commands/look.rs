@@ -11,7 +11,7 @@ use crate::cli::exit::{Exit, NO_API_REMEDY};
 use crate::cli::failure::{Failure, chain};
 use crate::cli::output::rows;
 use crate::cli::reach::Destination;
-use crate::client::{Client, ReadError};
+use crate::client::{Client, ReadError, TransportFault};
 use crate::ledger::{Resolution, RowState, RowVerdict, Source};
 use crate::reconcile::{Hit, Hits, Look, RunHits, Strangers};
 use crate::report::Counts;
@@ -183,7 +183,8 @@ fn search(
 fn unread(error: &ReadError, submission: &Submission<'_>) -> Result<Looked, Failure> {
     match error {
         // These would meet every call, too.
-        ReadError::Status { status: 401 | 404, .. } => Err(unasked(error, submission)),
+        ReadError::Status { status: 401 | 404, .. }
+        | ReadError::Transport { fault: TransportFault::ProxyRefused, .. } => Err(unasked(error, submission)),
         _ => Ok(Looked::Unreadable(chain(error))),
     }
 }
@@ -191,7 +192,8 @@ fn unread(error: &ReadError, submission: &Submission<'_>) -> Result<Looked, Fail
 fn unasked(error: &ReadError, submission: &Submission<'_>) -> Failure {
     let (by, what) = match error.status() {
         Some(404) => ("api-not-found", format!("there is no API at this address; {NO_API_REMEDY}")),
-        _ => ("sign-in", "the sign-in was not accepted; check the token or the account".to_owned()),
+        None => ("unreachable", "the server cannot be reached".to_owned()),
+        Some(_) => ("sign-in", "the sign-in was not accepted; check the token or the account".to_owned()),
     };
     let n_rows = submission.checked.survey.n_valid;
     Failure::new(exit_of(error), format!("{what}: {}; nothing was sent", printable(&error.to_string())))

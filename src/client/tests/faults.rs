@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use tokio::net::TcpListener;
 
-use super::raw::{BODY, Peer, RawServer, created, endpoint, fault};
+use super::raw::{BODY, Peer, RawServer, created, endpoint, fault, meaning};
 use crate::client::{Answer, Client, Endpoint, TransportFault};
+use crate::request::{ErrorCode, Outcome};
 
 async fn closed_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port()
@@ -91,6 +92,17 @@ async fn an_answer_that_breaks_off_keeps_its_status() {
     assert!(seen == (broken, 1) || seen == (TransportFault::ConnectionLost, 1), "{seen:?}");
     let chunked = "HTTP/1.1 201 Created\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n\"api/\r\n";
     assert_eq!(fault(RawServer::answering(chunked).await.call().await), (broken, 1));
+}
+
+#[tokio::test]
+async fn a_refusal_to_know_the_caller_needs_no_body() {
+    for (status, code) in [(401, ErrorCode::NotSignedIn), (407, ErrorCode::NotConnected)] {
+        let half = format!("HTTP/1.1 {status} No\r\nContent-Length: 100\r\n\r\n<html>");
+        match meaning(RawServer::answering(half).await.call().await) {
+            (Outcome::Pending(fault), 1) => assert_eq!((fault.code, fault.http_status), (code, Some(status))),
+            other => panic!("{other:?}"),
+        }
+    }
 }
 
 /// Writes 100 MB behind a head; the client is to stop long before.

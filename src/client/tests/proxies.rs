@@ -25,21 +25,27 @@ async fn call(proxy: &str) -> Answer {
 
 #[tokio::test]
 async fn a_proxy_that_does_not_connect_sent_nothing_on() {
-    for refusal in [
-        answer("407 Proxy Authentication Required", "Proxy-Authenticate: Basic realm=\"x\"\r\n", ""),
-        answer("403 Forbidden", "", "no"),
-        answer("502 Bad Gateway", "", ""),
-        answer("503 Service Unavailable", "", ""),
-        String::new(),
-        "garbage\r\n\r\n".to_owned(),
+    let (no_way, says) = (TransportFault::NotConnected, "check --proxy-credentials, and what the proxy allows");
+    for (refusal, expect, says) in [
+        (
+            answer("407 Proxy Authentication Required", "Proxy-Authenticate: Basic realm=\"x\"\r\n", ""),
+            TransportFault::ProxyRefused,
+            "(407): check --proxy-credentials FILE",
+        ),
+        (answer("401 Unauthorized", "", ""), no_way, says),
+        (answer("403 Forbidden", "", "no"), no_way, says),
+        (answer("502 Bad Gateway", "", ""), no_way, says),
+        (answer("503 Service Unavailable", "", ""), no_way, says),
+        (String::new(), no_way, "unexpected end of file"),
+        ("garbage\r\n\r\n".to_owned(), no_way, says),
     ] {
         let proxy = RawServer::answering(refusal.clone()).await;
         let seen = call(&proxy.address.to_string()).await;
         if let Answer::None { message, .. } = &seen {
             assert!(message.starts_with(&format!("through the proxy {}: ", proxy.address)), "{message}");
-            assert!(!message.contains("hunter2"), "{message}");
+            assert!(message.contains(says) && !message.contains("hunter2"), "{message}");
         }
-        assert_eq!(fault((seen, proxy.log.n_posts(BODY))), (TransportFault::NotConnected, 0), "{refusal}");
+        assert_eq!(fault((seen, proxy.log.n_posts(BODY))), (expect, 0), "{refusal}");
         assert!(proxy.log.arrivals()[0].head.starts_with("CONNECT cm.contoso.test:443 HTTP/1.1\r\n"));
     }
 }
