@@ -38,6 +38,9 @@ need apache2 apache2-bin
 need nginx nginx-light
 need openssl openssl
 
+# A forward proxy, without a service of its own.
+need tinyproxy tinyproxy-bin
+
 # The OAuth tests start a token server, which is installed beside the tests' other files.
 target=$(cargo metadata --no-deps --format-version 1 | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
 tests/peers/oidc/install.sh "$target/tmp/oidc"

@@ -18,12 +18,14 @@ mod log;
 mod oracle;
 
 mod disk_full;
+mod forward_proxy;
 mod kerberos;
 mod misconfigured;
 mod ntlm;
 mod oauth;
 mod order;
 mod power;
+mod proxies;
 mod realm;
 mod secrets;
 mod tls_front;

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use crate::common::{Folder, simulator};
 use crate::realm::{KEYTAB, NTLM_ACCOUNT, Realm, STALE, STALE_KEYTAB};
-use crate::tls_front::{make_certificates, openssl, start_nginx};
+use crate::tls_front::{Clients, make_certificates, openssl, start_nginx};
 
 /// Runs it in a folder, and asserts its exit status, what it says, and how its last line begins.
 fn assert_told(command: &mut Command, exit: i32, step: &str, says: &[&str]) {
@@ -34,10 +34,9 @@ fn doctor(folder: &Path, server: &str, more: &[&str]) -> Command {
 fn tls_that_does_not_fit_is_named() {
     let server = simulator(&[]);
     let base = server.base_url();
-    let backend = base.trim_end_matches("/CertificateManagement");
     let folder = Folder::new();
     make_certificates(&folder);
-    let front = start_nginx(&folder, backend, "on");
+    let front = start_nginx(&folder, &base, Clients::ShowCertificates);
     let (url, by_address) = (format!("https://localhost:{}", front.port), format!("https://127.0.0.1:{}", front.port));
     let told = |server: &str, more: &[&str], exit, step, says: &[&str]| {
         assert_told(&mut doctor(folder.path(), server, more), exit, step, says);
@@ -68,14 +67,14 @@ fn tls_that_does_not_fit_is_named() {
         &past,
         "x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days -1 -extfile server.ext -out server.pem",
     );
-    let front = start_nginx(&past, backend, "off");
+    let front = start_nginx(&past, &base, Clients::AreAnybody);
     let url = format!("https://localhost:{}", front.port);
     assert_told(&mut doctor(past.path(), &url, &["--ca-file", "ca.pem"]), 4, "TLS", &["is over", "renewed"]);
 
     // Nobody behind it.
     let gone = Folder::new();
     make_certificates(&gone);
-    let front = start_nginx(&gone, "http://127.0.0.1:1", "off");
+    let front = start_nginx(&gone, "http://127.0.0.1:1", Clients::AreAnybody);
     let url = format!("https://localhost:{}", front.port);
     assert_told(&mut doctor(gone.path(), &url, &["--ca-file", "ca.pem"]), 4, "API", &["502", "application pool"]);
 }

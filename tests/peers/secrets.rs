@@ -8,7 +8,7 @@ use data_encoding::BASE64;
 
 use crate::common::{Folder, enrollments, simulator};
 use crate::realm::{ACCOUNT, KEYTAB, NTLM_ACCOUNT, PASSWORD, Realm};
-use crate::tls_front::{make_certificates, start_nginx};
+use crate::tls_front::{Clients, make_certificates, start_nginx};
 use crate::token_server::{SECRET, TokenServer};
 
 const TOKEN: &str = "eyJhbGciOi.hunter2hunter2hunter2.c2lnbmF0dXJl";
@@ -169,8 +169,7 @@ fn keys_certificates_and_the_proxys_password() {
     let secrets = Folder::new();
     make_certificates(&secrets);
     let faulty = simulator(&FAULTS);
-    let base = faulty.base_url();
-    let front = start_nginx(&secrets, base.trim_end_matches("/CertificateManagement"), "on");
+    let front = start_nginx(&secrets, &faulty.base_url(), Clients::ShowCertificates);
     let server = format!("https://localhost:{}", front.port);
     let file = |name: &str| secrets.file(name).display().to_string();
     let proxy = kept(secrets.path(), "proxy", "anna:hunter2 of the proxy");

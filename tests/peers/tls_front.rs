@@ -1,4 +1,4 @@
-//! nginx as the server's TLS front, with an authority of its own, asking for a client certificate.
+//! nginx as the server's TLS front, with an authority of its own; here it asks for a client certificate.
 
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Child, Command, Stdio};
@@ -20,19 +20,20 @@ impl Drop for Front {
     }
 }
 
-pub(crate) fn openssl(folder: &Folder, words: &str) {
+pub(crate) fn openssl(folder: &Folder, words: &str) -> String {
     let words: Vec<&str> = words.split_whitespace().collect();
     let output = Command::new("openssl").args(&words).current_dir(folder.path()).output().unwrap();
     assert!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
 }
 
-fn private(folder: &Folder, name: &str) {
+pub(crate) fn private(folder: &Folder, name: &str) {
     std::fs::set_permissions(folder.file(name), std::fs::Permissions::from_mode(0o600)).unwrap();
 }
 
 /// Makes an authority, a server's certificate, and a client's in each form.
 pub(crate) fn make_certificates(folder: &Folder) {
-    folder.write("server.ext", "subjectAltName=DNS:localhost\nextendedKeyUsage=serverAuth\n");
+    folder.write("server.ext", "subjectAltName=DNS:localhost,DNS:cm.contoso.test\nextendedKeyUsage=serverAuth\n");
     folder.write("client.ext", "extendedKeyUsage=clientAuth\n");
     openssl(folder, "req -x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.pem -days 2 -subj /CN=ours");
     for name in ["server", "client"] {
@@ -57,8 +58,22 @@ pub(crate) fn make_certificates(folder: &Folder) {
     }
 }
 
-/// Starts nginx before a server; `verifies` is whether it asks for a client certificate.
-pub(crate) fn start_nginx(folder: &Folder, backend: &str, verifies: &str) -> Front {
+/// What nginx does about clients' certificates.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Clients {
+    ShowCertificates,
+    AreAnybody,
+}
+
+/// Starts nginx before the server at this address.
+pub(crate) fn start_nginx(folder: &Folder, base_url: &str, clients: Clients) -> Front {
+    let backend = base_url.trim_end_matches("/CertificateManagement");
+    let asks = match clients {
+        Clients::ShowCertificates => {
+            format!("ssl_client_certificate {}/ca.pem;\nssl_verify_client on;\n", folder.path().display())
+        }
+        Clients::AreAnybody => String::new(),
+    };
     let port = free_port();
     let at = folder.path().display();
     folder.write(
@@ -68,7 +83,7 @@ pub(crate) fn start_nginx(folder: &Folder, backend: &str, verifies: &str) -> Fro
              client_body_temp_path {at}/b;\nproxy_temp_path {at}/p;\nfastcgi_temp_path {at}/f;\n\
              uwsgi_temp_path {at}/u;\nscgi_temp_path {at}/s;\n\
              server {{\nlisten 127.0.0.1:{port} ssl;\nssl_certificate {at}/server.pem;\n\
-             ssl_certificate_key {at}/server.key;\nssl_client_certificate {at}/ca.pem;\nssl_verify_client {verifies};\n\
+             ssl_certificate_key {at}/server.key;\n{asks}\
              location / {{ proxy_pass {backend}; }}\n}}\n}}\n"
         ),
     );
@@ -88,8 +103,7 @@ fn a_server_that_asks_for_a_client_certificate_gets_one_from_pem_or_pkcs_12() {
     let server = simulator(&[]);
     let folder = Folder::new();
     make_certificates(&folder);
-    let base = server.base_url();
-    let front = start_nginx(&folder, base.trim_end_matches("/CertificateManagement"), "on");
+    let front = start_nginx(&folder, &server.base_url(), Clients::ShowCertificates);
     let url = format!("https://localhost:{}", front.port);
     folder.write("wave.csv", enrollments(N_ROWS));
     let common = ["submit", "wave.csv", "--server", &url, "--ca-file", "ca.pem", "--rate", "unlimited"];
