@@ -349,6 +349,15 @@ impl Client {
         Ok(response)
     }
 
+    /// Calls it without signing in.
+    pub(super) async fn templates_as_nobody(&self) -> Result<Response, ReadError> {
+        let request = Request::new(Method::GET, self.inner.base.templates());
+        self.execute(Leg { request, sent: None }).await.map_err(|unanswered| {
+            let (fault, message) = self.not_answered(unanswered);
+            ReadError::Transport { fault, message }
+        })
+    }
+
     /// Says whether a route answers, by the head of the answer alone.
     async fn answers(&self, url: url::Url) -> Result<(), ReadError> {
         let (response, _lane) = self.read(&url, None).await?;

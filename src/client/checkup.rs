@@ -98,6 +98,16 @@ impl Client {
         };
         Ok(Look { said, ..look })
     }
+
+    /// Makes the same call without signing in, for what any answer shows.
+    ///
+    /// # Errors
+    /// No answer came. A status is none.
+    pub async fn look_as_nobody(&self) -> Result<Look, ReadError> {
+        let begin = Instant::now();
+        let response = self.templates_as_nobody().await?;
+        Ok(look_of(&response, begin.elapsed()))
+    }
 }
 
 fn look_of(response: &Response, took: Duration) -> Look {

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use super::remedy::{NO_TICKET, OTHER_KEY, is_out_of_reach, is_refusal, remedy};
+use super::remedy::{NO_TICKET, OTHER_KEY, is_out_of_reach, is_refusal, password_remedy, remedy};
 use super::settings::{Negotiate, SignInError};
 use crate::client::private_file::{self, FileFault, Sharing};
 use crate::client::renewal::{Failed, Renewal, Rules};
@@ -193,14 +193,11 @@ impl Tokens {
                 (format!("the keytab {keytab:?} has no key for this account"), Some(OTHER_KEY))
             }
             Some(keytab) => (format!("Kerberos for {} with the keytab {keytab:?}: {said}", self.spn), remedy(said)),
-            None => (format!("Kerberos for {}: {said}", self.spn), remedy(said)),
-        };
-        // What is said of the key in a keytab is said of a password in other words.
-        let help = match help {
-            Some(_) if self.settings.password.is_some() && is_refusal(said) && !is_out_of_reach(said) => {
-                Some("check --principal and the password; it is not offered again, so that the account is not locked")
+            None => {
+                let has_password = self.settings.password.is_some();
+                let help = if has_password { password_remedy(said) } else { remedy(said) };
+                (format!("Kerberos for {}: {said}", self.spn), help)
             }
-            help => help,
         };
         SignInError::new(message, help).out_of_reach(is_out_of_reach(said))
     }

@@ -21,6 +21,11 @@ pub(crate) fn remedy(said: &str) -> Option<&'static str> {
     REMEDIES.iter().find(|(text, _)| said.contains(text)).map(|(_, help)| *help)
 }
 
+/// Returns the same about credentials that are a password: there is no keytab to be written.
+pub(crate) fn password_remedy(said: &str) -> Option<&'static str> {
+    PASSWORD_REMEDIES.iter().find(|(text, _)| said.contains(text)).map(|(_, help)| *help).or_else(|| remedy(said))
+}
+
 /// Returns whether Kerberos is not to be had here, whatever the credentials: where Windows takes NTLM instead. What the KDC says
 /// of the credentials themselves is none of this.
 pub(crate) fn is_out_of_reach(said: &str) -> bool {
@@ -41,10 +46,12 @@ const OUT_OF_REACH: [&str; 4] =
 pub(crate) const NO_TICKET: [&str; 3] =
     ["No Kerberos credentials available", "No credentials cache found", "Can't find client principal"];
 
+const NEW_TICKET: &str = "get a new ticket (kinit), or give --keytab FILE, which renews by itself";
+
 pub(crate) const OTHER_KEY: &str = "klist -k shows those that it has; check --principal";
 
 /// What the library says (MIT krb5, `krb5_err.et` and its kin), and what to do about it; the first that fits counts.
-const REMEDIES: [(&str, &str); 13] = [
+const REMEDIES: [(&str, &str); 14] = [
     ("Preauthentication failed", "the key is not the account's: its password was changed; write a new keytab"),
     ("credentials have been revoked", "the account is locked or disabled; have it unlocked"),
     ("Password has expired", "set a new password and write a new keytab"),
@@ -56,8 +63,18 @@ const REMEDIES: [(&str, &str); 13] = [
     (NO_TICKET[0], "get a ticket (kinit), or give --keytab FILE"),
     (NO_TICKET[1], "get a ticket (kinit), or give --keytab FILE"),
     (NO_TICKET[2], "get a ticket (kinit), or give --keytab FILE"),
-    ("Ticket expired", "get a new ticket (kinit), or give --keytab FILE, which renews by itself"),
+    ("Ticket expired", NEW_TICKET),
+    ("credential has expired", NEW_TICKET),
     ("Configuration file", "check /etc/krb5.conf"),
+];
+
+/// What is another thing to do where it is about a password.
+const PASSWORD_REMEDIES: [(&str, &str); 2] = [
+    (
+        "Preauthentication failed",
+        "check --principal and the password; it is not offered again, so that the account is not locked",
+    ),
+    ("Password has expired", "set a new password, and give that one"),
 ];
 
 #[cfg(test)]
@@ -75,10 +92,23 @@ mod tests {
             ("Cannot find KDC for realm \"CONTOSO.TEST\"", "krb5.conf"),
             ("Keytab contains no suitable keys for svc@CONTOSO.TEST", "klist -k"),
             ("Ticket expired", "kinit"),
+            ("The referenced credential has expired", "kinit"),
         ] {
             assert!(remedy(said).is_some_and(|found| found.contains(help)), "{said}: {:?}", remedy(said));
         }
         assert_eq!(remedy("something else"), None);
+    }
+
+    #[test]
+    fn who_has_a_password_is_not_told_to_write_a_keytab() {
+        for (said, help) in [
+            ("Preauthentication failed", "check --principal and the password"),
+            ("Password has expired", "set a new password, and give that one"),
+            ("Client's credentials have been revoked", "unlocked"),
+            ("Client's entry in database has expired", "extended"),
+        ] {
+            assert!(password_remedy(said).is_some_and(|found| found.contains(help)), "{said}");
+        }
     }
 
     #[test]
