@@ -36,6 +36,7 @@ need apache2 apache2-bin
 [ -e /usr/lib/apache2/modules/mod_auth_gssapi.so ] || need mod_auth_gssapi libapache2-mod-auth-gssapi
 [ -e /etc/gss/mech.d/mech.ntlmssp.conf ] || need mech_ntlmssp gss-ntlmssp
 need nginx nginx-light
+need faketime faketime
 need openssl openssl
 
 # A forward proxy, without a service of its own.

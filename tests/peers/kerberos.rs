@@ -114,14 +114,7 @@ fn a_principal_a_service_name_and_a_ticket_of_kinit_can_be_given() {
     let server = realm.server("krbconn");
     let folder = Folder::new();
     folder.write("wave.csv", enrollments(20));
-    let cache = format!("FILE:{}", realm.file("kinit.cache").display());
-    let status = Command::new("kinit")
-        .args(["-k", "-t"])
-        .arg(realm.file(KEYTAB))
-        .args(["-c", &cache, ACCOUNT])
-        .env("KRB5_CONFIG", realm.file("krb5.conf"))
-        .status();
-    assert!(status.unwrap().success());
+    let cache = realm.kinit("1h");
     let (exit, text) = said(negotiate(&folder, &realm, &server).env("KRB5CCNAME", &cache));
     assert_eq!(exit, Some(0), "{text}");
 }

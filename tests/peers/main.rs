@@ -17,6 +17,8 @@ mod log;
 #[expect(dead_code, reason = "these tests need a part of it")]
 mod oracle;
 
+mod accounts;
+mod clock;
 mod disk_full;
 mod forward_proxy;
 mod kerberos;

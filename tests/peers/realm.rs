@@ -139,9 +139,26 @@ impl Realm {
 
     /// Gives an account another password: its keytab is of no use any more.
     pub(crate) fn change_password(&self, account: &str) {
-        let query = format!("cpw -pw another {account}");
+        self.administer(&format!("cpw -pw another {account}"));
+    }
+
+    /// Does what an administrator of the realm can do.
+    pub(crate) fn administer(&self, query: &str) {
         let mut command = kerberos_program("kadmin.local", self.folder.path());
-        assert!(command.args(["-r", REALM, "-q", &query]).status().unwrap().success());
+        assert!(command.args(["-r", REALM, "-q", query]).status().unwrap().success(), "{query}");
+    }
+
+    /// Gets a ticket into a cache of its own, as a person does, and returns the cache's name.
+    pub(crate) fn kinit(&self, lifetime: &str) -> String {
+        let cache = format!("FILE:{}", self.file("kinit.cache").display());
+        let status = Command::new("kinit")
+            .args(["-l", lifetime, "-k", "-t"])
+            .arg(self.file(KEYTAB))
+            .args(["-c", &cache, ACCOUNT])
+            .env("KRB5_CONFIG", self.file("krb5.conf"))
+            .status();
+        assert!(status.unwrap().success());
+        cache
     }
 
     /// Gives the account of NTLM another password.
