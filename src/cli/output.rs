@@ -4,6 +4,9 @@ use std::io::{self, IsTerminal, Write};
 
 use indicatif::MultiProgress;
 
+/// The longest reason to stop, in characters: what is to be done stands last.
+pub(crate) const MAX_REASON: usize = 1_000;
+
 /// Standard output and standard error, with what the user wants to hear.
 #[derive(Clone, Debug)]
 pub(crate) struct Shell {

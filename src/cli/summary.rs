@@ -10,12 +10,12 @@ use super::commands::doubt;
 use super::exit::{Exit, NO_API_REMEDY};
 use super::failure::{Failure, chain};
 use super::invocation::quoted;
-use super::output::{self, Shell, rows};
+use super::output::{self, MAX_REASON, Shell, rows};
 use super::progress::span;
 use crate::ledger::{Reader, RowState};
 use crate::reconcile::{Disagreement, Report, worth_asking_again};
 use crate::report::Counts;
-use crate::request::{ErrorCode, Fault, RequestKind, RequestUuid, RowId, printable};
+use crate::request::{ErrorCode, Fault, RequestKind, RequestUuid, RowId, printable, printable_up_to};
 use crate::submit::{StopReason, Trip};
 
 /// What a command did.
@@ -258,7 +258,7 @@ pub(crate) const fn stop_name(reason: &StopReason) -> &'static str {
 /// Returns a reason to stop in a person's words: what happened, and whom it concerns.
 pub(crate) fn stop_text(reason: &StopReason) -> (String, String) {
     let seen = |fault: &Fault| {
-        let message = printable(&fault.message);
+        let message = printable_up_to(&fault.message, MAX_REASON);
         if message.is_empty() {
             fault.code.meaning().to_owned()
         } else {

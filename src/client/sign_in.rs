@@ -307,8 +307,8 @@ impl SignIn {
                 )));
             }
             if n_refused == 2 {
-                // What the server says of it stands in the body.
-                return Ok((response, held));
+                let said = challenge::said_in(response).await;
+                return Err(Unanswered::NotSignedIn(remedy::refused(tokens.spn(), self.service.is_https, &said)));
             }
             // Read to its end, the answer leaves its connection for the next leg.
             read_to_end(response, MAX_CHALLENGE_BYTES).await;

@@ -155,16 +155,18 @@ async fn examine(endpoint: &Endpoint, user: &str, findings: &mut Findings<'_>) {
         Ok(None) => findings.fine("account", account(user, &endpoint.auth)),
         Err(error) => {
             findings.add(sign_in_step(endpoint), Verdict::Fault(Exit::SignIn), chain(&error));
-            // A clock that is wrong is why tickets are refused more often than anything else.
-            if let Ok(look) = client.look_as_nobody().await {
-                clock(&look, findings);
-            }
-            return;
+            return what_may_be_why(&client, findings).await;
         }
     }
     let look = match client.look().await {
         Ok(look) => look,
-        Err(error) => return unanswered(&error, findings),
+        Err(error) => {
+            unanswered(&error, findings);
+            if exit_of(&error) == Exit::SignIn {
+                what_may_be_why(&client, findings).await;
+            }
+            return;
+        }
     };
     certificate(&look, findings);
     clock(&look, findings);
@@ -226,6 +228,15 @@ async fn is_reached(endpoint: &Endpoint, client: &Client, findings: &mut Finding
             findings.add("connection", Verdict::Fault(Exit::Server), text);
             false
         }
+    }
+}
+
+/// Looks at the clock and the certificate without signing in: they are why tickets and tokens are refused more often than
+/// anything else.
+async fn what_may_be_why(client: &Client, findings: &mut Findings<'_>) {
+    if let Ok(look) = client.look_as_nobody().await {
+        certificate(&look, findings);
+        clock(&look, findings);
     }
 }
 

@@ -9,13 +9,13 @@ use super::target::Target;
 use crate::cli::config::Already;
 use crate::cli::exit::{Exit, NO_API_REMEDY};
 use crate::cli::failure::{Failure, chain};
-use crate::cli::output::rows;
+use crate::cli::output::{MAX_REASON, rows};
 use crate::cli::reach::Destination;
 use crate::client::{Client, ReadError, TransportFault};
 use crate::ledger::{Resolution, RowState, RowVerdict, Source};
 use crate::reconcile::{Hit, Hits, Look, RunHits, Strangers};
 use crate::report::Counts;
-use crate::request::{CreateRequest, RunId, RunMark, TagPosition, printable};
+use crate::request::{CreateRequest, RunId, RunMark, TagPosition, printable, printable_up_to};
 use crate::validate::{self, CheckedRow};
 
 /// What the look across ledgers gave.
@@ -184,21 +184,31 @@ fn unread(error: &ReadError, submission: &Submission<'_>) -> Result<Looked, Fail
     match error {
         // These would meet every call, too.
         ReadError::Status { status: 401 | 404, .. }
-        | ReadError::Transport { fault: TransportFault::ProxyRefused, .. } => Err(unasked(error, submission)),
+        | ReadError::Transport { fault: TransportFault::ProxyRefused | TransportFault::NotSignedIn, .. } => {
+            Err(unasked(error, submission))
+        }
         _ => Ok(Looked::Unreadable(chain(error))),
     }
 }
 
 fn unasked(error: &ReadError, submission: &Submission<'_>) -> Failure {
-    let (by, what) = match error.status() {
-        Some(404) => ("api-not-found", format!("there is no API at this address; {NO_API_REMEDY}")),
-        None => ("unreachable", "the server cannot be reached".to_owned()),
-        Some(_) => ("sign-in", "the sign-in was not accepted; check the token or the account".to_owned()),
+    let (by, what) = match error {
+        ReadError::Status { status: 404, .. } => {
+            ("api-not-found", format!("there is no API at this address; {NO_API_REMEDY}"))
+        }
+        ReadError::Transport { fault: TransportFault::ProxyRefused, .. } => {
+            ("unreachable", "the server cannot be reached".to_owned())
+        }
+        ReadError::Transport { .. } => ("sign-in", "the sign-in was not accepted".to_owned()),
+        _ => ("sign-in", "the sign-in was not accepted; check the token or the account".to_owned()),
     };
     let n_rows = submission.checked.survey.n_valid;
-    Failure::new(exit_of(error), format!("{what}: {}; nothing was sent", printable(&error.to_string())))
-        .stopping(by, n_rows)
-        .with_next(submission.context.invocation.again())
+    Failure::new(
+        exit_of(error),
+        format!("{what}: {}; nothing was sent", printable_up_to(&error.to_string(), MAX_REASON)),
+    )
+    .stopping(by, n_rows)
+    .with_next(submission.context.invocation.again())
 }
 
 fn stop_for(submission: &Submission<'_>, hits: &Hits, n_rows: u64) -> Result<(), Failure> {

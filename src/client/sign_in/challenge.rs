@@ -4,6 +4,11 @@ use data_encoding::BASE64;
 use http::HeaderValue;
 use http::header::{HeaderMap, HeaderName, WWW_AUTHENTICATE};
 
+use reqwest::Response;
+
+use super::MAX_CHALLENGE_BYTES;
+use crate::client::message;
+
 /// IIS says with it whether the connection stays signed in ([MS-N2HT], 2.2.2).
 const PERSISTENT_AUTH: HeaderName = HeaderName::from_static("persistent-auth");
 
@@ -31,6 +36,18 @@ impl Scheme {
         header.set_sensitive(true);
         header
     }
+}
+
+/// Returns what the body of a challenge says, where that is not too long.
+pub(super) async fn said_in(mut response: Response) -> String {
+    let mut body = Vec::new();
+    while let Ok(Some(chunk)) = response.chunk().await {
+        if body.len() + chunk.len() > MAX_CHALLENGE_BYTES {
+            break;
+        }
+        body.extend_from_slice(&chunk);
+    }
+    message::of_body(&body)
 }
 
 /// What the headers of an answer say about signing in.

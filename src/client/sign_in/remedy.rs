@@ -26,6 +26,21 @@ pub(crate) fn password_remedy(said: &str) -> Option<&'static str> {
     PASSWORD_REMEDIES.iter().find(|(text, _)| said.contains(text)).map(|(_, help)| *help).or_else(|| remedy(said))
 }
 
+/// Says that a server refuses tokens that the KDC gave, and what that may be.
+pub(crate) fn refused(spn: &str, is_https: bool, said: &str) -> String {
+    let binding = if is_https {
+        "; or what ends TLS before it shows a certificate of its own (TLS inspection, a load balancer), and the server refuses \
+         tokens that are bound to that one (Extended Protection): call it past that"
+    } else {
+        ""
+    };
+    let said = if said.is_empty() { String::new() } else { format!("; it says: {said}") };
+    format!(
+        "the server refuses the token for {spn} (401): check that the service runs as the account which has that name \
+         (setspn -Q), --spn, and the server's clock{binding}{said}"
+    )
+}
+
 /// Returns whether Kerberos is not to be had here, whatever the credentials: where Windows takes NTLM instead. What the KDC says
 /// of the credentials themselves is none of this.
 pub(crate) fn is_out_of_reach(said: &str) -> bool {
@@ -97,6 +112,15 @@ mod tests {
             assert!(remedy(said).is_some_and(|found| found.contains(help)), "{said}: {:?}", remedy(said));
         }
         assert_eq!(remedy("something else"), None);
+    }
+
+    #[test]
+    fn only_over_tls_can_another_certificate_be_why_a_token_is_refused() {
+        let said = refused("HTTP@cm.contoso.test", true, "Not Authorized");
+        assert!(said.contains("HTTP@cm.contoso.test") && said.contains("TLS inspection"), "{said}");
+        assert!(said.ends_with("it says: Not Authorized"), "{said}");
+        let said = refused("HTTP@cm.contoso.test", false, "");
+        assert!(!said.contains("TLS") && said.ends_with("the server's clock"), "{said}");
     }
 
     #[test]
