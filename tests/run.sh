@@ -36,6 +36,8 @@ need apache2 apache2-bin
 [ -e /usr/lib/apache2/modules/mod_auth_gssapi.so ] || need mod_auth_gssapi libapache2-mod-auth-gssapi
 [ -e /etc/gss/mech.d/mech.ntlmssp.conf ] || need mech_ntlmssp gss-ntlmssp
 need nginx nginx-light
+# The system's Python, whatever other one stands first in the path.
+/usr/bin/python3 -c 'import gssapi' 2>/dev/null || need python3-gssapi python3 python3-gssapi
 need faketime faketime
 need openssl openssl
 

@@ -18,6 +18,7 @@ mod log;
 mod oracle;
 
 mod accounts;
+mod bindings;
 mod clock;
 mod disk_full;
 mod forward_proxy;
