@@ -75,8 +75,16 @@ pub(crate) fn end(child: &mut Child) {
     }
 }
 
+/// Returns a port for a server that is started next. It is below those that the system gives to the ends of connections
+/// (`ip_local_port_range`), of which another test's traffic may take one in between.
 pub(crate) fn free_port() -> u16 {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
+    loop {
+        let [first, second, ..] = *uuid::Uuid::new_v4().as_bytes();
+        let port = 16_384 + u16::from_be_bytes([first, second]) % 16_384;
+        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
+            return port;
+        }
+    }
 }
 
 pub(crate) fn wait_for_port(port: u16) {
