@@ -13,7 +13,7 @@ use clap::parser::ValueSource;
 use clap::{ArgAction, ArgMatches, CommandFactory, FromArgMatches};
 
 use super::args::Cli;
-use crate::platform;
+use crate::platform::{self, FileTrust};
 use crate::request::Guid;
 
 /// The configuration file that is read where none is named.
@@ -321,15 +321,19 @@ impl ConfigFile {
             Some(path) => Self::read(path, profile.as_deref(), Found::Named).map(Some),
             None if Path::new(DEFAULT_FILE).exists() => {
                 let path = PathBuf::from(DEFAULT_FILE);
-                let trusted = platform::is_trusted(&path)
+                let trust = platform::trust(&path)
                     .map_err(|error| config(format!("{DEFAULT_FILE}: cannot be examined: {error}")))?;
-                if !trusted {
-                    return Err(config(format!(
+                match trust {
+                    FileTrust::Ours => Self::read(path, profile.as_deref(), Found::InFolder).map(Some),
+                    FileTrust::OthersMayWrite => Err(config(format!(
                         "{DEFAULT_FILE} of this folder is not read: others than you may write it or its folder; \
                          run chmod go-w on both, or name it with --config {DEFAULT_FILE}"
-                    )));
+                    ))),
+                    FileTrust::Unknown => Err(config(format!(
+                        "{DEFAULT_FILE} of this folder is not read: who else may write it is not looked at on this system; \
+                         name it with --config {DEFAULT_FILE}"
+                    ))),
                 }
-                Self::read(path, profile.as_deref(), Found::InFolder).map(Some)
             }
             None => match profile {
                 Some(name) => Err(config(format!(

@@ -1,11 +1,12 @@
-//! Ctrl-C, SIGTERM and SIGHUP: the first drains, the second leaves.
+//! Ctrl-C, SIGTERM and SIGHUP: the first drains, the second leaves. On Windows Ctrl-C and Ctrl-Break; the console's end leaves at
+//! once, because Windows ends the process soon.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use crate::platform::{StopRequest, StopRequests, outlive_file_size_limit};
 use crate::submit::StopLevel;
 
 /// What a signal does before anything is sent: it ends the program in an orderly way.
@@ -30,13 +31,8 @@ pub(crate) fn before_sending(last_words: impl FnOnce() + Send + 'static, status:
     drop(std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
         let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
         runtime.block_on(async {
-            let streams = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()].map(signal);
-            let [Ok(mut interrupt), Ok(mut terminate), Ok(mut hangup)] = streams else { return };
-            tokio::select! {
-                _ = interrupt.recv() => {}
-                _ = terminate.recv() => {}
-                _ = hangup.recv() => {}
-            }
+            let Ok(mut requests) = StopRequests::listen() else { return };
+            requests.next().await;
             let last_words = waiting.0.lock().unwrap_or_else(PoisonError::into_inner).take();
             if let Some(last_words) = last_words {
                 last_words();
@@ -62,22 +58,17 @@ impl Drop for Listener {
 /// Raises the level with each signal. Where signals cannot be listened to, the system's default ends the process,
 /// which the ledger survives.
 pub(crate) fn listen(level: watch::Sender<StopLevel>) -> Listener {
-    let streams = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()].map(signal);
-    let [Ok(mut interrupt), Ok(mut terminate), Ok(mut hangup)] = streams else { return Listener(None) };
-    // Listened to so that it does not end the process: a file over the user's limit is an error of the write then.
-    let mut too_large = signal(SignalKind::from_raw(nix::libc::SIGXFSZ)).ok();
+    let Ok(mut requests) = StopRequests::listen() else { return Listener(None) };
+    outlive_file_size_limit();
     Listener(Some(tokio::spawn(async move {
         loop {
-            tokio::select! {
-                _ = interrupt.recv() => {}
-                _ = terminate.recv() => {}
-                _ = hangup.recv() => {}
-                Some(_) = async { too_large.as_mut()?.recv().await } => continue,
-            }
+            let request = requests.next().await;
             level.send_modify(|level| {
-                *level = match level {
-                    StopLevel::Run => StopLevel::Drain,
-                    StopLevel::Drain | StopLevel::Leave => StopLevel::Leave,
+                *level = match (request, *level) {
+                    (StopRequest::Soon, StopLevel::Run) => StopLevel::Drain,
+                    (StopRequest::Soon, StopLevel::Drain | StopLevel::Leave) | (StopRequest::Now, _) => {
+                        StopLevel::Leave
+                    }
                 };
             });
         }

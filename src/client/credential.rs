@@ -13,9 +13,9 @@ use super::auth::{self, Auth};
 use super::base_url::BaseUrl;
 use super::cookie::{self, Site};
 use super::error::{ClientError, CookieError, CookieFault};
-use super::watch::{Look, Stamp, Watch};
+use super::watch::{Look, Watch};
 use super::{private_file, session};
-use crate::platform::since_boot;
+use crate::platform::{since_boot, stamp};
 
 /// The longest file of cookies, in bytes: a browser's exporter may write all that it has.
 const MAX_COOKIE_FILE_BYTES: usize = 1024 * 1024;
@@ -79,7 +79,7 @@ impl Credential {
             }
         };
         let mut state = State::default();
-        state.watch.taken(Stamp::of(source.path()));
+        state.watch.taken(stamp(source.path()));
         let header = RwLock::new(Some(source.read()?));
         let next_look_ms = AtomicU64::new(millis(since_boot() + LOOK_EVERY));
         Ok(Self { header, file: Some(CredentialFile { source, next_look_ms, state: Mutex::new(state) }) })
@@ -164,7 +164,7 @@ impl Credential {
             return;
         }
         let mut state = file.state();
-        match state.watch.looked(Stamp::of(file.source.path())) {
+        match state.watch.looked(stamp(file.source.path())) {
             Look::Keep => {}
             Look::Again => file.next_look_ms.store(millis(now + LOOK_AGAIN), Ordering::Relaxed),
             // The fault is told by `renew` to whom the server refuses what is held.
@@ -173,7 +173,7 @@ impl Credential {
     }
 
     fn read(&self, file: &CredentialFile, state: &mut State) -> Result<(), ClientError> {
-        let stamp = Stamp::of(file.source.path());
+        let stamp = stamp(file.source.path());
         let fresh = Some(file.source.read()?);
         state.watch.taken(stamp);
         let mut header = self.header.write().unwrap_or_else(PoisonError::into_inner);

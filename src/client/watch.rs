@@ -1,38 +1,6 @@
 //! When a file that another process rewrites is read again: a pure decision.
 
-use std::os::unix::fs::MetadataExt;
-use std::path::Path;
-
-/// What tells a file apart from what it was, without reading it. The times are in seconds and nanoseconds since 1970.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Stamp {
-    device: u64,
-    inode: u64,
-    length: u64,
-    /// When its content was written.
-    modified: (i64, i64),
-    /// When its owner or mode was changed: a file that was open to others is taken once it is not.
-    changed: (i64, i64),
-}
-
-impl Stamp {
-    /// Looks at a file; none where it cannot be seen. A link counts as what it leads to.
-    pub(crate) fn of(path: &Path) -> Option<Self> {
-        let seen = std::fs::metadata(path).ok()?;
-        Some(Self {
-            device: seen.dev(),
-            inode: seen.ino(),
-            length: seen.len(),
-            modified: (seen.mtime(), seen.mtime_nsec()),
-            changed: (seen.ctime(), seen.ctime_nsec()),
-        })
-    }
-
-    #[cfg(test)]
-    pub(crate) const fn with_inode(inode: u64) -> Self {
-        Self { device: 0, inode, length: 0, modified: (0, 0), changed: (0, 0) }
-    }
-}
+use crate::platform::Stamp;
 
 /// What is to be done after a look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,10 +44,12 @@ impl Watch {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::platform::stamp;
 
     #[test]
     fn a_file_is_read_when_it_is_another_one_and_stays_so() {
-        let [a, b, c] = [1, 2, 3].map(|inode| Some(Stamp::with_inode(inode)));
+        let [a, b, c] =
+            [1, 2, 3].map(|inode| Some(Stamp { device: 0, inode, size_bytes: 0, modified: (0, 0), changed: (0, 0) }));
         let mut watch = Watch::default();
         watch.taken(a);
         for (seen, expect) in [
@@ -108,22 +78,22 @@ mod tests {
 
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("token");
-        assert_eq!(Stamp::of(&path), None);
+        assert_eq!(stamp(&path), None);
         std::fs::write(&path, "one").unwrap();
-        let first = Stamp::of(&path);
-        assert!(first.is_some() && first == Stamp::of(&path));
+        let first = stamp(&path);
+        assert!(first.is_some() && first == stamp(&path));
         std::fs::write(&path, "longer").unwrap();
-        let second = Stamp::of(&path);
+        let second = stamp(&path);
         assert_ne!(first, second);
         std::fs::write(folder.path().join("new"), "longer").unwrap();
         std::fs::rename(folder.path().join("new"), &path).unwrap();
-        let third = Stamp::of(&path);
+        let third = stamp(&path);
         assert_ne!(second, third);
         let open = std::fs::metadata(&path).unwrap().permissions().mode();
         // The clock of files has steps of some milliseconds, within which a change is not seen.
         let has_changed = (0..1_000_000).any(|n| {
             std::fs::set_permissions(&path, std::fs::Permissions::from_mode(open ^ ((n & 1) << 5))).unwrap();
-            Stamp::of(&path) != third
+            stamp(&path) != third
         });
         assert!(has_changed);
     }

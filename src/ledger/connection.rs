@@ -9,7 +9,7 @@ use rusqlite::{Connection, OpenFlags};
 use super::error::{Fault, LedgerError};
 use super::path::{beside, check_has_one_name, check_is_file, check_is_local};
 use super::schema::check_file;
-use crate::platform::{can_write, folder_of};
+use crate::platform::{can_write, folder_of, uri_path};
 
 /// How long SQLite waits for another connection's moment (a reader that opens, a reader's page during a checkpoint).
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -164,9 +164,8 @@ fn open(path: &Path, access: OpenFlags) -> rusqlite::Result<Connection> {
 }
 
 fn immutable_uri(path: &Path) -> String {
-    use std::os::unix::ffi::OsStrExt;
     let mut uri = "file:".to_owned();
-    for &byte in path.as_os_str().as_bytes() {
+    for &byte in uri_path(path).iter() {
         if byte.is_ascii_alphanumeric() || b"/-_.".contains(&byte) {
             uri.push(char::from(byte));
         } else {

@@ -4,7 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 use super::error::LedgerError;
-use crate::platform::{FileSystem, file_system, folder_of};
+use crate::platform::{FileSystem, file_system, folder_of, n_names, real_folder};
 
 /// The extensions of manifests, which a ledger's name leaves out.
 const MANIFEST_EXTENSIONS: [&str; 7] = ["csv", "tsv", "txt", "jsonl", "ndjson", "gz", "zst"];
@@ -78,7 +78,7 @@ pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
 /// which is the caller's to check: SQLite is told to follow none.
 pub(super) fn resolve(path: &Path) -> Result<PathBuf, LedgerError> {
     let folder = folder_of(path);
-    let found = folder.canonicalize().map_err(|source| LedgerError::Unreadable { path: folder.to_owned(), source })?;
+    let found = real_folder(folder).map_err(|source| LedgerError::Unreadable { path: folder.to_owned(), source })?;
     let name = path.file_name().ok_or_else(|| LedgerError::NotALedger { path: path.to_owned() })?;
     Ok(found.join(name))
 }
@@ -104,10 +104,8 @@ pub(super) fn check_is_file(path: &Path) -> Result<(), LedgerError> {
 
 /// Checks that a ledger that is to be written has one name: the lock is named after it, so that two names would be two locks.
 pub(super) fn check_has_one_name(path: &Path) -> Result<(), LedgerError> {
-    use std::os::unix::fs::MetadataExt;
-    let metadata =
-        path.symlink_metadata().map_err(|source| LedgerError::Unreadable { path: path.to_owned(), source })?;
-    match metadata.nlink() {
+    let counted = n_names(path).map_err(|source| LedgerError::Unreadable { path: path.to_owned(), source })?;
+    match counted {
         0 | 1 => Ok(()),
         n_names => Err(LedgerError::HardLinked { path: path.to_owned(), n_names }),
     }
@@ -185,9 +183,12 @@ mod tests {
         let path = folder.path().join("wave.ledger");
         assert!(matches!(check_is_file(&path), Err(LedgerError::NotFound { .. })));
         assert!(matches!(check_is_file(folder.path()), Err(LedgerError::NotALedger { .. })));
-        std::os::unix::fs::symlink(folder.path().join("x"), &path).unwrap();
-        assert!(matches!(check_is_file(&path), Err(LedgerError::Symlink { .. })));
-        assert!(matches!(check_is_free(&path), Err(LedgerError::Symlink { .. })));
         check_is_local(&path).unwrap();
+        #[cfg(unix)]
+        {
+            std::os::unix::fs::symlink(folder.path().join("x"), &path).unwrap();
+            assert!(matches!(check_is_file(&path), Err(LedgerError::Symlink { .. })));
+            assert!(matches!(check_is_free(&path), Err(LedgerError::Symlink { .. })));
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! Where a manifest's bytes come from, and the bytes as they are stored.
 
 use std::convert::Infallible;
-use std::fs::{File, FileType};
+use std::fs::File;
 use std::io::{self, IsTerminal, Read};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -11,6 +11,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::error::ManifestError;
 use super::limits::MAX_SPOOLED_BYTES;
+use crate::platform::{is_device, read_at};
 
 /// Where a manifest is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,7 +67,7 @@ pub(super) fn open(source: &Source) -> Result<File, ManifestError> {
             let kind = file.metadata().map_err(failed)?.file_type();
             if kind.is_dir() {
                 Err(ManifestError::Folder { file: source.name() })
-            } else if is_device(kind) && !file.is_terminal() {
+            } else if is_device(&file).map_err(failed)? && !file.is_terminal() {
                 // /dev/zero and its like never end.
                 Err(ManifestError::Device { file: source.name() })
             } else if kind.is_file() {
@@ -76,11 +77,6 @@ pub(super) fn open(source: &Source) -> Result<File, ManifestError> {
             }
         }
     }
-}
-
-fn is_device(kind: FileType) -> bool {
-    use std::os::unix::fs::FileTypeExt;
-    kind.is_char_device() || kind.is_block_device()
 }
 
 /// Copies what the input gives into a temporary file without a name.
@@ -139,14 +135,4 @@ impl Read for Stored {
         self.offset += n as u64;
         Ok(n)
     }
-}
-
-#[cfg(unix)]
-fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-    std::os::unix::fs::FileExt::read_at(file, buffer, offset)
-}
-
-#[cfg(windows)]
-fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-    std::os::windows::fs::FileExt::seek_read(file, buffer, offset)
 }

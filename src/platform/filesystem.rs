@@ -38,7 +38,7 @@ pub enum FileSystem {
 }
 
 /// Returns the kind of the file system that an existing file or folder lies on. Asked without opening it. On systems other
-/// than Linux it cannot be told, and every one counts as local.
+/// than Linux and Windows it cannot be told, and every one counts as local.
 ///
 /// # Errors
 /// There is no such file, or it cannot be asked.
@@ -57,12 +57,30 @@ pub fn file_system(path: &Path) -> io::Result<FileSystem> {
     })
 }
 
+/// Returns the kind of the file system that an existing file or folder lies on: what Windows reaches over the network has a
+/// path of its own kind when all links and drive letters are resolved.
+///
+/// # Errors
+/// There is no such file, or it cannot be asked.
+#[cfg(windows)]
+pub fn file_system(path: &Path) -> io::Result<FileSystem> {
+    use std::path::{Component, Prefix};
+
+    Ok(match path.canonicalize()?.components().next() {
+        Some(Component::Prefix(prefix)) => match prefix.kind() {
+            Prefix::UNC(..) | Prefix::VerbatimUNC(..) => FileSystem::Network(NetworkFileSystem::Smb),
+            _ => FileSystem::Local,
+        },
+        _ => FileSystem::Local,
+    })
+}
+
 /// Returns the kind of the file system that an existing file or folder lies on. On this system it cannot be told, and every
 /// one counts as local.
 ///
 /// # Errors
 /// There is no such file.
-#[cfg(not(target_os = "linux"))]
+#[cfg(not(any(target_os = "linux", windows)))]
 pub fn file_system(path: &Path) -> io::Result<FileSystem> {
     path.metadata().map(|_| FileSystem::Local)
 }

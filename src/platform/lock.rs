@@ -1,18 +1,18 @@
 //! An exclusive lock on a file, held by one process at a time.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, TryLockError};
 use std::io;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 
-use nix::libc::O_NOFOLLOW;
+use super::system::files::{open_to_lock, open_to_look, read_at, write_at_start};
 
 /// How often a lock is tried again that only [`FileLock::is_held`] stood in the way of; each such look takes microseconds.
 const MAX_TRIES: u32 = 1000;
 
 /// An exclusive lock on a file; it ends when this value is dropped, and with the process however that ends.
 ///
-/// The lock is advisory (`flock`): it keeps out those who ask for it. The file itself stays, because deleting a lock file
+/// The lock is advisory (`flock`): it keeps out those who ask for it. On Windows it is not (`LockFileEx`): nobody else can read
+/// or write the file meanwhile, a value of [`share`](Self::share) excepted, which is the same open file. The file itself stays, because deleting a lock file
 /// lets two processes hold "the" lock on two files of one name.
 #[derive(Debug)]
 pub struct FileLock {
@@ -28,14 +28,7 @@ impl FileLock {
     /// # Errors
     /// The file cannot be made or opened, or the file system has no locks.
     pub fn try_acquire(path: &Path) -> io::Result<Option<Self>> {
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .custom_flags(O_NOFOLLOW)
-            .open(path)?;
+        let file = open_to_lock(path)?;
         for _ in 0..MAX_TRIES {
             if locked(file.try_lock())? {
                 return Ok(Some(Self { file }));
@@ -63,7 +56,7 @@ impl FileLock {
     /// # Errors
     /// The file cannot be written.
     pub fn note(&self, text: &str) -> io::Result<()> {
-        self.file.write_all_at(text.as_bytes(), 0)?;
+        write_at_start(&self.file, text.as_bytes())?;
         let len = text.len() as u64;
         // Most notes are as long as the one before.
         if self.file.metadata()?.len() == len { Ok(()) } else { self.file.set_len(len) }
@@ -75,7 +68,7 @@ impl FileLock {
     /// The file cannot be read.
     pub fn noted(&self) -> io::Result<String> {
         let mut bytes = [0; 1024];
-        let n_bytes = self.file.read_at(&mut bytes, 0)?;
+        let n_bytes = read_at(&self.file, &mut bytes, 0)?;
         Ok(String::from_utf8_lossy(&bytes[..n_bytes]).into_owned())
     }
 
@@ -84,7 +77,7 @@ impl FileLock {
     /// # Errors
     /// The file exists and cannot be opened, or the file system has no locks.
     pub fn is_held(path: &Path) -> io::Result<bool> {
-        let file = match OpenOptions::new().read(true).custom_flags(O_NOFOLLOW).open(path) {
+        let file = match open_to_look(path) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
             Err(error) => return Err(error),
@@ -103,8 +96,6 @@ fn locked(result: Result<(), TryLockError>) -> io::Result<bool> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
-
     use super::*;
 
     #[test]
@@ -119,7 +110,22 @@ mod tests {
         assert!(!FileLock::is_held(&path).unwrap());
         assert!(path.exists());
         assert!(FileLock::try_acquire(&path).unwrap().is_some());
-        assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+    }
+
+    #[test]
+    fn a_shared_hold_keeps_the_lock_and_reads_what_is_noted() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.lock");
+        let lock = FileLock::try_acquire(&path).unwrap().unwrap();
+        let second = lock.share().unwrap();
+        lock.note("a long note").unwrap();
+        second.note("a note").unwrap();
+        assert_eq!(lock.noted().unwrap(), "a note");
+        drop(lock);
+        assert!(FileLock::try_acquire(&path).unwrap().is_none());
+        assert_eq!(second.noted().unwrap(), "a note");
+        drop(second);
+        assert_eq!(FileLock::try_acquire(&path).unwrap().unwrap().noted().unwrap(), "a note");
     }
 
     #[test]
@@ -137,10 +143,16 @@ mod tests {
         });
     }
 
+    #[cfg(unix)]
     #[test]
-    fn a_symbolic_link_is_refused() {
+    fn the_file_is_the_owners_alone_and_no_symbolic_link() {
+        use std::os::unix::fs::PermissionsExt;
+
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x.lock");
+        drop(FileLock::try_acquire(&path).unwrap());
+        assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+        std::fs::remove_file(&path).unwrap();
         std::os::unix::fs::symlink(folder.path().join("elsewhere"), &path).unwrap();
         assert!(FileLock::try_acquire(&path).is_err());
         assert!(FileLock::is_held(&path).is_err());

@@ -1,29 +1,40 @@
 //! What differs by operating system.
 //!
 //! **Owns**: file locks, private files, folder syncs, the kind of a file system, names of user and host, the clock that
-//! runs during sleep, the points at which tests end the process.
+//! runs during sleep, signals, the points at which tests end the process.
 //!
 //! **Must not know**: anything of this crate.
 //!
-//! **Flow**: small functions that `ledger`, `report` and `cli` call.
+//! **Flow**: small functions that `manifest`, `ledger`, `client`, `report` and `cli` call. What has one text for each system
+//! stands in `unix` and `windows`, under the same names.
 
-mod access;
-mod clock;
 #[cfg(debug_assertions)]
 pub mod crash;
 mod filesystem;
+#[cfg(unix)]
 pub mod gss;
-mod identity;
 mod lock;
 mod output;
 mod private;
-mod trust;
+#[cfg(unix)]
+mod unix;
+#[cfg(windows)]
+mod windows;
 
-pub use access::can_write;
-pub use clock::since_boot;
+#[cfg(unix)]
+use unix as system;
+#[cfg(windows)]
+use windows as system;
+
 pub use filesystem::{FileSystem, NetworkFileSystem, file_system};
-pub use identity::{host_name, process_id, user_name};
 pub use lock::FileLock;
 pub use output::{OutputError, Overwrite, PrivateOutput};
-pub use private::{FileMark, create_private, file_mark, folder_of, inode, sync_folder};
-pub use trust::is_trusted;
+pub use private::{FileMark, FileTrust, Stamp, folder_of};
+pub use system::access::can_write;
+pub use system::clock::since_boot;
+pub use system::files::{
+    create_private, file_mark, inode, is_device, n_names, read_at, real_folder, stamp, sync_folder, uri_path,
+};
+pub use system::identity::{host_name, user_name};
+pub use system::stop::{StopRequest, StopRequests, outlive_file_size_limit};
+pub use system::trust::trust;

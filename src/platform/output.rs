@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use tempfile::{Builder, NamedTempFile};
 
-use super::private::{folder_of, sync_folder};
+use super::{folder_of, sync_folder};
 
 /// What to do where the output's target exists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -125,8 +125,6 @@ impl Write for PrivateOutput {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
-
     use super::*;
 
     fn names(folder: &Path) -> Vec<String> {
@@ -148,7 +146,8 @@ mod tests {
         output.write_all(b"whole").unwrap();
         output.commit().unwrap();
         assert_eq!(names(folder.path()), ["out.csv"]);
-        assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+        #[cfg(unix)]
+        assert_eq!(std::os::unix::fs::PermissionsExt::mode(&path.metadata().unwrap().permissions()) & 0o777, 0o600);
     }
 
     #[test]
@@ -176,6 +175,7 @@ mod tests {
         assert_eq!(names(folder.path()), ["out.csv"]);
     }
 
+    #[cfg(unix)]
     #[test]
     fn a_link_at_the_target_is_replaced_and_what_it_leads_to_is_not_touched() {
         let folder = tempfile::tempdir().unwrap();

@@ -2,13 +2,12 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 
-use tokio::signal::unix::{SignalKind, signal};
-
 use crate::cli::args::SimulateArgs;
 use crate::cli::exit::Exit;
 use crate::cli::failure::Failure;
 use crate::cli::output::{Shell, grouped};
 use crate::cli::summary::Summary;
+use crate::platform::StopRequests;
 use crate::simulator::{Life, Script, Simulator};
 
 /// How many arrivals are kept for those who ask for them over HTTP (about 0.5 KiB each); `--log` keeps all.
@@ -36,11 +35,7 @@ pub(crate) fn run(args: &SimulateArgs, shell: &Shell) -> Result<Summary, Failure
     shell.say(&format!("the simulator listens on {}; Ctrl-C ends it", simulator.base_url()));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
-        let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
+        StopRequests::listen_while_connected()?.next().await;
         Ok::<(), std::io::Error>(())
     })?;
     let log_error = simulator.take_log_error();

@@ -11,7 +11,7 @@ use crate::cli::layers::Origins;
 use crate::cli::output::Shell;
 use crate::cli::reach::{Destination, Reach, ReachArgs};
 use crate::ledger::{LedgerError, Reader, RunInfo};
-use crate::platform::is_trusted;
+use crate::platform::{FileTrust, trust};
 use crate::request::{DataEncoding, Guid, TagPosition, printable};
 use crate::submit::Wire;
 use crate::validate::{Defaults, ExtraColumns, OnDuplicate, Rules};
@@ -101,15 +101,16 @@ fn server(reader: &Reader, path: &Path, given: &ServerArgs, shell: &Shell) -> Re
     if identity.rehearsal || given.server.is_some() {
         return Ok(None);
     }
-    let trusted = is_trusted(path).map_err(|source| LedgerError::Unreadable { path: path.to_owned(), source })?;
-    if !trusted {
-        shell.warn(&format!(
-            "the server that the ledger names is not used, because others than you may write the ledger or its folder; give \
-             --server {}",
-            printable(&identity.server)
-        ));
-    }
-    Ok(trusted.then(|| identity.server.clone()))
+    let why = match trust(path).map_err(|source| LedgerError::Unreadable { path: path.to_owned(), source })? {
+        FileTrust::Ours => return Ok(Some(identity.server.clone())),
+        FileTrust::OthersMayWrite => "others than you may write the ledger or its folder",
+        FileTrust::Unknown => "who else may write the ledger is not looked at on this system",
+    };
+    shell.warn(&format!(
+        "the server that the ledger names is not used, because {why}; give --server {}",
+        printable(&identity.server)
+    ));
+    Ok(None)
 }
 
 /// Returns the rehearsal options of a command on a ledger: a rehearsal goes on as one.

@@ -10,7 +10,7 @@ use super::settings::{Negotiate, SignInError};
 use crate::client::private_file::{self, FileFault, Sharing};
 use crate::client::renewal::{Failed, Renewal, Rules};
 use crate::platform::gss::{CredentialStore, Credentials, Exchange, Gss, GssError, Mechanism, Name};
-use crate::platform::{process_id, since_boot};
+use crate::platform::since_boot;
 
 /// MIT's library asks for a new ticket from the half of its time on. It offers a key that is refused to a second KDC by itself, so
 /// that one acquisition offers it twice.
@@ -169,7 +169,7 @@ impl Tokens {
                 let keytab = self.settings.keytab.as_ref().map(|path| format!("FILE:{}", path.display()));
                 // In memory: a file would cost twice as much for each token. A new one each time: over a ticket that is still
                 // good the library keeps silent about a key that is refused.
-                let cache = keytab.as_ref().map(|_| format!("MEMORY:cmbatch-{}-{}", process_id(), held.n_acquired));
+                let cache = keytab.as_ref().map(|_| format!("MEMORY:cmbatch-{}-{}", std::process::id(), held.n_acquired));
                 let store = CredentialStore { principal, keytab: keytab.as_deref(), cache: cache.as_deref() };
                 self.gss.acquire(&store)
             }

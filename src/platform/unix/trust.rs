@@ -6,7 +6,7 @@ use std::path::Path;
 
 use nix::unistd::Uid;
 
-use super::private::folder_of;
+use crate::platform::{FileTrust, folder_of};
 
 /// The bits of a mode that let group or others write.
 const OTHERS_WRITE: u32 = 0o022;
@@ -16,16 +16,16 @@ const OTHERS_WRITE: u32 = 0o022;
 ///
 /// # Errors
 /// There is no such file, or it cannot be asked.
-pub fn is_trusted(path: &Path) -> io::Result<bool> {
+pub fn trust(path: &Path) -> io::Result<FileTrust> {
     let real = path.canonicalize()?;
     let me = Uid::effective().as_raw();
     for one in [real.as_path(), folder_of(&real), folder_of(path)] {
         let metadata = one.metadata()?;
         if !only_ours(me, metadata.uid(), metadata.mode()) {
-            return Ok(false);
+            return Ok(FileTrust::OthersMayWrite);
         }
     }
-    Ok(true)
+    Ok(FileTrust::Ours)
 }
 
 fn only_ours(me: u32, owner: u32, mode: u32) -> bool {
@@ -63,16 +63,16 @@ mod tests {
         let file = folder.path().join("cmbatch.toml");
         std::fs::write(&file, "").unwrap();
         std::fs::set_permissions(&file, Permissions::from_mode(0o600)).unwrap();
-        assert!(is_trusted(&file).unwrap());
+        assert_eq!(trust(&file).unwrap(), FileTrust::Ours);
         let link = open.join("cmbatch.toml");
         std::os::unix::fs::symlink(&file, &link).unwrap();
         std::fs::set_permissions(&open, Permissions::from_mode(0o755)).unwrap();
-        assert!(is_trusted(&link).unwrap());
+        assert_eq!(trust(&link).unwrap(), FileTrust::Ours);
         std::fs::set_permissions(&open, Permissions::from_mode(0o777)).unwrap();
-        assert!(!is_trusted(&link).unwrap());
-        assert!(is_trusted(&file).unwrap());
+        assert_eq!(trust(&link).unwrap(), FileTrust::OthersMayWrite);
+        assert_eq!(trust(&file).unwrap(), FileTrust::Ours);
         std::fs::set_permissions(&file, Permissions::from_mode(0o620)).unwrap();
-        assert!(!is_trusted(&file).unwrap());
-        assert!(is_trusted(&folder.path().join("missing")).is_err());
+        assert_eq!(trust(&file).unwrap(), FileTrust::OthersMayWrite);
+        assert!(trust(&folder.path().join("missing")).is_err());
     }
 }

@@ -13,11 +13,6 @@ pub fn host_name() -> String {
     gethostname().ok().and_then(|name| name.into_string().ok()).unwrap_or_else(|| "localhost".to_owned())
 }
 
-/// Returns the id of this process.
-pub fn process_id() -> u32 {
-    std::process::id()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -26,6 +21,5 @@ mod tests {
     fn user_and_host_have_names() {
         assert!(!user_name().is_empty());
         assert!(!host_name().is_empty());
-        assert!(process_id() > 0);
     }
 }

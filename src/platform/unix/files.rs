@@ -1,0 +1,121 @@
+//! Files: who may read them, what tells them apart, what makes a new file's name durable.
+
+use std::borrow::Cow;
+use std::fs::{File, OpenOptions, Permissions};
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use nix::libc::O_NOFOLLOW;
+
+use crate::platform::{FileMark, Stamp};
+
+/// Makes a new, empty file of mode 0600 whatever the umask, open for reading and writing.
+///
+/// # Errors
+/// `AlreadyExists` where anything stands at the path, a dangling symbolic link included; otherwise the system's reason.
+pub fn create_private(path: &Path) -> io::Result<File> {
+    let file =
+        OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).custom_flags(O_NOFOLLOW).open(path)?;
+    // A umask can take bits away from the mode above, and then the owner could not open the file again.
+    file.set_permissions(Permissions::from_mode(0o600))?;
+    Ok(file)
+}
+
+/// Opens a file for its lock; it is made (mode 0600) where it does not exist. A symbolic link is an error.
+pub(in crate::platform) fn open_to_lock(path: &Path) -> io::Result<File> {
+    OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .custom_flags(O_NOFOLLOW)
+        .open(path)
+}
+
+/// Opens a file to look at its lock. A symbolic link is an error.
+pub(in crate::platform) fn open_to_look(path: &Path) -> io::Result<File> {
+    OpenOptions::new().read(true).custom_flags(O_NOFOLLOW).open(path)
+}
+
+/// Reads at a place of the file, counted in bytes from its start, wherever others read in it.
+///
+/// # Errors
+/// The system's reason.
+pub fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+    file.read_at(buffer, offset)
+}
+
+/// Writes all of the bytes from the file's start on.
+pub(in crate::platform) fn write_at_start(file: &File, bytes: &[u8]) -> io::Result<()> {
+    file.write_all_at(bytes, 0)
+}
+
+/// Makes the names in a folder durable: a file that was made or renamed in it is still there after a power cut.
+///
+/// # Errors
+/// The folder cannot be opened or synced.
+pub fn sync_folder(folder: &Path) -> io::Result<()> {
+    File::open(folder)?.sync_all()
+}
+
+/// Returns a folder's path with all links resolved.
+///
+/// # Errors
+/// There is no such folder, or it cannot be asked.
+pub fn real_folder(folder: &Path) -> io::Result<PathBuf> {
+    folder.canonicalize()
+}
+
+/// Returns the path as it stands in a `file:` URI, not yet escaped.
+pub fn uri_path(path: &Path) -> Cow<'_, [u8]> {
+    Cow::Borrowed(path.as_os_str().as_bytes())
+}
+
+/// Returns whether a file is a device, which may never end.
+///
+/// # Errors
+/// It cannot be asked.
+pub fn is_device(file: &File) -> io::Result<bool> {
+    let kind = file.metadata()?.file_type();
+    Ok(kind.is_char_device() || kind.is_block_device())
+}
+
+/// Returns the file's inode number, without opening it.
+///
+/// # Errors
+/// There is no such file, or it cannot be asked.
+pub fn inode(path: &Path) -> io::Result<u64> {
+    Ok(path.symlink_metadata()?.ino())
+}
+
+/// Returns how many names a file has. A symbolic link is not followed.
+///
+/// # Errors
+/// There is no such file, or it cannot be asked.
+pub fn n_names(path: &Path) -> io::Result<u64> {
+    Ok(path.symlink_metadata()?.nlink())
+}
+
+/// Returns a file's mark, without opening it.
+///
+/// # Errors
+/// There is no such file, or it cannot be asked.
+pub fn file_mark(path: &Path) -> io::Result<FileMark> {
+    let file = path.symlink_metadata()?;
+    Ok(FileMark { inode: file.ino(), size_bytes: file.size(), changed_s: file.ctime(), changed_ns: file.ctime_nsec() })
+}
+
+/// Looks at a file; none where it cannot be seen. A link counts as what it leads to.
+pub fn stamp(path: &Path) -> Option<Stamp> {
+    let seen = std::fs::metadata(path).ok()?;
+    Some(Stamp {
+        device: seen.dev(),
+        inode: seen.ino(),
+        size_bytes: seen.len(),
+        modified: (seen.mtime(), seen.mtime_nsec()),
+        changed: (seen.ctime(), seen.ctime_nsec()),
+    })
+}

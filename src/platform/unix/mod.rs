@@ -1,0 +1,8 @@
+//! Linux and other systems of its kind.
+
+pub(super) mod access;
+pub(super) mod clock;
+pub(super) mod files;
+pub(super) mod identity;
+pub(super) mod stop;
+pub(super) mod trust;

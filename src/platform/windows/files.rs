@@ -1,0 +1,199 @@
+//! Files: what tells them apart, what makes a new file's name durable. Who may read a file is not said here: a new one inherits
+//! that from its folder.
+
+use std::borrow::Cow;
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::windows::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::path::{Component, Path, PathBuf, Prefix};
+
+use winapi_util::file::{Information, information, typ};
+use windows_sys::Win32::Storage::FileSystem::{
+    FILE_ADD_FILE, FILE_FLAG_BACKUP_SEMANTICS, FILE_FLAG_OPEN_REPARSE_POINT, FILE_READ_ATTRIBUTES,
+};
+
+use crate::platform::{FileMark, Stamp};
+
+/// A time of a file counts 100 ns from 1601 on; so many seconds later is 1970.
+const EPOCH_S: i64 = 11_644_473_600;
+const TICKS_PER_S: u64 = 10_000_000;
+const TICK_NS: u64 = 100;
+
+/// The longest path, in units of UTF-16, that all programs take without the prefix `\\?\`, with room for what is put behind it.
+const LONGEST_PLAIN: usize = 200;
+
+/// Makes a new, empty file, open for reading and writing. Its folder says who else may read it.
+///
+/// # Errors
+/// `AlreadyExists` where anything stands at the path, a dangling symbolic link included; otherwise the system's reason.
+pub fn create_private(path: &Path) -> io::Result<File> {
+    OpenOptions::new().read(true).write(true).create_new(true).open(path)
+}
+
+/// Opens a file for its lock; it is made where it does not exist. A symbolic link is an error.
+pub(in crate::platform) fn open_to_lock(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false);
+    not_a_link(options.custom_flags(FILE_FLAG_OPEN_REPARSE_POINT).open(path)?)
+}
+
+/// Opens a file to look at its lock. A symbolic link is an error.
+pub(in crate::platform) fn open_to_look(path: &Path) -> io::Result<File> {
+    not_a_link(OpenOptions::new().read(true).custom_flags(FILE_FLAG_OPEN_REPARSE_POINT).open(path)?)
+}
+
+fn not_a_link(file: File) -> io::Result<File> {
+    if file.metadata()?.is_symlink() { Err(io::Error::other("it is a symbolic link")) } else { Ok(file) }
+}
+
+/// Reads at a place of the file, counted in bytes from its start. Those who read at places of their own do not disturb each
+/// other; where the file is read without a place it goes on behind this one.
+///
+/// # Errors
+/// The system's reason.
+pub fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+    file.seek_read(buffer, offset)
+}
+
+/// Writes all of the bytes from the file's start on.
+pub(in crate::platform) fn write_at_start(file: &File, bytes: &[u8]) -> io::Result<()> {
+    let mut done = 0;
+    while done < bytes.len() {
+        match file.seek_write(&bytes[done..], done as u64)? {
+            0 => return Err(io::ErrorKind::WriteZero.into()),
+            n => done += n,
+        }
+    }
+    Ok(())
+}
+
+/// Makes the names in a folder durable, as far as Windows lets a program do that: a folder is flushed where the file system knows
+/// how. NTFS writes what became of names into one log, in order, so that whatever is flushed later takes a name along.
+///
+/// # Errors
+/// There is no such folder.
+pub fn sync_folder(folder: &Path) -> io::Result<()> {
+    folder.metadata()?;
+    let open = OpenOptions::new().access_mode(FILE_ADD_FILE).custom_flags(FILE_FLAG_BACKUP_SEMANTICS).open(folder);
+    if let Ok(open) = open {
+        // What cannot flush a folder says so in many ways.
+        drop(open.sync_all());
+    }
+    Ok(())
+}
+
+/// Returns a folder's path with all links resolved, without the prefix `\\?\` where it can go without.
+///
+/// # Errors
+/// There is no such folder, or it cannot be asked.
+pub fn real_folder(folder: &Path) -> io::Result<PathBuf> {
+    folder.canonicalize().map(plain)
+}
+
+fn plain(path: PathBuf) -> PathBuf {
+    let Some(Component::Prefix(prefix)) = path.components().next() else { return path };
+    match (prefix.kind(), path.to_str()) {
+        (Prefix::VerbatimDisk(_), Some(text)) if text.encode_utf16().count() < LONGEST_PLAIN => {
+            PathBuf::from(text.trim_start_matches(r"\\?\"))
+        }
+        _ => path,
+    }
+}
+
+/// Returns the path as it stands in a `file:` URI, not yet escaped: `/C:/folder/file`.
+pub fn uri_path(path: &Path) -> Cow<'_, [u8]> {
+    let text = path.to_string_lossy();
+    let text = text.trim_start_matches(r"\\?\").replace('\\', "/");
+    let is_on_a_disk = text.as_bytes().get(1) == Some(&b':');
+    Cow::Owned(if is_on_a_disk { format!("/{text}") } else { text }.into_bytes())
+}
+
+/// Returns whether a file is a device, which may never end: the console, a serial port.
+///
+/// # Errors
+/// It cannot be asked.
+pub fn is_device(file: &File) -> io::Result<bool> {
+    typ(file).map(|kind| kind.is_char())
+}
+
+/// Looks at what stands at the path, which nobody is kept from reading or writing meanwhile.
+fn look(path: &Path, flags: u32) -> io::Result<Information> {
+    let flags = flags | FILE_FLAG_BACKUP_SEMANTICS;
+    information(OpenOptions::new().access_mode(FILE_READ_ATTRIBUTES).custom_flags(flags).open(path)?)
+}
+
+fn since_1970(ticks: u64) -> (i64, i64) {
+    let seconds = (ticks / TICKS_PER_S).cast_signed() - EPOCH_S;
+    (seconds, (ticks % TICKS_PER_S * TICK_NS).cast_signed())
+}
+
+/// Returns the file's index, which is what an inode number is elsewhere. A symbolic link is not followed.
+///
+/// # Errors
+/// There is no such file, or it cannot be asked.
+pub fn inode(path: &Path) -> io::Result<u64> {
+    look(path, FILE_FLAG_OPEN_REPARSE_POINT).map(|file| file.file_index())
+}
+
+/// Returns how many names a file has. A symbolic link is not followed.
+///
+/// # Errors
+/// There is no such file, or it cannot be asked.
+pub fn n_names(path: &Path) -> io::Result<u64> {
+    look(path, FILE_FLAG_OPEN_REPARSE_POINT).map(|file| file.number_of_links())
+}
+
+/// Returns a file's mark. It changed when it was last written: Windows has another time, of which std does not tell.
+///
+/// # Errors
+/// There is no such file, or it cannot be asked.
+pub fn file_mark(path: &Path) -> io::Result<FileMark> {
+    let file = look(path, FILE_FLAG_OPEN_REPARSE_POINT)?;
+    let (changed_s, changed_ns) = since_1970(file.last_write_time().unwrap_or(0));
+    Ok(FileMark { inode: file.file_index(), size_bytes: file.file_size(), changed_s, changed_ns })
+}
+
+/// Looks at a file; none where it cannot be seen. A link counts as what it leads to.
+pub fn stamp(path: &Path) -> Option<Stamp> {
+    let seen = look(path, 0).ok()?;
+    let modified = since_1970(seen.last_write_time().unwrap_or(0));
+    // Who may read a file is not checked here, so that nothing waits for that to change.
+    let made = since_1970(std::fs::metadata(path).ok()?.creation_time());
+    let (device, inode, size_bytes) = (seen.volume_serial_number(), seen.file_index(), seen.file_size());
+    Some(Stamp { device, inode, size_bytes, modified, changed: made })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_written_as_people_do() {
+        for (path, shown) in [
+            (r"\\?\C:\in\wave.ledger", r"C:\in\wave.ledger"),
+            (r"\\?\UNC\server\share\wave.ledger", r"\\?\UNC\server\share\wave.ledger"),
+            (r"C:\in", r"C:\in"),
+        ] {
+            assert_eq!(plain(PathBuf::from(path)), Path::new(shown));
+        }
+        let long = format!(r"\\?\C:\{}", "a".repeat(LONGEST_PLAIN));
+        assert_eq!(plain(PathBuf::from(&long)), Path::new(&long));
+    }
+
+    #[test]
+    fn a_path_in_a_uri_has_slashes() {
+        for (path, uri) in [
+            (r"C:\a b\wave.ledger", "/C:/a b/wave.ledger"),
+            (r"\\?\C:\wave.ledger", "/C:/wave.ledger"),
+            (r"in\wave.ledger", "in/wave.ledger"),
+            (r"\\server\share\wave.ledger", "//server/share/wave.ledger"),
+        ] {
+            assert_eq!(uri_path(Path::new(path)).as_ref(), uri.as_bytes(), "{path}");
+        }
+    }
+
+    #[test]
+    fn times_count_from_1970() {
+        assert_eq!(since_1970(EPOCH_S.cast_unsigned() * TICKS_PER_S + 12_345_678), (1, 234_567_800));
+    }
+}
