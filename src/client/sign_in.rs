@@ -32,6 +32,7 @@ use self::kerberos::{Begun, Tokens};
 use self::ntlm::{Ntlm, limit};
 pub use self::settings::{Mechanism, Negotiate, SignInError, SignedIn};
 use super::once::{Departed, Sent};
+use crate::platform::negotiate::WITHOUT_END;
 
 /// How often one call is sent at most: without a token, with one, with another one because IIS may refuse the first request of
 /// an application (KB 2749007), and with one that is bound to the right certificate.
@@ -195,7 +196,8 @@ impl SignIn {
             Way::Kerberos(tokens) => {
                 let (spn, tokens) = (tokens.spn().to_owned(), Arc::clone(tokens));
                 let credentials = waiting(move || tokens.begin(None).and_then(|_| tokens.who())).await?;
-                let (principal, lifetime) = (credentials.principal.clone(), Some(credentials.lifetime));
+                let (principal, lifetime) = (credentials.principal.clone(), credentials.lifetime);
+                let lifetime = (lifetime < WITHOUT_END).then_some(lifetime);
                 Ok(SignedIn { principal, mechanism: Mechanism::Kerberos, spn, lifetime, instead: None })
             }
             Way::Ntlm(ntlm, instead) => {

@@ -1,6 +1,6 @@
 //! GSSAPI (RFC 2743, in C: RFC 2744) out of the system's Kerberos library, which is loaded when it is first asked for.
 //!
-//! The only module with `unsafe` code. What holds for every block: the functions have the types of MIT's `gssapi/gssapi.h`
+//! The only module with `unsafe` code beside `sspi`, its twin on Windows. What holds for every block: the functions have the types of MIT's `gssapi/gssapi.h`
 //! and `gssapi/gssapi_ext.h`; each pointer that is handed over is to a value that lives until the call returns, because
 //! GSSAPI keeps none of them; what the library allocates is freed by the library, once, by the `Drop` of its owner.
 
@@ -21,6 +21,7 @@ use self::ffi::{
     HOST_BASED_SERVICE, Handle, INDEFINITE, INITIATE, KERBEROS, KERBEROS_PRINCIPAL, KeyValue, KeyValueSet, LIBRARY,
     MECH_CODE, MUTUAL_FLAG, NTLM, Oid, OidSet, SPNEGO, USER_NAME,
 };
+use super::negotiate::{CredentialStore, Mechanism, Step};
 
 /// The library, loaded.
 pub struct Gss {
@@ -68,27 +69,6 @@ impl fmt::Debug for Gss {
     }
 }
 
-/// How a client proves who it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mechanism {
-    /// Kerberos inside of Negotiate (RFC 4178): the server proves who it is, too.
-    Kerberos,
-    /// NTLM ([MS-NLMP]) without any wrapping: in three messages, and the server proves nothing.
-    Ntlm,
-}
-
-/// Where credentials come from. What is none is as the environment says: `KRB5CCNAME`, `KRB5_CLIENT_KTNAME`, else the
-/// defaults of `krb5.conf`.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct CredentialStore<'a> {
-    /// The principal.
-    pub principal: Option<&'a str>,
-    /// A keytab that has the principal's key, as `FILE:/path`.
-    pub keytab: Option<&'a str>,
-    /// The ticket cache, such as `MEMORY:name`.
-    pub cache: Option<&'a str>,
-}
-
 impl Gss {
     /// Returns the library; it is loaded once.
     ///
@@ -132,7 +112,7 @@ impl Gss {
         &'static self,
         mechanism: Mechanism,
         user: &str,
-        password: &[u8],
+        password: &str,
     ) -> Result<Credentials, GssError> {
         match mechanism {
             Mechanism::Ntlm => {
@@ -159,7 +139,7 @@ impl Gss {
         self.check(major, minor)
     }
 
-    fn acquire_with(&'static self, mechanism: &'static Oid, user: &str, password: &[u8]) -> Result<Handles, GssError> {
+    fn acquire_with(&'static self, mechanism: &'static Oid, user: &str, password: &str) -> Result<Handles, GssError> {
         // gss-ntlmssp reads up to a zero byte, and not the length.
         let text = CString::new(password)
             .map_err(|_| GssError { major: 0, text: "the password has a zero byte in it".to_owned() })?;
@@ -395,17 +375,6 @@ pub struct Exchange {
 
 // SAFETY: a context is used by one thread at a time, because its steps borrow it mutably; it is not bound to a thread.
 unsafe impl Send for Exchange {}
-
-/// What a step gave.
-#[derive(Debug)]
-pub struct Step {
-    /// What is to be sent; empty where nothing is.
-    pub token: Vec<u8>,
-    /// Whether the exchange is at its end: with Kerberos the service has proven who it is.
-    pub is_complete: bool,
-    /// How long the ticket for the service is good; zero where that is not known.
-    pub lifetime: Duration,
-}
 
 impl Exchange {
     /// Begins an exchange.

@@ -1,7 +1,7 @@
 //! What differs by operating system.
 //!
 //! **Owns**: file locks, private files, folder syncs, the kind of a file system, names of user and host, the clock that
-//! runs during sleep, signals, the points at which tests end the process.
+//! runs during sleep, signals, what signs in, the points at which tests end the process.
 //!
 //! **Must not know**: anything of this crate.
 //!
@@ -12,10 +12,13 @@
 pub mod crash;
 mod filesystem;
 #[cfg(unix)]
-pub mod gss;
+mod gss;
 mod lock;
+pub mod negotiate;
 mod output;
 mod private;
+#[cfg(windows)]
+mod sspi;
 #[cfg(unix)]
 mod unix;
 #[cfg(windows)]

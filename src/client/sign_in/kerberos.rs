@@ -5,11 +5,11 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use super::remedy::{NO_TICKET, OTHER_KEY, is_out_of_reach, is_refusal, password_remedy, remedy};
+use super::remedy::{OTHER_KEY, has_no_ticket, is_out_of_reach, is_refusal, password_remedy, remedy};
 use super::settings::{Negotiate, SignInError};
 use crate::client::private_file::{self, FileFault, Sharing};
 use crate::client::renewal::{Failed, Renewal, Rules};
-use crate::platform::gss::{CredentialStore, Credentials, Exchange, Gss, GssError, Mechanism, Name};
+use crate::platform::negotiate::{CredentialStore, Credentials, Exchange, Mechanism, Name, System, SystemError};
 use crate::platform::since_boot;
 
 /// MIT's library asks for a new ticket from the half of its time on. It offers a key that is refused to a second KDC by itself, so
@@ -22,7 +22,7 @@ const AT_ONCE: Duration = Duration::from_millis(10);
 /// The tokens of a process, for one service.
 #[derive(Debug)]
 pub(crate) struct Tokens {
-    gss: &'static Gss,
+    system: &'static System,
     settings: Arc<Negotiate>,
     spn: String,
     service: Name,
@@ -57,14 +57,14 @@ impl Tokens {
     /// # Errors
     /// The library is not there, the service's name is none, or the keytab cannot be used.
     pub(crate) fn new(settings: Arc<Negotiate>, host: &str) -> Result<Self, SignInError> {
-        let gss = Gss::load().map_err(|error| SignInError::new(error.to_string(), None))?;
+        let system = System::load().map_err(|error| SignInError::new(error.to_string(), None))?;
         let spn = settings.service(host);
-        let service = service(gss, &spn)?;
+        let service = service(system, &spn)?;
         if let Some(keytab) = &settings.keytab {
             check_keytab(keytab)?;
         }
         let held = Mutex::new(Held { renewal: Renewal::new(RULES), n_acquired: 0, at_once_until: Duration::ZERO });
-        Ok(Self { gss, settings, spn, service, held })
+        Ok(Self { system, settings, spn, service, held })
     }
 
     /// Returns who signs in; acquires the credentials where there are none yet.
@@ -114,9 +114,9 @@ impl Tokens {
         .map_err(|error| self.explained(&error))
     }
 
-    fn first_token(&self, credentials: Arc<Credentials>, binding: Option<&[u8]>) -> Result<Begun, GssError> {
+    fn first_token(&self, credentials: Arc<Credentials>, binding: Option<&[u8]>) -> Result<Begun, SystemError> {
         let begin = since_boot();
-        let mut exchange = Exchange::new(self.gss);
+        let mut exchange = Exchange::new(self.system);
         let step = exchange.step(&credentials, &self.service, binding, &[])?;
         let now = since_boot();
         let is_at_once = now.saturating_sub(begin) <= AT_ONCE;
@@ -163,15 +163,16 @@ impl Tokens {
             Some(password) => {
                 let password =
                     password.read("the password").map_err(|fault| Failed::Unanswered(SignInError::new(fault, None)))?;
-                self.gss.acquire_by_password(Mechanism::Kerberos, principal.unwrap_or_default(), password.as_bytes())
+                self.system.acquire_by_password(Mechanism::Kerberos, principal.unwrap_or_default(), &password)
             }
             None => {
                 let keytab = self.settings.keytab.as_ref().map(|path| format!("FILE:{}", path.display()));
                 // In memory: a file would cost twice as much for each token. A new one each time: over a ticket that is still
                 // good the library keeps silent about a key that is refused.
-                let cache = keytab.as_ref().map(|_| format!("MEMORY:cmbatch-{}-{}", std::process::id(), held.n_acquired));
+                let cache =
+                    keytab.as_ref().map(|_| format!("MEMORY:cmbatch-{}-{}", std::process::id(), held.n_acquired));
                 let store = CredentialStore { principal, keytab: keytab.as_deref(), cache: cache.as_deref() };
-                self.gss.acquire(&store)
+                self.system.acquire(&store)
             }
         };
         match acquired {
@@ -179,33 +180,32 @@ impl Tokens {
                 let lifetime = credentials.lifetime;
                 Ok((Arc::new(credentials), lifetime))
             }
-            Err(error) if is_refusal(error.text()) => Err(Failed::Refused(self.explained(&error))),
+            Err(error) if is_refusal(&error) => Err(Failed::Refused(self.explained(&error))),
             Err(error) => Err(Failed::Unanswered(self.explained(&error))),
         }
     }
 
     /// Says what a person can do about an error of the library, which names causes and no remedies.
-    fn explained(&self, error: &GssError) -> SignInError {
-        let said = error.text();
+    fn explained(&self, error: &SystemError) -> SignInError {
+        let (said, help) = (error.text(), remedy(error));
         let (message, help) = match &self.settings.keytab {
             // Where a keytab has no key that fits, the library falls back to the cache, which is empty.
-            Some(keytab) if NO_TICKET.iter().any(|text| said.contains(text)) => {
+            Some(keytab) if has_no_ticket(error) => {
                 (format!("the keytab {keytab:?} has no key for this account"), Some(OTHER_KEY))
             }
-            Some(keytab) => (format!("Kerberos for {} with the keytab {keytab:?}: {said}", self.spn), remedy(said)),
+            Some(keytab) => (format!("Kerberos for {} with the keytab {keytab:?}: {said}", self.spn), help),
             None => {
-                let has_password = self.settings.password.is_some();
-                let help = if has_password { password_remedy(said) } else { remedy(said) };
+                let help = if self.settings.password.is_some() { password_remedy(error) } else { help };
                 (format!("Kerberos for {}: {said}", self.spn), help)
             }
         };
-        SignInError::new(message, help).out_of_reach(is_out_of_reach(said))
+        SignInError::new(message, help).out_of_reach(is_out_of_reach(error))
     }
 }
 
 /// Reads the name of a service.
-pub(super) fn service(gss: &'static Gss, spn: &str) -> Result<Name, SignInError> {
-    gss.service(spn).map_err(|error| {
+pub(super) fn service(system: &'static System, spn: &str) -> Result<Name, SignInError> {
+    system.service(spn).map_err(|error| {
         let help = Some("write it as HTTP@host or HTTP/host@REALM");
         SignInError::new(format!("{spn:?} is not the name of a service ({error})"), help)
     })
@@ -228,6 +228,7 @@ fn check_keytab(path: &Path) -> Result<(), SignInError> {
 mod tests {
     use super::*;
 
+    #[cfg(unix)]
     #[test]
     fn a_keytab_that_cannot_be_used_is_named() {
         use std::os::unix::fs::PermissionsExt;

@@ -13,23 +13,21 @@ use tokio::time::{Instant, timeout_at};
 
 use super::challenge::{Challenge, Scheme};
 use super::offers::Offers;
+use super::remedy::without_ntlm;
 use super::settings::{Negotiate, SignInError};
 use super::{
     Aim, Held, Lane, Leg, MAX_LEGS, SHORTEST_LEG, SignIn, Unanswered, is_last, kerberos, locked, read_to_end, this_end,
     waiting,
 };
 use crate::client::once::Departed;
-use crate::platform::gss::{Credentials, Exchange, Gss, Mechanism, Name};
+use crate::platform::negotiate::{Credentials, Exchange, Mechanism, Name, System};
 
 /// How often a connection is tried: one may end between two messages, and a password is offered twice.
 const MAX_LOGONS: u32 = 3;
 
-/// What is to be installed where NTLM is missing.
-const NO_NTLM: &str = "NTLM is not installed on this machine: install it (Debian: gss-ntlmssp, Red Hat: gssntlmssp)";
-
 /// The password of a process, and how often it was offered.
 pub(crate) struct Ntlm {
-    gss: &'static Gss,
+    system: &'static System,
     settings: Arc<Negotiate>,
     service: Arc<Name>,
     pub(super) spn: String,
@@ -72,10 +70,10 @@ impl Ntlm {
     /// # Errors
     /// The library is not there, the service's name is none, or there is no account or no password.
     pub(crate) fn new(settings: Arc<Negotiate>, host: &str) -> Result<Self, SignInError> {
-        let gss = Gss::load().map_err(|error| SignInError::new(error.to_string(), None))?;
+        let system = System::load().map_err(|error| SignInError::new(error.to_string(), None))?;
         let spn = settings.service(host);
-        let service = Arc::new(kerberos::service(gss, &spn)?);
-        Ok(Self { gss, settings, service, spn, offers: Offers::default(), scheme: Mutex::default() })
+        let service = Arc::new(kerberos::service(system, &spn)?);
+        Ok(Self { system, settings, service, spn, offers: Offers::default(), scheme: Mutex::default() })
     }
 
     /// Makes credentials out of the account and its password, as the file has it now. Asks nobody.
@@ -87,9 +85,9 @@ impl Ntlm {
             return Err(SignInError::new("NTLM needs an account and its password".to_owned(), None));
         };
         let password = password.read("the password").map_err(|fault| SignInError::new(fault, None))?;
-        self.gss.acquire_by_password(Mechanism::Ntlm, account, password.as_bytes()).map_err(|error| {
-            let said = if error.is_mechanism_missing() { NO_NTLM.to_owned() } else { format!("NTLM: {error}") };
-            SignInError::new(said, None)
+        self.system.acquire_by_password(Mechanism::Ntlm, account, &password).map_err(|error| {
+            let (said, help) = without_ntlm(&error);
+            SignInError::new(said, help)
         })
     }
 
@@ -267,7 +265,7 @@ struct Dialogue {
 
 impl Dialogue {
     fn begin(ntlm: &Ntlm, credentials: Credentials, binding: Option<Vec<u8>>) -> Result<Self, SignInError> {
-        let mut exchange = Exchange::new(ntlm.gss);
+        let mut exchange = Exchange::new(ntlm.system);
         let service = Arc::clone(&ntlm.service);
         let step = exchange
             .step(&credentials, &service, binding.as_deref(), &[])

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::client::stored_secret::StoredSecret;
-pub use crate::platform::gss::Mechanism;
+pub use crate::platform::negotiate::Mechanism;
 
 /// How to sign in with Negotiate or NTLM.
 #[derive(Debug, Default)]
@@ -44,7 +44,7 @@ pub struct SignedIn {
     pub mechanism: Mechanism,
     /// The name of the service.
     pub spn: String,
-    /// How long its ticket is good; none where there is no ticket.
+    /// How long its ticket is good; none where there is no ticket, or where it does not end.
     pub lifetime: Option<Duration>,
     /// Why it is not Kerberos, where that was tried first.
     pub instead: Option<String>,
