@@ -167,6 +167,13 @@ impl SignInArgs {
         password: Option<Secret>,
         keytab: Option<String>,
     ) -> Result<Negotiate, ConfigError> {
+        if cfg!(windows) && self.keytab.is_some() {
+            return Err(ConfigError(format!(
+                "{}: Windows has no keytabs: leave it out and run this as the account that signs in, or give --principal NAME and \
+                 --password-file FILE",
+                origins.name("keytab")
+            )));
+        }
         let password = match (&self.password_file, password) {
             (Some(_), _) if self.keytab.is_some() => {
                 let (keytab, password) = (origins.name("keytab"), origins.name("password-file"));
@@ -313,6 +320,7 @@ mod tests {
         let keytab = SignInArgs { keytab: Some("k".into()), ..args(Some(AuthArg::Negotiate)) };
         match resolve(&keytab, Some("t")) {
             Ok(Auth::Negotiate(settings)) => assert_eq!(settings.keytab, Some("k".into())),
+            Err(said) if cfg!(windows) => assert!(said.starts_with("--keytab: Windows has no keytabs"), "{said}"),
             other => panic!("{other:?}"),
         }
     }
@@ -386,7 +394,7 @@ mod tests {
                     password_file: Some("p".into()),
                     ..args(Some(AuthArg::Negotiate))
                 },
-                "--keytab and --password-file both say who signs in",
+                if cfg!(windows) { "no keytabs" } else { "--keytab and --password-file both say who signs in" },
             ),
             (SignInArgs { principal: Some("p".into()), ..args(None) }, "--principal goes with --auth negotiate"),
             (args(Some(AuthArg::Bearer)), "there is no token: give --token-file FILE, or set CMBATCH_TOKEN"),
