@@ -228,10 +228,9 @@ fn millis(time: Duration) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
-
     use super::*;
     use crate::client::AllowHttp;
+    use crate::platform::set_mode;
 
     struct Held {
         _folder: tempfile::TempDir,
@@ -251,7 +250,7 @@ mod tests {
 
     fn write(path: &std::path::Path, token: &str) {
         std::fs::write(path, token).unwrap();
-        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).unwrap();
+        set_mode(path, 0o600);
     }
 
     impl Held {
@@ -291,11 +290,13 @@ mod tests {
             assert!(matches!(held.credential.renew(), Err(ClientError::Token(_))));
         }
         write(&held.path, "another");
-        std::fs::set_permissions(&held.path, std::fs::Permissions::from_mode(0o644)).unwrap();
-        assert_eq!(held.after(3), "Bearer one");
-        let said = held.credential.renew().unwrap_err().to_string();
-        assert!(said.contains("open to others") && !said.contains("another"), "{said}");
-        std::fs::set_permissions(&held.path, std::fs::Permissions::from_mode(0o600)).unwrap();
+        if cfg!(unix) {
+            set_mode(&held.path, 0o644);
+            assert_eq!(held.after(3), "Bearer one");
+            let said = held.credential.renew().unwrap_err().to_string();
+            assert!(said.contains("open to others") && !said.contains("another"), "{said}");
+        }
+        set_mode(&held.path, 0o600);
         assert_eq!(held.after(2), "Bearer another");
         std::fs::remove_file(&held.path).unwrap();
         assert_eq!(held.after(3), "Bearer another");

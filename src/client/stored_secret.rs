@@ -40,11 +40,10 @@ impl StoredSecret {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, unix))]
 mod tests {
     use super::*;
 
-    #[cfg(unix)]
     #[test]
     fn the_first_line_is_the_secret_and_no_message_holds_it() {
         let given = StoredSecret::Given(Secret::new("hunter2".to_owned()));

@@ -44,7 +44,6 @@ impl Watch {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::platform::stamp;
 
     #[test]
     fn a_file_is_read_when_it_is_another_one_and_stays_so() {
@@ -72,9 +71,12 @@ mod tests {
         assert_eq!((watch.looked(a), watch.looked(a)), (Look::Again, Look::Read));
     }
 
+    #[cfg(unix)]
     #[test]
     fn each_way_to_rewrite_a_file_is_seen() {
         use std::os::unix::fs::PermissionsExt;
+
+        use crate::platform::stamp;
 
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("token");

@@ -1,6 +1,6 @@
 //! Making a new ledger with all its rows, or nothing.
 
-use std::fs::File;
+use std::fs::OpenOptions;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -129,7 +129,8 @@ impl Loading {
         let Self { ledger, file } = self;
         let failed = |source| LedgerError::Unwritable { path: ledger.clone(), source };
         // No connection is open on it, so closing this handle takes no lock of SQLite's away.
-        File::open(&file).and_then(|file| file.sync_all()).map_err(failed)?;
+        // Windows syncs only what was opened to be written.
+        OpenOptions::new().write(true).open(&file).and_then(|file| file.sync_all()).map_err(failed)?;
         crash::point("create-before-rename");
         file.persist_noclobber(&ledger).map_err(|error| match error.error.kind() {
             io::ErrorKind::AlreadyExists => LedgerError::AlreadyExists { path: ledger.clone() },

@@ -63,7 +63,12 @@ pub(super) fn open(source: &Source) -> Result<File, ManifestError> {
         Source::Stdin => spool(&source.name(), &mut io::stdin().lock()),
         Source::File(path) => {
             let failed = |source_error| ManifestError::Open { file: source.name(), source: source_error };
-            let mut file = File::open(path).map_err(failed)?;
+            let mut file = match File::open(path) {
+                Ok(file) => file,
+                // Elsewhere a folder can be opened.
+                Err(_) if cfg!(windows) && path.is_dir() => return Err(ManifestError::Folder { file: source.name() }),
+                Err(error) => return Err(failed(error)),
+            };
             let kind = file.metadata().map_err(failed)?.file_type();
             if kind.is_dir() {
                 Err(ManifestError::Folder { file: source.name() })

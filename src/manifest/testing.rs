@@ -175,5 +175,5 @@ pub(super) fn message(result: Result<Manifest, ManifestError>) -> String {
             Ok((rows, _)) => panic!("no error, but {rows:?}"),
         },
     };
-    error.to_string().replace("/tests/", "")
+    error.to_string().replace(&format!("/tests{}", std::path::MAIN_SEPARATOR), "")
 }

@@ -28,8 +28,8 @@ impl FileLock {
     /// # Errors
     /// The file cannot be made or opened, or the file system has no locks.
     pub fn try_acquire(path: &Path) -> io::Result<Option<Self>> {
-        let file = open_to_lock(path)?;
         for _ in 0..MAX_TRIES {
+            let file = open_to_lock(path)?;
             if locked(file.try_lock())? {
                 return Ok(Some(Self { file }));
             }
@@ -37,7 +37,8 @@ impl FileLock {
             if !locked(file.try_lock_shared())? {
                 return Ok(None);
             }
-            file.unlock()?;
+            // Closed, the file is not locked any more.
+            drop(file);
             std::thread::yield_now();
         }
         Ok(None)
@@ -126,6 +127,17 @@ mod tests {
         assert_eq!(second.noted().unwrap(), "a note");
         drop(second);
         assert_eq!(FileLock::try_acquire(&path).unwrap().unwrap().noted().unwrap(), "a note");
+    }
+
+    #[cfg(windows)]
+    #[test]
+    fn a_lock_that_is_held_cannot_be_deleted() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.lock");
+        let lock = FileLock::try_acquire(&path).unwrap().unwrap();
+        assert!(std::fs::remove_file(&path).is_err());
+        drop(lock);
+        std::fs::remove_file(&path).unwrap();
     }
 
     #[test]

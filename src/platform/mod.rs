@@ -38,6 +38,8 @@ pub use system::clock::since_boot;
 pub use system::files::{
     create_private, file_mark, inode, is_device, n_names, read_at, real_folder, stamp, sync_folder, uri_path,
 };
+#[cfg(test)]
+pub(crate) use system::files::{is_private, set_mode};
 pub use system::identity::{host_name, user_name};
 pub use system::stop::{StopRequest, StopRequests, outlive_file_size_limit};
 pub use system::trust::trust;

@@ -1,6 +1,7 @@
 //! Manifests and rows for tests.
 
 use std::convert::Infallible;
+use std::path::MAIN_SEPARATOR;
 
 use super::{CheckedRow, Diagnostic, Rules, Survey, ValidRow, deliver, survey};
 use crate::manifest::{Manifest, ReadOptions, Source};
@@ -17,11 +18,13 @@ pub(super) fn manifest(name: &str, text: impl AsRef<[u8]>) -> Manifest {
 /// Returns a text without the temporary folders of its manifests.
 pub(super) fn without_folders(text: &str) -> String {
     let folder = std::env::temp_dir();
-    let folder = format!("{}/", folder.display());
+    // That of Windows has a separator at its end.
+    let folder = folder.display().to_string();
+    let folder = format!("{}{MAIN_SEPARATOR}", folder.trim_end_matches(MAIN_SEPARATOR));
     let mut parts = text.split(&folder);
     let mut shown = parts.next().unwrap_or_default().to_owned();
     for part in parts {
-        shown.push_str(part.split_once('/').map_or(part, |(_, rest)| rest));
+        shown.push_str(part.split_once(MAIN_SEPARATOR).map_or(part, |(_, rest)| rest));
     }
     shown
 }

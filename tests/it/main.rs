@@ -1,5 +1,7 @@
 //! Integration tests: a file for each topic, through the binary where the wiring counts.
 
+// They end, limit and trace processes as Unix does.
+#![cfg(unix)]
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 #![expect(clippy::format_push_string, reason = "manifests are written as they read")]
 

@@ -4,6 +4,8 @@
 //! `tests/run.sh` runs the short form; `tests/run.sh --torture 500` kills that often in each test. A failure prints its seed;
 //! `CMBATCH_TORTURE_SEED` runs the same faults and moments again (which call meets which moment is still the machine's to say).
 
+// They kill processes as Unix does.
+#![cfg(unix)]
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 #![expect(clippy::format_push_string, reason = "manifests are written as they read")]
 

@@ -224,11 +224,10 @@ fn check_keytab(path: &Path) -> Result<(), SignInError> {
     Err(SignInError::new(format!("the keytab {path:?} {what}"), Some(help)))
 }
 
-#[cfg(test)]
+#[cfg(all(test, unix))]
 mod tests {
     use super::*;
 
-    #[cfg(unix)]
     #[test]
     fn a_keytab_that_cannot_be_used_is_named() {
         use std::os::unix::fs::PermissionsExt;

@@ -1,15 +1,15 @@
 //! The cookies of a browser's session, and servers that send calls on to a sign-in.
 
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use super::raw::{BODY, Peer, RawServer, answer, created, endpoint, fault, meaning};
 use crate::client::{Auth, Client, ClientError, Endpoint, Renewed, TransportFault};
+use crate::platform::set_mode;
 use crate::request::{ErrorCode, Outcome};
 
 fn write(path: &Path, text: &str) {
     std::fs::write(path, text).unwrap();
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).unwrap();
+    set_mode(path, 0o600);
 }
 
 fn client(server: &RawServer, path: &Path) -> Result<Client, ClientError> {
@@ -118,9 +118,11 @@ async fn a_file_without_cookies_for_the_server_makes_no_client() {
         let said = format!("{error} {error:?}");
         assert!(said.contains(says) && !said.contains("good\""), "{said}");
     }
-    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
-    let said = client(&server, &path).unwrap_err().to_string();
-    assert!(said.contains("is open to others (mode 644); type: chmod 600"), "{said}");
+    if cfg!(unix) {
+        set_mode(&path, 0o644);
+        let said = client(&server, &path).unwrap_err().to_string();
+        assert!(said.contains("is open to others (mode 644); type: chmod 600"), "{said}");
+    }
 }
 
 #[tokio::test]

@@ -9,6 +9,7 @@ use super::raw::{BODY, Peer, RawServer, answer, created, endpoint, fault};
 use crate::client::{
     Answer, Auth, Client, ClientError, ClientProof, Endpoint, Identity, OAuth, Secret, StoredSecret, TransportFault,
 };
+use crate::platform::set_mode;
 
 fn granted(token: &str, expires_in: &str) -> String {
     let json = format!("{{\"access_token\":\"{token}\",\"token_type\":\"Bearer\",\"expires_in\":{expires_in}}}");
@@ -70,13 +71,11 @@ async fn one_token_is_got_for_all_calls_and_kept() {
 
 #[tokio::test]
 async fn a_client_with_a_certificate_signs_each_request_for_a_token_anew() {
-    use std::os::unix::fs::PermissionsExt;
-
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("client.pem");
     let made = rcgen::generate_simple_self_signed(["cmbatch".to_owned()]).unwrap();
     std::fs::write(&path, made.cert.pem() + &made.signing_key.serialize_pem()).unwrap();
-    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+    set_mode(&path, 0o600);
     let proof = || ClientProof::Certificate(Identity { certificate: path.clone(), key: None, password: None });
 
     let (server, tokens) = (RawServer::answering(created()).await, token_server("0").await);
@@ -109,7 +108,10 @@ async fn a_client_with_a_certificate_signs_each_request_for_a_token_anew() {
     let refusing = RawServer::answering(refusal).await;
     let said = client_with(&server, &refusing, proof()).sign_in().await.unwrap_err().to_string();
     assert!(said.contains("invalid_client") && said.contains("(thumbprint "), "{said}");
-    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
+    if cfg!(windows) {
+        return;
+    }
+    set_mode(&path, 0o644);
     let replaced = client_with(&server, &tokens, proof());
     for _ in 0..3 {
         replaced.sign_in().await.unwrap_err();
@@ -117,7 +119,7 @@ async fn a_client_with_a_certificate_signs_each_request_for_a_token_anew() {
     let said = replaced.sign_in().await.unwrap_err().to_string();
     assert!(said.contains("client.pem\" is open to others (mode 644); type: chmod 600"), "{said}");
     // Nobody refused anything, so the file may be mended during a run.
-    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+    set_mode(&path, 0o600);
     replaced.sign_in().await.unwrap();
 }
 

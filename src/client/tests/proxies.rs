@@ -6,6 +6,7 @@ use tokio::net::TcpStream;
 use super::raw::{BODY, Log, Peer, RawServer, answer, created, endpoint, fault, meaning};
 use super::tls::Authority;
 use crate::client::{Answer, Client, Endpoint, Proxy, TransportFault};
+use crate::platform::set_mode;
 use crate::request::{ErrorCode, Outcome};
 
 const SERVER: &str = "https://cm.contoso.test";
@@ -119,12 +120,11 @@ async fn over_plain_http_the_proxy_has_the_request_and_its_407_is_certain() {
 
 #[tokio::test]
 async fn a_proxy_that_is_given_has_every_call_and_its_credentials() {
-    use std::os::unix::fs::PermissionsExt;
     let proxy = RawServer::answering(created()).await;
     let folder = tempfile::tempdir().unwrap();
     let credentials = folder.path().join("proxy.txt");
     std::fs::write(&credentials, "anna:hunter2\n").unwrap();
-    std::fs::set_permissions(&credentials, std::fs::Permissions::from_mode(0o600)).unwrap();
+    set_mode(&credentials, 0o600);
     let address = proxy.address.to_string().parse().unwrap();
     let authority = Authority::new("ours");
     let through = Endpoint {

@@ -52,6 +52,7 @@ fn a_newer_ledger_is_refused() {
     assert!(text.ends_with("has version 3, and this program knows versions up to 2; use a newer cmbatch"), "{text}");
 }
 
+#[cfg(unix)]
 #[test]
 fn a_symbolic_link_to_a_ledger_is_refused() {
     let place = at_rest();

@@ -1,6 +1,3 @@
-use std::fs::Permissions;
-use std::os::unix::fs::PermissionsExt;
-
 use super::support::*;
 use crate::ledger::{RowState, SessionEnd, Step, Tally};
 use crate::request::{ErrorCode, Outcome, RequestType};
@@ -165,13 +162,16 @@ fn a_reader_leaves_a_ledger_as_it_found_it() {
     assert_eq!(std::fs::read(place.folder().join("wave.ledger-wal")).unwrap(), log);
 }
 
+#[cfg(unix)]
 #[test]
 fn a_ledger_at_rest_can_be_read_where_nothing_can_be_written() {
+    use crate::platform::set_mode;
+
     let place = Place::new();
     create(&place.path, bare_rows(2)).unwrap().close(SessionEnd::Finished).unwrap();
-    std::fs::set_permissions(&place.path, Permissions::from_mode(0o444)).unwrap();
-    std::fs::set_permissions(place.folder().join("wave.ledger.lock"), Permissions::from_mode(0o444)).unwrap();
-    std::fs::set_permissions(place.folder(), Permissions::from_mode(0o555)).unwrap();
+    set_mode(&place.path, 0o444);
+    set_mode(&place.folder().join("wave.ledger.lock"), 0o444);
+    set_mode(place.folder(), 0o555);
     std::thread::scope(|scope| {
         scope.spawn(|| {
             // Root may write anything, so this thread stops being root for file access; elsewhere nothing changes.
@@ -182,5 +182,5 @@ fn a_ledger_at_rest_can_be_read_where_nothing_can_be_written() {
         });
     });
     assert_eq!(place.names(), ["wave.ledger", "wave.ledger.lock"]);
-    std::fs::set_permissions(place.folder(), Permissions::from_mode(0o755)).unwrap();
+    set_mode(place.folder(), 0o755);
 }

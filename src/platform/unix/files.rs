@@ -108,6 +108,20 @@ pub fn file_mark(path: &Path) -> io::Result<FileMark> {
     Ok(FileMark { inode: file.ino(), size_bytes: file.size(), changed_s: file.ctime(), changed_ns: file.ctime_nsec() })
 }
 
+/// Sets a file's mode, where there is such a thing.
+#[cfg(test)]
+#[track_caller]
+pub(crate) fn set_mode(path: &Path, mode: u32) {
+    std::fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+}
+
+/// Returns whether a file has mode 0600, where there is such a thing.
+#[cfg(test)]
+#[track_caller]
+pub(crate) fn is_private(path: &Path) -> bool {
+    path.metadata().unwrap().permissions().mode() & 0o777 == 0o600
+}
+
 /// Looks at a file; none where it cannot be seen. A link counts as what it leads to.
 pub fn stamp(path: &Path) -> Option<Stamp> {
     let seen = std::fs::metadata(path).ok()?;

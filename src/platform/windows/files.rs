@@ -9,7 +9,8 @@ use std::path::{Component, Path, PathBuf, Prefix};
 
 use winapi_util::file::{Information, information, typ};
 use windows_sys::Win32::Storage::FileSystem::{
-    FILE_ADD_FILE, FILE_FLAG_BACKUP_SEMANTICS, FILE_FLAG_OPEN_REPARSE_POINT, FILE_READ_ATTRIBUTES,
+    FILE_ADD_FILE, FILE_FLAG_BACKUP_SEMANTICS, FILE_FLAG_OPEN_REPARSE_POINT, FILE_READ_ATTRIBUTES, FILE_SHARE_READ,
+    FILE_SHARE_WRITE,
 };
 
 use crate::platform::{FileMark, Stamp};
@@ -30,16 +31,20 @@ pub fn create_private(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).write(true).create_new(true).open(path)
 }
 
+/// Others may read and write a file that is open for its lock, as far as the lock lets them, and not delete it: on a new file of
+/// its name another process would hold the same lock.
+const KEPT: u32 = FILE_SHARE_READ | FILE_SHARE_WRITE;
+
 /// Opens a file for its lock; it is made where it does not exist. A symbolic link is an error.
 pub(in crate::platform) fn open_to_lock(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
-    options.read(true).write(true).create(true).truncate(false);
+    options.read(true).write(true).create(true).truncate(false).share_mode(KEPT);
     not_a_link(options.custom_flags(FILE_FLAG_OPEN_REPARSE_POINT).open(path)?)
 }
 
 /// Opens a file to look at its lock. A symbolic link is an error.
 pub(in crate::platform) fn open_to_look(path: &Path) -> io::Result<File> {
-    not_a_link(OpenOptions::new().read(true).custom_flags(FILE_FLAG_OPEN_REPARSE_POINT).open(path)?)
+    not_a_link(OpenOptions::new().read(true).share_mode(KEPT).custom_flags(FILE_FLAG_OPEN_REPARSE_POINT).open(path)?)
 }
 
 fn not_a_link(file: File) -> io::Result<File> {
@@ -151,6 +156,16 @@ pub fn file_mark(path: &Path) -> io::Result<FileMark> {
     let file = look(path, FILE_FLAG_OPEN_REPARSE_POINT)?;
     let (changed_s, changed_ns) = since_1970(file.last_write_time().unwrap_or(0));
     Ok(FileMark { inode: file.file_index(), size_bytes: file.file_size(), changed_s, changed_ns })
+}
+
+/// Sets a file's mode, where there is such a thing.
+#[cfg(test)]
+pub(crate) fn set_mode(_path: &Path, _mode: u32) {}
+
+/// Returns whether a file has mode 0600, where there is such a thing.
+#[cfg(test)]
+pub(crate) fn is_private(path: &Path) -> bool {
+    path.exists()
 }
 
 /// Looks at a file; none where it cannot be seen. A link counts as what it leads to.

@@ -1,11 +1,10 @@
-use std::os::unix::fs::PermissionsExt;
-
 use rcgen::{CertificateParams, KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_ECDSA_P384_SHA384, PKCS_ED25519};
 use rustls::crypto::WebPkiSupportedAlgorithms;
 use rustls::pki_types::CertificateDer;
 use tempfile::TempDir;
 
 use super::*;
+use crate::platform::set_mode;
 
 /// A key of 2048 bits, made for these tests by `openssl genpkey -algorithm RSA`.
 const RSA_KEY: &str = include_str!("rsa_key.pem");
@@ -20,7 +19,7 @@ fn written(certificate: &CertificateDer<'_>, key: &KeyPair) -> (TempDir, Identit
     let certificate = data_encoding::BASE64.encode(certificate);
     let pem = format!("-----BEGIN CERTIFICATE-----\n{certificate}\n-----END CERTIFICATE-----\n");
     std::fs::write(&path, pem + &key.serialize_pem()).unwrap();
-    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+    set_mode(&path, 0o600);
     (folder, Identity { certificate: path, key: None, password: None })
 }
 
@@ -134,7 +133,7 @@ fn what_cannot_sign_says_why() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("cert.pem");
     std::fs::write(&path, "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n").unwrap();
-    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+    set_mode(&path, 0o600);
     let no_key = AssertionKey::read(&Identity { certificate: path, key: None, password: None }).err().unwrap();
     assert!(no_key.to_string().contains("its own file with --client-assertion-key"), "{no_key}");
 }
