@@ -28,9 +28,9 @@ impl Negotiate {
         self.spn.clone().unwrap_or_else(|| format!("HTTP@{host}"))
     }
 
-    /// Returns whether Kerberos can be tried: it knows no accounts of the form `DOMAIN\\name`.
+    /// Returns whether Kerberos can be tried: it knows no accounts of the form `DOMAIN\\name`, of which only Windows finds the realm.
     pub(super) fn may_be_kerberos(&self) -> bool {
-        let has_no_realm = self.principal.as_ref().is_some_and(|name| name.contains('\\'));
+        let has_no_realm = cfg!(unix) && self.principal.as_ref().is_some_and(|name| name.contains('\\'));
         !(self.only_ntlm || self.password.is_some() && has_no_realm)
     }
 }
