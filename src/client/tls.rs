@@ -36,7 +36,12 @@ pub(crate) fn config(roots: Roots, endpoint: &Endpoint) -> Result<ClientConfig, 
         .map_err(ClientError::Tls)?;
     let builder = match roots {
         Roots::Needed => {
-            let inner = Verifier::new_with_extra_roots(extra, provider).map_err(ClientError::NoRoots)?;
+            // Without roots of one's own Windows makes no second chain for them.
+            let made = match &extra[..] {
+                [] => Verifier::new(provider),
+                _ => Verifier::new_with_extra_roots(extra, provider),
+            };
+            let inner = made.map_err(ClientError::NoRoots)?;
             let server = endpoint.base.host().trim_matches(['[', ']']).to_owned();
             let verifier = Pinned { inner, server, pins: endpoint.pins.clone() };
             builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier))
