@@ -19,6 +19,7 @@ mod output;
 mod private;
 #[cfg(windows)]
 mod sspi;
+mod stop;
 #[cfg(unix)]
 mod unix;
 #[cfg(windows)]
@@ -33,6 +34,7 @@ pub use filesystem::{FileSystem, NetworkFileSystem, file_system};
 pub use lock::FileLock;
 pub use output::{OutputError, Overwrite, PrivateOutput};
 pub use private::{FileMark, FileTrust, Stamp, folder_of};
+pub use stop::{StopRequest, StopRequests, outlive_file_size_limit};
 pub use system::access::can_write;
 pub use system::clock::since_boot;
 pub use system::files::{
@@ -41,5 +43,4 @@ pub use system::files::{
 #[cfg(test)]
 pub(crate) use system::files::{is_private, set_mode};
 pub use system::identity::{host_name, user_name};
-pub use system::stop::{StopRequest, StopRequests, outlive_file_size_limit};
 pub use system::trust::trust;

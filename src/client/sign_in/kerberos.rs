@@ -99,6 +99,9 @@ impl Tokens {
     /// # Errors
     /// There are no credentials, the KDC refuses them, or it does not know the service.
     pub(crate) fn begin(&self, binding: Option<&[u8]>) -> Result<Begun, SignInError> {
+        if cfg!(windows) && self.settings.password.is_some() {
+            return self.begin_in_turn(binding);
+        }
         let credentials = self.credentials(&mut self.held.lock().unwrap_or_else(PoisonError::into_inner))?;
         match self.first_token(credentials, binding) {
             // The ticket can end between two looks at the clock, or be destroyed by a person.
@@ -112,6 +115,21 @@ impl Tokens {
             begun => begun,
         }
         .map_err(|error| self.explained(&error))
+    }
+
+    /// Makes the first token where that offers a password to the domain, as Windows does, and not before: by one thread at a time,
+    /// and never again after a refusal, because a domain counts those and locks the account.
+    fn begin_in_turn(&self, binding: Option<&[u8]>) -> Result<Begun, SignInError> {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        let credentials = self.credentials(&mut held)?;
+        self.first_token(credentials, binding).map_err(|error| {
+            let said = self.explained(&error);
+            if is_refusal(&error) {
+                held.renewal.expire();
+                drop(held.renewal.taken(since_boot(), Err(Failed::Refused(said.clone()))));
+            }
+            said
+        })
     }
 
     fn first_token(&self, credentials: Arc<Credentials>, binding: Option<&[u8]>) -> Result<Begun, SystemError> {

@@ -35,8 +35,13 @@ impl System {
             return Err(SspiError::not_asked("Windows has neither keytabs nor files of tickets".to_owned()));
         }
         let credentials = Credentials::kerberos(None)?;
+        // Windows has two names for an account, `user@domain` and `DOMAIN\user`.
+        let is_ours = |wanted: &str| {
+            let also = sspi::current_user().unwrap_or_default();
+            [&credentials.principal, &also].iter().any(|name| wanted.eq_ignore_ascii_case(name))
+        };
         match store.principal {
-            Some(wanted) if !wanted.eq_ignore_ascii_case(&credentials.principal) => Err(SspiError::not_asked(format!(
+            Some(wanted) if !is_ours(wanted) => Err(SspiError::not_asked(format!(
                 "this runs as {:?}, and to sign in as {wanted:?} its password is needed",
                 credentials.principal
             ))),

@@ -4,14 +4,7 @@ use std::io;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// How somebody asks the program to end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StopRequest {
-    /// As soon as it is convenient; asked again, at once.
-    Soon,
-    /// Now: the system ends the program by itself a few seconds later. On this system nobody asks so.
-    Now,
-}
+use crate::platform::StopRequest;
 
 /// Listens to SIGINT, SIGTERM and SIGHUP, which do not end the process from then on.
 #[derive(Debug)]

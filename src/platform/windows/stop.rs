@@ -6,14 +6,7 @@ use tokio::signal::windows::{
     CtrlBreak, CtrlC, CtrlClose, CtrlLogoff, CtrlShutdown, ctrl_break, ctrl_c, ctrl_close, ctrl_logoff, ctrl_shutdown,
 };
 
-/// How somebody asks the program to end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StopRequest {
-    /// As soon as it is convenient; asked again, at once.
-    Soon,
-    /// Now: the system ends the program by itself a few seconds later.
-    Now,
-}
+use crate::platform::StopRequest;
 
 /// Listens to Ctrl-C and Ctrl-Break, and to the console's end, which do not end the process at once from then on.
 #[derive(Debug)]
