@@ -25,7 +25,8 @@ unpack() {
         {
             list rustc-web cargo-web rust-web-src rust-web-clippy
             list gcc-mingw-w64-x86-64-win32
-            list wine64
+            # Wine has NTLM from winbind's ntlm_auth.
+            list wine64 winbind
         } | sort -u | xargs apt-get download -qq
         for deb in *.deb; do dpkg -x "$deb" "$R"; done
     )
@@ -46,7 +47,7 @@ make_wine() {
     cat >"$W/wine.sh" <<X
 #!/bin/bash
 export WINEPREFIX=$W/prefix WINEARCH=win64 WINEDEBUG=\${WINEDEBUG:--all} HOME=$W/home
-export WINEDLLOVERRIDES='mscoree,mshtml=' LD_LIBRARY_PATH=$lib PATH=$R/usr/bin:\$PATH
+export WINEDLLOVERRIDES='mscoree,mshtml=' LD_LIBRARY_PATH=$lib:$lib/samba PATH=$R/usr/bin:\$PATH
 unset DISPLAY
 exec $R/usr/lib/wine/wine64 "\$@"
 X
@@ -73,7 +74,7 @@ touch "$W/made"
 for_windows=(-Zbuild-std=std,panic_unwind,test --target x86_64-pc-windows-gnu)
 cargo clippy "${for_windows[@]}" --lib --bins --tests -- -D warnings
 cargo build "${for_windows[@]}" --bins
-# Wine's certificate chains know no store of one's own, which --ca-file is: these tests cannot run under it.
+# Wine's certificate chains know no roots of one's own, which --ca-file has: these tests cannot run under it.
 cargo test "${for_windows[@]}" --lib -- ${1:+"$1"} --skip client::tests::tls --skip client::tests::proxies \
     --skip a_time_out_before_the_request_is_certain
 
