@@ -247,8 +247,12 @@ impl SignInArgs {
 
 /// Returns the file that a keytab's name means; none for what is no file.
 fn keytab_file(name: &str) -> Option<PathBuf> {
-    let path = name.strip_prefix("FILE:").unwrap_or(name);
-    path.starts_with('/').then(|| path.into())
+    let path = match name.split_once(':') {
+        Some(("FILE" | "WRFILE", path)) => path,
+        Some((kind, _)) if !kind.contains('/') => return None,
+        Some(_) | None => name,
+    };
+    std::path::absolute(path).ok()
 }
 
 /// Says as whom calls are made; who that is with Kerberos is known when the ticket is there.
@@ -364,6 +368,10 @@ mod tests {
         let bare = args(Some(AuthArg::Negotiate));
         assert_eq!(negotiate(&bare, None, "FILE:/etc/svc.keytab").as_deref(), Some("/etc/svc.keytab"));
         assert_eq!(negotiate(&bare, None, "/etc/svc.keytab").as_deref(), Some("/etc/svc.keytab"));
+        let here = std::path::absolute("svc.keytab").unwrap().display().to_string();
+        for relative in ["svc.keytab", "FILE:svc.keytab", "WRFILE:svc.keytab"] {
+            assert_eq!(negotiate(&bare, None, relative).as_ref(), Some(&here));
+        }
         assert_eq!(negotiate(&bare, None, "MEMORY:x"), None);
         let given = SignInArgs { keytab: Some("k".into()), ..args(Some(AuthArg::Negotiate)) };
         assert_eq!(negotiate(&given, None, "/etc/svc.keytab").as_deref(), Some("k"));

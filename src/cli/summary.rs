@@ -296,7 +296,9 @@ pub(crate) fn stop_text(reason: &StopReason) -> (String, String) {
             ("all rows were refused alike", refused(kind, *status, *n_rows))
         }
         StopReason::NotSignedIn(fault) => {
-            ("the sign-in was not accepted", format!("{}; check the token or the account", seen(fault)))
+            // What comes from the sign-in itself says what to do.
+            let help = if fault.http_status.is_some() { "; check the token or the account" } else { "" };
+            ("the sign-in was not accepted", format!("{}{help}", seen(fault)))
         }
         StopReason::ApiNotFound(fault) => {
             ("there is no API at this address", format!("{}; {NO_API_REMEDY}", seen(fault)))

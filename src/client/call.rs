@@ -248,6 +248,7 @@ impl Client {
             Unanswered::NotProven { status, why } => {
                 (TransportFault::AnswerBroken { status }, format!("the answer ({status}) is not taken: {why}"))
             }
+            Unanswered::NotReached(message) => (TransportFault::NotConnected, message),
             Unanswered::NotReady { status: 407 } => (TransportFault::ProxyRefused, PROXY_ASKS.to_owned()),
             Unanswered::NotReady { status } => {
                 (TransportFault::NotConnected, format!("no connection could be signed in: the server answers {status}"))

@@ -87,7 +87,11 @@ impl Client {
     /// No answer came. A status is none.
     pub async fn look(&self) -> Result<Look, ReadError> {
         let begin = Instant::now();
-        let response = self.templates().await?;
+        let response = match self.templates().await {
+            // A proxy may end a connection behind its answer without a word, just when the next call takes it up.
+            Err(error) if error.is_connection_lost() => self.templates().await?,
+            answered => answered?,
+        };
         let look = look_of(&response, begin.elapsed());
         if response.status().is_success() {
             return Ok(look);

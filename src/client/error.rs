@@ -297,6 +297,11 @@ pub enum ReadError {
 }
 
 impl ReadError {
+    /// Returns whether the connection ended before there was an answer: a call that only reads can be made once more.
+    pub const fn is_connection_lost(&self) -> bool {
+        matches!(self, Self::Transport { fault: TransportFault::ConnectionLost, .. })
+    }
+
     /// Returns the HTTP status, where the server answered with an error.
     pub const fn status(&self) -> Option<u16> {
         match self {

@@ -169,14 +169,19 @@ impl Tokens {
         let status = response.status();
         let body = read(response).await.map_err(unanswered)?;
         if !status.is_success() {
-            let said = match serde_json::from_slice::<Refused>(&body) {
+            let refused = serde_json::from_slice::<Refused>(&body);
+            let is_of_client =
+                is_of_client(status.as_u16(), refused.as_ref().ok().map(|refused| refused.error.as_str()));
+            let said = match refused {
                 Ok(Refused { error, error_description: Some(more) }) => printable(&format!("{error}: {more}")),
                 Ok(Refused { error, error_description: None }) => printable(&error),
                 Err(_) => status.to_string(),
             };
-            let error = OAuthError(format!("the token server {place} refuses the client ({said}); {check}"));
-            // A server that fails has refused nobody.
-            return Err(if status.is_server_error() { Failed::Unanswered(error) } else { Failed::Refused(error) });
+            return Err(if is_of_client {
+                Failed::Refused(OAuthError(format!("the token server {place} refuses the client ({said}); {check}")))
+            } else {
+                unanswered(format!("it gives no token now ({said}); check --token-url where that does not pass"))
+            });
         }
         let granted: Granted = serde_json::from_slice(&body)
             .map_err(|_| unanswered("its answer is no token (RFC 6749, 5.1); check --token-url".to_owned()))?;
@@ -191,6 +196,13 @@ impl Tokens {
         };
         Ok((header, lifetime.map_or(USUAL_LIFETIME, Duration::from_secs)))
     }
+}
+
+/// Returns whether an error is about who asks and what for, and will be the same the next time. What a server says that is busy,
+/// fails or is another one is none of this.
+fn is_of_client(status: u16, error: Option<&str>) -> bool {
+    matches!(status, 400 | 401 | 403)
+        && !matches!(error, Some("temporarily_unavailable" | "server_error" | "slow_down"))
 }
 
 /// A request for a token, and what is to be looked at where it is refused.
@@ -264,6 +276,19 @@ impl fmt::Debug for Tokens {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_server_that_is_busy_has_refused_nobody() {
+        for (status, error) in [(401, Some("invalid_client")), (400, Some("invalid_grant")), (403, None), (400, None)] {
+            assert!(is_of_client(status, error), "{status} {error:?}");
+        }
+        let busy = Some("temporarily_unavailable");
+        for (status, error) in
+            [(429, None), (429, busy), (400, busy), (503, None), (302, None), (404, None), (407, None)]
+        {
+            assert!(!is_of_client(status, error), "{status} {error:?}");
+        }
+    }
 
     #[test]
     fn a_token_server_is_https_or_this_machine() {

@@ -64,6 +64,7 @@ impl<T: Clone, E: Clone> Renewal<T, E> {
                 self.renew_at = now.saturating_add(lifetime / 100 * self.rules.at_percent);
                 self.ends_at = now.saturating_add(lifetime);
                 self.held = Some(new.clone());
+                self.n_refused = 0;
                 return Ok(new);
             }
             Err(Failed::Refused(error)) => {
@@ -126,6 +127,17 @@ mod tests {
         assert_eq!(renewal.taken(s(0), Ok((1, s(100)))), Ok(1));
         assert_eq!(renewal.taken(s(80), Err(Failed::Refused("no"))), Ok(1));
         assert_eq!((renewal.without_asking(s(99)), renewal.without_asking(s(100))), (Some(Ok(1)), Some(Err("no"))));
+    }
+
+    #[test]
+    fn what_is_taken_again_may_be_refused_again() {
+        let mut renewal: Renewal<u32, &str> = Renewal::new(RULES);
+        for round in 0..5 {
+            let now = s(round * 100);
+            assert_eq!(renewal.taken(now, Err(Failed::Refused("no"))), Err("no"));
+            assert_eq!(renewal.taken(now, Ok((1, s(100)))), Ok(1));
+        }
+        assert_eq!(renewal.without_asking(s(500)), None);
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 mod binding;
 mod challenge;
+mod connection;
 mod habit;
 mod kerberos;
 mod ntlm;
@@ -17,8 +18,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use http::header::{AUTHORIZATION, CONNECTION};
-use hyper_util::client::legacy::connect::HttpInfo;
+use http::header::AUTHORIZATION;
 use reqwest::tls::TlsInfo;
 use reqwest::{Method, Request, Response};
 use tokio::runtime::{Handle, Id};
@@ -26,6 +26,7 @@ use tokio::sync::OnceCell;
 use tokio::time::{Instant, timeout_at};
 
 use self::challenge::{Challenge, Scheme};
+use self::connection::{is_last, read_to_end, this_end};
 pub(crate) use self::habit::Aim;
 use self::habit::Habits;
 use self::kerberos::{Begun, Tokens};
@@ -69,6 +70,8 @@ pub(crate) enum Unanswered {
     NotProven { status: u16, why: String },
     /// It was not sent: the call that was to sign its connection in was answered with an error that may pass.
     NotReady { status: u16 },
+    /// It was not sent: it had to wait for too long.
+    NotReached(String),
 }
 
 impl Unanswered {
@@ -277,7 +280,10 @@ impl SignIn {
             let mut begun =
                 if self.is_token_due(lane, aim) { Some(self.begin(tokens, lane, deadline).await?) } else { None };
             let Leg { mut request, sent } = leg();
-            limit(&mut request, deadline);
+            // What creates has its whole time, however long the legs before it took: cut short, it would be in doubt.
+            if aim == Aim::Reads {
+                limit(&mut request, deadline);
+            }
             if let Some(begun) = &begun {
                 request.headers_mut().insert(AUTHORIZATION, Scheme::Negotiate.header(&begun.token));
             }
@@ -459,29 +465,6 @@ impl SignIn {
 impl fmt::Debug for SignIn {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SignIn").field("host", &self.service.host).finish_non_exhaustive()
-    }
-}
-
-/// Returns this end of the connection that an answer came over.
-fn this_end(response: &Response) -> Option<SocketAddr> {
-    response.extensions().get::<HttpInfo>().map(HttpInfo::local_addr)
-}
-
-/// Returns whether the server ends the connection behind this answer (RFC 9112, 9.6).
-fn is_last(response: &Response) -> bool {
-    let mut said = response.headers().get_all(CONNECTION).iter().filter_map(|value| value.to_str().ok());
-    said.any(|value| value.split(',').any(|option| option.trim().eq_ignore_ascii_case("close")))
-}
-
-/// Reads an answer that nobody wants, and returns whether it had an end below the limit; else its connection is closed.
-async fn read_to_end(mut response: Response, max_bytes: usize) -> bool {
-    let mut n_bytes = 0;
-    loop {
-        match response.chunk().await {
-            Ok(Some(chunk)) if n_bytes + chunk.len() <= max_bytes => n_bytes += chunk.len(),
-            Ok(Some(_)) | Err(_) => return false,
-            Ok(None) => return true,
-        }
     }
 }
 

@@ -1,7 +1,11 @@
 //! Signing in with NTLM, and with a password: Apache with gss-ntlmssp, the simulator behind it.
 
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
 use crate::common::{Folder, enrollments, wait_until};
 use crate::oracle::{assert_kept, rows};
@@ -122,6 +126,61 @@ fn a_password_that_is_changed_during_a_run_locks_no_account() {
     assert_kept(&kept, &realm.seen(), 20_000);
     assert!(kept.iter().all(|row| row.state == "created" || row.state == "pending"));
     assert!((500..20_000).contains(&n_seen), "{n_seen} rows");
+}
+
+/// A server's second message of NTLM.
+const CHALLENGE: &str = "TlRMTVNTUAACAAAADgAOADgAAAAFgoniAQIDBAUGBwgAAAAAAAAAACAAIABGAAAACgBhSgAAAA9DAE8ATgBUAE8AUw\
+    BPAAIADgBDAE8ATgBUAE8AUwBPAAEABgBTAFIAVgAAAAAA";
+
+/// Answers the first messages of NTLM, and each proof with these bytes, behind which the connection ends; counts the proofs.
+fn answer_proofs(answer: &'static str) -> (u16, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let (port, n_proofs) = (listener.local_addr().unwrap().port(), Arc::new(AtomicUsize::new(0)));
+    let counted = Arc::clone(&n_proofs);
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let (mut stream, counted) = (stream.unwrap(), Arc::clone(&counted));
+            std::thread::spawn(move || {
+                let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
+                let mut says = String::new();
+                while let Some(Ok(line)) = lines.next() {
+                    if line.to_ascii_lowercase().starts_with("authorization:") {
+                        says = line;
+                    } else if line.is_empty() && says.contains(NTLM_PROOF) {
+                        counted.fetch_add(1, SeqCst);
+                        let _ = stream.write_all(answer.as_bytes());
+                        return;
+                    } else if line.is_empty() {
+                        let with = if says.is_empty() { String::new() } else { format!(" {CHALLENGE}") };
+                        says.clear();
+                        let head = "HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\nWWW-Authenticate: Negotiate";
+                        if stream.write_all(format!("{head}{with}\r\n\r\n").as_bytes()).is_err() {
+                            return;
+                        }
+                    }
+                }
+            });
+        }
+    });
+    (port, n_proofs)
+}
+
+#[test]
+fn a_password_whose_fate_nobody_tells_is_not_offered_again_and_again() {
+    let realm = Realm::start();
+    let password = realm.password_file(PASSWORD);
+    for answer in ["", "HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"] {
+        let (port, n_proofs) = answer_proofs(answer);
+        let folder = Folder::new();
+        folder.write("wave.csv", enrollments(300));
+        let server = format!("http://127.0.0.1:{port}/CertificateManagement");
+        let mut command = submit(&folder, &realm, &server, "ntlm", NTLM_ACCOUNT, &password);
+        let (exit, text) = said(command.args(["--concurrency", "64", "--rate", "unlimited"]));
+        assert_eq!(exit, Some(5), "{text}");
+        assert!(text.contains("does not say whether it takes the password"), "{text}");
+        assert_eq!(n_proofs.load(SeqCst), 2, "{text}");
+        assert!(rows(&folder, "wave.ledger").iter().all(|row| row.state == "pending"));
+    }
 }
 
 #[test]

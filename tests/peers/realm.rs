@@ -203,7 +203,8 @@ impl Realm {
 
     /// Returns Apache's log: status, user and the beginning of the sign-in of each request.
     pub(crate) fn access(&self) -> Vec<String> {
-        let log = std::fs::read_to_string(self.file("access.log")).unwrap();
+        // Apache listens before it opens its logs.
+        let log = std::fs::read_to_string(self.file("access.log")).unwrap_or_default();
         log.lines().map(str::to_owned).collect()
     }
 

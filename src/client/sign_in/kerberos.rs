@@ -139,7 +139,12 @@ impl Tokens {
         let now = since_boot();
         let is_at_once = now.saturating_sub(begin) <= AT_ONCE;
         // One that is busy acquires others; those are looked at anew.
-        if let Ok(mut held) = self.held.try_lock() {
+        // What another program may rewrite, such as the cache of kinit, says nothing of the next token.
+        let is_own = self.settings.keytab.is_some() || self.settings.password.is_some();
+        if let Ok(mut held) = self.held.try_lock()
+            && is_own
+            && held.renewal.held().is_some_and(|now| Arc::ptr_eq(now, &credentials))
+        {
             let good = step.lifetime / 100 * RULES.at_percent;
             held.at_once_until = if is_at_once { now.saturating_add(good) } else { Duration::ZERO };
         }
@@ -174,6 +179,8 @@ impl Tokens {
 
     fn acquire(&self, held: &mut Held) -> Result<(Arc<Credentials>, Duration), Failed<SignInError>> {
         held.n_acquired += 1;
+        // With others the ticket for the service is to be asked for anew.
+        held.at_once_until = Duration::ZERO;
         // Whoever the run began as stays its account, whatever the ticket cache of this user holds by then.
         let before = held.renewal.held().map(|credentials| credentials.principal.as_str());
         let principal = before.or(self.settings.principal.as_deref());
@@ -184,11 +191,17 @@ impl Tokens {
                 self.system.acquire_by_password(Mechanism::Kerberos, principal.unwrap_or_default(), &password)
             }
             None => {
-                let keytab = self.settings.keytab.as_ref().map(|path| format!("FILE:{}", path.display()));
+                // Where none is given, a keytab that has nothing: one that the library finds by itself would be offered again
+                // and again where it is refused while a ticket is still good.
+                let none = cfg!(unix).then(|| "MEMORY:cmbatch-none".to_owned());
+                let keytab = self.settings.keytab.as_ref().map(|path| format!("FILE:{}", path.display())).or(none);
                 // In memory: a file would cost twice as much for each token. A new one each time: over a ticket that is still
                 // good the library keeps silent about a key that is refused.
-                let cache =
-                    keytab.as_ref().map(|_| format!("MEMORY:cmbatch-{}-{}", std::process::id(), held.n_acquired));
+                let cache = self
+                    .settings
+                    .keytab
+                    .as_ref()
+                    .map(|_| format!("MEMORY:cmbatch-{}-{}", std::process::id(), held.n_acquired));
                 let store = CredentialStore { principal, keytab: keytab.as_deref(), cache: cache.as_deref() };
                 self.system.acquire(&store)
             }
@@ -232,7 +245,19 @@ pub(super) fn service(system: &'static System, spn: &str) -> Result<Name, SignIn
 /// Says why a keytab cannot be used, without asking the library, whose words do not say which file it means.
 fn check_keytab(path: &Path) -> Result<(), SignInError> {
     // A group of administrators may share one.
-    let Err(fault) = private_file::open(path, Sharing::Group) else { return Ok(()) };
+    let fault = match private_file::open(path, Sharing::Group) {
+        Ok(mut file) => {
+            // The first bytes of each keytab: 5, and its version (MIT's "keytab file format").
+            let mut first = [0; 2];
+            return match std::io::Read::read_exact(&mut file, &mut first) {
+                Ok(()) if matches!(first, [5, 1 | 2]) => Ok(()),
+                Ok(()) | Err(_) => {
+                    Err(SignInError::new(format!("{path:?} is no keytab"), Some("write a new one (ktutil, ktpass)")))
+                }
+            };
+        }
+        Err(fault) => fault,
+    };
     let (what, help) = match fault {
         FileFault::OpenToOthers { mode } => {
             (format!("is open to everybody (mode {mode:03o})"), "whoever has it is the account: type chmod o= on it")
@@ -260,5 +285,9 @@ mod tests {
         assert!(said(&path).contains("open to everybody (mode 644)"), "{}", said(&path));
         mode(0o640);
         assert_eq!(check_keytab(&path), Ok(()));
+        for other in ["", "-----BEGIN"] {
+            std::fs::write(&path, other).unwrap();
+            assert!(said(&path).contains("is no keytab"));
+        }
     }
 }

@@ -12,18 +12,19 @@ use reqwest::{Request, Response};
 use tokio::time::{Instant, timeout_at};
 
 use super::challenge::{Challenge, Scheme};
-use super::offers::Offers;
+use super::connection::{is_last, read_to_end, this_end};
+use super::offers::{Offer, Offers};
 use super::remedy::without_ntlm;
 use super::settings::{Negotiate, SignInError};
-use super::{
-    Aim, Held, Lane, Leg, MAX_LEGS, SHORTEST_LEG, SignIn, Unanswered, is_last, kerberos, locked, read_to_end, this_end,
-    waiting,
-};
+use super::{Aim, Held, Lane, Leg, MAX_LEGS, SHORTEST_LEG, SignIn, Unanswered, kerberos, locked, waiting};
 use crate::client::once::Departed;
 use crate::platform::negotiate::{Credentials, Exchange, Mechanism, Name, System};
 
 /// How often a connection is tried: one may end between two messages, and a password is offered twice.
 const MAX_LOGONS: u32 = 3;
+
+const SPLIT: &str = "the messages of NTLM do not stay on one connection, or that ends behind them; a proxy or load balancer that \
+                     shares connections cannot carry it: call the server past it, or use Kerberos";
 
 /// The password of a process, and how often it was offered.
 pub(crate) struct Ntlm {
@@ -38,8 +39,8 @@ pub(crate) struct Ntlm {
 
 /// How a logon went.
 enum Logon {
-    /// The connection with this end is signed in.
-    Taken(SocketAddr),
+    /// The connection with this end is signed in, or was until it ended.
+    Taken(Option<SocketAddr>),
     /// The server refuses the account or its password.
     Refused,
     /// The messages did not go over one connection, or the certificate became another one between them.
@@ -50,8 +51,10 @@ enum Logon {
 struct Reply {
     status: u16,
     challenge: Challenge,
-    /// This end of the connection, if that can go on.
+    /// This end of the connection.
     end: Option<SocketAddr>,
+    /// Whether the connection can go on.
+    goes_on: bool,
 }
 
 impl Reply {
@@ -93,10 +96,14 @@ impl Ntlm {
 
     fn refusal(&self) -> Unanswered {
         let account = self.settings.principal.as_deref().unwrap_or_default();
-        Unanswered::NotSignedIn(format!(
-            "the server refuses {account:?} with its password by NTLM (401); check --principal and the password; it is not \
-             offered again, so that the account is not locked"
-        ))
+        let what = if self.offers.is_refused() {
+            format!(
+                "the server refuses {account:?} with its password by NTLM (401); check --principal and the password"
+            )
+        } else {
+            format!("the server does not say whether it takes the password of {account:?}; see why it fails at that")
+        };
+        Unanswered::NotSignedIn(format!("{what}; it is not offered again, so that the account is not locked"))
     }
 }
 
@@ -117,7 +124,9 @@ impl SignIn {
                 self.log_on(ntlm, lane, deadline).await?;
             }
             let Leg { mut request, sent } = leg();
-            limit(&mut request, deadline);
+            if aim == Aim::Reads {
+                limit(&mut request, deadline);
+            }
             let answered = lane.http.execute(request).await;
             let response = answered.map_err(|error| Unanswered::lost(error, sent))?;
             self.see_certificate(lane, &response);
@@ -140,38 +149,40 @@ impl SignIn {
 
     /// Signs the connection of a lane in.
     pub(super) async fn log_on(&self, ntlm: &Arc<Ntlm>, lane: &mut Lane, deadline: Instant) -> Result<(), Unanswered> {
+        let mut is_split = false;
         for _ in 0..MAX_LOGONS {
             // A connection that may be signed in, or half so, is not signed in anew: not every server bears that.
             if !std::mem::take(&mut lane.is_fresh) {
                 lane.http = self.client()?;
+                lane.binding = None;
             }
             let scheme = self.scheme(ntlm, lane, deadline).await?;
-            let too_late = |_| Unanswered::NotSignedIn("no sign-in was possible within the call's time".to_owned());
+            let too_late =
+                |_| Unanswered::NotReached("its turn to sign in did not come within the call's time".to_owned());
             let offer = timeout_at(deadline, ntlm.offers.next()).await.map_err(too_late)?;
-            let Some(offer) = offer else { return Err(ntlm.refusal()) };
-            match self.offer(ntlm, scheme, lane, deadline).await? {
+            let Some(mut offer) = offer else {
+                return Err(if is_split { Unanswered::NotSignedIn(SPLIT.to_owned()) } else { ntlm.refusal() });
+            };
+            match self.offer(ntlm, scheme, lane, &mut offer, deadline).await? {
                 Logon::Taken(end) => {
                     offer.taken();
-                    lane.signed_in = Some(end);
-                    return Ok(());
+                    if end.is_some() {
+                        lane.signed_in = end;
+                        return Ok(());
+                    }
                 }
                 Logon::Refused => offer.refused(),
-                Logon::NotOneConnection => {}
+                Logon::NotOneConnection => is_split = true,
             }
         }
-        Err(Unanswered::NotSignedIn(
-            "the messages of NTLM do not stay on one connection; a proxy or load balancer that shares connections cannot carry it: \
-             call the server past it, or use Kerberos"
-                .to_owned(),
-        ))
+        Err(Unanswered::NotSignedIn(SPLIT.to_owned()))
     }
 
-    /// Returns the scheme that the server takes, and sees its certificate, asking where one of them is not known.
+    /// Returns the scheme that the server takes, asking where that is not known; over TLS it is asked on each connection, which
+    /// shows the certificate of that very one.
     async fn scheme(&self, ntlm: &Ntlm, lane: &mut Lane, deadline: Instant) -> Result<Scheme, Unanswered> {
         let known = *locked(&ntlm.scheme);
-        if let Some(scheme) = known
-            && (!self.service.is_https || self.binding_for(lane).is_some())
-        {
+        if let Some(scheme) = known.filter(|_| !self.service.is_https) {
             return Ok(scheme);
         }
         let reply = self.ask(lane, None, deadline).await?;
@@ -179,7 +190,8 @@ impl SignIn {
         if reply.status != 401 {
             let status = reply.status;
             return Err(Unanswered::NotSignedIn(format!(
-                "the server asks for no sign-in (it answers {status}); leave --auth out if that is meant"
+                "the server asks for no sign-in (it answers {status}): check --server, whose path usually ends in \
+                 /CertificateManagement, or leave --auth out if none is meant"
             )));
         }
         let Some(scheme) = [Scheme::Negotiate, Scheme::Ntlm].into_iter().find(|scheme| reply.challenge.has(*scheme))
@@ -196,6 +208,7 @@ impl SignIn {
         ntlm: &Arc<Ntlm>,
         scheme: Scheme,
         lane: &mut Lane,
+        offer: &mut Offer<'_>,
         deadline: Instant,
     ) -> Result<Logon, Unanswered> {
         let binding = self.binding_for(lane);
@@ -214,25 +227,25 @@ impl SignIn {
             Some(token) if first.status == 401 => token.to_vec(),
             _ => {
                 return Err(Unanswered::NotSignedIn(format!(
-                    "the server does not go on with NTLM after its first message ({})",
+                    "the server does not go on with NTLM after its first message ({}); it may take Kerberos alone: --auth \
+                     negotiate",
                     first.status
                 )));
             }
         };
+        if !first.goes_on || first.end.is_none() || binding != self.binding_for(lane) {
+            return Ok(Logon::NotOneConnection);
+        }
         work = waiting(move || work.go_on(&challenge)).await.map_err(Unanswered::NotSignedIn)?;
+        // From here on, a domain may count it.
+        offer.out();
         let last = self.ask(lane, Some(scheme.header(&work.message)), deadline).await?;
         last.check_ready()?;
-        Ok(match last.end {
-            Some(end) if Some(end) == first.end && binding == self.binding_for(lane) => {
-                if last.status == 401 {
-                    Logon::Refused
-                } else {
-                    Logon::Taken(end)
-                }
-            }
-            // What went over one connection was refused, whatever became of that.
-            _ if last.status == 401 && last.end.is_none() => Logon::Refused,
-            _ => Logon::NotOneConnection,
+        Ok(match (last.end == first.end, last.status) {
+            (true, 401) => Logon::Refused,
+            (true, _) => Logon::Taken(last.end.filter(|_| last.goes_on)),
+            // What stands in between may have brought it to the right one all the same: it is counted.
+            (false, _) => Logon::NotOneConnection,
         })
     }
 
@@ -247,9 +260,9 @@ impl SignIn {
         let response = answered.map_err(|error| Unanswered::Transport { error, departed: Departed::No })?;
         self.see_certificate(lane, &response);
         let (status, challenge) = (response.status().as_u16(), Challenge::of(response.headers()));
-        let end = this_end(&response).filter(|_| !is_last(&response));
+        let (end, is_last) = (this_end(&response), is_last(&response));
         let is_whole = read_to_end(response, super::MAX_PROBE_BYTES).await;
-        Ok(Reply { status, challenge, end: end.filter(|_| is_whole) })
+        Ok(Reply { status, challenge, end, goes_on: is_whole && !is_last })
     }
 }
 

@@ -1,30 +1,45 @@
 //! How often a password is offered: a domain counts refusals and locks the account.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 /// How often one process offers a password that is refused, in all.
 const MAX_REFUSED: u32 = 2;
 
+/// How often in a row nobody says what became of a password that this process had signed in with before.
+const MAX_UNKNOWN: u32 = 6;
+
 /// The offers of a process. There are never more under way than may still be refused.
 #[derive(Debug)]
 pub(crate) struct Offers {
     left: Semaphore,
-    /// How often in a row it was refused.
-    n_refused: Mutex<u32>,
+    state: Mutex<State>,
 }
 
-/// An offer that is under way. Dropped, it was neither taken nor refused.
+#[derive(Debug, Default)]
+struct State {
+    /// How often in a row it was refused.
+    n_refused: u32,
+    /// How often in a row it had left, and no answer came: a domain may have counted that as a refusal.
+    n_unknown: u32,
+    /// How many permits are withheld.
+    n_withheld: u32,
+    /// Whether it was ever taken.
+    is_proven: bool,
+}
+
+/// An offer that is under way. Dropped, it was not made; where it is [`out`](Self::out), nobody knows what became of it.
 #[derive(Debug)]
 pub(crate) struct Offer<'o> {
     offers: &'o Offers,
-    permit: SemaphorePermit<'o>,
+    permit: Option<SemaphorePermit<'o>>,
+    is_out: bool,
 }
 
 impl Default for Offers {
     fn default() -> Self {
-        Self { left: Semaphore::new(MAX_REFUSED as usize), n_refused: Mutex::new(0) }
+        Self { left: Semaphore::new(MAX_REFUSED as usize), state: Mutex::default() }
     }
 }
 
@@ -32,25 +47,62 @@ impl Offers {
     /// Waits until the password may be offered; none where it was refused too often.
     pub(crate) async fn next(&self) -> Option<Offer<'_>> {
         let permit = self.left.acquire().await.ok()?;
-        Some(Offer { offers: self, permit })
+        Some(Offer { offers: self, permit: Some(permit), is_out: false })
+    }
+
+    /// Returns whether it was refused, and not only lost sight of.
+    pub(crate) fn is_refused(&self) -> bool {
+        self.state().n_refused > 0
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Offer<'_> {
-    /// The password was taken: what was refused before was not for its sake.
-    pub(crate) fn taken(self) {
-        let mut n_refused = self.offers.n_refused.lock().unwrap_or_else(PoisonError::into_inner);
-        self.offers.left.add_permits(std::mem::take(&mut *n_refused) as usize);
+    /// The password leaves now.
+    pub(crate) fn out(&mut self) {
+        self.is_out = true;
+    }
+
+    /// It was taken: what was refused before was not for its sake.
+    pub(crate) fn taken(mut self) {
+        drop(self.permit.take());
+        let mut state = self.offers.state();
+        self.offers.left.add_permits(state.n_withheld as usize);
+        *state = State { is_proven: true, ..State::default() };
     }
 
     /// It was refused.
-    pub(crate) fn refused(self) {
-        let Self { offers, permit } = self;
-        permit.forget();
-        let mut n_refused = offers.n_refused.lock().unwrap_or_else(PoisonError::into_inner);
-        *n_refused += 1;
-        if *n_refused >= MAX_REFUSED {
-            offers.left.close();
+    pub(crate) fn refused(mut self) {
+        let mut state = self.offers.state();
+        state.n_refused += 1;
+        self.withhold(&mut state);
+    }
+
+    fn withhold(&mut self, state: &mut State) {
+        if let Some(permit) = self.permit.take() {
+            permit.forget();
+            state.n_withheld += 1;
+        }
+        if state.n_withheld >= MAX_REFUSED {
+            self.offers.left.close();
+        }
+    }
+}
+
+impl Drop for Offer<'_> {
+    fn drop(&mut self) {
+        if !self.is_out || self.permit.is_none() {
+            return;
+        }
+        let mut state = self.offers.state();
+        state.n_unknown += 1;
+        if !state.is_proven {
+            self.withhold(&mut state);
+        } else if state.n_unknown >= MAX_UNKNOWN {
+            self.offers.left.close();
         }
     }
 }
@@ -111,6 +163,33 @@ mod tests {
             drop(offers.next().await.unwrap());
             offers.next().await.unwrap().refused();
             offers.next().await.unwrap().refused();
+            assert!(offers.next().await.is_none());
+        });
+    }
+
+    #[test]
+    fn what_left_and_was_not_answered_counts_as_refused_until_it_is_taken() {
+        run(async {
+            let lose = async |offers: &Offers| {
+                let mut offer = offers.next().await?;
+                offer.out();
+                Some(())
+            };
+            let offers = Offers::default();
+            // What did not leave is offered to nobody.
+            for _ in 0..10 {
+                drop(offers.next().await.unwrap());
+            }
+            assert!(lose(&offers).await.is_some() && lose(&offers).await.is_some());
+            assert!(offers.next().await.is_none() && !offers.is_refused());
+
+            let offers = Offers::default();
+            lose(&offers).await.unwrap();
+            offers.next().await.unwrap().taken();
+            // One that was taken before may get lost a few times more.
+            for _ in 0..MAX_UNKNOWN {
+                lose(&offers).await.unwrap();
+            }
             assert!(offers.next().await.is_none());
         });
     }
