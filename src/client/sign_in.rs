@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use http::header::AUTHORIZATION;
 use reqwest::tls::TlsInfo;
-use reqwest::{Method, Request, Response};
+use reqwest::{Request, Response};
 use tokio::runtime::{Handle, Id};
 use tokio::sync::OnceCell;
 use tokio::time::{Instant, timeout_at};
@@ -273,7 +273,9 @@ impl SignIn {
         let mut held = self.lane()?;
         let lane = held.lane.as_mut().expect("the lane was just put there");
         if aim == Aim::Creates && self.service.is_https && self.binding_for(lane).is_none() {
-            self.see_server(lane).await?;
+            // The certificate to which tokens are to be bound: a create request never goes without a token on a connection that
+            // is not signed in.
+            self.ask(lane, None, deadline).await?;
         }
         let mut n_refused = 0;
         for _ in 0..MAX_LEGS {
@@ -322,17 +324,6 @@ impl SignIn {
             read_to_end(response, MAX_CHALLENGE_BYTES).await;
         }
         Err(Unanswered::NotSignedIn(format!("the server turned the call away {MAX_LEGS} times (401)")))
-    }
-
-    /// Makes a call that changes nothing, as nobody, to see the certificate to which tokens are to be bound: a create request
-    /// never goes without a token on a connection that is not signed in.
-    async fn see_server(&self, lane: &mut Lane) -> Result<(), Unanswered> {
-        let request = Request::new(Method::GET, self.service.probe.clone());
-        let answered = lane.http.execute(request).await;
-        let response = answered.map_err(|error| Unanswered::Transport { error, departed: Departed::No })?;
-        self.see_certificate(lane, &response);
-        read_to_end(response, MAX_CHALLENGE_BYTES).await;
-        Ok(())
     }
 
     /// Takes an answer other than 401 to a call with a token.

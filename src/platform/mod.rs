@@ -20,6 +20,8 @@ mod private;
 #[cfg(windows)]
 mod sspi;
 mod stop;
+#[cfg(test)]
+mod tests;
 #[cfg(unix)]
 mod unix;
 #[cfg(windows)]

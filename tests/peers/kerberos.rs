@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::common::{Folder, enrollments, wait_until};
 use crate::oracle::{Row, assert_kept, rows};
-use crate::realm::{ACCOUNT, KEYTAB, Realm, SHORT, SHORT_KEYTAB, STALE, STALE_KEYTAB};
+use crate::realm::{ACCOUNT, KEYTAB, Realm, SHORT, SHORT_KEYTAB, STALE, STALE_KEYTAB, go_on_after_kills};
 
 /// How many rows; each run asks for tickets thousands of times, or signs in a few connections.
 const N_ROWS: u32 = 2_000;
@@ -228,24 +228,7 @@ fn the_doctor_tells_whose_ticket_it_is_and_why_there_is_none() {
 #[test]
 fn a_run_that_is_killed_while_it_signs_in_goes_on() {
     let realm = Realm::start();
-    let folder = Folder::new();
-    folder.write("wave.csv", enrollments(600));
-    let command = || {
-        let mut command = submit(&folder, &realm, &realm.server("krbconn"), KEYTAB);
-        command.args(["--rate", "200/s", "--settle", "200ms", "--server-limit", "500ms"]);
-        command
-    };
-    for kill in 1..=3 {
-        let mut child = command().spawn().unwrap();
-        wait_until(|| realm.seen().len() > kill * 60);
-        child.kill().unwrap();
-        child.wait().unwrap();
-    }
-    let (exit, text) = said(&mut command());
-    assert_eq!(exit, Some(0), "{text}");
-    let rows = rows(&folder, "wave.ledger");
-    assert_kept(&rows, &realm.seen(), 600);
-    assert!(rows.iter().all(|row| row.state == "created"));
+    go_on_after_kills(&realm, |folder| submit(folder, &realm, &realm.server("krbconn"), KEYTAB));
 }
 
 #[test]

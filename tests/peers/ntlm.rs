@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
 use crate::common::{Folder, enrollments, wait_until};
 use crate::oracle::{assert_kept, rows};
-use crate::realm::{ACCOUNT, NTLM_ACCOUNT, NTLM_PROOF, PASSWORD, Realm};
+use crate::realm::{ACCOUNT, NTLM_ACCOUNT, NTLM_PROOF, PASSWORD, Realm, go_on_after_kills};
 
 /// Apache ends a connection after so many requests.
 const N_ON_A_CONNECTION: usize = 100;
@@ -187,24 +187,7 @@ fn a_password_whose_fate_nobody_tells_is_not_offered_again_and_again() {
 fn a_run_that_is_killed_signs_in_again_and_goes_on() {
     let realm = Realm::start();
     let password = realm.password_file(PASSWORD);
-    let folder = Folder::new();
-    folder.write("wave.csv", enrollments(600));
-    let command = || {
-        let mut command = submit(&folder, &realm, &realm.server("nego"), "ntlm", NTLM_ACCOUNT, &password);
-        command.args(["--rate", "200/s", "--settle", "200ms", "--server-limit", "500ms"]);
-        command
-    };
-    for kill in 1..=3 {
-        let mut child = command().spawn().unwrap();
-        wait_until(|| realm.seen().len() > kill * 60);
-        child.kill().unwrap();
-        child.wait().unwrap();
-    }
-    let (exit, text) = said(&mut command());
-    assert_eq!(exit, Some(0), "{text}");
-    let rows = rows(&folder, "wave.ledger");
-    assert_kept(&rows, &realm.seen(), 600);
-    assert!(rows.iter().all(|row| row.state == "created"));
+    go_on_after_kills(&realm, |folder| submit(folder, &realm, &realm.server("nego"), "ntlm", NTLM_ACCOUNT, &password));
 }
 
 #[test]

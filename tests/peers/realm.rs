@@ -10,9 +10,9 @@ use std::process::{Child, Command, Stdio};
 
 use tempfile::TempDir;
 
-use crate::common::wait_until;
+use crate::common::{Folder, enrollments, wait_until};
 use crate::log::seen_in;
-use crate::oracle::Seen;
+use crate::oracle::{Seen, assert_kept, rows};
 
 const REALM: &str = "CONTOSO.TEST";
 /// The account of the runs, and its key.
@@ -213,6 +213,28 @@ impl Realm {
         let log = std::fs::read_to_string(self.file("arrivals.jsonl")).unwrap_or_default();
         seen_in(&log)
     }
+}
+
+/// Kills a run of 600 rows three times, has it go on to its end, and asserts that each row was created once.
+pub(crate) fn go_on_after_kills(realm: &Realm, run: impl Fn(&Folder) -> Command) {
+    let folder = Folder::new();
+    folder.write("wave.csv", enrollments(600));
+    let command = || {
+        let mut command = run(&folder);
+        command.args(["--rate", "200/s", "--settle", "200ms", "--server-limit", "500ms"]);
+        command
+    };
+    for kill in 1..=3 {
+        let mut child = command().spawn().unwrap();
+        wait_until(|| realm.seen().len() > kill * 60);
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    let output = command().output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    let rows = rows(&folder, "wave.ledger");
+    assert_kept(&rows, &realm.seen(), 600);
+    assert!(rows.iter().all(|row| row.state == "created"));
 }
 
 fn write_kerberos_files(at: &Path, kdc_port: u16) {

@@ -48,7 +48,7 @@ enum Logon {
 }
 
 /// What came back for one message.
-struct Reply {
+pub(super) struct Reply {
     status: u16,
     challenge: Challenge,
     /// This end of the connection.
@@ -250,7 +250,12 @@ impl SignIn {
     }
 
     /// Makes a call that changes nothing, with a message or without, and reads its answer to the end.
-    async fn ask(&self, lane: &mut Lane, message: Option<HeaderValue>, deadline: Instant) -> Result<Reply, Unanswered> {
+    pub(super) async fn ask(
+        &self,
+        lane: &mut Lane,
+        message: Option<HeaderValue>,
+        deadline: Instant,
+    ) -> Result<Reply, Unanswered> {
         let mut request = Request::new(Method::GET, self.service.probe.clone());
         limit(&mut request, deadline);
         if let Some(message) = message {

@@ -10,18 +10,3 @@ use nix::unistd::{AccessFlags, faccessat};
 pub fn can_write(path: &Path) -> bool {
     faccessat(AT_FDCWD, path, AccessFlags::W_OK, AtFlags::AT_EACCESS).is_ok()
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_file_can_be_written_and_one_that_is_not_there_cannot() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("x");
-        assert!(!can_write(&file));
-        std::fs::write(&file, "").unwrap();
-        assert!(can_write(&file));
-        assert!(can_write(folder.path()));
-    }
-}

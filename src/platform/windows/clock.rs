@@ -12,15 +12,3 @@ pub fn since_boot() -> Duration {
     static FIRST_ASKED: OnceLock<Instant> = OnceLock::new();
     FIRST_ASKED.get_or_init(Instant::now).elapsed() + HEAD_START
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn it_goes_on() {
-        let before = since_boot();
-        assert!(before > Duration::ZERO);
-        assert!(since_boot() >= before);
-    }
-}
