@@ -14,6 +14,7 @@ pub mod cli;
 pub mod client;
 pub mod event;
 pub mod ledger;
+pub mod machine;
 pub mod manifest;
 pub mod platform;
 pub mod reconcile;
