@@ -10,6 +10,7 @@
 //! The promise is **never twice, never lost**: nothing is sent before its intent is durable in the ledger, an attempt
 //! whose answer was not seen is never resent blindly, and every row is in exactly one state whatever ends the process.
 
+pub mod app;
 pub mod cli;
 pub mod client;
 pub mod event;

@@ -11,11 +11,10 @@ use super::args::{
 use super::layers::Origins;
 use super::reach::{Reach, ReachArgs};
 use super::sign_in::Secrets;
-use crate::ledger::RunInfo;
+use crate::app::{Already, Existing, Exit, Failure, Ids, Part};
 use crate::manifest::{ReadOptions, Source};
 use crate::platform::Overwrite;
 use crate::request::{DataEncoding, Guid, TagPosition};
-use crate::submit::Wire;
 use crate::validate::{Defaults, ExtraColumns, OnDuplicate, Rules};
 
 /// An option that cannot be used, named with the place where it was set.
@@ -65,28 +64,6 @@ pub(crate) struct SubmitConfig {
     pub(crate) part: PartArgs,
     /// The options that shape rows, for the run's identity.
     pub(crate) identity: Vec<(String, String)>,
-}
-
-/// What a ledger that exists means.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Existing {
-    /// The run goes on.
-    GoOn,
-    /// It is refused (`--new`).
-    Refuse,
-    /// The manifests are taken into it (`--append`).
-    Append,
-}
-
-/// What rows do that were requested from another ledger before.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Already {
-    /// They stop the run.
-    Stop,
-    /// They are left out.
-    Skip,
-    /// Nobody looks.
-    Send,
 }
 
 /// What the world outside the options says.
@@ -175,6 +152,17 @@ fn check_findings(findings: &FindingArgs, origins: &Origins) -> Result<(), Confi
     Ok(())
 }
 
+/// Returns what `--limit` and `--ids` ask for; none where they ask for all rows.
+pub(crate) fn part(args: &PartArgs) -> Result<Option<Part>, Failure> {
+    if args.limit.is_none() && args.ids.is_none() {
+        return Ok(None);
+    }
+    Ok(Some(Part {
+        limit: args.limit.map(|limit| limit.get() as usize),
+        ids: args.ids.as_deref().map(Ids::read).transpose()?,
+    }))
+}
+
 /// Returns what `--force` means.
 pub(crate) const fn overwrite(force: bool) -> Overwrite {
     if force { Overwrite::Allow } else { Overwrite::Refuse }
@@ -209,11 +197,6 @@ fn template(text: &str, origins: &Origins, world: &World) -> Result<Guid, Config
 }
 
 impl SubmitConfig {
-    /// Returns what turns the rows of a run into wire bodies.
-    pub(crate) fn wire(&self, run: &RunInfo) -> Wire {
-        Wire { run: run.id, key: run.key.clone(), tag_position: self.tag_position, data: self.data }
-    }
-
     pub(crate) fn resolve(args: &SubmitArgs, origins: &Origins, world: World) -> Result<Self, ConfigError> {
         let tagged = !args.wire.no_tag;
         let SubmitArgs { manifests, server, rehearsal, guards, part, pace, doubt, reading, rows, wire, findings } =
@@ -314,4 +297,10 @@ fn identity(checking: &ValidateConfig, rows: &RowArgs, wire: &WireArgs, guards: 
     add("delimiter", checking.reading.delimiter.map(|delimiter| delimiter.to_string()));
     options.sort();
     options.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+impl From<ConfigError> for Failure {
+    fn from(error: ConfigError) -> Self {
+        Self::new(Exit::Usage, error.to_string())
+    }
 }

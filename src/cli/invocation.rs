@@ -2,6 +2,8 @@
 
 use std::ffi::OsString;
 
+use crate::app::{Next, Piece};
+
 /// The words of a command line, without the program.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Invocation(Vec<String>);
@@ -43,6 +45,21 @@ impl Invocation {
         }
         all.0.extend(words.iter().map(ToString::to_string));
         all.shown()
+    }
+
+    /// Returns what to do next, with this command in the places that it has there.
+    pub(crate) fn shown_next(&self, next: &Next) -> String {
+        let shown = |piece: &Piece| match piece {
+            Piece::Text(text) => text.clone(),
+            Piece::Again => self.again(),
+            Piece::ForReal => self.for_real(),
+            Piece::With { option, words } => {
+                let words: Vec<&str> = words.iter().map(String::as_str).collect();
+                self.instead(option, &words)
+            }
+            Piece::Command(words) => Self(words.clone()).shown(),
+        };
+        next.0.iter().map(shown).collect()
     }
 
     fn without(&self, with_value: &[&str], flags: &[&str]) -> Self {

@@ -9,8 +9,6 @@
 mod args;
 mod commands;
 mod config;
-mod exit;
-mod failure;
 mod invocation;
 mod layers;
 mod output;

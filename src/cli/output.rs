@@ -4,6 +4,8 @@ use std::io::{self, IsTerminal, Write};
 
 use indicatif::MultiProgress;
 
+pub(crate) use crate::app::words::{grouped, rows};
+
 /// The longest reason to stop, in characters: what is to be done stands last.
 pub(crate) const MAX_REASON: usize = 1_000;
 
@@ -109,35 +111,5 @@ pub(crate) fn result(text: &str) -> io::Result<()> {
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error),
         Ok(()) | Err(_) => Ok(()),
-    }
-}
-
-/// Returns a number with commas between the thousands.
-pub(crate) fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-    for (n, digit) in digits.chars().enumerate() {
-        if n > 0 && (digits.len() - n).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-/// Returns "1 row", "2 rows", "4,310 rows".
-pub(crate) fn rows(number: u64) -> String {
-    if number == 1 { "1 row".to_owned() } else { format!("{} rows", grouped(number)) }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn thousands_are_grouped() {
-        let texts: Vec<String> = [0, 7, 999, 1_000, 4_310, 1_234_567].into_iter().map(grouped).collect();
-        assert_eq!(texts, ["0", "7", "999", "1,000", "4,310", "1,234,567"]);
-        assert_eq!([rows(1), rows(0), rows(1_000)], ["1 row", "0 rows", "1,000 rows"]);
     }
 }

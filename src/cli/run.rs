@@ -11,8 +11,6 @@ use super::args::{Command, GlobalArgs, LogFormat};
 use super::commands::job::Context;
 use super::commands::{doctor, export, reconcile, replay, settle, simulate, status, submit, validate};
 use super::config::{SubmitConfig, ValidateConfig, World};
-use super::exit::Exit;
-use super::failure::Failure;
 use super::invocation::Invocation;
 use super::layers::{self, LayerError, Layered};
 use super::output::Shell;
@@ -20,8 +18,10 @@ use super::reach::{Reach, endpoint_of};
 use super::sign_in::Secrets;
 use super::signals;
 use super::summary::Summary;
+use crate::app::{Exit, Failure, Next};
 use crate::client::{Endpoint, Secret};
 use crate::ledger::SessionInfo;
+use crate::machine::Machine;
 use crate::platform;
 
 /// Runs the program with the process's own arguments and environment.
@@ -59,7 +59,7 @@ pub fn main() -> ExitCode {
 fn refused_options(argv: &[OsString], failure: Failure) -> Exit {
     let exit = failure.exit;
     if argv.iter().any(|word| word == "--json") {
-        let _ = super::output::result(&Summary::from(failure).json_line());
+        let _ = super::output::result(&Summary::of_failure(failure, &Invocation::new(argv)).json_line());
     }
     exit
 }
@@ -78,16 +78,16 @@ fn run(layered: Layered, argv: &[OsString], environment: &BTreeMap<String, OsStr
         && failure.exit == Exit::InvalidManifest
         && failure.next.is_none()
     {
-        failure.next = Some(format!("mend the manifest, then: {}", invocation.again()));
+        failure.next = Some(Next::again().after("mend the manifest"));
     }
     if let Err(failure) = &mut ended
         && failure.next.is_none()
     {
-        failure.next = Some(match failure.exit {
-            Exit::InUse => format!("wait until it has ended, then: {}", invocation.again()),
-            Exit::Disk => format!("make room or mend the disk, then: {}", invocation.again()),
-            _ => format!("correct that, then: {}", invocation.again()),
-        });
+        failure.next = Some(Next::again().after(match failure.exit {
+            Exit::InUse => "wait until it has ended",
+            Exit::Disk => "make room or mend the disk",
+            _ => "correct that",
+        }));
     }
     match ended {
         Ok(None) => Exit::Done,
@@ -102,10 +102,14 @@ fn run(layered: Layered, argv: &[OsString], environment: &BTreeMap<String, OsStr
             let exit = failure.exit;
             shell.error(&failure.message);
             if let Some(next) = &failure.next {
-                shell.always(&format!("next: {next}"));
+                shell.always(&format!("next: {}", invocation.shown_next(next)));
             }
             // The failure's own status says more than that its object could not be written.
-            let _ = if as_json { super::output::result(&Summary::from(failure).json_line()) } else { Ok(()) };
+            let _ = if as_json {
+                super::output::result(&Summary::of_failure(failure, &invocation).json_line())
+            } else {
+                Ok(())
+            };
             exit
         }
     }
@@ -201,7 +205,8 @@ fn context<'a>(
 ) -> Context<'a> {
     let last_words = interrupted(shell, global.json, invocation);
     let before = signals::before_sending(last_words, Exit::Interrupted.status());
-    Context { shell, verbose: global.verbose, invocation, session, config_files, before }
+    let machine = Machine::system();
+    Context { shell, verbose: global.verbose, invocation, session, config_files, machine, before }
 }
 
 /// The options in force that do not shape rows; none of them is a secret.

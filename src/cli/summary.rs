@@ -1,18 +1,16 @@
 //! How a command ended: the last line for people, one JSON object for scripts.
 
 use std::io;
-use std::path::Path;
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
 use super::commands::doubt;
-use super::exit::{Exit, NO_API_REMEDY};
-use super::failure::{Failure, chain};
-use super::invocation::quoted;
+use super::invocation::{Invocation, quoted};
 use super::output::{self, MAX_REASON, Shell, rows};
 use super::progress::span;
-use crate::ledger::{Reader, RowState};
+use crate::app::{Ending, Exit, Failure, Lead, NO_API_REMEDY, chain};
+use crate::ledger::RowState;
 use crate::reconcile::{Disagreement, Report, worth_asking_again};
 use crate::report::Counts;
 use crate::request::{ErrorCode, Fault, RequestKind, RequestUuid, RowId, printable, printable_up_to};
@@ -67,39 +65,48 @@ impl Summary {
         summary
     }
 
-    /// The state of a run, as its ledger has it.
-    pub(crate) fn of_counts(reader: &Reader, path: &Path, counts: &Counts) -> Self {
-        let exit = if counts.is_settled() { Exit::Done } else { Exit::SomeRows };
-        let shown = quoted(&path.to_string_lossy());
-        let mut summary = Self::new(exit, counts.in_words());
-        summary.run = Some(reader.run().id.to_string());
-        summary.ledger = Some(path.to_string_lossy().into_owned());
+    /// How a run ended. `is_replay` says that failed rows were put back by it.
+    pub(crate) fn of_ending(ending: &Ending, invocation: &Invocation, is_replay: bool) -> Self {
+        let counts = &ending.counts;
+        let shown = quoted(&ending.ledger.to_string_lossy());
+        let mut summary = Self::new(ending.exit(), counts.in_words());
+        summary.run = Some(ending.run.to_string());
+        summary.ledger = Some(ending.ledger.to_string_lossy().into_owned());
         summary.counts = counts.clone();
         summary.rows = counts.total();
         summary.next = Some(next_step(counts, &shown));
-        summary
-    }
-
-    pub(crate) fn already_finished(mut self) -> Self {
-        self.already_finished = true;
-        self.message = format!("nothing is left to send: {}", self.message);
-        self
-    }
-
-    /// None of the rows that were asked for is to be sent.
-    pub(crate) fn nothing_to_send(mut self) -> Self {
-        let n_pending = self.counts.get(RowState::Pending);
-        if n_pending == 0 {
-            return self.already_finished();
+        match &ending.lead {
+            Lead::None => {}
+            Lead::AlreadyFinished => summary.lead("nothing is left to send: "),
+            Lead::NothingAskedFor => summary.lead("none of the rows that were asked for is to be sent: "),
+            Lead::NothingInDoubt => summary.lead("nothing is in doubt: "),
+            Lead::Recorded(what) => summary.lead(&format!("{what}; ")),
         }
-        self.message = format!("none of the rows that were asked for is to be sent: {}", self.message);
-        self
+        summary.already_finished = ending.lead == Lead::AlreadyFinished;
+        if let Some(sent) = ending.sent {
+            summary.created_now = Some((sent.created, sent.elapsed));
+            summary.message = format!("{} (in {})", summary.message, span(sent.elapsed));
+        }
+        if let Some(report) = &ending.last_list {
+            summary = summary.with_doubt(report);
+        }
+        let again = again(ending, invocation, is_replay);
+        let n_pending = counts.get(RowState::Pending);
+        match &ending.stopped_by {
+            Some(reason) => summary.stopped(reason, &again),
+            None if ending.sent.is_some() && n_pending > 0 => {
+                if ending.is_part {
+                    summary.message = format!("{}; {} left pending as asked", summary.message, rows(n_pending));
+                }
+                summary.with_next(again)
+            }
+            None => summary,
+        }
     }
 
-    pub(crate) fn with_speed(mut self, created: u64, elapsed: Duration) -> Self {
-        self.created_now = Some((created, elapsed));
-        self.message = format!("{} (in {})", self.message, span(elapsed));
-        self
+    /// Begins the message with this.
+    fn lead(&mut self, lead: &str) {
+        self.message.insert_str(0, lead);
     }
 
     pub(crate) fn with_next(mut self, next: impl Into<String>) -> Self {
@@ -132,34 +139,11 @@ impl Summary {
         self
     }
 
-    /// Only a part of the rows was asked for; the others wait. Nothing else may be amiss for that to be a success.
-    pub(crate) fn left_pending(mut self, text: &str, all_else_is_settled: bool) -> Self {
-        self.message = format!("{}; {text}", self.message);
-        if all_else_is_settled {
-            self.exit = Exit::Done;
-        }
-        self
-    }
-
-    /// Begins the message with this.
-    pub(crate) fn with_lead(mut self, lead: &str) -> Self {
-        self.message = format!("{lead}: {}", self.message);
-        self
-    }
-
-    /// Something was recorded, which is a success whatever the states of the rows are.
-    pub(crate) fn recorded(mut self, what: &str) -> Self {
-        self.exit = Exit::Done;
-        self.message = format!("{what}; {}", self.message);
-        self
-    }
-
     /// The run was stopped before its end.
     pub(crate) fn stopped(mut self, reason: &StopReason, again: &str) -> Self {
-        let (name, text) = stop_text(reason);
         self.exit = Exit::of_stop(reason);
         self.stopped_by = Some(stop_name(reason));
-        self.message = format!("{name}: {text}; {}", self.message);
+        self.message = format!("{}: {}; {}", reason.what(), stop_text(reason), self.message);
         self.next = Some(again.to_owned());
         self
     }
@@ -207,17 +191,30 @@ impl Summary {
     }
 }
 
-impl From<Failure> for Summary {
-    fn from(failure: Failure) -> Self {
+impl Summary {
+    /// A use case that could not be carried out.
+    pub(crate) fn of_failure(failure: Failure, invocation: &Invocation) -> Self {
         let mut counts = Counts::default();
         counts.add(RowState::Pending, failure.n_pending);
         Self {
-            next: failure.next,
+            next: failure.next.map(|next| invocation.shown_next(&next)),
             stopped_by: failure.stopped_by,
             rows: failure.n_pending,
             counts,
             ..Self::new(failure.exit, failure.message)
         }
+    }
+}
+
+/// Returns the command that goes on, with the number to confirm where rows that take certificates away are left. Of how many of
+/// them a part of the rows has, the next run says.
+fn again(ending: &Ending, invocation: &Invocation, is_replay: bool) -> String {
+    // Failed rows that a replay put back are pending now.
+    let command = if is_replay { invocation.replaying_the_rest() } else { invocation.again() };
+    match ending.n_left_destructive {
+        0 => command,
+        _ if ending.is_part => command,
+        n => format!("{command} --confirm {n}"),
     }
 }
 
@@ -255,8 +252,8 @@ pub(crate) const fn stop_name(reason: &StopReason) -> &'static str {
     }
 }
 
-/// Returns a reason to stop in a person's words: what happened, and whom it concerns.
-pub(crate) fn stop_text(reason: &StopReason) -> (String, String) {
+/// Returns a reason to stop in a person's words: what was seen, and whom it concerns.
+pub(crate) fn stop_text(reason: &StopReason) -> String {
     let seen = |fault: &Fault| {
         let message = printable_up_to(&fault.message, MAX_REASON);
         if message.is_empty() {
@@ -265,49 +262,33 @@ pub(crate) fn stop_text(reason: &StopReason) -> (String, String) {
             format!("{} ({message})", fault.code.meaning())
         }
     };
-    let (what, text) = match reason {
-        StopReason::Breaker(Trip::InARow { failures, last, seen }) => (
-            "stopped by the circuit breaker",
-            format!("{failures} calls failed in a row, {}; {}", failures_seen(*last, seen), whom_it_concerns(seen)),
-        ),
-        StopReason::Breaker(Trip::Share { failures, calls, last, seen }) => (
-            "stopped by the circuit breaker",
-            format!(
-                "{failures} of the last {calls} calls failed, {}; {}",
-                failures_seen(*last, seen),
-                whom_it_concerns(seen)
-            ),
-        ),
-        StopReason::Unreachable(fault) => ("the server cannot be reached", format!("{}; {CHECK_THE_WAY}", seen(fault))),
-        StopReason::Stalled(quiet) => {
-            ("stopped because the server throttles", format!("nothing was created for {}", span(*quiet)))
+    match reason {
+        StopReason::Breaker(Trip::InARow { failures, last, seen }) => {
+            format!("{failures} calls failed in a row, {}; {}", failures_seen(*last, seen), whom_it_concerns(seen))
         }
-        StopReason::NotAsAsked { row, uuid, kind, disagreements } => {
-            ("the server made another request than was asked for", not_as_asked(*row, *uuid, kind, disagreements))
-        }
-        StopReason::FirstTimedOut { kind, row } => (
-            "the first calls were not answered",
-            format!(
-                "two calls in a row for {kind} timed out before anything was created, row {row} the last of them; both may have been \
-                 created all the same; this is for the team that runs the CM server: look whether requests hang there"
-            ),
+        StopReason::Breaker(Trip::Share { failures, calls, last, seen }) => format!(
+            "{failures} of the last {calls} calls failed, {}; {}",
+            failures_seen(*last, seen),
+            whom_it_concerns(seen)
         ),
-        StopReason::Refused { kind, status, n_rows } => {
-            ("all rows were refused alike", refused(kind, *status, *n_rows))
-        }
+        StopReason::Unreachable(fault) => format!("{}; {CHECK_THE_WAY}", seen(fault)),
+        StopReason::Stalled(quiet) => format!("nothing was created for {}", span(*quiet)),
+        StopReason::NotAsAsked { row, uuid, kind, disagreements } => not_as_asked(*row, *uuid, kind, disagreements),
+        StopReason::FirstTimedOut { kind, row } => format!(
+            "two calls in a row for {kind} timed out before anything was created, row {row} the last of them; both may have been \
+             created all the same; this is for the team that runs the CM server: look whether requests hang there"
+        ),
+        StopReason::Refused { kind, status, n_rows } => refused(kind, *status, *n_rows),
         StopReason::NotSignedIn(fault) => {
             // What comes from the sign-in itself says what to do.
             let help = if fault.http_status.is_some() { "; check the token or the account" } else { "" };
-            ("the sign-in was not accepted", format!("{}{help}", seen(fault)))
+            format!("{}{help}", seen(fault))
         }
-        StopReason::ApiNotFound(fault) => {
-            ("there is no API at this address", format!("{}; {NO_API_REMEDY}", seen(fault)))
-        }
-        StopReason::Interrupted => ("interrupted", "no further row was sent".to_owned()),
-        StopReason::StoppedElsewhere => ("stopped", "the run was stopped in its ledger".to_owned()),
-        StopReason::Ledger(error) => ("the ledger failed", chain(error)),
-    };
-    (what.to_owned(), text)
+        StopReason::ApiNotFound(fault) => format!("{}; {NO_API_REMEDY}", seen(fault)),
+        StopReason::Interrupted => "no further row was sent".to_owned(),
+        StopReason::StoppedElsewhere => "the run was stopped in its ledger".to_owned(),
+        StopReason::Ledger(error) => chain(error),
+    }
 }
 
 /// What to look at where calls do not come as far as the server.

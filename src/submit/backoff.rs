@@ -20,12 +20,6 @@ pub(crate) fn throttle_delay(throttles_in_a_row: u32) -> Duration {
     Duration::from_secs(1 << throttles_in_a_row.min(6)).min(Duration::from_secs(60))
 }
 
-/// Returns a random number.
-pub(crate) fn random() -> u64 {
-    // Without randomness all rows would wait the longest time, which is safe.
-    getrandom::u64().unwrap_or(u64::MAX)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

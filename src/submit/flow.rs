@@ -17,7 +17,6 @@ use super::stop::{StopLevel, StopReason, Unrecorded};
 use crate::client::{Answer, ClientError, Renewed, classify};
 use crate::event::{Bound, Event, EventKind, EventSink};
 use crate::ledger::{AttemptRecord, ClaimedRow, LedgerError, Requeue, Step, StepAnswer};
-use crate::platform::since_boot;
 use crate::request::{AttemptNo, CreateRequest, ErrorCode, Fault, Outcome, RequestKind, RowId};
 
 /// How far claims reach ahead of the calls in flight, at most. All of it would be in doubt after a crash.
@@ -137,8 +136,8 @@ impl<'a> Flow<'a> {
                 attempt: row.attempt,
                 counted_attempts: row.counted_attempts,
                 started: now,
-                started_at: Timestamp::now(),
-                since_boot: since_boot(),
+                started_at: self.memory.machine.now(),
+                since_boot: self.memory.machine.since_boot(),
             },
         );
         Ok(row)
@@ -279,7 +278,9 @@ impl<'a> Flow<'a> {
 
     fn record(&mut self, row: RowId, call: &InFlight, outcome: Outcome, then: Requeue, now: Instant) {
         match &outcome {
-            Outcome::InDoubt(_) => self.memory.doubt(if self.leaves_late { since_boot() } else { call.since_boot }),
+            Outcome::InDoubt(_) => {
+                self.memory.doubt(if self.leaves_late { self.memory.machine.since_boot() } else { call.since_boot })
+            }
             Outcome::Created(_) | Outcome::Pending(_) | Outcome::Failed(_) => {}
         }
         let latency = now.saturating_duration_since(call.started);
@@ -297,7 +298,7 @@ impl<'a> Flow<'a> {
         let next = policy::next(&outcome, call.counted_attempts, self.limits.max_attempts.get());
         match (next, outcome) {
             (Next::Retry, Outcome::Pending(fault)) => {
-                let delay = backoff::delay(call.counted_attempts + 1, backoff::random());
+                let delay = backoff::delay(call.counted_attempts + 1, self.memory.machine.random());
                 self.tell(EventKind::Retrying { row, attempt: call.attempt, code: fault.code, delay });
                 self.wait(row, now + delay);
                 (Outcome::Pending(fault), Requeue::Listed)
@@ -479,6 +480,6 @@ impl<'a> Flow<'a> {
     }
 
     pub(crate) fn tell(&self, kind: EventKind) {
-        self.sink.emit(Event { at: Timestamp::now(), kind });
+        self.sink.emit(Event { at: self.memory.machine.now(), kind });
     }
 }

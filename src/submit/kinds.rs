@@ -1,7 +1,7 @@
 //! The first of its kind: until one request of a type and template is created and read back, that kind goes one call at a
 //! time, and its refusals are counted.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -57,7 +57,7 @@ const UNTRIED: Progress = Progress::Untried { calling_since: None, refusals: Ref
 /// What a session knows of the kinds of request.
 #[derive(Clone, Debug)]
 pub(crate) struct Kinds {
-    kinds: HashMap<RequestKind, Progress>,
+    kinds: BTreeMap<RequestKind, Progress>,
     /// So many rows refused alike stop the run; 0 for never.
     max_refusals: u32,
     /// Whether this run created anything, in this session or before.
@@ -66,7 +66,7 @@ pub(crate) struct Kinds {
 
 impl Kinds {
     pub(crate) fn new(known: Vec<KnownKind>, max_refusals: u32, now: Instant) -> Self {
-        let mut kinds = HashMap::new();
+        let mut kinds = BTreeMap::new();
         let mut has_created = false;
         for one in known {
             let (kind, progress) = match one {

@@ -12,7 +12,7 @@ use super::setup::Limits;
 use super::throttle::Throttle;
 use super::window::Window;
 use crate::ledger::{KindRecord, KindRefusals, LedgerError, Reader};
-use crate::platform::since_boot;
+use crate::machine::Machine;
 use crate::request::{CreateRequest, RequestKind, RequestUuid, RowId};
 
 /// What is known of a kind of request before a session's first call.
@@ -56,7 +56,7 @@ impl KnownKind {
 }
 
 /// When the latest attempts were made that ended in doubt, by the clock that runs during sleep
-/// ([`since_boot`](crate::platform::since_boot)). A list asked for long enough after both may prove an absence.
+/// ([`Machine::since_boot`]). A list asked for long enough after both may prove an absence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DoubtTimes {
     /// When the last one of them started.
@@ -76,6 +76,7 @@ impl DoubtTimes {
 /// What a session keeps over its rounds of [`run`](super::run): its pace, what it learnt of the server, and the number of its
 /// last step. One for each session: a second one would start with a full burst, and number its steps anew.
 pub struct Memory {
+    pub(crate) machine: Machine,
     /// `--rate`: one limiter for the whole session, because a second one would start with a full burst.
     pub(crate) pace: Pace,
     /// What the server's throttling makes of it.
@@ -97,9 +98,10 @@ pub struct Memory {
 
 impl Memory {
     /// Begins a session's memory, with what its ledger knows of the kinds of request.
-    pub fn new(limits: &Limits, kinds: Vec<KnownKind>) -> Self {
+    pub fn new(machine: &Machine, limits: &Limits, kinds: Vec<KnownKind>) -> Self {
         let now = Instant::now();
         Self {
+            machine: machine.clone(),
             pace: Pace::new(limits.rate, limits.burst),
             throttle: Throttle::new(limits.rate.per_second(), now),
             window: Window::new(limits.concurrency),
@@ -138,7 +140,7 @@ impl Memory {
 
     /// Notes an attempt that ended in doubt now.
     pub(crate) fn doubt(&mut self, started: Duration) {
-        self.doubts = Some(DoubtTimes::with(self.doubts, started, since_boot()));
+        self.doubts = Some(DoubtTimes::with(self.doubts, started, self.machine.since_boot()));
     }
 }
 

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
@@ -13,7 +12,7 @@ use super::setup::{Calls, Limits, Sending, Wire, Work};
 use super::stop::{StopLevel, StopReason, SubmitReport};
 use crate::event::{Event, EventKind, EventSink};
 use crate::ledger::{Ledger, LedgerError, Reader, RowState};
-use crate::platform::since_boot;
+use crate::machine::Machine;
 use crate::reconcile::{
     Ask, Doubts, Identity, LedgerBook, Lists, OwnDoubts, ReconcileError, Report, Tagging, Trust, Waits, reconcile,
     ripe_at, worth_asking_again,
@@ -89,6 +88,7 @@ enum Outage {
 
 /// One process's work on a run. Whoever makes it holds the ledger.
 pub struct Session {
+    machine: Machine,
     wire: Wire,
     limits: Limits,
     patience: Patience,
@@ -107,12 +107,28 @@ impl Session {
     ///
     /// # Errors
     /// The ledger cannot be read.
-    pub fn begin(ledger: &Ledger, wire: Wire, limits: Limits, patience: Patience) -> Result<Self, LedgerError> {
+    pub fn begin(
+        machine: &Machine,
+        ledger: &Ledger,
+        wire: Wire,
+        limits: Limits,
+        patience: Patience,
+    ) -> Result<Self, LedgerError> {
         let reader = Reader::open(ledger.path())?;
-        let memory = Memory::new(&limits, KnownKind::of_ledger(&reader)?);
+        let memory = Memory::new(machine, &limits, KnownKind::of_ledger(&reader)?);
         let n_earlier = reader.n_in_doubt()?;
         let has_created = reader.by_type(RowState::Created)?.iter().any(|(_, n)| *n > 0);
-        Ok(Self { wire, limits, patience, memory, reader, began: since_boot(), n_earlier, has_created })
+        Ok(Self {
+            machine: machine.clone(),
+            wire,
+            limits,
+            patience,
+            memory,
+            reader,
+            began: machine.since_boot(),
+            n_earlier,
+            has_created,
+        })
     }
 
     /// Returns a reader of the ledger.
@@ -125,9 +141,9 @@ impl Session {
     /// # Errors
     /// The ledger cannot be read or written. A list that cannot be read is no error: the report says so.
     pub async fn look<C: Lists>(&mut self, setting: &Setting<'_, C>) -> Result<Report, LedgerError> {
-        tell(setting.sink, EventKind::Reconciling);
+        self.tell(setting.sink, EventKind::Reconciling);
         let ask = Ask {
-            ripe: since_boot() >= self.ripe_at(),
+            ripe: self.machine.since_boot() >= self.ripe_at(),
             trust: self.patience.trust,
             max_attempts: self.limits.max_attempts.get(),
         };
@@ -135,7 +151,7 @@ impl Session {
         let report = reconcile(&book, setting.calls, &self.identity(), &ask).await;
         let report = report.map_err(|ReconcileError::Ledger(error)| error)?;
         let settled = report.absent + report.failed;
-        tell(setting.sink, EventKind::Reconciled { found: report.found, absent: settled, left: report.left });
+        self.tell(setting.sink, EventKind::Reconciled { found: report.found, absent: settled, left: report.left });
         Ok(report)
     }
 
@@ -148,13 +164,13 @@ impl Session {
         let report = self.look(setting).await?;
         // Whatever is pending counts as sent by an earlier session.
         self.n_earlier = self.n_earlier.max(1);
-        let wait = self.ripe_at().saturating_sub(since_boot());
+        let wait = self.ripe_at().saturating_sub(self.machine.since_boot());
         if report.unreadable().is_some() || wait.is_zero() {
             return Ok(report);
         }
-        tell(setting.sink, EventKind::WaitingForProof { left: wait, rows: report.left + self.n_pending()? });
+        self.tell(setting.sink, EventKind::WaitingForProof { left: wait, rows: report.left + self.n_pending()? });
         let (_never_stopped, mut control) = watch::channel(StopLevel::Run);
-        self.wait_until_boot(since_boot() + wait, &mut control).await;
+        self.wait_until_boot(self.machine.since_boot() + wait, &mut control).await;
         Ok(added(report, self.look(setting).await?))
     }
 
@@ -173,10 +189,10 @@ impl Session {
             if !worth_asking_again(&report) {
                 break;
             }
-            let until_ripe = self.ripe_at().saturating_sub(since_boot());
+            let until_ripe = self.ripe_at().saturating_sub(self.machine.since_boot());
             let wait = if until_ripe.is_zero() { self.patience.settle.max(SHORTEST_WAIT) } else { until_ripe };
-            tell(setting.sink, EventKind::WaitingForProof { left: wait, rows: report.left });
-            if self.wait_until_boot(since_boot() + wait, control).await == Waited::Interrupted {
+            self.tell(setting.sink, EventKind::WaitingForProof { left: wait, rows: report.left });
+            if self.wait_until_boot(self.machine.since_boot() + wait, control).await == Waited::Interrupted {
                 break;
             }
             report = added(report, self.look(setting).await?);
@@ -336,21 +352,21 @@ impl Session {
     ) -> Result<Outage, LedgerError> {
         let wait = self.patience.wait_for_server;
         let every = PROBE_EVERY.min(wait / MIN_PROBES);
-        let give_up = since_boot().saturating_add(wait);
-        tell(setting.sink, EventKind::ServerGone { wait, pending: self.n_pending()? });
+        let give_up = self.machine.since_boot().saturating_add(wait);
+        self.tell(setting.sink, EventKind::ServerGone { wait, pending: self.n_pending()? });
         loop {
-            let next = since_boot().saturating_add(every).min(give_up);
+            let next = self.machine.since_boot().saturating_add(every).min(give_up);
             if self.wait_until_boot(next, control).await == Waited::Interrupted {
                 return Ok(Outage::Interrupted);
             }
             if setting.calls.probe().await.is_ok() {
                 break;
             }
-            if since_boot() >= give_up {
+            if self.machine.since_boot() >= give_up {
                 return Ok(Outage::Lasts);
             }
         }
-        tell(setting.sink, EventKind::ServerBack);
+        self.tell(setting.sink, EventKind::ServerBack);
         self.has_created = false;
         if self.reader.n_in_doubt()? > 0 {
             report.last_list = Some(self.look(setting).await?);
@@ -365,11 +381,12 @@ impl Session {
             if *control.borrow() != StopLevel::Run {
                 return Waited::Interrupted;
             }
-            let left = until.saturating_sub(since_boot());
+            let left = until.saturating_sub(self.machine.since_boot());
             if left.is_zero() {
                 return Waited::Over;
             }
             tokio::select! {
+                biased;
                 () = sleep(left.min(PROBE_EVERY)) => {}
                 changed = control.changed() => {
                     if changed.is_err() {
@@ -383,6 +400,10 @@ impl Session {
 
     fn n_pending(&self) -> Result<u64, LedgerError> {
         Ok(self.reader.unsettled_by_type()?.iter().map(|(_, n)| n).sum())
+    }
+
+    fn tell(&self, sink: &dyn EventSink, kind: EventKind) {
+        sink.emit(Event { at: self.machine.now(), kind });
     }
 
     fn identity(&self) -> Identity {
@@ -423,8 +444,4 @@ fn added(earlier: Report, later: Report) -> Report {
         contradicted: earlier.contradicted + later.contradicted,
         ..later
     }
-}
-
-fn tell(sink: &dyn EventSink, kind: EventKind) {
-    sink.emit(Event { at: Timestamp::now(), kind });
 }

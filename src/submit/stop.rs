@@ -67,6 +67,25 @@ pub enum StopReason {
     Ledger(LedgerError),
 }
 
+impl StopReason {
+    /// Returns what happened, in a few words.
+    pub const fn what(&self) -> &'static str {
+        match self {
+            Self::Breaker(_) => "stopped by the circuit breaker",
+            Self::Unreachable(_) => "the server cannot be reached",
+            Self::Stalled(_) => "stopped because the server throttles",
+            Self::NotAsAsked { .. } => "the server made another request than was asked for",
+            Self::FirstTimedOut { .. } => "the first calls were not answered",
+            Self::Refused { .. } => "all rows were refused alike",
+            Self::NotSignedIn(_) => "the sign-in was not accepted",
+            Self::ApiNotFound(_) => "there is no API at this address",
+            Self::Interrupted => "interrupted",
+            Self::StoppedElsewhere => "stopped",
+            Self::Ledger(_) => "the ledger failed",
+        }
+    }
+}
+
 /// A row that was created, and that the ledger could not keep: it reads as in doubt there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unrecorded {

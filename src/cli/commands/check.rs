@@ -3,35 +3,19 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
+use crate::app::{self, Checked, Failure};
 use crate::cli::config::{Findings, ValidateConfig};
-use crate::cli::failure::Failure;
 use crate::cli::output::{Shell, grouped, rows};
 use crate::cli::progress::CheckProgress;
-use crate::manifest::{Manifest, ManifestError};
 use crate::platform::PrivateOutput;
-use crate::validate::{self, CheckedRow, ErrorsWriter, RejectsWriter, Survey};
-
-/// Manifests that were read once, and what is to be said of them.
-pub(crate) struct Checked {
-    pub(crate) manifests: Vec<Manifest>,
-    pub(crate) survey: Survey,
-}
+use crate::validate::{self, CheckedRow, ErrorsWriter, Progress, RejectsWriter};
 
 /// Reads and checks all manifests, and shows the first errors.
 pub(crate) fn check(config: &ValidateConfig, shell: &Shell) -> Result<Checked, Failure> {
-    let mut manifests = Vec::new();
-    for source in &config.sources {
-        match Manifest::open(source.clone(), &config.reading) {
-            Ok(manifest) => manifests.push(manifest),
-            // A sweep that found nothing may write a file of no bytes.
-            Err(ManifestError::NoHeader { .. }) if config.rules.allow_empty => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
     let progress = CheckProgress::start(shell);
-    let survey = validate::survey(&manifests, &config.rules, &|now| progress.at(now.n_rows, now.n_invalid))?;
+    let at = |now: Progress| progress.at(now.n_rows, now.n_invalid);
+    let checked = app::check::check(&config.sources, &config.reading, &config.rules, &at)?;
     drop(progress);
-    let checked = Checked { manifests, survey };
     tell(&checked, &config.findings, shell);
     Ok(checked)
 }

@@ -7,8 +7,7 @@ use serde_json::json;
 
 use super::doubt::exit_of;
 use super::job::block_on;
-use crate::cli::exit::{Exit, NO_API_REMEDY};
-use crate::cli::failure::{Failure, chain};
+use crate::app::{Exit, Failure, NO_API_REMEDY, chain};
 use crate::cli::invocation::Invocation;
 use crate::cli::output::Shell;
 use crate::cli::progress::span;

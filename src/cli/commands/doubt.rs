@@ -1,25 +1,11 @@
 //! What the server's list says of rows in doubt, for people.
 
-use crate::cli::exit::Exit;
 use crate::cli::output::{Shell, grouped, rows};
-use crate::client::{ReadError, TransportFault};
 use crate::reconcile::{Candidate, Report, WhyLeft};
 use crate::request::printable;
 
 /// How many rows are named of each kind of finding.
 const MAX_NAMED: usize = 5;
-
-/// Returns the exit status of a list that cannot be read.
-pub(crate) fn exit_of(error: &ReadError) -> Exit {
-    if let ReadError::Transport { fault: TransportFault::NotSignedIn, .. } = error {
-        return Exit::SignIn;
-    }
-    match error.status() {
-        Some(401 | 403) => Exit::SignIn,
-        Some(404) => Exit::NoApi,
-        Some(_) | None => Exit::Server,
-    }
-}
 
 /// Warns of what a person has to know: rows that the ledger had wrong, rows that exist twice, and why rows stay in doubt.
 pub(crate) fn warn(report: &Report, shell: &Shell) {

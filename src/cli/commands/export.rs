@@ -3,10 +3,9 @@
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
+use crate::app::{Exit, Failure};
 use crate::cli::args::{ExportArgs, ExportFormat};
 use crate::cli::config::{overwrite, same_file};
-use crate::cli::exit::Exit;
-use crate::cli::failure::Failure;
 use crate::cli::output::rows;
 use crate::cli::summary::Summary;
 use crate::ledger::Reader;

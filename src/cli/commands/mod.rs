@@ -6,17 +6,11 @@
 //!
 //! **Flow**: takes a resolved configuration; gives a summary or a failure to `cli`.
 
-mod append;
 pub(super) mod check;
 pub(super) mod doctor;
 pub(super) mod doubt;
 pub(super) mod export;
 pub(super) mod job;
-mod known;
-pub(super) mod load;
-mod look;
-mod mended;
-mod part;
 pub(super) mod reconcile;
 pub(super) mod replay;
 pub(super) mod settle;

@@ -6,21 +6,19 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
-use super::job::{Context, block_on};
+use super::job::{Context, OwnRuntime};
 use super::stored::{self, Given};
 use super::target::Target;
+use crate::app::{self, Env, Exit, Failure, Said, check_created, find_doubtful, record_verdict};
 use crate::cli::args::SettleArgs;
 use crate::cli::config::World;
-use crate::cli::exit::Exit;
-use crate::cli::failure::{Failure, chain};
 use crate::cli::invocation::quoted;
 use crate::cli::layers::Origins;
 use crate::cli::output::{self, rows};
+use crate::cli::progress::Lines;
 use crate::cli::summary::Summary;
-use crate::ledger::{DoubtfulRow, Ledger, Reader, Resolution, RowVerdict, SessionEnd, Source};
-use crate::reconcile::check_person;
-use crate::report::Counts;
-use crate::request::{ErrorCode, Guid, RequestUri, RequestUuid, RowId, printable};
+use crate::ledger::{DoubtfulRow, Reader};
+use crate::request::{Guid, RequestUuid, RowId, printable};
 use crate::submit::Wire;
 
 /// How many rows in doubt are read at a time.
@@ -40,89 +38,32 @@ pub(crate) fn run(
     if args.list {
         return list(&reader, args, as_json).map(Some);
     }
-    stored::check_free(&reader, &args.ledger)?;
+    app::check_free(&reader, &args.ledger)?;
     if args.reason.as_ref().is_some_and(|reason| reason.trim().is_empty()) {
         return Err(Failure::new(Exit::Usage, "--reason is empty: say how it is known, for those who ask later"));
     }
     let number = args.row.ok_or_else(|| Failure::new(Exit::Usage, "--row N is missing"))?;
-    let row = find(&reader, RowId::from(number))?;
-    let verdict = match args.created {
-        Some(uuid) => read_and_check(args, origins, world, context, &reader, &row, uuid)?,
+    let row = find_doubtful(&reader, RowId::from(number))?;
+    let said = match args.created {
+        Some(uuid) => {
+            let uuid = RequestUuid::new(uuid);
+            let given = Given { server: &args.server, rehearsal: &args.rehearsal, pace: None, doubt: None };
+            let reach = stored::reach(&reader, &args.ledger, &given, origins, world, context.shell)?;
+            let target = Target::prepare(&reach, &args.ledger)?;
+            OwnRuntime::new()?.block_on(check_created(&reader, &row, uuid, target.client()))?;
+            Said::Created(uuid)
+        }
         None => {
             warn_of_haste(&row, context);
-            absent(&row)
+            Said::NotCreated
         }
     };
     drop(reader);
-    record(args, context, &row, verdict).map(Some)
-}
-
-fn find(reader: &Reader, number: RowId) -> Result<DoubtfulRow, Failure> {
-    let found = reader.in_doubt(number.get() - 1, 1)?.into_iter().next().filter(|row| row.row == number);
-    if let Some(row) = found {
-        return Ok(row);
-    }
-    let message = match reader.facts(number)? {
-        None => format!("the run has no row {number}; it has rows 1 to {}", reader.run().n_rows),
-        Some(facts) => format!("row {number} is {} and not in doubt; there is nothing to settle", facts.state),
-    };
-    Err(Failure::new(Exit::Usage, message))
-}
-
-/// Reads the request that a person names, and checks that it is the row's.
-fn read_and_check(
-    args: &SettleArgs,
-    origins: &Origins,
-    world: World,
-    context: &Context<'_>,
-    reader: &Reader,
-    row: &DoubtfulRow,
-    uuid: Guid,
-) -> Result<RowVerdict, Failure> {
-    let given = Given { server: &args.server, rehearsal: &args.rehearsal, pace: None, doubt: None };
-    let reach = stored::reach(reader, &args.ledger, &given, origins, world, context.shell)?;
-    let wire = stored::wire(reader.run());
-    let mut target = Target::prepare(&reach.destination)?;
-    target.start(&args.ledger, &reach, &wire)?;
-    let uuid = RequestUuid::new(uuid);
-    let object = block_on(target.client()?.request(uuid))?.map_err(|error| {
-        let why = printable(&chain(&error));
-        Failure::new(Exit::Server, format!("request {uuid} cannot be read ({why}); nothing was recorded"))
-            .with_next(format!("check the uuid, then: {}", context.invocation.again()))
-    })?;
-    let tag = wire.tag(row.row, &row.request);
-    if tag.is_none()
-        && let Some(other) = row_with(reader, uuid)?
-    {
-        // Nothing else tells two requests for the same apart.
-        return Err(Failure::new(
-            Exit::Usage,
-            format!("request {uuid} is that of row {other} already; nothing was recorded"),
-        ));
-    }
-    check_person(&row.request, tag, &object).map_err(|differences| {
-        let differences: Vec<String> = differences.iter().map(ToString::to_string).collect();
-        Failure::new(
-            Exit::Usage,
-            format!("request {uuid} is not that of row {}: {}; nothing was recorded", row.row, differences.join("; ")),
-        )
-    })?;
-    let uri = RequestUri::published(uuid)
-        .map_err(|_| Failure::new(Exit::Usage, format!("--created: {uuid} is not the uuid of a request")))?;
-    Ok(RowVerdict::Exists(uri))
-}
-
-/// Returns the row that a request is known to be of, if one is.
-fn row_with(reader: &Reader, uuid: RequestUuid) -> Result<Option<RowId>, Failure> {
-    let mut after = 0;
-    loop {
-        let page = reader.created(after, PAGE)?;
-        let Some(last) = page.last() else { return Ok(None) };
-        after = last.row.get();
-        if let Some(known) = page.iter().find(|known| known.uuid == uuid) {
-            return Ok(Some(known.row));
-        }
-    }
+    let reason = args.reason.as_deref().unwrap_or("named the request");
+    let lines = Lines::new(context.shell, context.verbose);
+    let env = Env { machine: &context.machine, server: &(), sink: &lines, session: &context.session };
+    let ending = OwnRuntime::new()?.block_on(record_verdict(&args.ledger, &row, &said, reason, &env))?;
+    Ok(Some(Summary::of_ending(&ending, context.invocation, false)))
 }
 
 /// A server may still act on a call that ended just now.
@@ -136,43 +77,6 @@ fn warn_of_haste(row: &DoubtfulRow, context: &Context<'_>) {
             until.strftime("%H:%M:%S")
         ));
     }
-}
-
-fn absent(row: &DoubtfulRow) -> RowVerdict {
-    match row.code {
-        // A server that failed on the row is likely to do so again: a person sends it by replay.
-        Some(ErrorCode::ServerError) => RowVerdict::AbsentForGood,
-        _ => RowVerdict::Absent,
-    }
-}
-
-fn record(
-    args: &SettleArgs,
-    context: &Context<'_>,
-    row: &DoubtfulRow,
-    verdict: RowVerdict,
-) -> Result<Summary, Failure> {
-    let ledger = Ledger::open(&args.ledger, &context.session)?;
-    let who = format!("{}@{}", context.session.user, context.session.host);
-    let said = args.reason.as_deref().unwrap_or("named the request");
-    let text = match &verdict {
-        RowVerdict::Exists(uri) => format!("row {} is created, as request {}", row.row, uri.uuid()),
-        RowVerdict::AbsentForGood => {
-            format!("row {} was not created and is failed; cmbatch replay sends it again", row.row)
-        }
-        _ => format!("row {} was not created and is pending", row.row),
-    };
-    ledger.record_event("settle", &format!("{who}: {text}: {said}"))?;
-    ledger.resolve_blocking(vec![Resolution {
-        row: row.row,
-        verdict,
-        source: Source::Person,
-        reason: Some(format!("{who}: {said}")),
-    }])?;
-    ledger.close(SessionEnd::Finished)?;
-    let reader = Reader::open(&args.ledger)?;
-    let counts = Counts::of(&reader)?;
-    Ok(Summary::of_counts(&reader, &args.ledger, &counts).recorded(&text))
 }
 
 /// Prints what to look for in the portal, row by row.
@@ -258,7 +162,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_row_that_failed_on_the_server_is_not_sent_again_by_itself() {
+    fn the_time_to_look_for_is_local_and_has_some_slack() {
         let row = |code| DoubtfulRow {
             row: RowId::new(1).unwrap(),
             place: crate::ledger::RowPlace { part: 1, part_row: 1, line: 2 },
@@ -271,8 +175,6 @@ mod tests {
             recorded_at: "2026-03-01T08:02:10Z".parse().unwrap(),
             counted_attempts: 1,
         };
-        assert_eq!(absent(&row(ErrorCode::ServerError)), RowVerdict::AbsentForGood);
-        assert_eq!(absent(&row(ErrorCode::Timeout)), RowVerdict::Absent);
         let zone = TimeZone::get("Europe/Berlin").unwrap_or(TimeZone::UTC);
         assert_eq!(window(&row(ErrorCode::Timeout), &TimeZone::UTC), "2026-03-01 08:00:00 to 08:04:40 UTC");
         assert!(window(&row(ErrorCode::Timeout), &zone).starts_with("2026-03-01 "));

@@ -2,9 +2,8 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 
+use crate::app::{Exit, Failure};
 use crate::cli::args::SimulateArgs;
-use crate::cli::exit::Exit;
-use crate::cli::failure::Failure;
 use crate::cli::output::{Shell, grouped};
 use crate::cli::summary::Summary;
 use crate::platform::StopRequests;

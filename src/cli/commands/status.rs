@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::json;
 
-use crate::cli::failure::Failure;
+use crate::app::Failure;
 use crate::cli::invocation::quoted;
 use crate::cli::output;
 use crate::cli::summary::Summary;

@@ -1,63 +1,16 @@
-//! What a ledger says about how its run is sent: for commands that have no manifest to ask.
+//! The server of a run, for commands that have a ledger and no manifest.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
+use crate::app::{Exit, Failure};
 use crate::cli::args::{DoubtArgs, PaceArgs, RehearsalArgs, ServerArgs};
 use crate::cli::config::World;
-use crate::cli::exit::Exit;
-use crate::cli::failure::Failure;
 use crate::cli::layers::Origins;
 use crate::cli::output::Shell;
 use crate::cli::reach::{Destination, Reach, ReachArgs};
-use crate::ledger::{LedgerError, Reader, RunInfo};
+use crate::ledger::{LedgerError, Reader};
 use crate::platform::{FileTrust, trust};
-use crate::request::{DataEncoding, Guid, TagPosition, printable};
-use crate::submit::Wire;
-use crate::validate::{Defaults, ExtraColumns, OnDuplicate, Rules};
-
-/// Returns the value of an option that shaped the rows of the run.
-fn option<'r>(run: &'r RunInfo, name: &str) -> Option<&'r str> {
-    run.identity.options.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
-}
-
-/// Returns what turns the run's rows into wire bodies.
-pub(crate) fn wire(run: &RunInfo) -> Wire {
-    let tag_position = match (option(run, "tag"), option(run, "tag-position")) {
-        (Some("no"), _) => TagPosition::None,
-        (_, Some("end")) => TagPosition::End,
-        _ => TagPosition::Start,
-    };
-    let data = match option(run, "datacollection") {
-        Some("string") => DataEncoding::String,
-        _ => DataEncoding::Array,
-    };
-    Wire { run: run.id, key: run.key.clone(), tag_position, data }
-}
-
-/// Returns the rules that the run's rows were checked by.
-pub(crate) fn rules(run: &RunInfo, templates: BTreeMap<String, Guid>) -> Rules {
-    Rules {
-        defaults: Defaults {
-            kind: option(run, "type").and_then(|text| text.parse().ok()),
-            template: option(run, "template").and_then(|text| text.parse().ok()),
-            comment: option(run, "comment").map(str::to_owned),
-            priority: option(run, "priority").and_then(|text| text.parse().ok()),
-        },
-        templates,
-        target_self: option(run, "target-self") == Some("yes"),
-        on_duplicate: match option(run, "on-duplicate") {
-            Some("first") => OnDuplicate::First,
-            Some("send") => OnDuplicate::Send,
-            _ => OnDuplicate::Error,
-        },
-        // The columns that the run's own manifests had stand in its rejects.
-        extra_columns: ExtraColumns::Keep,
-        allow_empty: false,
-        profile_property: option(run, "profile-property").map(str::to_owned),
-        tagged: option(run, "tag") != Some("no"),
-    }
-}
+use crate::request::printable;
 
 /// What a command on a ledger was given to reach the server.
 #[derive(Clone, Copy)]
@@ -85,14 +38,6 @@ pub(crate) fn reach(
     let reach = Reach::resolve(&args, origins, world)?;
     check_destination(reader, &reach.destination, path)?;
     Ok(reach)
-}
-
-/// Refuses a ledger that another process holds.
-pub(crate) fn check_free(reader: &Reader, path: &Path) -> Result<(), Failure> {
-    match reader.holder()? {
-        None => Ok(()),
-        Some(holder) => Err(LedgerError::InUse { path: path.to_owned(), holder: Some(Box::new(holder)) }.into()),
-    }
 }
 
 /// Returns the server that a ledger names, for commands that were given none: only where nobody else can have written it there.
@@ -137,17 +82,4 @@ fn check_destination(reader: &Reader, destination: &Destination, path: &Path) ->
         ),
     )
     .with_next("leave --server out, or give this run a ledger of its own"))
-}
-
-/// Refuses a run that was loaded and never told to run.
-pub(crate) fn check_started(run: &RunInfo, path: &Path) -> Result<(), Failure> {
-    if run.started_at.is_some() {
-        return Ok(());
-    }
-    let names: Vec<String> = run.parts.iter().map(|part| printable(&part.name)).collect();
-    Err(Failure::new(
-        Exit::Usage,
-        format!("the run in {} was loaded and not told to run; nothing was sent", path.display()),
-    )
-    .with_next(format!("submit {} again, with the same options", names.join(" "))))
 }

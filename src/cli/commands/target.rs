@@ -5,48 +5,62 @@ use std::path::Path;
 
 use super::job::{Context, block_on};
 use super::status::ACCOUNT;
-use crate::cli::exit::Exit;
-use crate::cli::failure::Failure;
+use crate::app::{Exit, Failure, wire_of};
 use crate::cli::reach::{Destination, Reach};
 use crate::cli::sign_in::signed_in as signed_in_as;
 use crate::client::{AllowHttp, BaseUrl, Client, Endpoint};
-use crate::ledger::{Reader, RowState, SessionInfo};
+use crate::ledger::{LedgerError, Reader, RowState, SessionInfo};
 use crate::simulator::{SeededRequest, Simulator};
-use crate::submit::Wire;
 
 /// The other end of the calls.
 pub(crate) struct Target {
     server: String,
     host: String,
-    client: Option<Client>,
+    client: Client,
     /// Who signs in, where somebody does, and how.
     account: Option<String>,
-    simulator: Option<Simulator>,
+    /// Ends with this value.
+    _simulator: Option<Simulator>,
 }
 
 impl Target {
     /// Makes ready what can fail before anything is written: credentials and certificates are read here, and a ticket is
-    /// asked for where calls sign in with one.
-    pub(crate) fn prepare(destination: &Destination) -> Result<Self, Failure> {
-        match destination {
-            Destination::Server(endpoint) => {
-                let client = Client::new(endpoint)?;
-                let signed_in = block_on(client.sign_in())??;
+    /// asked for where calls sign in with one. A simulator starts, and knows what the ledger knows as created, where there is
+    /// one.
+    pub(crate) fn prepare(reach: &Reach, ledger: &Path) -> Result<Self, Failure> {
+        let target = Self::unsigned(reach, ledger)?;
+        let signed_in = match &reach.destination {
+            Destination::Server(_) => block_on(target.client.sign_in())??,
+            Destination::Simulator(_) => None,
+        };
+        Ok(Self { account: signed_in.as_ref().map(signed_in_as), ..target })
+    }
+
+    /// The same without signing in, for what makes no call.
+    pub(crate) fn unsigned(reach: &Reach, ledger: &Path) -> Result<Self, Failure> {
+        match &reach.destination {
+            Destination::Server(endpoint) => Ok(Self {
+                server: endpoint.base.to_string(),
+                host: endpoint.base.host().to_owned(),
+                client: Client::new(endpoint)?,
+                account: None,
+                _simulator: None,
+            }),
+            Destination::Simulator(script) => {
+                let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+                let simulator = Simulator::start(script.clone(), address, seeded(ledger)?)?;
+                let base = BaseUrl::parse(&simulator.base_url(), AllowHttp::LoopbackOnly).map_err(|error| {
+                    Failure::new(Exit::Server, format!("the simulator has no usable address: {error}"))
+                })?;
+                let max_idle = reach.limits.concurrency.get();
                 Ok(Self {
-                    server: endpoint.base.to_string(),
-                    host: endpoint.base.host().to_owned(),
-                    client: Some(client),
-                    account: signed_in.as_ref().map(signed_in_as),
-                    simulator: None,
+                    server: "the embedded simulator".to_owned(),
+                    host: "the embedded simulator".to_owned(),
+                    client: Client::new(&Endpoint { max_idle, ..Endpoint::new(base) })?,
+                    account: None,
+                    _simulator: Some(simulator),
                 })
             }
-            Destination::Simulator(_) => Ok(Self {
-                server: "the embedded simulator".to_owned(),
-                host: "the embedded simulator".to_owned(),
-                client: None,
-                account: None,
-                simulator: None,
-            }),
         }
     }
 
@@ -62,18 +76,6 @@ impl Target {
         session
     }
 
-    /// Starts the simulator, where that is the target; it knows what the ledger knows as created.
-    pub(crate) fn start(&mut self, ledger: &Path, reach: &Reach, wire: &Wire) -> Result<(), Failure> {
-        let Destination::Simulator(script) = &reach.destination else { return Ok(()) };
-        let seeded = seeded(ledger, wire)?;
-        let simulator = Simulator::start(script.clone(), SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), seeded)?;
-        let base = BaseUrl::parse(&simulator.base_url(), AllowHttp::LoopbackOnly)
-            .map_err(|error| Failure::new(Exit::Server, format!("the simulator has no usable address: {error}")))?;
-        self.client = Some(Client::new(&Endpoint { max_idle: reach.limits.concurrency.get(), ..Endpoint::new(base) })?);
-        self.simulator = Some(simulator);
-        Ok(())
-    }
-
     pub(crate) fn server(&self) -> &str {
         &self.server
     }
@@ -82,14 +84,19 @@ impl Target {
         &self.host
     }
 
-    pub(crate) fn client(&self) -> Result<&Client, Failure> {
-        self.client.as_ref().ok_or_else(|| Failure::new(Exit::Server, "the simulator was not started"))
+    pub(crate) const fn client(&self) -> &Client {
+        &self.client
     }
 }
 
 /// Returns the requests that a rehearsal's earlier sessions created.
-fn seeded(ledger: &Path, wire: &Wire) -> Result<Vec<SeededRequest>, Failure> {
-    let reader = Reader::open(ledger)?;
+fn seeded(ledger: &Path) -> Result<Vec<SeededRequest>, Failure> {
+    let reader = match Reader::open(ledger) {
+        Ok(reader) => reader,
+        Err(LedgerError::NotFound { .. }) => return Ok(Vec::new()),
+        Err(error) => return Err(error.into()),
+    };
+    let wire = wire_of(reader.run());
     let mut seeded = Vec::new();
     reader.for_each_row(&[RowState::Created], |row| -> Result<(), Failure> {
         if let (Some(uuid), Some(request)) = (row.request_uuid, row.request) {

@@ -1,9 +1,8 @@
 //! `cmbatch validate`.
 
 use super::check::{check, way_out, write_findings};
+use crate::app::{Exit, Failure};
 use crate::cli::config::ValidateConfig;
-use crate::cli::exit::Exit;
-use crate::cli::failure::Failure;
 use crate::cli::invocation::Invocation;
 use crate::cli::output::{self, Shell, grouped};
 use crate::cli::plan::by_type;

@@ -3,60 +3,49 @@
 use std::path::Path;
 
 use super::check::Checked;
-use super::job::Context;
-use crate::cli::exit::Exit;
-use crate::cli::failure::Failure;
+use super::exit::Exit;
+use super::failure::Failure;
+use super::next::Next;
 use crate::ledger::{
     CreateError, InvalidItem, Item, Ledger, LoadRow, Loader, ManifestPart, RowPlace, RunIdentity, RunInfo, SessionInfo,
 };
+use crate::machine::Machine;
 use crate::request::RowId;
 use crate::validate::{self, CheckedRow, InvalidRow, Rules, Survey, ValidRow};
 
 /// Says of a sound row why it is left out, where it is.
-pub(crate) struct LeftOut<'a>(pub(crate) &'a dyn Fn(&ValidRow) -> Option<String>);
+pub(super) struct LeftOut<'a>(pub(super) &'a dyn Fn(&ValidRow) -> Option<String>);
 
 /// Makes the ledger of a run with all its rows.
-pub(crate) fn create(
+pub(super) fn create(
+    machine: &Machine,
     path: &Path,
     identity: &RunIdentity,
-    context: &Context<'_>,
     session: &SessionInfo,
     rules: &Rules,
     checked: &Checked,
-    left_out: LeftOut<'_>,
 ) -> Result<Ledger, Failure> {
-    let created = Ledger::create(path, identity, session, |loader| {
+    let left_out = LeftOut(&|_| None);
+    let created = Ledger::create(machine, path, identity, session, |loader| {
         feed(loader, rules, checked, Behind::default(), &left_out, &|_| None)
     });
-    created.map_err(|error| not_loaded(error, context))
+    created.map_err(not_loaded)
 }
 
-/// Takes further manifests into a ledger, behind the rows that it has.
-pub(crate) fn append(
+/// Takes further manifests into a ledger, behind the rows that it has; some may take the place of those.
+pub(super) fn append(
+    machine: &Machine,
     path: &Path,
-    context: &Context<'_>,
-    session: &SessionInfo,
-    rules: &Rules,
-    checked: &Checked,
-    left_out: LeftOut<'_>,
-) -> Result<Ledger, Failure> {
-    replace(path, context, session, rules, checked, left_out, &|_| None)
-}
-
-/// Takes further manifests into a ledger, some of whose rows take the place of rows that it has.
-pub(crate) fn replace(
-    path: &Path,
-    context: &Context<'_>,
     session: &SessionInfo,
     rules: &Rules,
     checked: &Checked,
     left_out: LeftOut<'_>,
     stands_for: &dyn Fn(RowId) -> Option<RowId>,
 ) -> Result<Ledger, Failure> {
-    let appended = Ledger::open_and_append(path, session, |loader, run| {
+    let appended = Ledger::open_and_append(machine, path, session, |loader, run| {
         feed(loader, rules, checked, Behind::of(run), &left_out, stands_for)
     });
-    appended.map_err(|error| not_loaded(error, context))
+    appended.map_err(not_loaded)
 }
 
 /// What stands in a ledger before new rows.
@@ -103,11 +92,12 @@ fn feed(
     parts(survey, behind)
 }
 
-fn not_loaded(error: CreateError<Failure>, context: &Context<'_>) -> Failure {
+fn not_loaded(error: CreateError<Failure>) -> Failure {
     match error {
         CreateError::Ledger(error) => error.into(),
-        CreateError::Feed(failure) => Failure { message: format!("{}; nothing was sent", failure.message), ..failure }
-            .with_next(context.invocation.again()),
+        CreateError::Feed(failure) => {
+            Failure { message: format!("{}; nothing was sent", failure.message), ..failure }.with_next(Next::again())
+        }
     }
 }
 

@@ -1,33 +1,28 @@
-//! `cmbatch replay --from`: mended rows that take the place of failed or invalid ones.
+//! Corrected rows that take the place of failed or invalid ones.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 use serde_json::Value;
 
-use super::check::{Checked, check};
-use super::job::Context;
+use super::check::Checked;
+use super::exit::Exit;
+use super::failure::Failure;
 use super::known::{Repeats, place};
 use super::load::{self, LeftOut};
-use super::stored;
-use crate::cli::args::ReplayArgs;
-use crate::cli::config::{Findings, ValidateConfig};
-use crate::cli::exit::Exit;
-use crate::cli::failure::Failure;
-use crate::cli::output::grouped;
+use super::words::grouped;
 use crate::ledger::{Ledger, Reader, RowState, SessionInfo};
-use crate::manifest::{ReadOptions, Source};
-use crate::platform::Overwrite;
-use crate::request::{Guid, RequestType, RowId};
+use crate::machine::Machine;
+use crate::request::{RequestType, RowId};
 use crate::validate::{self, CheckedRow, Rules, ValidRow};
 
 /// How many faults are told.
 const MAX_TOLD: usize = 20;
 
 /// A corrected manifest whose rows are matched with rows of the ledger.
-pub(crate) struct Mended {
-    checked: Checked,
-    rules: Rules,
+pub(super) struct Mended<'a> {
+    checked: &'a Checked,
+    rules: &'a Rules,
     /// The row of the ledger that each row of the manifest stands for, by its number in the manifest.
     stands_for: HashMap<RowId, RowId>,
     by_type: BTreeMap<RequestType, u64>,
@@ -35,49 +30,31 @@ pub(crate) struct Mended {
     first_row: Option<RowId>,
 }
 
-/// Reads the manifest, and finds for each of its rows the one that it stands for.
-pub(crate) fn read(
-    from: &Path,
-    args: &ReplayArgs,
-    reader: &Reader,
-    templates: BTreeMap<String, Guid>,
-    context: &Context<'_>,
-) -> Result<Mended, Failure> {
-    let rules = stored::rules(reader.run(), templates);
-    let reading = &args.reading;
-    let config = ValidateConfig {
-        sources: vec![Source::File(from.to_owned())],
-        reading: ReadOptions { format: reading.input_format, encoding: reading.encoding, delimiter: reading.delimiter },
-        rules: rules.clone(),
-        findings: Findings { errors: None, rejects: None, overwrite: Overwrite::Refuse },
-    };
-    let checked = check(&config, context.shell)?;
-    if !checked.survey.is_valid() {
-        return Err(Failure::new(Exit::InvalidManifest, "the corrected manifest is invalid; nothing was sent"));
-    }
-    let known =
-        checked.survey.parts.first().and_then(|part| reader.run().part_of(&part.sha256).map(|known| known.first_row));
-    let mut mended = Mended { checked, rules, stands_for: HashMap::new(), by_type: BTreeMap::new(), first_row: known };
+/// Finds for each row of a manifest the one that it stands for.
+pub(super) fn read<'a>(checked: &'a Checked, rules: &'a Rules, reader: &Reader) -> Result<Mended<'a>, Failure> {
+    let first_part = checked.survey.parts.first();
+    let first_row = first_part.and_then(|part| reader.run().part_of(&part.sha256).map(|known| known.first_row));
+    let mut mended = Mended { checked, rules, stands_for: HashMap::new(), by_type: BTreeMap::new(), first_row };
     mended.match_again(reader)?;
     Ok(mended)
 }
 
-impl Mended {
-    pub(crate) fn n_rows(&self) -> u64 {
+impl Mended<'_> {
+    pub(super) fn n_rows(&self) -> u64 {
         self.by_type.values().sum()
     }
 
     /// Returns whether the ledger has the manifest already.
-    pub(crate) const fn is_taken_in(&self) -> bool {
+    pub(super) const fn is_taken_in(&self) -> bool {
         self.first_row.is_some()
     }
 
-    pub(crate) fn by_type(&self) -> Vec<(RequestType, u64)> {
+    pub(super) fn by_type(&self) -> Vec<(RequestType, u64)> {
         self.by_type.iter().map(|(kind, n)| (*kind, *n)).collect()
     }
 
     /// Matches the rows with those of the ledger as they are now. A manifest that was taken in already matches as it did then.
-    pub(crate) fn match_again(&mut self, reader: &Reader) -> Result<(), Failure> {
+    pub(super) fn match_again(&mut self, reader: &Reader) -> Result<(), Failure> {
         if self.first_row.is_some() {
             return Ok(());
         }
@@ -90,7 +67,7 @@ impl Mended {
         let invalid = invalid_ids(reader)?;
         let mut faults = Vec::new();
         let mut taken: HashMap<RowId, String> = HashMap::new();
-        let (checked, rules) = (&self.checked, &self.rules);
+        let (checked, rules) = (self.checked, self.rules);
         let (stands_for, by_type) = (&mut self.stands_for, &mut self.by_type);
         validate::deliver(&checked.manifests, rules, &checked.survey, |row| -> Result<(), Failure> {
             let CheckedRow::Valid(row) = row else { return Ok(()) };
@@ -123,30 +100,29 @@ impl Mended {
     }
 
     fn repeats(&self, reader: &Reader) -> Result<Repeats, Failure> {
-        Repeats::find(reader, &self.checked, &self.rules, |new| self.stands_for.get(&new).copied())
+        Repeats::find(reader, self.checked, self.rules, |new| self.stands_for.get(&new).copied())
     }
 
     /// Takes the rows into the ledger in place of the old ones; returns the ledger, open, and the new rows.
-    pub(crate) fn take_in(
+    pub(super) fn take_in(
         self,
-        args: &ReplayArgs,
-        context: &Context<'_>,
+        machine: &Machine,
+        path: &Path,
         session: &SessionInfo,
     ) -> Result<(Ledger, Vec<RowId>), Failure> {
         let n_rows = u32::try_from(self.checked.survey.n_rows).unwrap_or(u32::MAX);
         let numbers = |first: u32| (first..first.saturating_add(n_rows)).filter_map(RowId::new).collect();
         if let Some(first) = self.first_row {
-            return Ok((Ledger::open(&args.ledger, session)?, numbers(first.get())));
+            return Ok((Ledger::open(machine, path, session)?, numbers(first.get())));
         }
-        let reader = Reader::open(&args.ledger)?;
+        let reader = Reader::open(path)?;
         let repeats = self.repeats(&reader)?;
         let first = u32::try_from(reader.run().n_rows).unwrap_or(u32::MAX).saturating_add(1);
         drop(reader);
         let left_out = |row: &ValidRow| repeats.reason(row.row);
-        let ledger =
-            load::replace(&args.ledger, context, session, &self.rules, &self.checked, LeftOut(&left_out), &|new| {
-                self.stands_for.get(&new).copied()
-            })?;
+        let stands_for = |new| self.stands_for.get(&new).copied();
+        let left_out = LeftOut(&left_out);
+        let ledger = load::append(machine, path, session, self.rules, self.checked, left_out, &stands_for)?;
         Ok((ledger, numbers(first)))
     }
 }

@@ -7,7 +7,7 @@ use crate::submit::StopReason;
 
 /// How the program ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Exit {
+pub enum Exit {
     /// All rows created or skipped; all valid; nothing to complain of.
     Done,
     /// Some rows failed, are in doubt or pending, or were left out as invalid.
@@ -36,7 +36,7 @@ pub(crate) const NO_API_REMEDY: &str = "check --server, whose path usually ends 
 
 impl Exit {
     /// Returns the status that the process ends with.
-    pub(crate) const fn status(self) -> u8 {
+    pub const fn status(self) -> u8 {
         match self {
             Self::Done => 0,
             Self::SomeRows => 1,
@@ -52,7 +52,7 @@ impl Exit {
     }
 
     /// Returns the exit of a run that was stopped for this reason.
-    pub(crate) fn of_stop(reason: &StopReason) -> Self {
+    pub fn of_stop(reason: &StopReason) -> Self {
         match reason {
             StopReason::Breaker(_)
             | StopReason::Unreachable(_)
@@ -68,7 +68,7 @@ impl Exit {
     }
 
     /// Returns the exit of a ledger that cannot be worked on.
-    pub(crate) fn of_ledger(error: &LedgerError) -> Self {
+    pub fn of_ledger(error: &LedgerError) -> Self {
         match error.trouble() {
             LedgerTrouble::Unusable | LedgerTrouble::Misuse => Self::Usage,
             LedgerTrouble::Unwritable => Self::Disk,

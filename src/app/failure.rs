@@ -1,35 +1,40 @@
-//! What ends the program early: one type with the exit status and the way out.
+//! What ends a use case early: one type with the exit status and the way out.
 
 use std::error::Error;
 use std::io;
 
-use super::config::ConfigError;
 use super::exit::Exit;
-use crate::client::ClientError;
+use super::next::Next;
+use crate::client::{ClientError, ReadError, TransportFault};
 use crate::ledger::LedgerError;
 use crate::manifest::ManifestError;
 use crate::platform::OutputError;
 use crate::report::ExportError;
 use crate::request::printable;
 use crate::simulator::SimulatorError;
+use crate::submit::Unrecorded;
 use crate::validate::{DeliverError, RejectsError, RulesError, ValidateError};
 
-/// Why a command cannot be carried out.
+/// Why a use case cannot be carried out.
 #[derive(Debug)]
-pub(crate) struct Failure {
-    pub(crate) exit: Exit,
-    pub(crate) message: String,
+pub struct Failure {
+    /// Whom it concerns.
+    pub exit: Exit,
+    /// What is wrong, in words; names of outside are printable.
+    pub message: String,
     /// The exact next command, or what to do.
-    pub(crate) next: Option<String>,
+    pub next: Option<Next>,
     /// The stable name of what stopped a run before its first call.
-    pub(crate) stopped_by: Option<&'static str>,
+    pub stopped_by: Option<&'static str>,
     /// How many rows would have been sent.
-    pub(crate) n_pending: u64,
+    pub n_pending: u64,
+    /// Rows that were created and that the ledger could not keep: they must not be lost.
+    pub unrecorded: Vec<Unrecorded>,
 }
 
 impl Failure {
     pub(crate) fn new(exit: Exit, message: impl Into<String>) -> Self {
-        Self { exit, message: message.into(), next: None, stopped_by: None, n_pending: 0 }
+        Self { exit, message: message.into(), next: None, stopped_by: None, n_pending: 0, unrecorded: Vec::new() }
     }
 
     /// A run was stopped before its first call, by what would have stopped it there too.
@@ -39,12 +44,12 @@ impl Failure {
         self
     }
 
-    pub(crate) fn with_next(mut self, next: impl Into<String>) -> Self {
+    pub(crate) fn with_next(mut self, next: impl Into<Next>) -> Self {
         self.next = Some(next.into());
         self
     }
 
-    fn of(exit: Exit, error: &dyn Error) -> Self {
+    pub(crate) fn of(exit: Exit, error: &dyn Error) -> Self {
         Self::new(exit, chain(error))
     }
 }
@@ -61,6 +66,18 @@ pub(crate) fn chain(error: &dyn Error) -> String {
         next = cause.source();
     }
     text
+}
+
+/// Returns the exit status of a list that cannot be read.
+pub(crate) fn exit_of(error: &ReadError) -> Exit {
+    if let ReadError::Transport { fault: TransportFault::NotSignedIn, .. } = error {
+        return Exit::SignIn;
+    }
+    match error.status() {
+        Some(401 | 403) => Exit::SignIn,
+        Some(404) => Exit::NoApi,
+        Some(_) | None => Exit::Server,
+    }
 }
 
 impl From<OutputError> for Failure {
@@ -110,12 +127,6 @@ impl From<DeliverError<Self>> for Failure {
                 ),
             ),
         }
-    }
-}
-
-impl From<ConfigError> for Failure {
-    fn from(error: ConfigError) -> Self {
-        Self::new(Exit::Usage, error.to_string())
     }
 }
 

@@ -3,9 +3,9 @@
 use std::collections::{HashMap, HashSet};
 
 use super::check::Checked;
-use crate::cli::exit::Exit;
-use crate::cli::failure::Failure;
-use crate::cli::output::grouped;
+use super::exit::Exit;
+use super::failure::Failure;
+use super::words::grouped;
 use crate::ledger::{Reader, RowState};
 use crate::request::{CreateRequest, RowId, printable};
 use crate::validate::{self, CheckedRow, OnDuplicate, Rules, ValidRow};
@@ -15,20 +15,20 @@ const MAX_TOLD: usize = 20;
 
 /// What the new rows of checked manifests repeat.
 #[derive(Debug, Default)]
-pub(crate) struct Repeats {
+pub(super) struct Repeats {
     /// New rows that are left out, with the row of the ledger that asks for the same.
     skipped: HashMap<RowId, RowId>,
 }
 
 impl Repeats {
     /// Returns why a new row is left out, where it is.
-    pub(crate) fn reason(&self, new: RowId) -> Option<String> {
+    pub(super) fn reason(&self, new: RowId) -> Option<String> {
         self.skipped.get(&new).map(|old| format!("duplicate of row {old}"))
     }
 
     /// Compares the new rows with those of the ledger that do not stand replaced; `stands_for` names the row of the ledger
     /// that a new row takes the place of.
-    pub(crate) fn find(
+    pub(super) fn find(
         reader: &Reader,
         checked: &Checked,
         rules: &Rules,
@@ -92,7 +92,7 @@ impl New {
 }
 
 /// Returns `late.csv:14`.
-pub(crate) fn place(row: &ValidRow, checked: &Checked) -> String {
+pub(super) fn place(row: &ValidRow, checked: &Checked) -> String {
     let part = checked.survey.parts.get(row.part as usize - 1).map_or("-", |part| part.name.as_str());
     format!("{}:{}", printable(part), row.line)
 }

@@ -1,0 +1,81 @@
+//! What a ledger says about how its run is sent: for use cases that have no manifest to ask.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use super::exit::Exit;
+use super::failure::Failure;
+use crate::ledger::{LedgerError, Reader, RunInfo};
+use crate::request::{DataEncoding, Guid, TagPosition, printable};
+use crate::submit::Wire;
+use crate::validate::{Defaults, ExtraColumns, OnDuplicate, Rules};
+
+/// Returns the value of an option that shaped the rows of the run.
+fn option<'r>(run: &'r RunInfo, name: &str) -> Option<&'r str> {
+    run.identity.options.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+}
+
+/// Returns what turns the run's rows into wire bodies.
+pub fn wire_of(run: &RunInfo) -> Wire {
+    let tag_position = match (option(run, "tag"), option(run, "tag-position")) {
+        (Some("no"), _) => TagPosition::None,
+        (_, Some("end")) => TagPosition::End,
+        _ => TagPosition::Start,
+    };
+    let data = match option(run, "datacollection") {
+        Some("string") => DataEncoding::String,
+        _ => DataEncoding::Array,
+    };
+    Wire { run: run.id, key: run.key.clone(), tag_position, data }
+}
+
+/// Returns the rules that the run's rows were checked by.
+pub fn rules_of(run: &RunInfo, templates: BTreeMap<String, Guid>) -> Rules {
+    Rules {
+        defaults: Defaults {
+            kind: option(run, "type").and_then(|text| text.parse().ok()),
+            template: option(run, "template").and_then(|text| text.parse().ok()),
+            comment: option(run, "comment").map(str::to_owned),
+            priority: option(run, "priority").and_then(|text| text.parse().ok()),
+        },
+        templates,
+        target_self: option(run, "target-self") == Some("yes"),
+        on_duplicate: match option(run, "on-duplicate") {
+            Some("first") => OnDuplicate::First,
+            Some("send") => OnDuplicate::Send,
+            _ => OnDuplicate::Error,
+        },
+        // The columns that the run's own manifests had stand in its rejects.
+        extra_columns: ExtraColumns::Keep,
+        allow_empty: false,
+        profile_property: option(run, "profile-property").map(str::to_owned),
+        tagged: option(run, "tag") != Some("no"),
+    }
+}
+
+/// Refuses a ledger that another process holds.
+///
+/// # Errors
+/// Another process holds it, or it cannot be read.
+pub fn check_free(reader: &Reader, path: &Path) -> Result<(), Failure> {
+    match reader.holder()? {
+        None => Ok(()),
+        Some(holder) => Err(LedgerError::InUse { path: path.to_owned(), holder: Some(Box::new(holder)) }.into()),
+    }
+}
+
+/// Refuses a run that was loaded and never told to run.
+///
+/// # Errors
+/// It is such a run.
+pub fn check_started(run: &RunInfo, path: &Path) -> Result<(), Failure> {
+    if run.started_at.is_some() {
+        return Ok(());
+    }
+    let names: Vec<String> = run.parts.iter().map(|part| printable(&part.name)).collect();
+    Err(Failure::new(
+        Exit::Usage,
+        format!("the run in {} was loaded and not told to run; nothing was sent", path.display()),
+    )
+    .with_next(format!("submit {} again, with the same options", names.join(" "))))
+}

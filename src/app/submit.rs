@@ -1,0 +1,368 @@
+//! Submitting lists: into a new ledger, on with one that exists, or behind the rows of one.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use super::append;
+use super::check::Checked;
+use super::env::Env;
+use super::exit::Exit;
+use super::failure::Failure;
+use super::job::{Ending, Job};
+use super::load;
+use super::look::{self, Looked};
+use super::next::Next;
+use super::part::Part;
+use super::plan::Plan;
+use super::replay;
+use crate::event::EventSink;
+use crate::ledger::{Difference, Ledger, LedgerError, Reader, RowState, RunIdentity, RunInfo};
+use crate::reconcile::{Lists, Report};
+use crate::report::Counts;
+use crate::request::{DataEncoding, RequestType, RowId, TagPosition};
+use crate::submit::{Calls, Limits, Patience, StopLevel, Wire, Work};
+use crate::validate::Rules;
+
+/// What is submitted, and how.
+pub struct Submission<'a> {
+    /// The lists. Rows that are invalid are left out: whoever does not want that does not submit.
+    pub checked: &'a Checked,
+    /// The rules that they were checked by.
+    pub rules: &'a Rules,
+    /// The ledger.
+    pub path: PathBuf,
+    /// The server and the options that shape rows.
+    pub identity: RunIdentity,
+    /// What a ledger that exists means.
+    pub existing: Existing,
+    /// Whether only the plan is wanted.
+    pub dry_run: bool,
+    /// What rows do that were requested from another ledger before.
+    pub already: Already,
+    /// How far back requests of other ledgers count.
+    pub look_back: Duration,
+    /// The part that is to be sent now; none for all.
+    pub part: Option<Part>,
+    /// Where the tag stands in comments.
+    pub tag_position: TagPosition,
+    /// How the data collection is written.
+    pub data: DataEncoding,
+    /// How fast rows are sent.
+    pub limits: Limits,
+    /// How patiently.
+    pub patience: Patience,
+    /// Whether the server is a real one, and no rehearsal's.
+    pub is_real: bool,
+}
+
+/// What a ledger that exists means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Existing {
+    /// The run goes on.
+    GoOn,
+    /// It is refused (`--new`).
+    Refuse,
+    /// The manifests are taken into it (`--append`).
+    Append,
+}
+
+/// What rows do that were requested from another ledger before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Already {
+    /// They stop the run.
+    Stop,
+    /// They are left out.
+    Skip,
+    /// Nobody looks.
+    Send,
+}
+
+/// What came of preparing.
+pub enum Prepared<'a, S> {
+    /// Nothing is to be sent.
+    Ended(Ending),
+    /// The manifest has no rows, and that is allowed.
+    NoRows,
+    /// A dry run: what would be sent.
+    Planned(Plan),
+    /// All is ready to send.
+    Ready(Box<Ready<'a, S>>),
+}
+
+/// A run that is ready to send. Dropped, it is left as by a crash, which loses nothing.
+pub struct Ready<'a, S> {
+    env: Env<'a, S>,
+    pub(super) job: Job,
+    pub(super) work: Work,
+    /// What is about to be sent.
+    pub plan: Plan,
+    /// What the first list said, where one was asked for.
+    pub first_list: Option<Report>,
+    /// Whether rows of the manifests were taken into the ledger by this.
+    pub took_in: bool,
+    /// Whether failed rows are among those that are sent.
+    sends_failed: bool,
+}
+
+impl<'a, S> Ready<'a, S> {
+    pub(super) fn new(env: Env<'a, S>, job: Job, work: Work, plan: Plan, first_list: Option<Report>) -> Self {
+        Self { env, job, work, plan, first_list, took_in: false, sends_failed: false }
+    }
+
+    /// The same, of a run whose failed rows are sent again.
+    pub(super) fn with_failed(self) -> Self {
+        Self { sends_failed: true, ..self }
+    }
+
+    /// Ends without sending; a ledger that was made for this is taken away again.
+    pub fn refuse(self, failure: Failure) -> Failure {
+        let made = self.plan.ledger_is_new.then(|| self.job.ledger.path().to_owned());
+        let failure = self.job.refuse(failure);
+        if let Some(path) = made {
+            remove(&path);
+        }
+        failure
+    }
+}
+
+impl<S: Calls + Lists> Ready<'_, S> {
+    /// Sends, settles what is left in doubt, and sums up, telling `sink`. `confirmed` is the number of rows that take certificates
+    /// away.
+    ///
+    /// # Errors
+    /// It is not confirmed, or the ledger failed.
+    pub async fn send(
+        self,
+        confirmed: Option<u64>,
+        sink: &dyn EventSink,
+        control: watch::Receiver<StopLevel>,
+    ) -> Result<Ending, Failure> {
+        if let Err(failure) = self.plan.check_confirmed(confirmed) {
+            return Err(self.refuse(failure));
+        }
+        let Self { env, mut job, work, sends_failed, .. } = self;
+        let env = Env { sink, ..env };
+        job.ledger.start_run()?;
+        if sends_failed {
+            replay::put_back(&work, &job).await?;
+        }
+        job.send(&env, work, control).await
+    }
+}
+
+/// Takes a ledger away that nothing was sent from.
+fn remove(path: &Path) {
+    for end in ["", "-wal", "-shm", ".lock"] {
+        let mut name = path.as_os_str().to_owned();
+        name.push(end);
+        // What stays is a run that was loaded and never told to run, which is harmless.
+        let _ = std::fs::remove_file(name);
+    }
+}
+
+/// Makes everything ready to send: ledger, look at the server, plan.
+///
+/// # Errors
+/// Nothing was sent then.
+pub async fn prepare<'a, S: Calls + Lists>(
+    submission: &Submission<'_>,
+    env: Env<'a, S>,
+) -> Result<Prepared<'a, S>, Failure> {
+    match (submission.path.symlink_metadata().is_ok(), submission.existing) {
+        (true, Existing::Refuse) => {
+            let shown = submission.path.display();
+            Err(Failure::new(Exit::Usage, format!("the ledger {shown} exists, and --new refuses it"))
+                .with_next(Next::on_ledger("status", &submission.path, &[])))
+        }
+        (true, Existing::GoOn) => go_on(submission, env).await,
+        (true, Existing::Append) => append::prepare(submission, env).await,
+        (false, Existing::Append) => Err(LedgerError::NotFound { path: submission.path.clone() }.into()),
+        (false, Existing::GoOn | Existing::Refuse) => begin(submission, env).await,
+    }
+}
+
+/// A ledger that does not exist yet is made first: what is in it and was not told to run is sent by nobody.
+async fn begin<'a, S: Calls + Lists>(submission: &Submission<'_>, env: Env<'a, S>) -> Result<Prepared<'a, S>, Failure> {
+    if submission.checked.survey.n_rows == 0 {
+        return Ok(Prepared::NoRows);
+    }
+    if submission.dry_run {
+        return plan_new(submission, &env).map(Prepared::Planned);
+    }
+    let ledger = load::create(
+        env.machine,
+        &submission.path,
+        &submission.identity,
+        env.session,
+        submission.rules,
+        submission.checked,
+    )?;
+    let made = ledger.path().to_owned();
+    let prepared = ready(submission, env, ledger, true).await;
+    if prepared.is_err() {
+        remove(&made);
+    }
+    prepared
+}
+
+/// Returns what a new ledger would send, from one that is made in a folder of its own and thrown away.
+fn plan_new<S>(submission: &Submission<'_>, env: &Env<'_, S>) -> Result<Plan, Failure> {
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("plan.ledger");
+    let ledger =
+        load::create(env.machine, &path, &submission.identity, env.session, submission.rules, submission.checked)?;
+    drop(ledger);
+    let reader = Reader::open(&path)?;
+    let by_type = by_type(&work(submission.part.as_ref(), &reader)?, &reader)?;
+    let looked = if submission.is_real { Looked::Unasked } else { Looked::NotDone };
+    Ok(Plan {
+        by_type,
+        ledger: submission.path.clone(),
+        ledger_is_new: true,
+        is_part: submission.part.is_some(),
+        notes: looked.note().into_iter().collect(),
+        ..Plan::default()
+    })
+}
+
+/// A ledger that exists: the same manifests, server and options go on where they stopped.
+async fn go_on<'a, S: Calls + Lists>(submission: &Submission<'_>, env: Env<'a, S>) -> Result<Prepared<'a, S>, Failure> {
+    // Nothing is written before it is certain that this run goes on.
+    let reader = Reader::open(&submission.path)?;
+    refuse_another_run(reader.run(), submission)?;
+    go_on_with(submission, env, reader).await
+}
+
+/// Goes on with a ledger that is known to be this run's.
+pub(super) async fn go_on_with<'a, S: Calls + Lists>(
+    submission: &Submission<'_>,
+    env: Env<'a, S>,
+    reader: Reader,
+) -> Result<Prepared<'a, S>, Failure> {
+    let path = &submission.path;
+    let counts = Counts::of(&reader)?;
+    let n_pending = counts.get(RowState::Pending);
+    let holder = reader.holder()?;
+    if n_pending + counts.get(RowState::InDoubt) == 0 && holder.is_none() {
+        return Ok(Prepared::Ended(Ending::of(&reader, path)?.nothing_to_send()));
+    }
+    if submission.dry_run {
+        return Ok(Prepared::Planned(Plan {
+            by_type: by_type(&work(submission.part.as_ref(), &reader)?, &reader)?,
+            settled: counts.total().saturating_sub(n_pending),
+            ledger: path.clone(),
+            ..Plan::default()
+        }));
+    }
+    if let Some(holder) = holder {
+        return Err(LedgerError::InUse { path: path.clone(), holder: Some(Box::new(holder)) }.into());
+    }
+    drop(reader);
+    let ledger = Ledger::open(env.machine, path, env.session)?;
+    ready(submission, env, ledger, false).await
+}
+
+/// Works on an open ledger: asks the server first, then plans. `took_in` says that rows were taken into it by this.
+pub(super) async fn ready<'a, S: Calls + Lists>(
+    submission: &Submission<'_>,
+    env: Env<'a, S>,
+    ledger: Ledger,
+    took_in: bool,
+) -> Result<Prepared<'a, S>, Failure> {
+    let wire = wire(submission, ledger.run());
+    let mut job = Job::begin(&env, &submission.path, ledger, wire, submission.limits.clone(), submission.patience)?;
+    match look_and_plan(submission, &mut job, took_in, &env).await {
+        Ok(Some((work, plan, first_list))) => {
+            let ready = Ready { took_in, ..Ready::new(env, job, work, plan, first_list) };
+            Ok(Prepared::Ready(Box::new(ready)))
+        }
+        Ok(None) => Ok(Prepared::Ended(job.finish()?.nothing_to_send())),
+        Err(failure) => Err(job.refuse(failure)),
+    }
+}
+
+/// Returns what is to be sent now, or none where neither a pending row nor one in doubt is left.
+async fn look_and_plan<S: Lists>(
+    submission: &Submission<'_>,
+    job: &mut Job,
+    took_in: bool,
+    env: &Env<'_, S>,
+) -> Result<Option<(Work, Plan, Option<Report>)>, Failure> {
+    let first_list = job.ask_first(env).await?;
+    let looked = look::look(submission, job, took_in, env).await?;
+    let counts = Counts::of(job.reader())?;
+    let in_doubt = counts.get(RowState::InDoubt);
+    let work = work(submission.part.as_ref(), job.reader())?;
+    let by_type = by_type(&work, job.reader())?;
+    let n_pending: u64 = by_type.iter().map(|(_, n)| n).sum();
+    if n_pending + in_doubt == 0 {
+        return Ok(None);
+    }
+    let is_new = took_in && submission.existing != Existing::Append;
+    let settled = counts.total().saturating_sub(counts.get(RowState::Pending) + in_doubt);
+    let plan = Plan {
+        by_type,
+        settled: if is_new { 0 } else { settled },
+        ledger: submission.path.clone(),
+        ledger_is_new: is_new,
+        in_doubt,
+        is_part: submission.part.is_some(),
+        notes: looked.note().into_iter().collect(),
+    };
+    Ok(Some((work, plan, first_list)))
+}
+
+fn wire(submission: &Submission<'_>, run: &RunInfo) -> Wire {
+    Wire { run: run.id, key: run.key.clone(), tag_position: submission.tag_position, data: submission.data }
+}
+
+fn work(part: Option<&Part>, reader: &Reader) -> Result<Work, Failure> {
+    match part {
+        None => Ok(Work::InOrder),
+        Some(part) => Ok(Work::Rows(part.pending(reader)?)),
+    }
+}
+
+/// Returns the pending rows of some work by type.
+fn by_type(work: &Work, reader: &Reader) -> Result<Vec<(RequestType, u64)>, Failure> {
+    let of_rows = |chosen: &[RowId]| replay::by_type(reader, chosen);
+    match work {
+        Work::InOrder => Ok(reader.unsettled_by_type()?),
+        Work::Rows(chosen) => of_rows(chosen),
+    }
+}
+
+/// Returns in what this run is another one than the ledger's, manifests left out.
+pub(super) fn differences(run: &RunInfo, now: &RunIdentity) -> Vec<String> {
+    let told = |difference: Difference| {
+        format!("{}: {} in the ledger, {} now", difference.what, difference.in_ledger, difference.now)
+    };
+    run.identity.differences(now).into_iter().map(told).collect()
+}
+
+pub(super) fn another_run(path: &Path, found: &[String]) -> Failure {
+    Failure::new(
+        Exit::Usage,
+        format!("the ledger {} belongs to another run; nothing was sent\n  {}", path.display(), found.join("\n  ")),
+    )
+    .with_next("use the values of the ledger, or give this run a ledger of its own with --ledger FILE")
+}
+
+fn refuse_another_run(run: &RunInfo, submission: &Submission<'_>) -> Result<(), Failure> {
+    let survey = &submission.checked.survey;
+    let mut found = differences(run, &submission.identity);
+    // Manifests that were appended since, or stand for mended rows, belong to the run too.
+    let same = run.parts.first().map(|part| part.sha256) == survey.parts.first().map(|part| part.sha256)
+        && survey.parts.iter().all(|part| run.part_of(&part.sha256).is_some());
+    if !same {
+        let names = |names: Vec<&str>| names.join(", ");
+        found.push(format!(
+            "manifest: the ledger was loaded from {} with other content than {} has now (--append takes a further one in)",
+            names(run.parts.iter().map(|part| part.name.as_str()).collect()),
+            names(survey.parts.iter().map(|part| part.name.as_str()).collect()),
+        ));
+    }
+    if found.is_empty() { Ok(()) } else { Err(another_run(&submission.path, &found)) }
+}
