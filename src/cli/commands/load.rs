@@ -25,7 +25,7 @@ pub(crate) fn create(
     checked: &Checked,
     left_out: LeftOut<'_>,
 ) -> Result<Ledger, Failure> {
-    let created = Ledger::create(path, identity, session, |loader| {
+    let created = Ledger::create(&crate::machine::Machine::system(), path, identity, session, |loader| {
         feed(loader, rules, checked, Behind::default(), &left_out, &|_| None)
     });
     created.map_err(|error| not_loaded(error, context))
@@ -53,7 +53,7 @@ pub(crate) fn replace(
     left_out: LeftOut<'_>,
     stands_for: &dyn Fn(RowId) -> Option<RowId>,
 ) -> Result<Ledger, Failure> {
-    let appended = Ledger::open_and_append(path, session, |loader, run| {
+    let appended = Ledger::open_and_append(&crate::machine::Machine::system(), path, session, |loader, run| {
         feed(loader, rules, checked, Behind::of(run), &left_out, stands_for)
     });
     appended.map_err(|error| not_loaded(error, context))

@@ -136,7 +136,10 @@ impl Mended {
         let n_rows = u32::try_from(self.checked.survey.n_rows).unwrap_or(u32::MAX);
         let numbers = |first: u32| (first..first.saturating_add(n_rows)).filter_map(RowId::new).collect();
         if let Some(first) = self.first_row {
-            return Ok((Ledger::open(&args.ledger, session)?, numbers(first.get())));
+            return Ok((
+                Ledger::open(&crate::machine::Machine::system(), &args.ledger, session)?,
+                numbers(first.get()),
+            ));
         }
         let reader = Reader::open(&args.ledger)?;
         let repeats = self.repeats(&reader)?;

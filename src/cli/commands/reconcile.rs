@@ -31,6 +31,6 @@ pub(crate) fn run(
     let wire = stored::wire(reader.run());
     drop(reader);
     let target = Target::prepare(&reach.destination)?;
-    let ledger = Ledger::open(&args.ledger, &target.session(context, &reach))?;
+    let ledger = Ledger::open(&crate::machine::Machine::system(), &args.ledger, &target.session(context, &reach))?;
     Job::begin(context, &reach, &args.ledger, target, ledger, wire)?.settle()
 }

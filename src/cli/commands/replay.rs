@@ -56,7 +56,7 @@ pub(crate) fn run(
     let target = Target::prepare(&reach.destination)?;
     let session = target.session(context, &reach);
     let ledger = match mended {
-        None => Ledger::open(&args.ledger, &session)?,
+        None => Ledger::open(&crate::machine::Machine::system(), &args.ledger, &session)?,
         Some(mended) => {
             let (ledger, new_rows) = mended.take_in(args, context, &session)?;
             choice = Choice::Rows(new_rows);
@@ -78,7 +78,7 @@ pub(crate) fn run(
 /// Asks the server what it has of the run, in a session of its own.
 fn ask(args: &ReplayArgs, reach: &Reach, wire: &Wire, context: &Context<'_>) -> Result<(), Failure> {
     let target = Target::prepare(&reach.destination)?;
-    let ledger = Ledger::open(&args.ledger, &target.session(context, reach))?;
+    let ledger = Ledger::open(&crate::machine::Machine::system(), &args.ledger, &target.session(context, reach))?;
     let mut job = Job::begin(context, reach, &args.ledger, target, ledger, wire.clone())?;
     match job.ask() {
         Ok(_) => job.finish().map(|_| ()),

@@ -152,7 +152,7 @@ fn record(
     row: &DoubtfulRow,
     verdict: RowVerdict,
 ) -> Result<Summary, Failure> {
-    let ledger = Ledger::open(&args.ledger, &context.session)?;
+    let ledger = Ledger::open(&crate::machine::Machine::system(), &args.ledger, &context.session)?;
     let who = format!("{}@{}", context.session.user, context.session.host);
     let said = args.reason.as_deref().unwrap_or("named the request");
     let text = match &verdict {

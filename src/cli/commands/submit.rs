@@ -196,7 +196,7 @@ pub(crate) fn go_on_with(submission: &Submission<'_>, reader: Reader) -> Result<
         return Err(LedgerError::InUse { path: path.clone(), holder: Some(Box::new(holder)) }.into());
     }
     drop(reader);
-    let ledger = Ledger::open(path, &target.session(context, &config.reach))?;
+    let ledger = Ledger::open(&crate::machine::Machine::system(), path, &target.session(context, &config.reach))?;
     continue_run(submission, target, ledger)
 }
 
