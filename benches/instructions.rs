@@ -120,7 +120,7 @@ fn session() -> SessionInfo {
 
 fn load(path: &Path, n_rows: u32) -> Result<()> {
     let identity = RunIdentity { server: "bench".to_owned(), rehearsal: true, options: Vec::new() };
-    let mut ledger = Ledger::create(path, &identity, &session(), |loader| {
+    let mut ledger = Ledger::create(&cmbatch::machine::Machine::system(), path, &identity, &session(), |loader| {
         for number in 1..=n_rows {
             loader.add(LoadRow::Item(Box::new(Item {
                 row: row(number),
@@ -138,7 +138,7 @@ fn load(path: &Path, n_rows: u32) -> Result<()> {
 }
 
 fn claim_and_record(path: &Path, n_rows: u32) -> Result<()> {
-    let ledger = Ledger::open(path, &session())?;
+    let ledger = Ledger::open(&cmbatch::machine::Machine::system(), path, &session())?;
     let uri = "api/v1.0/requests/0c96d73f-967b-420e-854a-43ad2a1504bc".parse().expect("a published example");
     let outcome = Outcome::Created(uri);
     let (mut n_claimed, mut number, mut record) = (0, 0, Vec::new());

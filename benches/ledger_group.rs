@@ -56,7 +56,7 @@ fn item(number: u32) -> Item {
 
 fn create(path: &Path, n_rows: u32) -> Ledger {
     let identity = RunIdentity { server: "https://cm.example.test".to_owned(), rehearsal: false, options: Vec::new() };
-    let made = Ledger::create(path, &identity, &session(), |loader| {
+    let made = Ledger::create(&cmbatch::machine::Machine::system(), path, &identity, &session(), |loader| {
         for number in 1..=n_rows {
             loader.add(LoadRow::Item(Box::new(item(number))))?;
         }

@@ -53,7 +53,7 @@ fn load(path: &Path, n_rows: u32) -> Ledger {
         started_at: Timestamp::UNIX_EPOCH,
     };
     let identity = RunIdentity { server: "https://cm.example.test".to_owned(), rehearsal: false, options: Vec::new() };
-    let made = Ledger::create(path, &identity, &session, |loader| {
+    let made = Ledger::create(&cmbatch::machine::Machine::system(), path, &identity, &session, |loader| {
         for number in 1..=n_rows {
             loader.add(LoadRow::Item(Box::new(Item {
                 row: row(number),

@@ -44,7 +44,7 @@ fn load(path: &Path) -> Ledger {
         started_at: Timestamp::now(),
     };
     let first_row = RowId::new(1).expect("1 is a row");
-    let mut ledger = Ledger::create(path, &identity, &session, |loader| {
+    let mut ledger = Ledger::create(&cmbatch::machine::Machine::system(), path, &identity, &session, |loader| {
         for (row, id) in (1..=N_ROWS).filter_map(|row| RowId::new(row).map(|id| (row, id))) {
             loader.add(LoadRow::Item(Box::new(Item {
                 row: id,

@@ -17,6 +17,7 @@ use super::run::{RunInfo, insert_parts};
 use super::schema::RUN;
 use super::session::insert_event;
 use super::sql::Sql;
+use crate::machine::Machine;
 
 impl Ledger {
     /// Opens a ledger as [`open`](Self::open) does, and takes further rows into it, in the transaction that begins the session:
@@ -29,17 +30,19 @@ impl Ledger {
     /// # Errors
     /// Those of [`open`](Self::open), [`LedgerError::Load`](super::LedgerError::Load), or what `feed` returned.
     pub fn open_and_append<E>(
+        machine: &Machine,
         path: &Path,
         session: &SessionInfo,
         feed: impl FnOnce(&mut Loader, &RunInfo) -> Result<Vec<ManifestPart>, E>,
     ) -> Result<Self, CreateError<E>> {
         let path = resolve(path)?;
         let lock = lock_existing(&path)?;
-        let begun = begin_with(&path, session, &lock, |conn, run, number| {
-            let mut loader = Loader::new(conn, &path, number, Held::of(run));
+        let begun = begin_with(machine, &path, session, &lock, |conn, run, number| {
+            let now = machine.now();
+            let mut loader = Loader::new(conn, &path, (number, now), Held::of(run));
             let parts = feed(&mut loader, run).map_err(Undone::Other)?;
             loader.finish(&parts)?;
-            append_parts(conn, number, &parts)?;
+            append_parts(conn, (number, now), &parts)?;
             crash::point("append-before-commit");
             Ok(())
         });
@@ -52,13 +55,13 @@ impl Ledger {
     }
 }
 
-fn append_parts(conn: &Connection, session: u32, parts: &[ManifestPart]) -> Result<(), Fault> {
+fn append_parts(conn: &Connection, (session, now): (u32, Timestamp), parts: &[ManifestPart]) -> Result<(), Fault> {
     insert_parts(conn, parts)?;
     let n_rows: u64 = parts.iter().map(|part| u64::from(part.n_rows)).sum();
     conn.execute("UPDATE runs SET n_rows = n_rows + ? WHERE run = ?", params![Sql(n_rows), RUN])?;
     for part in parts {
         let detail = format!("{} rows of manifest {} ({:?})", part.n_rows, part.part, part.name);
-        insert_event(conn, session, Timestamp::now(), "append", &detail)?;
+        insert_event(conn, session, now, "append", &detail)?;
     }
     Ok(())
 }

@@ -4,7 +4,6 @@ use std::fs::OpenOptions;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use jiff::Timestamp;
 use rusqlite::Connection;
 use tempfile::TempPath;
 
@@ -18,6 +17,7 @@ use super::open::take_lock;
 use super::path::{beside, check_is_free, check_is_local, resolve};
 use super::run::{RunInfo, insert_run};
 use super::schema::{create_indexes_and_view, create_tables};
+use crate::machine::Machine;
 use crate::platform::{create_private, folder_of, sync_folder};
 use crate::request::{RunId, RunKey};
 
@@ -42,6 +42,7 @@ impl Ledger {
     /// # Errors
     /// Any [`LedgerError`] but those of a step ([`LedgerError::AlreadyExists`] among them), or what `feed` returned.
     pub fn create<E>(
+        machine: &Machine,
         path: &Path,
         identity: &RunIdentity,
         session: &SessionInfo,
@@ -55,17 +56,17 @@ impl Ledger {
         check_is_free(&path)?;
         let loading = Loading::begin(&path)?;
         let conn = loading.open()?;
-        let mut loader = Loader::new(&conn, &path, FIRST_SESSION, Held::default());
+        let mut loader = Loader::new(&conn, &path, (FIRST_SESSION, machine.now()), Held::default());
         let parts = feed(&mut loader).map_err(CreateError::Feed)?;
-        let mut key = [0; 32];
-        getrandom::fill(&mut key).map_err(LedgerError::NoRandomBytes)?;
+        let (mut id, mut key) = ([0; 16], [0; 32]);
+        machine.fill(&mut id).and_then(|()| machine.fill(&mut key)).map_err(LedgerError::NoRandomBytes)?;
         let run = RunInfo {
-            id: RunId::random(),
+            id: RunId::from_bytes(id),
             key: RunKey::from_bytes(key),
             identity: identity.clone(),
             n_rows: parts.iter().map(|part| u64::from(part.n_rows)).sum(),
             parts,
-            created_at: Timestamp::now(),
+            created_at: machine.now(),
             started_at: None,
         };
         let at = |fault: Fault| fault.at(&path);
@@ -73,7 +74,7 @@ impl Ledger {
         finish_run(&conn, &run).map_err(at)?;
         conn.close().map_err(|(_, error)| at(error.into()))?;
         loading.finish()?;
-        Ok(Self::open_locked(&path, session, lock)?)
+        Ok(Self::open_locked(machine, &path, session, lock)?)
     }
 }
 

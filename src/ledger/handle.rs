@@ -2,8 +2,10 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
+use std::sync::{Mutex, PoisonError};
 use std::thread::JoinHandle;
 
+use jiff::Timestamp;
 use tokio::sync::oneshot;
 
 use super::error::LedgerError;
@@ -12,6 +14,7 @@ use super::run::RunInfo;
 use super::session::SessionEnd;
 use super::step::{Step, StepAnswer};
 use super::writer::{Command, Reply, Writer};
+use crate::machine::{Machine, Threads};
 use crate::platform::FileLock;
 use crate::request::{RequestKind, RowId};
 
@@ -19,15 +22,18 @@ use crate::request::{RequestKind, RowId};
 /// verdict, so more than a few never do; a command takes about 200 bytes, its step some KiB, its verdicts what their lists take.
 const QUEUE: usize = 8;
 
-/// A run's ledger, held exclusively: by a lock on the file beside it, and a thread that owns the only writable connection.
+/// A run's ledger, held exclusively: by a lock on the file beside it, and one writer that owns the only writable connection. The
+/// writer has a thread of its own, unless the machine has one thread only ([`Threads::One`]); then it works where it is asked.
 ///
 /// [`close`](Self::close) leaves one file. Dropped without it, the ledger is left as by a crash, which loses nothing: what was
 /// answered is durable, and what was claimed and not recorded is in doubt for the next session.
 ///
 /// ```
 /// use cmbatch::ledger::{Item, Ledger, LedgerError, LoadRow, ManifestPart, RowPlace, RunIdentity, SessionEnd, SessionInfo, Step};
+/// use cmbatch::machine::Machine;
 /// use cmbatch::request::{CreateRequest, NamedValues, RequestType, RowId};
 ///
+/// let machine = Machine::system();
 /// let folder = tempfile::tempdir().unwrap();
 /// let path = folder.path().join("wave.ledger");
 /// let identity = RunIdentity { server: "https://cm.example.test".into(), rehearsal: false, options: vec![] };
@@ -38,10 +44,10 @@ const QUEUE: usize = 8;
 ///     pid: 4711,
 ///     command: "submit".into(),
 ///     options: vec![],
-///     started_at: jiff::Timestamp::now(),
+///     started_at: machine.now(),
 /// };
 /// let row = RowId::new(1).unwrap();
-/// let mut ledger = Ledger::create(&path, &identity, &session, |loader| {
+/// let mut ledger = Ledger::create(&machine, &path, &identity, &session, |loader| {
 ///     loader.add(LoadRow::Item(Box::new(Item {
 ///         row,
 ///         place: RowPlace { part: 1, part_row: 1, line: 2 },
@@ -64,26 +70,59 @@ const QUEUE: usize = 8;
 #[derive(Debug)]
 pub struct Ledger {
     path: PathBuf,
+    machine: Machine,
     run: RunInfo,
     session: u32,
     standing: Standing,
-    /// None once the writer was told to end.
-    commands: Option<SyncSender<Command>>,
-    writer: Option<JoinHandle<()>>,
+    writer: Served,
     /// Given up last, after the writer has closed the file.
     _lock: FileLock,
 }
 
-impl Ledger {
-    /// Starts the writer's thread.
-    pub(super) fn start(writer: Writer, run: RunInfo, lock: FileLock) -> Result<Self, LedgerError> {
-        let (path, session, standing) = (writer.path.clone(), writer.working.session, writer.standing);
+/// Where the writer works.
+#[derive(Debug)]
+enum Served {
+    /// On a thread of its own.
+    Thread {
+        /// None once the writer was told to end.
+        commands: Option<SyncSender<Command>>,
+        thread: Option<JoinHandle<()>>,
+    },
+    /// Where it is asked. None once it has ended.
+    Here(Mutex<Option<Box<Writer>>>),
+}
+
+impl Served {
+    fn start(writer: Writer) -> Result<Self, LedgerError> {
+        if writer.machine.threads() == Threads::One {
+            return Ok(Self::Here(Mutex::new(Some(Box::new(writer)))));
+        }
+        let path = writer.path.clone();
         let (commands, received) = sync_channel(QUEUE);
         let thread = std::thread::Builder::new()
             .name("ledger".to_owned())
             .spawn(move || writer.serve(&received))
-            .map_err(|source| LedgerError::Unwritable { path: path.clone(), source })?;
-        Ok(Self { path, run, session, standing, commands: Some(commands), writer: Some(thread), _lock: lock })
+            .map_err(|source| LedgerError::Unwritable { path, source })?;
+        Ok(Self::Thread { commands: Some(commands), thread: Some(thread) })
+    }
+}
+
+/// Does a command where it is asked for. Where that unwinds, the writer is gone, as after a crash.
+fn handle_here(writer: &Mutex<Option<Box<Writer>>>, command: Command) {
+    let taken = writer.lock().unwrap_or_else(PoisonError::into_inner).take();
+    if let Some(taken) = taken {
+        let left = taken.handle(command).map(Box::new);
+        *writer.lock().unwrap_or_else(PoisonError::into_inner) = left;
+    }
+}
+
+impl Ledger {
+    /// Starts the writer.
+    pub(super) fn start(writer: Writer, run: RunInfo, lock: FileLock) -> Result<Self, LedgerError> {
+        let (path, session, standing) = (writer.path.clone(), writer.working.session, writer.standing);
+        let machine = writer.machine.clone();
+        let writer = Served::start(writer)?;
+        Ok(Self { path, machine, run, session, standing, writer, _lock: lock })
     }
 
     /// Returns what the ledger says about its run.
@@ -104,6 +143,11 @@ impl Ledger {
     /// Returns the path of the ledger, its folder's links resolved.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Returns the time, as the ledger's own entries have it.
+    pub fn now(&self) -> Timestamp {
+        self.machine.now()
     }
 
     /// Marks the run as told to run, durably. A second time it changes nothing.
@@ -199,10 +243,11 @@ impl Ledger {
     }
 
     async fn ask<T>(&self, command: impl FnOnce(Reply<T>) -> Command) -> Result<T, LedgerError> {
+        let Served::Thread { commands, .. } = &self.writer else { return self.ask_blocking(command) };
         let (sender, answer) = oneshot::channel();
         let mut command = command(Reply::Task(sender));
         loop {
-            match self.commands().try_send(command) {
+            match of_living(commands).try_send(command) {
                 Ok(()) => break,
                 // The queue is longer than there are askers, so this is a matter of one commit at most.
                 Err(TrySendError::Full(refused)) => {
@@ -217,12 +262,12 @@ impl Ledger {
 
     fn ask_blocking<T>(&self, command: impl FnOnce(Reply<T>) -> Command) -> Result<T, LedgerError> {
         let (sender, answer) = sync_channel(1);
-        self.commands().send(command(Reply::Thread(sender))).map_err(|_| self.closed())?;
+        let command = command(Reply::Thread(sender));
+        match &self.writer {
+            Served::Thread { commands, .. } => of_living(commands).send(command).map_err(|_| self.closed())?,
+            Served::Here(writer) => handle_here(writer, command),
+        }
         answer.recv().unwrap_or_else(|_| Err(self.closed()))
-    }
-
-    fn commands(&self) -> &SyncSender<Command> {
-        self.commands.as_ref().expect("only drop takes it")
     }
 
     fn closed(&self) -> LedgerError {
@@ -230,12 +275,21 @@ impl Ledger {
     }
 }
 
-impl Drop for Ledger {
+fn of_living(commands: &Option<SyncSender<Command>>) -> &SyncSender<Command> {
+    commands.as_ref().expect("only drop takes it")
+}
+
+impl Drop for Served {
     fn drop(&mut self) {
-        drop(self.commands.take());
-        if let Some(writer) = self.writer.take() {
-            // A writer that panicked has told its askers by hanging up.
-            drop(writer.join());
+        match self {
+            Self::Thread { commands, thread } => {
+                drop(commands.take());
+                if let Some(thread) = thread.take() {
+                    // A writer that panicked has told its askers by hanging up.
+                    drop(thread.join());
+                }
+            }
+            Self::Here(_) => {}
         }
     }
 }

@@ -44,6 +44,8 @@ pub struct Loader<'a> {
     ledger: &'a Path,
     /// The session that the rows come with.
     session: u32,
+    /// When they come.
+    now: Timestamp,
     held: Held,
     tallies: TallyChanges,
     n_rows: u64,
@@ -53,9 +55,9 @@ pub struct Loader<'a> {
 }
 
 impl<'a> Loader<'a> {
-    pub(super) fn new(conn: &'a Connection, ledger: &'a Path, session: u32, held: Held) -> Self {
+    pub(super) fn new(conn: &'a Connection, ledger: &'a Path, (session, now): (u32, Timestamp), held: Held) -> Self {
         let tallies = TallyChanges::default();
-        Self { conn, insert: None, ledger, session, held, tallies, n_rows: 0, last: 0, replaced: Vec::new() }
+        Self { conn, insert: None, ledger, session, now, held, tallies, n_rows: 0, last: 0, replaced: Vec::new() }
     }
 
     /// Adds one row. Rows in order of their numbers are fastest.
@@ -149,7 +151,7 @@ impl<'a> Loader<'a> {
             replaced_by: Some(new),
         };
         let history = history_of(self.conn, old)?;
-        decision.append(self.conn, &history, self.session, Timestamp::now(), &mut self.tallies)?;
+        decision.append(self.conn, &history, self.session, self.now, &mut self.tallies)?;
         self.replaced.push((old, new));
         Ok(())
     }

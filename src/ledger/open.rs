@@ -3,7 +3,6 @@
 use std::convert::Infallible;
 use std::path::Path;
 
-use jiff::Timestamp;
 use rusqlite::Connection;
 
 use super::connection::{LogFile, open_for_writing};
@@ -23,6 +22,7 @@ use super::takeover::take_over;
 use super::watermark::Note;
 use super::working::{Working, load_progress};
 use super::writer::{Writer, transact};
+use crate::machine::Machine;
 use crate::platform::{FileLock, FileMark, file_mark};
 
 impl Ledger {
@@ -32,15 +32,20 @@ impl Ledger {
     ///
     /// # Errors
     /// Any [`LedgerError`] but those of a step; [`LedgerError::InUse`] at once where another process holds it.
-    pub fn open(path: &Path, session: &SessionInfo) -> Result<Self, LedgerError> {
+    pub fn open(machine: &Machine, path: &Path, session: &SessionInfo) -> Result<Self, LedgerError> {
         let path = resolve(path)?;
         let lock = lock_existing(&path)?;
-        Self::open_locked(&path, session, lock)
+        Self::open_locked(machine, &path, session, lock)
     }
 
     /// Opens a ledger whose lock is held.
-    pub(super) fn open_locked(path: &Path, session: &SessionInfo, lock: FileLock) -> Result<Self, LedgerError> {
-        let (writer, run) = begin(path, session, &lock)?;
+    pub(super) fn open_locked(
+        machine: &Machine,
+        path: &Path,
+        session: &SessionInfo,
+        lock: FileLock,
+    ) -> Result<Self, LedgerError> {
+        let (writer, run) = begin(machine, path, session, &lock)?;
         Self::start(writer, run, lock)
     }
 }
@@ -57,8 +62,13 @@ pub(super) fn lock_existing(path: &Path) -> Result<FileLock, LedgerError> {
 }
 
 /// Begins a session on a ledger whose lock is held, and takes over what a dead one left open.
-pub(super) fn begin(path: &Path, session: &SessionInfo, lock: &FileLock) -> Result<(Writer, RunInfo), LedgerError> {
-    begin_with(path, session, lock, |_, _, _| Ok(())).map_err(|error: BeginError<Infallible>| match error {
+pub(super) fn begin(
+    machine: &Machine,
+    path: &Path,
+    session: &SessionInfo,
+    lock: &FileLock,
+) -> Result<(Writer, RunInfo), LedgerError> {
+    begin_with(machine, path, session, lock, |_, _, _| Ok(())).map_err(|error: BeginError<Infallible>| match error {
         BeginError::Ledger(error) => error,
         BeginError::Other(never) => match never {},
     })
@@ -97,6 +107,7 @@ impl<E> From<rusqlite::Error> for Undone<E> {
 /// Begins a session as [`begin`] does, and does something else in the same transaction: `also` is given the connection, the
 /// run as it is before, and the session's number.
 pub(super) fn begin_with<E>(
+    machine: &Machine,
     path: &Path,
     session: &SessionInfo,
     lock: &FileLock,
@@ -108,7 +119,7 @@ pub(super) fn begin_with<E>(
     let log = LogFile::look(path);
     let mut conn = open_for_writing(path).map_err(BeginError::Ledger)?;
     let begun = transact(&mut conn, |conn| {
-        let begun = Begun::begin(conn, session, lock, file)?;
+        let begun = Begun::begin(machine, conn, session, lock, file)?;
         also(conn, &begun.run, begun.number)?;
         let (run, working) = (load_run(conn)?, Working::load(conn, begun.number)?);
         crash::point("takeover-before-commit");
@@ -124,10 +135,12 @@ pub(super) fn begin_with<E>(
             });
         }
     };
+    crash::point("takeover-committed");
     let lock =
         lock.share().map_err(|source| BeginError::Ledger(LedgerError::Unwritable { path: lock_path(path), source }))?;
     let writer = Writer {
         conn,
+        machine: machine.clone(),
         path: path.to_owned(),
         run: run.id,
         lock,
@@ -151,8 +164,14 @@ struct Begun {
 }
 
 impl Begun {
-    fn begin(conn: &Connection, session: &SessionInfo, lock: &FileLock, file: FileMark) -> Result<Self, Fault> {
-        let now = Timestamp::now();
+    fn begin(
+        machine: &Machine,
+        conn: &Connection,
+        session: &SessionInfo,
+        lock: &FileLock,
+        file: FileMark,
+    ) -> Result<Self, Fault> {
+        let now = machine.now();
         let run = load_run(conn)?;
         let note = Note::read(run.id, lock);
         let noted = note.map(|note| note.progress).unwrap_or_default();

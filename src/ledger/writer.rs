@@ -1,4 +1,5 @@
-//! The writer: one thread that owns the only writable connection and does one thing after the other.
+//! The writer: it owns the only writable connection and does one thing after the other, on a thread of its own or on the one that
+//! asks.
 
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, SyncSender};
@@ -21,6 +22,7 @@ use super::step_exec::{Answered, execute};
 use super::verdict::resolve;
 use super::watermark::{AtRest, Note};
 use super::working::Working;
+use crate::machine::Machine;
 use crate::platform::{FileLock, file_mark, inode};
 use crate::request::{RequestKind, RowId, RunId};
 
@@ -74,6 +76,7 @@ impl<T> Reply<T> {
 #[derive(Debug)]
 pub(super) struct Writer {
     pub(super) conn: Connection,
+    pub(super) machine: Machine,
     pub(super) path: PathBuf,
     pub(super) run: RunId,
     /// Where the watermark is noted.
@@ -97,17 +100,30 @@ impl Writer {
     /// Serves until it is closed or nobody is left to ask. Then the log stays beside the file, as after a crash.
     pub(super) fn serve(mut self, commands: &Receiver<Command>) {
         while let Ok(command) = commands.recv() {
-            match command {
-                Command::Step(step, reply) => reply.send(self.step(&step)),
-                Command::Resolve(resolutions, reply) => reply.send(self.resolve(resolutions)),
-                Command::ReadBack(kind, text, reply) => reply.send(self.read_back(kind, &text)),
-                Command::Detach(through, reply) => reply.send(self.detach(through)),
-                Command::Release(reply) => reply.send(self.release()),
-                Command::StartRun(reply) => reply.send(self.start_run()),
-                Command::Event { kind, detail, reply } => reply.send(self.event(&kind, &detail)),
-                Command::Close(end, reply) => return reply.send(self.close(&end)),
+            match self.handle(command) {
+                Some(writer) => self = writer,
+                None => return,
             }
         }
+    }
+
+    /// Does what is asked for and answers it. Returns the writer for the next command, or none once it is closed.
+    pub(super) fn handle(mut self, command: Command) -> Option<Self> {
+        match command {
+            Command::Step(step, reply) => reply.send(self.step(&step)),
+            Command::Resolve(resolutions, reply) => reply.send(self.resolve(resolutions)),
+            Command::ReadBack(kind, text, reply) => reply.send(self.read_back(kind, &text)),
+            Command::Detach(through, reply) => reply.send(self.detach(through)),
+            Command::Release(reply) => reply.send(self.release()),
+            Command::StartRun(reply) => reply.send(self.start_run()),
+            Command::Event { kind, detail, reply } => reply.send(self.event(&kind, &detail)),
+            Command::Close(end, reply) => {
+                reply.send(self.close(&end));
+                return None;
+            }
+        }
+        debug_assert!(self.conn.is_autocommit(), "a command leaves no transaction open");
+        Some(self)
     }
 
     fn step(&mut self, step: &Step) -> Result<StepAnswer, LedgerError> {
@@ -128,44 +144,40 @@ impl Writer {
             }
             None => self.working.clone(),
         };
-        let answer = self.transact(|conn| {
+        let now = self.machine.now();
+        let answer = self.transact("step", |conn| {
             if !is_started && (step.claim > 0 || !step.claim_rows.is_empty()) {
                 return Err(Fault::NotStarted);
             }
-            execute(conn, &mut working, step, Timestamp::now())
+            execute(conn, &mut working, step, now)
         })?;
         self.remember(working);
-        crash::point("step-committed");
         self.last = Some(Answered::with(&answer));
         Ok(answer)
     }
 
     fn resolve(&mut self, resolutions: Vec<Resolution>) -> Result<(), LedgerError> {
         let mut working = self.working.clone();
-        self.transact(|conn| {
-            resolve(conn, &mut working, resolutions, Timestamp::now())?;
-            crash::point("resolve-before-commit");
-            Ok(())
-        })?;
+        let now = self.machine.now();
+        self.transact("resolve", |conn| resolve(conn, &mut working, resolutions, now))?;
         self.remember(working);
-        crash::point("resolve-committed");
         Ok(())
     }
 
     fn read_back(&mut self, kind: RequestKind, text: &str) -> Result<(), LedgerError> {
-        self.transact(|conn| note_read_back(conn, kind, text))
+        self.transact("read-back", |conn| note_read_back(conn, kind, text))
     }
 
     fn detach(&mut self, through: RowId) -> Result<(), LedgerError> {
         let mut working = self.working.clone();
-        self.transact(|conn| detach(conn, &mut working, through))?;
+        self.transact("detach", |conn| detach(conn, &mut working, through))?;
         self.remember(working);
         Ok(())
     }
 
     fn release(&mut self) -> Result<(), LedgerError> {
         let mut working = self.working.clone();
-        self.transact(|conn| release(conn, &mut working))?;
+        self.transact("release", |conn| release(conn, &mut working))?;
         self.remember(working);
         Ok(())
     }
@@ -185,25 +197,24 @@ impl Writer {
         if let Some(at) = self.started_at {
             return Ok(at);
         }
-        let (now, session) = (Timestamp::now(), self.working.session);
-        self.transact(|conn| {
+        let (now, session) = (self.machine.now(), self.working.session);
+        self.transact("start", |conn| {
             conn.execute("UPDATE runs SET started_at = ? WHERE run = ?", params![Sql(now), RUN])?;
             insert_event(conn, session, now, "start", "told to run")?;
             Ok(())
         })?;
-        crash::point("start-committed");
         self.started_at = Some(now);
         Ok(now)
     }
 
     fn event(&mut self, kind: &str, detail: &str) -> Result<(), LedgerError> {
-        let session = self.working.session;
-        self.transact(|conn| Ok(insert_event(conn, session, Timestamp::now(), kind, detail)?))
+        let (now, session) = (self.machine.now(), self.working.session);
+        self.transact("event", |conn| Ok(insert_event(conn, session, now, kind, detail)?))
     }
 
     fn close(mut self, end: &SessionEnd) -> Result<(), LedgerError> {
-        let session = self.working.session;
-        self.transact(|conn| Ok(end_session(conn, session, end, Timestamp::now())?))?;
+        let (now, session) = (self.machine.now(), self.working.session);
+        self.transact("close", |conn| Ok(end_session(conn, session, end, now)?))?;
         crash::point("close-before-checkpoint");
         let Self { conn, path, run, lock, working, .. } = self;
         let at = |error| Fault::from(error).at(&path);
@@ -217,8 +228,13 @@ impl Writer {
         Ok(())
     }
 
-    /// Runs `work` in one transaction that is durable when this returns, or did nothing.
-    fn transact<T>(&mut self, work: impl FnOnce(&Connection) -> Result<T, Fault>) -> Result<T, LedgerError> {
+    /// Runs `work` in one transaction that is durable when this returns, or did nothing. The command's name is in the points before
+    /// and after the commit.
+    fn transact<T>(
+        &mut self,
+        command: &str,
+        work: impl FnOnce(&Connection) -> Result<T, Fault>,
+    ) -> Result<T, LedgerError> {
         if self.has_failed {
             return Err(LedgerError::Closed { path: self.path.clone() });
         }
@@ -233,8 +249,13 @@ impl Writer {
             if last_session(conn)? != session {
                 return Err(Fault::TakenOver);
             }
-            work(conn)
+            let result = work(conn)?;
+            crash::before_commit(command);
+            Ok(result)
         });
+        if done.is_ok() {
+            crash::committed(command);
+        }
         done.map_err(|fault| {
             self.has_failed = !fault.is_callers();
             fault.at(&self.path)

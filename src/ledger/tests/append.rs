@@ -19,7 +19,7 @@ fn append(
     place: &Place,
     feed: impl FnOnce(&mut Loader, &RunInfo) -> Result<Vec<ManifestPart>, LedgerError>,
 ) -> Result<Ledger, LedgerError> {
-    Ledger::open_and_append(&place.path, &session("submit"), feed).map_err(|error| match error {
+    Ledger::open_and_append(&machine(), &place.path, &session("submit"), feed).map_err(|error| match error {
         CreateError::Ledger(error) | CreateError::Feed(error) => error,
     })
 }
@@ -75,7 +75,7 @@ fn rows_that_a_dead_session_left_open_are_taken_over_too() {
 fn a_feed_that_fails_leaves_the_ledger_as_it_was() {
     let place = at_rest();
     let before = (std::fs::read(&place.path).unwrap(), dump(&place.path));
-    let failed = Ledger::open_and_append(&place.path, &session("submit"), |loader, _| {
+    let failed = Ledger::open_and_append(&machine(), &place.path, &session("submit"), |loader, _| {
         loader.add(item(5)).unwrap();
         loader.replace(row(2), row(5)).unwrap();
         Err("the manifest broke off")
@@ -87,7 +87,7 @@ fn a_feed_that_fails_leaves_the_ledger_as_it_was() {
 
     // A log with rows in it stays what it is.
     let log = std::fs::read(place.folder().join("wave.ledger-wal")).unwrap();
-    let failed = Ledger::open_and_append(&place.path, &session("submit"), |_, _| Err("no manifest"));
+    let failed = Ledger::open_and_append(&machine(), &place.path, &session("submit"), |_, _| Err("no manifest"));
     assert!(matches!(failed, Err(CreateError::Feed("no manifest"))));
     assert_eq!(std::fs::read(place.folder().join("wave.ledger-wal")).unwrap(), log);
 }

@@ -58,7 +58,7 @@ fn passing_over_goes_no_further_back_and_not_beyond_the_last_row() {
     ledger.detach(row(u32::MAX)).unwrap();
     ledger.close(SessionEnd::Finished).unwrap();
     // Rows that come later were not meant.
-    let ledger = Ledger::open_and_append(&place.path, &session("submit"), |loader, _| {
+    let ledger = Ledger::open_and_append(&machine(), &place.path, &session("submit"), |loader, _| {
         loader.add(load(bare_item(5, RequestType::Renew)))?;
         Ok::<_, LedgerError>(vec![crate::ledger::ManifestPart { part: 2, first_row: row(5), ..part(1) }])
     })

@@ -66,7 +66,7 @@ fn a_ledger_at_rest_is_one_file_and_all_of_its_files_are_private() {
 #[test]
 fn the_file_is_private_while_it_is_loaded() {
     let place = Place::new();
-    let loaded = Ledger::create(&place.path, &identity(), &session("submit"), |loader| {
+    let loaded = Ledger::create(&machine(), &place.path, &identity(), &session("submit"), |loader| {
         assert_eq!(place.names(), ["wave.ledger.loading", "wave.ledger.lock"]);
         assert!(is_private(&place.folder().join("wave.ledger.loading")));
         feed(loader, bare_rows(1), 1)
@@ -77,7 +77,7 @@ fn the_file_is_private_while_it_is_loaded() {
 #[test]
 fn a_feed_that_fails_leaves_no_ledger() {
     let place = Place::new();
-    let failed = Ledger::create(&place.path, &identity(), &session("submit"), |loader| {
+    let failed = Ledger::create(&machine(), &place.path, &identity(), &session("submit"), |loader| {
         loader.add(load(full_item(1))).unwrap();
         Err("the manifest broke off")
     });
@@ -107,7 +107,9 @@ fn rows_that_are_not_one_whole_run_are_refused() {
     ];
     for (rows, n_rows, expected) in cases {
         let place = Place::new();
-        let refused = Ledger::create(&place.path, &identity(), &session("submit"), |loader| feed(loader, rows, n_rows));
+        let refused = Ledger::create(&machine(), &place.path, &identity(), &session("submit"), |loader| {
+            feed(loader, rows, n_rows)
+        });
         match refused {
             Err(CreateError::Ledger(LedgerError::Load(error)) | CreateError::Feed(LedgerError::Load(error))) => {
                 assert_eq!(error, expected);
@@ -140,7 +142,7 @@ fn an_existing_file_or_link_is_never_touched() {
 #[test]
 fn a_file_that_comes_while_rows_are_loaded_is_kept() {
     let place = Place::new();
-    let refused = Ledger::create(&place.path, &identity(), &session("submit"), |loader| {
+    let refused = Ledger::create(&machine(), &place.path, &identity(), &session("submit"), |loader| {
         std::fs::write(&place.path, "theirs").unwrap();
         feed(loader, bare_rows(1), 1)
     });
@@ -163,7 +165,7 @@ fn the_folder_may_be_reached_through_a_link() {
 #[test]
 fn a_ledger_cannot_be_made_twice_at_once() {
     let place = Place::new();
-    let outer = Ledger::create(&place.path, &identity(), &session("submit"), |loader| {
+    let outer = Ledger::create(&machine(), &place.path, &identity(), &session("submit"), |loader| {
         let inner = create(&place.path, bare_rows(1)).unwrap_err();
         assert!(matches!(inner, CreateError::Ledger(LedgerError::InUse { holder: None, .. })), "{inner}");
         feed(loader, bare_rows(1), 1)

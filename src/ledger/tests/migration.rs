@@ -82,7 +82,7 @@ fn a_ledger_of_version_1_is_brought_to_this_one_when_it_is_opened_to_write() {
 fn a_migration_that_is_not_committed_leaves_the_old_ledger() {
     let place = of_version_1();
     let before = dump_of_1(&place);
-    let failed = Ledger::open_and_append(&place.path, &session("submit"), |_, _| Err("no manifest"));
+    let failed = Ledger::open_and_append(&machine(), &place.path, &session("submit"), |_, _| Err("no manifest"));
     assert!(matches!(failed, Err(CreateError::Feed("no manifest"))));
     assert_eq!((version(&place), dump_of_1(&place)), (1, before));
 }

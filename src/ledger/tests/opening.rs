@@ -8,7 +8,7 @@ use crate::platform::FileLock;
 
 fn refused_both_ways(path: &Path) -> LedgerError {
     let reading = Reader::open(path).unwrap_err();
-    let writing = Ledger::open(path, &session("submit")).unwrap_err();
+    let writing = Ledger::open(&machine(), path, &session("submit")).unwrap_err();
     assert_eq!(reading.to_string(), writing.to_string());
     writing
 }
@@ -90,7 +90,7 @@ fn a_ledger_that_contradicts_itself_is_damaged() {
     }
     let place = at_rest();
     change(&place, "UPDATE tallies SET state = 'sending'");
-    match Ledger::open(&place.path, &session("submit")).unwrap_err() {
+    match Ledger::open(&machine(), &place.path, &session("submit")).unwrap_err() {
         LedgerError::Damaged { damage: Damage::OpenRowsDiffer { tallied: 200, open: 0 }, .. } => {}
         other => panic!("{other:?}"),
     }
@@ -110,7 +110,7 @@ fn a_name_that_this_program_does_not_know_is_damage_and_no_default() {
 fn a_ledger_has_one_holder_who_is_named() {
     let place = Place::new();
     let ledger = create(&place.path, bare_rows(1)).unwrap();
-    match Ledger::open(&place.path, &session("replay")).unwrap_err() {
+    match Ledger::open(&machine(), &place.path, &session("replay")).unwrap_err() {
         LedgerError::InUse { holder: Some(holder), .. } => assert_eq!(*holder, session("submit")),
         other => panic!("{other:?}"),
     }
@@ -122,7 +122,7 @@ fn a_ledger_has_one_holder_who_is_named() {
 fn a_lock_without_session_is_respected_too() {
     let place = at_rest();
     let lock = FileLock::try_acquire(&lock_path(&place.path)).unwrap().unwrap();
-    let refused = Ledger::open(&place.path, &session("replay")).unwrap_err();
+    let refused = Ledger::open(&machine(), &place.path, &session("replay")).unwrap_err();
     assert!(matches!(refused, LedgerError::InUse { holder: None, .. }), "{refused}");
     assert_eq!(refused.trouble(), LedgerTrouble::InUse);
     drop(lock);

@@ -12,6 +12,7 @@ use crate::ledger::{
     AttemptRecord, CreateError, Item, Ledger, LedgerError, LoadRow, ManifestPart, Requeue, Resolution, RowState,
     RowVerdict, SessionEnd, Standing, Step,
 };
+use crate::machine::Threads;
 use crate::request::{CreateRequest, ErrorCode, Fault, Outcome, RowId};
 
 #[derive(Clone, Debug)]
@@ -113,8 +114,8 @@ struct Run {
 }
 
 impl Run {
-    fn new(kinds: &[u8]) -> Self {
-        let place = Place::new();
+    fn new(threads: Threads, kinds: &[u8]) -> Self {
+        let place = Place::on(machine_of(threads));
         let (mut rows, mut known) = (Vec::new(), BTreeMap::new());
         for (number, kind) in (1..).zip(kinds) {
             let (line, model) = loaded(number, *kind);
@@ -202,14 +203,15 @@ impl Run {
             n_rows: u32::try_from(kinds.len()).unwrap(),
             ..part(0)
         };
-        let appended = Ledger::open_and_append(&self.place.path, &session("replay"), |loader, run| {
-            assert_eq!(run.n_rows, u64::from(last));
-            for (line, _) in added {
-                loader.add(line)?;
-            }
-            pairs.iter().try_for_each(|(old, new)| loader.replace(*old, *new))?;
-            Ok::<_, LedgerError>(vec![part])
-        });
+        let appended =
+            Ledger::open_and_append(&self.place.machine, &self.place.path, &session("replay"), |loader, run| {
+                assert_eq!(run.n_rows, u64::from(last));
+                for (line, _) in added {
+                    loader.add(line)?;
+                }
+                pairs.iter().try_for_each(|(old, new)| loader.replace(*old, *new))?;
+                Ok::<_, LedgerError>(vec![part])
+            });
         match (appended, expected) {
             (Ok(ledger), Some(model)) => {
                 assert_eq!(ledger.standing(), standing);
@@ -346,7 +348,7 @@ impl Run {
 
 /// Checks a copy that was put back in the place of a ledger which had gone on: what was claimed since is not sent again.
 fn check_restored(place: &Place, claimed: &BTreeSet<RowId>, lacks_rows: bool) {
-    let ledger = match Ledger::open(&place.path, &session("submit")) {
+    let ledger = match Ledger::open(&machine(), &place.path, &session("submit")) {
         Ok(ledger) => ledger,
         Err(LedgerError::Older { .. }) => {
             assert!(lacks_rows, "all rows are in the copy");
@@ -367,10 +369,11 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 32, ..ProptestConfig::default() })]
     #[test]
     fn every_row_is_in_exactly_one_legal_state_whatever_happens(
+        threads in prop_oneof![Just(Threads::Many), Just(Threads::One)],
         kinds in prop::collection::vec(0_u8..8, 1..24),
         acts in prop::collection::vec(arb_act(), 1..24),
     ) {
-        let mut run = Run::new(&kinds);
+        let mut run = Run::new(threads, &kinds);
         for act in &acts {
             run.act(act);
         }
@@ -382,7 +385,7 @@ proptest! {
         before in prop::collection::vec(arb_act(), 0..12),
         after in prop::collection::vec(arb_act(), 1..12),
     ) {
-        let mut run = Run::new(&kinds);
+        let mut run = Run::new(Threads::Many, &kinds);
         before.iter().for_each(|act| run.act(act));
         let (backup, n_parts) = (run.place.backup(), run.n_parts);
         run.claimed.clear();

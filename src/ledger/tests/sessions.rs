@@ -1,43 +1,57 @@
+#[cfg(debug_assertions)]
+use std::{cell::RefCell, rc::Rc};
+
 use super::support::*;
+#[cfg(debug_assertions)]
+use crate::ledger::LedgerError;
 use crate::ledger::{RowState, SessionEnd, SessionFate, Source, Step};
+#[cfg(debug_assertions)]
+use crate::platform::crash;
 use crate::request::ErrorCode;
 
 #[test]
 fn sessions_keep_how_they_ended() {
-    let place = Place::new();
-    create(&place.path, bare_rows(1)).unwrap().close(SessionEnd::Stopped("breaker".to_owned())).unwrap();
-    drop(place.open());
-    place.open().close(SessionEnd::Interrupted).unwrap();
-    let ledger = place.open();
-    let sessions = place.reader().sessions().unwrap();
-    let fates: Vec<_> = sessions.iter().map(|session| session.fate.clone()).collect();
-    assert!(matches!(&fates[0], SessionFate::Ended { end: SessionEnd::Stopped(reason), .. } if reason == "breaker"));
-    assert_eq!(fates[1], SessionFate::Died);
-    assert!(matches!(fates[2], SessionFate::Ended { end: SessionEnd::Interrupted, .. }));
-    assert_eq!(fates[3], SessionFate::Open);
-    assert_eq!(sessions.iter().map(|session| session.number).collect::<Vec<_>>(), [1, 2, 3, 4]);
-    assert_eq!((&sessions[0].info, &sessions[1].info), (&session("submit"), &session("replay")));
-    assert_eq!(place.reader().holder().unwrap(), Some(session("replay")));
-    ledger.close(SessionEnd::Finished).unwrap();
-    assert_eq!(place.reader().holder().unwrap(), None);
-    assert!(matches!(place.reader().sessions().unwrap()[3].fate, SessionFate::Ended { end: SessionEnd::Finished, .. }));
+    for place in Place::both() {
+        place.created(bare_rows(1)).close(SessionEnd::Stopped("breaker".to_owned())).unwrap();
+        drop(place.open());
+        place.open().close(SessionEnd::Interrupted).unwrap();
+        let ledger = place.open();
+        let sessions = place.reader().sessions().unwrap();
+        let fates: Vec<_> = sessions.iter().map(|session| session.fate.clone()).collect();
+        assert!(
+            matches!(&fates[0], SessionFate::Ended { end: SessionEnd::Stopped(reason), .. } if reason == "breaker")
+        );
+        assert_eq!(fates[1], SessionFate::Died);
+        assert!(matches!(fates[2], SessionFate::Ended { end: SessionEnd::Interrupted, .. }));
+        assert_eq!(fates[3], SessionFate::Open);
+        assert_eq!(sessions.iter().map(|session| session.number).collect::<Vec<_>>(), [1, 2, 3, 4]);
+        assert_eq!((&sessions[0].info, &sessions[1].info), (&session("submit"), &session("replay")));
+        assert_eq!(place.reader().holder().unwrap(), Some(session("replay")));
+        ledger.close(SessionEnd::Finished).unwrap();
+        assert_eq!(place.reader().holder().unwrap(), None);
+        assert!(matches!(
+            place.reader().sessions().unwrap()[3].fate,
+            SessionFate::Ended { end: SessionEnd::Finished, .. }
+        ));
+    }
 }
 
 #[test]
 fn a_run_is_started_once() {
-    let place = Place::new();
-    let mut ledger = create(&place.path, bare_rows(1)).unwrap();
-    assert_eq!(ledger.run().started_at, None);
-    ledger.start_run().unwrap();
-    let since = ledger.run().started_at.unwrap();
-    ledger.start_run().unwrap();
-    drop(ledger);
-    let mut ledger = place.open();
-    ledger.start_run().unwrap();
-    // The ledger keeps microseconds.
-    assert_eq!(ledger.run().started_at.unwrap().as_microsecond(), since.as_microsecond());
-    let kinds: Vec<_> = place.reader().events().unwrap().into_iter().map(|event| event.kind).collect();
-    assert_eq!(kinds, ["start"]);
+    for place in Place::both() {
+        let mut ledger = place.created(bare_rows(1));
+        assert_eq!(ledger.run().started_at, None);
+        ledger.start_run().unwrap();
+        let since = ledger.run().started_at.unwrap();
+        ledger.start_run().unwrap();
+        drop(ledger);
+        let mut ledger = place.open();
+        ledger.start_run().unwrap();
+        // The ledger keeps microseconds.
+        assert_eq!(ledger.run().started_at.unwrap().as_microsecond(), since.as_microsecond());
+        let kinds: Vec<_> = place.reader().events().unwrap().into_iter().map(|event| event.kind).collect();
+        assert_eq!(kinds, ["start"]);
+    }
 }
 
 #[test]
@@ -54,58 +68,110 @@ fn events_are_kept_in_order_with_their_session() {
 
 #[test]
 fn rows_that_a_dead_session_left_open_are_in_doubt_once() {
-    let place = Place::new();
-    let ledger = place.started(bare_rows(6));
-    let mut steps = Steps::of(&ledger);
-    steps.claim(4);
-    steps
-        .do_step(Step {
-            record: vec![record(1, 1, created(9))],
-            give_back: vec![(row(3), attempt(1))],
-            ..Step::default()
-        })
-        .unwrap();
-    assert_eq!(place.states()[1], RowState::Sending);
-    drop(ledger);
+    for place in Place::both() {
+        let ledger = place.started(bare_rows(6));
+        let mut steps = Steps::of(&ledger);
+        steps.claim(4);
+        steps
+            .do_step(Step {
+                record: vec![record(1, 1, created(9))],
+                give_back: vec![(row(3), attempt(1))],
+                ..Step::default()
+            })
+            .unwrap();
+        assert_eq!(place.states()[1], RowState::Sending);
+        drop(ledger);
 
-    // Before anyone takes over, readers already say so.
-    assert_eq!(place.row(2).state, RowState::InDoubt);
-    assert_eq!((place.row(2).error_code, place.row(2).attempts), (Some(ErrorCode::LeftOpen), 1));
+        // Before anyone takes over, readers already say so.
+        assert_eq!(place.row(2).state, RowState::InDoubt);
+        assert_eq!((place.row(2).error_code, place.row(2).attempts), (Some(ErrorCode::LeftOpen), 1));
 
-    let ledger = place.open();
-    let expected = [
-        RowState::Created,
-        RowState::InDoubt,
-        RowState::Pending,
-        RowState::InDoubt,
-        RowState::Pending,
-        RowState::Pending,
-    ];
-    assert_eq!(place.states(), expected);
-    let attempts = place.reader().attempts(row(2)).unwrap();
-    assert_eq!(attempts.len(), 1);
-    assert_eq!((attempts[0].source, attempts[0].session), (Some(Source::Takeover), 2));
-    assert_eq!((attempts[0].state, attempts[0].error_code), (RowState::InDoubt, Some(ErrorCode::LeftOpen)));
-    assert!(attempts[0].started_at.is_some() && attempts[0].latency.is_none());
-    drop(ledger);
+        let ledger = place.open();
+        let expected = [
+            RowState::Created,
+            RowState::InDoubt,
+            RowState::Pending,
+            RowState::InDoubt,
+            RowState::Pending,
+            RowState::Pending,
+        ];
+        assert_eq!(place.states(), expected);
+        let attempts = place.reader().attempts(row(2)).unwrap();
+        assert_eq!(attempts.len(), 1);
+        assert_eq!((attempts[0].source, attempts[0].session), (Some(Source::Takeover), 2));
+        assert_eq!((attempts[0].state, attempts[0].error_code), (RowState::InDoubt, Some(ErrorCode::LeftOpen)));
+        assert!(attempts[0].started_at.is_some() && attempts[0].latency.is_none());
+        drop(ledger);
 
-    let ledger = place.open();
-    assert_eq!(place.states(), expected);
-    assert_eq!(place.reader().attempts(row(2)).unwrap().len(), 1);
-    let events = place.reader().events().unwrap();
-    let takeovers: Vec<_> = events.iter().filter(|event| event.kind == "takeover").map(|event| &event.detail).collect();
-    assert_eq!(takeovers, ["2 rows that session 1 left open are in doubt"]);
-    assert_eq!(Steps::of(&ledger).claim(9), [(3, 2), (5, 1), (6, 1)]);
+        let ledger = place.open();
+        assert_eq!(place.states(), expected);
+        assert_eq!(place.reader().attempts(row(2)).unwrap().len(), 1);
+        let events = place.reader().events().unwrap();
+        let takeovers: Vec<_> =
+            events.iter().filter(|event| event.kind == "takeover").map(|event| &event.detail).collect();
+        assert_eq!(takeovers, ["2 rows that session 1 left open are in doubt"]);
+        assert_eq!(Steps::of(&ledger).claim(9), [(3, 2), (5, 1), (6, 1)]);
+    }
 }
 
 #[test]
 fn rows_left_open_at_a_clean_end_are_in_doubt_too() {
-    let place = Place::new();
-    let ledger = place.started(bare_rows(2));
-    Steps::of(&ledger).claim(1);
-    ledger.close(SessionEnd::Interrupted).unwrap();
-    assert_eq!(place.states(), [RowState::InDoubt, RowState::Pending]);
-    place.open();
-    assert_eq!(place.states(), [RowState::InDoubt, RowState::Pending]);
-    assert_eq!(place.reader().attempts(row(1)).unwrap()[0].source, Some(Source::Takeover));
+    for place in Place::both() {
+        let ledger = place.started(bare_rows(2));
+        Steps::of(&ledger).claim(1);
+        ledger.close(SessionEnd::Interrupted).unwrap();
+        assert_eq!(place.states(), [RowState::InDoubt, RowState::Pending]);
+        place.open();
+        assert_eq!(place.states(), [RowState::InDoubt, RowState::Pending]);
+        assert_eq!(place.reader().attempts(row(1)).unwrap()[0].source, Some(Source::Takeover));
+    }
+}
+
+/// Does something on this thread that is to die at a point, and tells whether it did.
+#[cfg(debug_assertions)]
+fn dies_at(point: &'static str, work: impl FnOnce()) -> bool {
+    let before = crash::set_hook(Some(Box::new(move |name| name == point)));
+    let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));
+    crash::set_hook(before);
+    done.is_err_and(|payload| payload.is::<crash::Died>())
+}
+
+#[cfg(debug_assertions)]
+#[test]
+fn a_writer_without_thread_dies_at_a_point_as_its_process_would() {
+    let claim = || Step { number: 1, claim: 1, ..Step::default() };
+    for (point, state) in [("step-before-commit", RowState::Pending), ("step-committed", RowState::InDoubt)] {
+        let [_, place] = Place::both();
+        let ledger = place.started(bare_rows(2));
+        assert!(dies_at(point, || drop(ledger.step_blocking(claim()))), "{point}");
+        assert!(matches!(ledger.step_blocking(claim()), Err(LedgerError::Closed { .. })));
+        drop(ledger);
+        assert_eq!(place.states()[0], state, "{point}");
+    }
+}
+
+#[cfg(debug_assertions)]
+#[test]
+fn every_command_comes_to_a_point_before_its_commit_and_to_one_after_it() {
+    let [_, place] = Place::both();
+    let ledger = place.created(bare_rows(2));
+    let seen = Rc::new(RefCell::new(Vec::new()));
+    let told = Rc::clone(&seen);
+    let before = crash::set_hook(Some(Box::new(move |name| {
+        told.borrow_mut().push(name.to_owned());
+        false
+    })));
+    let mut ledger = ledger;
+    ledger.start_run().unwrap();
+    ledger.record_event("note", "").unwrap();
+    ledger.detach(row(1)).unwrap();
+    block_on(ledger.release()).unwrap();
+    ledger.resolve_blocking(Vec::new()).unwrap();
+    ledger.close(SessionEnd::Finished).unwrap();
+    crash::set_hook(before);
+    let names = ["start", "event", "detach", "release", "resolve", "close"];
+    let mut expected: Vec<_> =
+        names.iter().flat_map(|name| [format!("{name}-before-commit"), format!("{name}-committed")]).collect();
+    expected.push("close-before-checkpoint".to_owned());
+    assert_eq!(*seen.borrow(), expected);
 }

@@ -82,7 +82,7 @@ fn a_ledger_elsewhere_or_changed_since_is_a_copy() {
     }
     let place = at_rest();
     let elsewhere = SessionInfo { host: "ops2".to_owned(), ..session("submit") };
-    assert_eq!(Ledger::open(&place.path, &elsewhere).unwrap().standing(), Standing::Copied);
+    assert_eq!(Ledger::open(&machine(), &place.path, &elsewhere).unwrap().standing(), Standing::Copied);
 }
 
 #[test]
@@ -224,7 +224,7 @@ fn rows_that_were_only_passed_over_are_in_doubt_too_in_an_older_ledger() {
 fn an_older_ledger_that_lacks_rows_which_were_sent_is_refused() {
     let place = at_rest();
     let backup = place.backup();
-    let ledger = Ledger::open_and_append(&place.path, &session("submit"), |loader, _| {
+    let ledger = Ledger::open_and_append(&machine(), &place.path, &session("submit"), |loader, _| {
         loader.add(load(bare_item(5, RequestType::Renew)))?;
         Ok::<_, LedgerError>(vec![ManifestPart { part: 2, first_row: row(5), ..part(1) }])
     })
@@ -233,7 +233,7 @@ fn an_older_ledger_that_lacks_rows_which_were_sent_is_refused() {
     drop(ledger);
     place.restore(&backup);
     let before = dump(&place.path);
-    let refused = Ledger::open(&place.path, &session("submit")).unwrap_err();
+    let refused = Ledger::open(&machine(), &place.path, &session("submit")).unwrap_err();
     assert!(matches!(refused, LedgerError::Older { .. }), "{refused}");
     assert!(refused.to_string().contains("lacks rows that were appended since and may have been sent"), "{refused}");
     assert_eq!(dump(&place.path), before);

@@ -50,51 +50,53 @@ fn rows_are_claimed_in_order_and_only_those_that_are_to_be_sent() {
 
 #[test]
 fn each_outcome_leaves_its_row_in_its_state() {
-    let place = Place::new();
-    let ledger = place.started(bare_rows(5));
-    let mut steps = Steps::of(&ledger);
-    steps.claim(5);
-    let answer = steps.record(vec![
-        record(1, 1, created(7)),
-        record(2, 1, Outcome::Failed(fault(ErrorCode::BadRequest, 400))),
-        record(3, 1, Outcome::InDoubt(fault(ErrorCode::ServerError, 500))),
-        record(4, 1, pending(ErrorCode::ConnectionRefused)),
-    ]);
-    assert_eq!(answer.pending_left, 1);
-    assert_eq!(
-        place.states(),
-        [RowState::Created, RowState::Failed, RowState::InDoubt, RowState::Pending, RowState::Sending]
-    );
-    let first = place.row(1);
-    assert_eq!(first.request_uuid.unwrap().guid(), &guid(7));
-    assert_eq!(first.request_uri.unwrap().as_str(), format!("api/v1.0/requests/{}", guid(7)));
-    assert_eq!((first.http_status, first.error_code, first.attempts), (Some(201), None, 1));
-    assert_eq!(first.first_attempt_at, Some(time("2026-03-01T08:00:01.25Z")));
-    assert_eq!((first.last_attempt_at, first.latency_ms), (first.first_attempt_at, Some(12)));
-    let second = place.row(2);
-    assert_eq!((second.http_status, second.error_code), (Some(400), Some(ErrorCode::BadRequest)));
-    assert_eq!(second.error_message.as_deref(), Some("the server said 400"));
-    assert_eq!(second.correlation_id.unwrap().as_str(), "c-1");
+    for place in Place::both() {
+        let ledger = place.started(bare_rows(5));
+        let mut steps = Steps::of(&ledger);
+        steps.claim(5);
+        let answer = steps.record(vec![
+            record(1, 1, created(7)),
+            record(2, 1, Outcome::Failed(fault(ErrorCode::BadRequest, 400))),
+            record(3, 1, Outcome::InDoubt(fault(ErrorCode::ServerError, 500))),
+            record(4, 1, pending(ErrorCode::ConnectionRefused)),
+        ]);
+        assert_eq!(answer.pending_left, 1);
+        assert_eq!(
+            place.states(),
+            [RowState::Created, RowState::Failed, RowState::InDoubt, RowState::Pending, RowState::Sending]
+        );
+        let first = place.row(1);
+        assert_eq!(first.request_uuid.unwrap().guid(), &guid(7));
+        assert_eq!(first.request_uri.unwrap().as_str(), format!("api/v1.0/requests/{}", guid(7)));
+        assert_eq!((first.http_status, first.error_code, first.attempts), (Some(201), None, 1));
+        assert_eq!(first.first_attempt_at, Some(time("2026-03-01T08:00:01.25Z")));
+        assert_eq!((first.last_attempt_at, first.latency_ms), (first.first_attempt_at, Some(12)));
+        let second = place.row(2);
+        assert_eq!((second.http_status, second.error_code), (Some(400), Some(ErrorCode::BadRequest)));
+        assert_eq!(second.error_message.as_deref(), Some("the server said 400"));
+        assert_eq!(second.correlation_id.unwrap().as_str(), "c-1");
+    }
 }
 
 #[test]
 fn a_step_records_gives_back_and_claims_at_once() {
-    let place = Place::new();
-    let ledger = place.started(bare_rows(9));
-    let mut steps = Steps::of(&ledger);
-    steps.claim(4);
-    steps.record(vec![listed(4, 1, ErrorCode::Throttled)]);
-    let answer = steps
-        .do_step(Step {
-            record: vec![record(1, 1, created(1)), record(2, 1, pending(ErrorCode::NotConnected))],
-            give_back: vec![(row(3), attempt(1))],
-            claim_rows: vec![row(4)],
-            claim: 4,
-            ..Step::default()
-        })
-        .unwrap();
-    assert_eq!(pairs(&answer), [(4, 2), (2, 2), (3, 2), (5, 1), (6, 1)]);
-    assert_eq!(answer.pending_left, 3);
+    for place in Place::both() {
+        let ledger = place.started(bare_rows(9));
+        let mut steps = Steps::of(&ledger);
+        steps.claim(4);
+        steps.record(vec![listed(4, 1, ErrorCode::Throttled)]);
+        let answer = steps
+            .do_step(Step {
+                record: vec![record(1, 1, created(1)), record(2, 1, pending(ErrorCode::NotConnected))],
+                give_back: vec![(row(3), attempt(1))],
+                claim_rows: vec![row(4)],
+                claim: 4,
+                ..Step::default()
+            })
+            .unwrap();
+        assert_eq!(pairs(&answer), [(4, 2), (2, 2), (3, 2), (5, 1), (6, 1)]);
+        assert_eq!(answer.pending_left, 3);
+    }
 }
 
 #[test]
@@ -132,21 +134,22 @@ fn what_was_set_aside_waits_for_its_session_and_is_no_attempt() {
 
 #[test]
 fn a_row_in_backoff_waits_for_its_session_and_for_nobody_elses() {
-    let place = Place::new();
-    let ledger = place.started(bare_rows(3));
-    let mut steps = Steps::of(&ledger);
-    steps.claim(2);
-    let answer =
-        steps.record(vec![listed(1, 1, ErrorCode::NotConnected), record(2, 1, pending(ErrorCode::NotConnected))]);
-    assert_eq!(answer.pending_left, 3);
-    assert_eq!(steps.claim(9), [(2, 2), (3, 1)]);
-    let again = steps.do_step(Step { claim_rows: vec![row(1)], ..Step::default() }).unwrap();
-    assert_eq!((pairs(&again), again.rows[0].counted_attempts), (vec![(1, 2)], 1));
-    steps.record(vec![listed(1, 2, ErrorCode::NotConnected)]);
-    assert_eq!(steps.claim(9), []);
-    drop(ledger);
-    // Its session is dead, so anyone may take the row.
-    assert_eq!(Steps::of(&place.open()).claim(9), [(1, 3)]);
+    for place in Place::both() {
+        let ledger = place.started(bare_rows(3));
+        let mut steps = Steps::of(&ledger);
+        steps.claim(2);
+        let answer =
+            steps.record(vec![listed(1, 1, ErrorCode::NotConnected), record(2, 1, pending(ErrorCode::NotConnected))]);
+        assert_eq!(answer.pending_left, 3);
+        assert_eq!(steps.claim(9), [(2, 2), (3, 1)]);
+        let again = steps.do_step(Step { claim_rows: vec![row(1)], ..Step::default() }).unwrap();
+        assert_eq!((pairs(&again), again.rows[0].counted_attempts), (vec![(1, 2)], 1));
+        steps.record(vec![listed(1, 2, ErrorCode::NotConnected)]);
+        assert_eq!(steps.claim(9), []);
+        drop(ledger);
+        // Its session is dead, so anyone may take the row.
+        assert_eq!(Steps::of(&place.open()).claim(9), [(1, 3)]);
+    }
 }
 
 #[test]
@@ -171,80 +174,82 @@ fn attempts_that_were_no_fair_try_do_not_count() {
 
 #[test]
 fn a_step_asked_for_again_gives_its_answer_and_does_nothing_twice() {
-    let place = Place::new();
-    let ledger = place.started(bare_rows(9));
-    let claim = |number| ledger.step_blocking(Step { number, claim: 2, ..Step::default() });
-    let first = claim(1).unwrap();
-    assert_eq!(claim(1).unwrap(), first);
-    let second = claim(2).unwrap();
-    assert_eq!(pairs(&second), [(3, 1), (4, 1)]);
-    let before = dump(&place.path);
-    for number in [0, 1, 4] {
-        match claim(number).unwrap_err() {
-            LedgerError::Step(error) => assert_eq!(error, StepError::OutOfOrder { expected: 3, found: number }),
-            other => panic!("{other}"),
+    for place in Place::both() {
+        let ledger = place.started(bare_rows(9));
+        let claim = |number| ledger.step_blocking(Step { number, claim: 2, ..Step::default() });
+        let first = claim(1).unwrap();
+        assert_eq!(claim(1).unwrap(), first);
+        let second = claim(2).unwrap();
+        assert_eq!(pairs(&second), [(3, 1), (4, 1)]);
+        let before = dump(&place.path);
+        for number in [0, 1, 4] {
+            match claim(number).unwrap_err() {
+                LedgerError::Step(error) => assert_eq!(error, StepError::OutOfOrder { expected: 3, found: number }),
+                other => panic!("{other}"),
+            }
         }
+        assert_eq!(claim(2).unwrap(), second);
+        assert_eq!(dump(&place.path), before);
     }
-    assert_eq!(claim(2).unwrap(), second);
-    assert_eq!(dump(&place.path), before);
 }
 
 #[test]
 fn an_illegal_step_changes_nothing_and_says_why() {
-    let place = Place::new();
-    let mut rows = bare_rows(6);
-    rows.extend([skipped(7), invalid(8)]);
-    let ledger = place.started(rows);
-    let mut steps = Steps::of(&ledger);
-    steps.claim(4);
-    steps.record(vec![
-        record(1, 1, created(1)),
-        record(2, 1, Outcome::InDoubt(fault(ErrorCode::Timeout, 504))),
-        listed(3, 1, ErrorCode::NotConnected),
-    ]);
-    let before = dump(&place.path);
-    let again = |number: u32| Step { record: vec![record(number, 1, created(1))], ..Step::default() };
-    let claim = |number: u32| Step { claim_rows: vec![row(number)], ..Step::default() };
-    let give_back =
-        |number: u32, tries: u32| Step { give_back: vec![(row(number), attempt(tries))], ..Step::default() };
-    let illegal = |number: u32, state: RowState, event: RowEvent| StepError::Illegal {
-        row: row(number),
-        illegal: state.next(event).unwrap_err(),
-    };
-    let cases = [
-        (again(1), illegal(1, RowState::Created, RowEvent::Created)),
-        (again(2), illegal(2, RowState::InDoubt, RowEvent::Created)),
-        (again(3), illegal(3, RowState::Pending, RowEvent::Created)),
-        (again(5), illegal(5, RowState::Pending, RowEvent::Created)),
-        (again(7), illegal(7, RowState::Skipped, RowEvent::Created)),
-        (again(8), illegal(8, RowState::Invalid, RowEvent::Created)),
-        (again(9), StepError::NoSuchRow { row: row(9) }),
-        (claim(1), illegal(1, RowState::Created, RowEvent::Claimed)),
-        (claim(2), illegal(2, RowState::InDoubt, RowEvent::Claimed)),
-        (claim(4), illegal(4, RowState::Sending, RowEvent::Claimed)),
-        (claim(5), StepError::Fresh { row: row(5) }),
-        (claim(9), StepError::NoSuchRow { row: row(9) }),
-        (give_back(1, 1), illegal(1, RowState::Created, RowEvent::GivenBack)),
-        (give_back(4, 2), StepError::OtherAttempt { row: row(4), claimed: attempt(1), found: attempt(2) }),
-    ];
-    for (step, expected) in cases {
-        // Legal parts of the same step fall with it.
-        let step = Step { claim: 1, record: [vec![record(4, 1, created(4))], step.record].concat(), ..step };
-        let step = if step.give_back.is_empty() && expected != illegal(4, RowState::Sending, RowEvent::Claimed) {
-            step
-        } else {
-            Step { record: Vec::new(), ..step }
+    for place in Place::both() {
+        let mut rows = bare_rows(6);
+        rows.extend([skipped(7), invalid(8)]);
+        let ledger = place.started(rows);
+        let mut steps = Steps::of(&ledger);
+        steps.claim(4);
+        steps.record(vec![
+            record(1, 1, created(1)),
+            record(2, 1, Outcome::InDoubt(fault(ErrorCode::Timeout, 504))),
+            listed(3, 1, ErrorCode::NotConnected),
+        ]);
+        let before = dump(&place.path);
+        let again = |number: u32| Step { record: vec![record(number, 1, created(1))], ..Step::default() };
+        let claim = |number: u32| Step { claim_rows: vec![row(number)], ..Step::default() };
+        let give_back =
+            |number: u32, tries: u32| Step { give_back: vec![(row(number), attempt(tries))], ..Step::default() };
+        let illegal = |number: u32, state: RowState, event: RowEvent| StepError::Illegal {
+            row: row(number),
+            illegal: state.next(event).unwrap_err(),
         };
-        match steps.do_step(step).unwrap_err() {
-            LedgerError::Step(error) => assert_eq!(error, expected),
-            other => panic!("{expected}: {other}"),
+        let cases = [
+            (again(1), illegal(1, RowState::Created, RowEvent::Created)),
+            (again(2), illegal(2, RowState::InDoubt, RowEvent::Created)),
+            (again(3), illegal(3, RowState::Pending, RowEvent::Created)),
+            (again(5), illegal(5, RowState::Pending, RowEvent::Created)),
+            (again(7), illegal(7, RowState::Skipped, RowEvent::Created)),
+            (again(8), illegal(8, RowState::Invalid, RowEvent::Created)),
+            (again(9), StepError::NoSuchRow { row: row(9) }),
+            (claim(1), illegal(1, RowState::Created, RowEvent::Claimed)),
+            (claim(2), illegal(2, RowState::InDoubt, RowEvent::Claimed)),
+            (claim(4), illegal(4, RowState::Sending, RowEvent::Claimed)),
+            (claim(5), StepError::Fresh { row: row(5) }),
+            (claim(9), StepError::NoSuchRow { row: row(9) }),
+            (give_back(1, 1), illegal(1, RowState::Created, RowEvent::GivenBack)),
+            (give_back(4, 2), StepError::OtherAttempt { row: row(4), claimed: attempt(1), found: attempt(2) }),
+        ];
+        for (step, expected) in cases {
+            // Legal parts of the same step fall with it.
+            let step = Step { claim: 1, record: [vec![record(4, 1, created(4))], step.record].concat(), ..step };
+            let step = if step.give_back.is_empty() && expected != illegal(4, RowState::Sending, RowEvent::Claimed) {
+                step
+            } else {
+                Step { record: Vec::new(), ..step }
+            };
+            match steps.do_step(step).unwrap_err() {
+                LedgerError::Step(error) => assert_eq!(error, expected),
+                other => panic!("{expected}: {other}"),
+            }
+            assert_eq!(dump(&place.path), before, "{expected}");
         }
-        assert_eq!(dump(&place.path), before, "{expected}");
+        let twice = vec![record(4, 1, created(4)), record(4, 1, created(4))];
+        assert!(steps.do_step(Step { record: twice, ..Step::default() }).is_err());
+        assert_eq!(dump(&place.path), before);
+        steps.do_step(Step { record: vec![record(4, 1, created(4))], claim: 1, ..Step::default() }).unwrap();
     }
-    let twice = vec![record(4, 1, created(4)), record(4, 1, created(4))];
-    assert!(steps.do_step(Step { record: twice, ..Step::default() }).is_err());
-    assert_eq!(dump(&place.path), before);
-    steps.do_step(Step { record: vec![record(4, 1, created(4))], claim: 1, ..Step::default() }).unwrap();
 }
 
 #[test]
@@ -295,23 +300,24 @@ fn a_session_that_was_taken_over_records_nothing_more() {
 #[cfg(unix)]
 #[test]
 fn nothing_is_claimed_in_a_file_that_lost_its_name() {
-    let place = Place::new();
-    let ledger = place.started(bare_rows(2));
-    let mut steps = Steps::of(&ledger);
-    steps.claim(1);
-    std::fs::rename(&place.path, place.folder().join("moved.ledger")).unwrap();
-    let refused = steps.do_step(Step { claim: 1, ..Step::default() }).unwrap_err();
-    assert!(matches!(refused, LedgerError::Gone { .. }), "{refused}");
-    std::fs::write(&place.path, "another file").unwrap();
-    let refused = steps.do_step(Step { claim: 1, ..Step::default() }).unwrap_err();
-    assert!(matches!(refused, LedgerError::Closed { .. }), "{refused}");
+    for place in Place::both() {
+        let ledger = place.started(bare_rows(2));
+        let mut steps = Steps::of(&ledger);
+        steps.claim(1);
+        std::fs::rename(&place.path, place.folder().join("moved.ledger")).unwrap();
+        let refused = steps.do_step(Step { claim: 1, ..Step::default() }).unwrap_err();
+        assert!(matches!(refused, LedgerError::Gone { .. }), "{refused}");
+        std::fs::write(&place.path, "another file").unwrap();
+        let refused = steps.do_step(Step { claim: 1, ..Step::default() }).unwrap_err();
+        assert!(matches!(refused, LedgerError::Closed { .. }), "{refused}");
+    }
 }
 
 /// Opens a ledger whose writer was changed before it began to serve.
 fn open_changed(place: &Place, change: impl FnOnce(&rusqlite::Connection)) -> Ledger {
     let path = place.path.canonicalize().unwrap();
     let lock = take_lock(&path).unwrap();
-    let (writer, run) = begin(&path, &session("submit"), &lock).unwrap();
+    let (writer, run) = begin(&place.machine, &path, &session("submit"), &lock).unwrap();
     change(&writer.conn);
     Ledger::start(writer, run, lock).unwrap()
 }

@@ -1,6 +1,8 @@
 //! What the tests of the ledger share.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use tempfile::TempDir;
@@ -9,22 +11,61 @@ use crate::ledger::{
     AttemptRecord, CreateError, InvalidItem, Item, Ledger, LedgerError, LoadRow, Loader, ManifestPart, Reader, Requeue,
     Resolution, ResultRow, RowPlace, RowState, RowVerdict, RunIdentity, SessionInfo, Source, Step, StepAnswer,
 };
+use crate::machine::{Chance, Clock, Machine, Threads};
 use crate::request::{
     AttemptNo, CorrelationId, CreateRequest, ErrorCode, Fault, Guid, NamedValue, NamedValues, Outcome, RequestType,
     RequestUri, RowId,
 };
 
+/// The machine that the tests run on.
+pub(super) fn machine() -> Machine {
+    Machine::system()
+}
+
+/// The same with its clocks and random bytes, for a writer that works with these threads.
+pub(super) fn machine_of(threads: Threads) -> Machine {
+    Machine::new(Arc::new(Real), Arc::new(Real), threads)
+}
+
+struct Real;
+
+impl Clock for Real {
+    fn since_boot(&self) -> Duration {
+        machine().since_boot()
+    }
+
+    fn now(&self) -> Timestamp {
+        machine().now()
+    }
+}
+
+impl Chance for Real {
+    fn fill(&self, bytes: &mut [u8]) -> Result<(), getrandom::Error> {
+        machine().fill(bytes)
+    }
+}
+
 /// A folder with a ledger in it.
 pub(super) struct Place {
     _folder: TempDir,
     pub(super) path: PathBuf,
+    pub(super) machine: Machine,
 }
 
 impl Place {
     pub(super) fn new() -> Self {
+        Self::on(machine())
+    }
+
+    pub(super) fn on(machine: Machine) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("wave.ledger");
-        Self { _folder: folder, path }
+        Self { _folder: folder, path, machine }
+    }
+
+    /// A place for a ledger whose writer has a thread, and one for a ledger whose writer has none.
+    pub(super) fn both() -> [Self; 2] {
+        [Threads::Many, Threads::One].map(|threads| Self::on(machine_of(threads)))
     }
 
     /// Copies ledger and log to a place of their own.
@@ -51,15 +92,20 @@ impl Place {
         names
     }
 
+    /// Makes a ledger of these rows.
+    pub(super) fn created(&self, rows: Vec<LoadRow>) -> Ledger {
+        create_on(&self.machine, &self.path, rows).unwrap()
+    }
+
     /// Makes a ledger of these rows, and starts it.
     pub(super) fn started(&self, rows: Vec<LoadRow>) -> Ledger {
-        let mut ledger = create(&self.path, rows).unwrap();
+        let mut ledger = self.created(rows);
         ledger.start_run().unwrap();
         ledger
     }
 
     pub(super) fn open(&self) -> Ledger {
-        Ledger::open(&self.path, &session("replay")).unwrap()
+        Ledger::open(&self.machine, &self.path, &session("replay")).unwrap()
     }
 
     pub(super) fn reader(&self) -> Reader {
@@ -201,8 +247,12 @@ pub(super) fn part(n_rows: u32) -> ManifestPart {
 }
 
 pub(super) fn create(path: &Path, rows: Vec<LoadRow>) -> Result<Ledger, CreateError<LedgerError>> {
+    create_on(&machine(), path, rows)
+}
+
+fn create_on(machine: &Machine, path: &Path, rows: Vec<LoadRow>) -> Result<Ledger, CreateError<LedgerError>> {
     let n_rows = u32::try_from(rows.len()).unwrap();
-    Ledger::create(path, &identity(), &session("submit"), |loader| feed(loader, rows, n_rows))
+    Ledger::create(machine, path, &identity(), &session("submit"), |loader| feed(loader, rows, n_rows))
 }
 
 pub(super) fn feed(loader: &mut Loader, rows: Vec<LoadRow>, n_rows: u32) -> Result<Vec<ManifestPart>, LedgerError> {

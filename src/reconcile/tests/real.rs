@@ -75,7 +75,7 @@ impl RealDesk {
         let path = folder.path().join("wave.ledger");
         let identity =
             RunIdentity { server: "https://cm.example.test".to_owned(), rehearsal: false, options: Vec::new() };
-        let mut ledger = Ledger::create(&path, &identity, &session(), |loader| {
+        let mut ledger = Ledger::create(&crate::machine::Machine::system(), &path, &identity, &session(), |loader| {
             (1..=n_rows).try_for_each(|number| loader.add(item(number)))?;
             let name = "wave.csv".to_owned();
             let part = ManifestPart { part: 1, name, size_bytes: 9, sha256: [0; 32], first_row: row(1), n_rows };
@@ -162,7 +162,7 @@ impl Desk for RealDesk {
 
     fn crash(&mut self, _now: Timestamp) {
         drop(self.open.take());
-        self.open = Some(Open::of(Ledger::open(&self.path, &session()).unwrap()));
+        self.open = Some(Open::of(Ledger::open(&crate::machine::Machine::system(), &self.path, &session()).unwrap()));
     }
 
     fn back_up(&mut self) {
