@@ -11,7 +11,6 @@ use crate::manifest::ManifestError;
 use crate::platform::OutputError;
 use crate::report::ExportError;
 use crate::request::printable;
-use crate::simulator::SimulatorError;
 use crate::submit::Unrecorded;
 use crate::validate::{DeliverError, RejectsError, RulesError, ValidateError};
 
@@ -175,12 +174,6 @@ impl From<ClientError> for Failure {
             | ClientError::Http(_) => Exit::Usage,
         };
         Self::of(exit, &error)
-    }
-}
-
-impl From<SimulatorError> for Failure {
-    fn from(error: SimulatorError) -> Self {
-        Self::of(Exit::Usage, &error)
     }
 }
 

@@ -129,10 +129,6 @@ impl Job {
         Ok(Self { path: path.to_owned(), ledger, session, trust: patience.trust })
     }
 
-    pub(super) fn path(&self) -> &Path {
-        &self.path
-    }
-
     pub(super) fn reader(&self) -> &Reader {
         self.session.reader()
     }

@@ -11,10 +11,11 @@ use super::args::{
 use super::layers::Origins;
 use super::reach::{Reach, ReachArgs};
 use super::sign_in::Secrets;
-use crate::app::{Already, Existing, Exit, Failure, Ids, Part};
+use crate::app::{Already, Existing, Exit, Failure, Ids, Part, chain};
 use crate::manifest::{ReadOptions, Source};
 use crate::platform::Overwrite;
 use crate::request::{DataEncoding, Guid, TagPosition};
+use crate::simulator::SimulatorError;
 use crate::validate::{Defaults, ExtraColumns, OnDuplicate, Rules};
 
 /// An option that cannot be used, named with the place where it was set.
@@ -302,5 +303,11 @@ fn identity(checking: &ValidateConfig, rows: &RowArgs, wire: &WireArgs, guards: 
 impl From<ConfigError> for Failure {
     fn from(error: ConfigError) -> Self {
         Self::new(Exit::Usage, error.to_string())
+    }
+}
+
+impl From<SimulatorError> for Failure {
+    fn from(error: SimulatorError) -> Self {
+        Self::new(Exit::Usage, chain(&error))
     }
 }

@@ -175,7 +175,7 @@ fn command(
                 cli.global.json,
             )
         }
-        Command::Status(args) => status::run(&args.ledger, cli.global.json).map(Some),
+        Command::Status(args) => status::run(&args.ledger, invocation, cli.global.json).map(Some),
         Command::Export(args) => export::run(&args),
         Command::Doctor(args) => {
             let endpoint = endpoint_of(&args.server, None, &origins, world.secrets)?;

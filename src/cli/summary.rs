@@ -365,7 +365,7 @@ mod tests {
     use crate::request::{Guid, RequestType};
 
     fn told(reason: &StopReason) -> String {
-        let (what, text) = stop_text(reason);
+        let (what, text) = (reason.what(), stop_text(reason));
         format!("{} {}: {what}: {text}", Exit::of_stop(reason).status(), stop_name(reason))
     }
 

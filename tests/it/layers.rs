@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// Module, and what it may import besides `request`, `event`, `machine` and `platform`.
-const ALLOWED: [(&str, &[&str]); 13] = [
+const ALLOWED: [(&str, &[&str]); 14] = [
     ("request", &[]),
     ("event", &[]),
     ("machine", &[]),
@@ -17,7 +17,8 @@ const ALLOWED: [(&str, &[&str]); 13] = [
     ("submit", &["client", "ledger", "reconcile"]),
     ("simulator", &[]),
     ("report", &["ledger"]),
-    ("cli", &["manifest", "validate", "ledger", "client", "reconcile", "submit", "simulator", "report"]),
+    ("app", &["manifest", "validate", "ledger", "client", "reconcile", "submit", "report"]),
+    ("cli", &["app", "manifest", "validate", "ledger", "client", "reconcile", "submit", "simulator", "report"]),
 ];
 
 fn sources(folder: &Path) -> Vec<PathBuf> {

@@ -5,9 +5,8 @@ use std::time::{Duration, SystemTime};
 use jiff::Timestamp;
 use serde_json::json;
 
-use super::doubt::exit_of;
 use super::job::block_on;
-use crate::app::{Exit, Failure, NO_API_REMEDY, chain};
+use crate::app::{Exit, Failure, NO_API_REMEDY, chain, exit_of};
 use crate::cli::invocation::Invocation;
 use crate::cli::output::Shell;
 use crate::cli::progress::span;

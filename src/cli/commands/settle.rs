@@ -81,7 +81,7 @@ fn warn_of_haste(row: &DoubtfulRow, context: &Context<'_>) {
 
 /// Prints what to look for in the portal, row by row.
 fn list(reader: &Reader, args: &SettleArgs, as_json: bool) -> Result<Summary, Failure> {
-    let wire = stored::wire(reader.run());
+    let wire = app::wire_of(reader.run());
     let zone = TimeZone::system();
     let (mut n_rows, mut listed) = (0, Vec::new());
     let mut after = 0;
@@ -160,6 +160,7 @@ fn window(row: &DoubtfulRow, zone: &TimeZone) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::request::ErrorCode;
 
     #[test]
     fn the_time_to_look_for_is_local_and_has_some_slack() {

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use serde_json::json;
 
-use crate::app::Failure;
-use crate::cli::invocation::quoted;
+use crate::app::{Ending, Failure};
+use crate::cli::invocation::{Invocation, quoted};
 use crate::cli::output;
 use crate::cli::summary::Summary;
 use crate::ledger::{Reader, RowState, SessionEnd, SessionFate, SessionRecord};
@@ -20,7 +20,7 @@ pub(crate) const ACCOUNT: &str = "account";
 const SENDING: [&str; 2] = ["submit", "replay"];
 
 /// Shows what became of a run.
-pub(crate) fn run(path: &Path, as_json: bool) -> Result<Summary, Failure> {
+pub(crate) fn run(path: &Path, invocation: &Invocation, as_json: bool) -> Result<Summary, Failure> {
     let reader = Reader::open(path)?;
     let status = Status::of(&reader)?;
     let sessions = reader.sessions()?;
@@ -42,7 +42,7 @@ pub(crate) fn run(path: &Path, as_json: bool) -> Result<Summary, Failure> {
             })
         })
         .collect();
-    let mut summary = Summary::of_counts(&reader, path, &status.counts)
+    let mut summary = Summary::of_ending(&Ending::of(&reader, path)?, invocation, false)
         .with("server", reader.run().identity.server.clone())
         .with("rehearsal", reader.run().identity.rehearsal)
         .with("reasons", reasons);

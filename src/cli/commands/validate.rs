@@ -1,11 +1,11 @@
 //! `cmbatch validate`.
 
 use super::check::{check, way_out, write_findings};
+use crate::app::words::by_type;
 use crate::app::{Exit, Failure};
 use crate::cli::config::ValidateConfig;
 use crate::cli::invocation::Invocation;
 use crate::cli::output::{self, Shell, grouped};
-use crate::cli::plan::by_type;
 use crate::cli::summary::{Summary, validated};
 use crate::validate::Rule;
 

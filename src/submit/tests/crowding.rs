@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::model::{Collected, Model, Place, Server, http, known, limits, round, timed_out};
 use crate::event::{Bound, EventKind};
+use crate::machine::Machine;
 use crate::request::{ErrorCode, Outcome};
 use crate::submit::{BreakerRules, Limits, Memory, StopReason, Trip, Work};
 
@@ -25,7 +26,7 @@ async fn time_outs_and_plain_503s_halve_the_calls_in_flight_once_an_episode() {
         // All that are in flight at once, again and again.
         let server = Server::new(|n| if n <= 16 || (40..48).contains(&n) { trouble() } else { http(201) });
         let sink = Collected::default();
-        let mut memory = Memory::new(&patient(), known());
+        let mut memory = Memory::new(&Machine::system(), &patient(), known());
         let report = round(&model, &server, &patient(), &mut memory, Work::InOrder, &sink).await;
         assert!(report.stopped_by.is_none());
         let cuts = cuts(&sink);
@@ -41,7 +42,7 @@ async fn one_call_is_the_least() {
     let model = Model::new(100);
     let server = Server::new(|_| timed_out());
     let sink = Collected::default();
-    let mut memory = Memory::new(&patient(), known());
+    let mut memory = Memory::new(&Machine::system(), &patient(), known());
     round(&model, &server, &patient(), &mut memory, Work::InOrder, &sink).await;
     assert_eq!(cuts(&sink), [8, 4, 2, 1]);
     assert_eq!(memory.window.limit(), 1);
@@ -51,7 +52,7 @@ async fn one_call_is_the_least() {
 async fn a_round_after_an_outage_begins_with_one_call_and_doubles() {
     let model = Model::new(200);
     let server = Server::new(|_| http(201));
-    let mut memory = Memory::new(&patient(), known());
+    let mut memory = Memory::new(&Machine::system(), &patient(), known());
     memory.after_outage();
     round(&model, &server, &patient(), &mut memory, Work::InOrder, &Collected::default()).await;
     let arrivals = server.arrivals.borrow();
@@ -70,7 +71,7 @@ async fn a_round_after_an_outage_begins_with_one_call_and_doubles() {
 async fn what_holds_the_run_back_is_told() {
     for (rate, expect) in [("unlimited", Bound::Concurrency), ("100/s", Bound::Rate)] {
         let (model, server, sink) = (Model::new(1_000), Server::new(|_| http(201)), Collected::default());
-        let mut memory = Memory::new(&limits(rate), known());
+        let mut memory = Memory::new(&Machine::system(), &limits(rate), known());
         round(&model, &server, &limits(rate), &mut memory, Work::InOrder, &sink).await;
         let events = sink.0.lock().unwrap();
         let told: Vec<_> = events.iter().filter(|kind| matches!(kind, EventKind::Bound { .. })).collect();
@@ -78,7 +79,7 @@ async fn what_holds_the_run_back_is_told() {
     }
     let (model, sink) = (Model::new(400), Collected::default());
     let server = Server::new(|n| if n <= 16 { http(429) } else { http(201) });
-    let mut memory = Memory::new(&limits("unlimited"), known());
+    let mut memory = Memory::new(&Machine::system(), &limits("unlimited"), known());
     round(&model, &server, &limits("unlimited"), &mut memory, Work::InOrder, &sink).await;
     assert!(sink.count(|kind| *kind == EventKind::Bound { by: Bound::Server }) >= 1);
 }
@@ -87,7 +88,7 @@ async fn what_holds_the_run_back_is_told() {
 async fn the_breaker_stops_a_wave_of_fifty_rows_and_counts_nothing_after_that() {
     let model = Model::new(50);
     let server = Server::new(|n| if n <= 10 { http(201) } else { http(503) });
-    let mut memory = Memory::new(&limits("unlimited"), known());
+    let mut memory = Memory::new(&Machine::system(), &limits("unlimited"), known());
     let report = round(&model, &server, &limits("unlimited"), &mut memory, Work::InOrder, &Collected::default()).await;
     let Some(StopReason::Breaker(Trip::Share { failures, calls, seen, .. })) = report.stopped_by else {
         panic!("{:?}", report.stopped_by)

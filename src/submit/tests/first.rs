@@ -9,6 +9,7 @@ use super::model::{Arrival, Collected, Model, Place, Server, http, limits, round
 use crate::client::{Answer, ReadError, RequestObject, RequestStatus};
 use crate::event::EventKind;
 use crate::ledger::KindRefusals;
+use crate::machine::Machine;
 use crate::request::{CreateRequest, Guid, Outcome, RequestKind, RequestType, RequestUuid, RowId};
 use crate::submit::{KnownKind, Limits, Memory, Sending, StopLevel, StopReason, SubmitReport, Work, run};
 
@@ -35,7 +36,7 @@ async fn send<F: Fn(&Arrival) -> Answer>(
     sink: &Collected,
 ) -> SubmitReport {
     let limits = limits("unlimited");
-    round(model, server, &limits, &mut Memory::new(&limits, known), Work::InOrder, sink).await
+    round(model, server, &limits, &mut Memory::new(&Machine::system(), &limits, known), Work::InOrder, sink).await
 }
 
 fn other_target(object: RequestObject) -> Result<RequestObject, ReadError> {
@@ -122,7 +123,7 @@ async fn a_kind_whose_first_call_hangs_does_not_hold_up_the_others() {
     server.first_takes = Some(Duration::from_secs(130));
     let unblock = CreateRequest::new(RequestType::Unblock).request_kind();
     let (limits, sink) = (limits("50/s"), Collected::default());
-    let mut memory = Memory::new(&limits, vec![KnownKind::Confirmed(unblock)]);
+    let mut memory = Memory::new(&Machine::system(), &limits, vec![KnownKind::Confirmed(unblock)]);
     let begin = Instant::now();
     let report = round(&model, &server, &limits, &mut memory, Work::InOrder, &sink).await;
     assert!(report.stopped_by.is_none(), "{:?}", report.stopped_by);
@@ -259,7 +260,7 @@ async fn a_reading_is_waited_for_when_draining_and_not_when_leaving() {
             stop.send(level).unwrap();
         };
         let begin = Instant::now();
-        let mut memory = Memory::new(&limits, Vec::new());
+        let mut memory = Memory::new(&Machine::system(), &limits, Vec::new());
         let sending = Sending { engine: &model, calls: &server, wire: &wire(), limits: &limits, sink: &sink };
         let (report, ()) = tokio::join!(run(&sending, &mut memory, Work::InOrder, 100, control), halt);
         assert!(matches!(report.stopped_by, Some(StopReason::Interrupted)));

@@ -16,6 +16,7 @@ use crate::client::{
 };
 use crate::event::{Event, EventKind, EventSink};
 use crate::ledger::{ClaimedRow, LedgerError, Requeue, RunState, Step, StepAnswer};
+use crate::machine::Machine;
 use crate::request::{
     AttemptNo, CreateRequest, DataEncoding, Guid, Outcome, RequestKind, RequestType, RequestUuid, RowId, RunId, RunKey,
     TagPosition,
@@ -367,7 +368,7 @@ pub(super) async fn sent_under<F: Fn(&Arrival) -> Answer>(
     control: watch::Receiver<StopLevel>,
     sink: &Collected,
 ) -> SubmitReport {
-    let mut memory = Memory::new(limits, known());
+    let mut memory = Memory::new(&Machine::system(), limits, known());
     let sending = Sending { engine: model, calls: server, wire: &wire(), limits, sink };
     let n_rows = model.rows.borrow().len() as u64;
     run(&sending, &mut memory, Work::InOrder, n_rows, control).await

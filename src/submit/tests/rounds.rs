@@ -7,6 +7,7 @@ use tokio::time::{Instant, sleep};
 
 use super::model::{Collected, Model, Place, Server, http, known, limits, refused, round, throttled, timed_out, wire};
 use crate::event::EventKind;
+use crate::machine::Machine;
 use crate::request::{Outcome, RowId};
 use crate::submit::{Limits, Memory, Sending, StopLevel, StopReason, Work, run};
 
@@ -17,7 +18,7 @@ fn rows(numbers: impl IntoIterator<Item = u32>) -> Work {
 #[tokio::test(start_paused = true)]
 async fn only_the_listed_rows_are_sent_in_their_order() {
     let (model, server, sink) = (Model::new(500), Server::new(|_| http(201)), Collected::default());
-    let (limits, mut memory) = (limits("100/s"), Memory::new(&limits("100/s"), known()));
+    let (limits, mut memory) = (limits("100/s"), Memory::new(&Machine::system(), &limits("100/s"), known()));
     let report = round(&model, &server, &limits, &mut memory, rows((1..=60).rev().map(|n| n * 3)), &sink).await;
     assert!(report.stopped_by.is_none());
     assert_eq!((report.calls, report.created), (60, 60));
@@ -40,7 +41,7 @@ async fn listed_rows_are_tried_again_and_held_like_any_other() {
         3 if n < 40 => throttled(2),
         _ => http(201),
     });
-    let (limits, mut memory) = (limits("unlimited"), Memory::new(&limits("unlimited"), known()));
+    let (limits, mut memory) = (limits("unlimited"), Memory::new(&Machine::system(), &limits("unlimited"), known()));
     let report = round(&model, &server, &limits, &mut memory, rows(1..=30), &Collected::default()).await;
     assert!(report.stopped_by.is_none(), "{:?}", report.stopped_by);
     assert_eq!((model.created(), model.count(|place| *place == Place::Fresh)), (30, 30));
@@ -51,7 +52,7 @@ async fn listed_rows_are_tried_again_and_held_like_any_other() {
 #[tokio::test(start_paused = true)]
 async fn steps_pace_and_kinds_go_on_from_round_to_round() {
     let (model, server) = (Model::new(100), Server::new(|_| http(201)));
-    let (limits, mut memory) = (limits("100/s"), Memory::new(&limits("100/s"), Vec::new()));
+    let (limits, mut memory) = (limits("100/s"), Memory::new(&Machine::system(), &limits("100/s"), Vec::new()));
     let sink = Collected::default();
     // The model checks the numbers of the steps.
     for part in 0..10 {
@@ -71,7 +72,7 @@ async fn steps_pace_and_kinds_go_on_from_round_to_round() {
 async fn the_time_between_rounds_is_no_stall() {
     let model = Model::new(40);
     let limits = Limits { stall: Duration::from_secs(30), ..limits("unlimited") };
-    let mut memory = Memory::new(&limits, known());
+    let mut memory = Memory::new(&Machine::system(), &limits, known());
     let server = Server::new(|n| if n == 21 { throttled(5) } else { http(201) });
     let sink = Collected::default();
     round(&model, &server, &limits, &mut memory, rows(1..=20), &sink).await;
@@ -84,7 +85,7 @@ async fn the_time_between_rounds_is_no_stall() {
 #[tokio::test(start_paused = true)]
 async fn the_latest_attempt_in_doubt_is_known() {
     let model = Model::new(30);
-    let mut memory = Memory::new(&limits("unlimited"), known());
+    let mut memory = Memory::new(&Machine::system(), &limits("unlimited"), known());
     let sink = Collected::default();
     let server = Server::new(|n| if n == 25 { timed_out() } else { http(201) });
     round(&model, &server, &limits("unlimited"), &mut memory, rows(1..=20), &sink).await;
@@ -100,7 +101,7 @@ async fn the_latest_attempt_in_doubt_is_known() {
 async fn a_round_that_begins_after_a_stop_was_asked_for_sends_nothing() {
     let (model, server) = (Model::new(40), Server::new(|_| http(201)));
     let (limits, sink) = (limits("unlimited"), Collected::default());
-    let mut memory = Memory::new(&limits, known());
+    let mut memory = Memory::new(&Machine::system(), &limits, known());
     let control = watch::channel(StopLevel::Drain).1;
     let begin = Instant::now();
     let sending = Sending { engine: &model, calls: &server, wire: &wire(), limits: &limits, sink: &sink };

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 use super::model::{Arrival, Collected, Model, Place, Server, come_again, http, known, limits, round, sent, throttled};
 use crate::client::Answer;
 use crate::event::EventKind;
+use crate::machine::Machine;
 use crate::request::Outcome;
 use crate::submit::{BreakerRules, Limits, Memory, StopReason, Work};
 
@@ -127,7 +128,7 @@ async fn a_run_finds_its_way_back_to_its_rate() {
         if (2.0..12.0).contains(&after) { throttled(1) } else { http(201) }
     });
     let sink = Collected::default();
-    let (limits, mut memory) = (limits("200/s"), Memory::new(&limits("200/s"), known()));
+    let (limits, mut memory) = (limits("200/s"), Memory::new(&Machine::system(), &limits("200/s"), known()));
     let report = round(&model, &server, &limits, &mut memory, Work::InOrder, &sink).await;
     assert!(report.stopped_by.is_none(), "{:?}", report.stopped_by);
     let arrivals = server.arrivals.borrow();
@@ -144,7 +145,7 @@ async fn a_503_that_says_when_to_come_again_slows_the_run_and_its_row_stays_in_d
     let model = Model::new(200);
     let server = Server::new(|n| if n % 50 == 20 { come_again(503, 5) } else { http(201) });
     let sink = Collected::default();
-    let (limits, mut memory) = (limits("unlimited"), Memory::new(&limits("unlimited"), known()));
+    let (limits, mut memory) = (limits("unlimited"), Memory::new(&Machine::system(), &limits("unlimited"), known()));
     let begin = Instant::now();
     let report = round(&model, &server, &limits, &mut memory, Work::InOrder, &sink).await;
     assert!(report.stopped_by.is_none());
