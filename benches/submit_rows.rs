@@ -11,6 +11,7 @@ use cmbatch::event::NoSink;
 use cmbatch::ledger::{
     Item, Ledger, LedgerError, LoadRow, ManifestPart, RowPlace, RunIdentity, SessionEnd, SessionInfo,
 };
+use cmbatch::machine::Machine;
 use cmbatch::request::{CreateRequest, DataEncoding, Guid, NamedValues, RequestType, RowId, TagPosition};
 use cmbatch::simulator::{LatencyRange, Script, Simulator};
 use cmbatch::submit::{self, BreakerRules, Limits, Memory, Rate, Sending, StopLevel, Wire, Work};
@@ -104,7 +105,7 @@ fn submit_rows(criterion: &mut Criterion) {
                     data: DataEncoding::Array,
                 };
                 let control = tokio::sync::watch::channel(StopLevel::Run).1;
-                let mut memory = Memory::new(&limits, Vec::new());
+                let mut memory = Memory::new(&Machine::system(), &limits, Vec::new());
                 let sending = Sending { engine: &ledger, calls: &client, wire: &wire, limits: &limits, sink: &NoSink };
                 let round = submit::run(&sending, &mut memory, Work::InOrder, N_ROWS.into(), control);
                 let report = runtime.block_on(round);
