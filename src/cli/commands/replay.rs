@@ -204,6 +204,7 @@ fn cause(code: ErrorCode) -> CauseArg {
         | ErrorCode::NameNotResolved
         | ErrorCode::TlsFailed
         | ErrorCode::NotConnected
+        | ErrorCode::Expired
         | ErrorCode::Throttled
         | ErrorCode::NotSignedIn
         | ErrorCode::ApiNotFound => CauseArg::NotSent,
@@ -375,6 +376,6 @@ mod tests {
     fn every_cause_has_a_class() {
         let of = |class| ErrorCode::ALL.into_iter().filter(|code| cause(*code) == class).count();
         let classes = [CauseArg::NotSent, CauseArg::Refused, CauseArg::ServerError, CauseArg::Unknown].map(of);
-        assert_eq!(classes, [7, 3, 1, 10]);
+        assert_eq!(classes, [8, 3, 1, 10]);
     }
 }
