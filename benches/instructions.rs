@@ -176,6 +176,7 @@ fn classify_answers(_: &Path, n_rows: u32) -> Result<()> {
         body: br#""api/v1.0/requests/0c96d73f-967b-420e-854a-43ad2a1504bc""#.to_vec().into(),
         location: None,
         retry_after: None,
+        date: None,
     });
     for _ in 0..n_rows {
         assert!(matches!(black_box(classify(black_box(&answer), On503::InDoubt)), Outcome::Created(_)));

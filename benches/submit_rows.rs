@@ -119,7 +119,7 @@ fn submit_rows(criterion: &mut Criterion) {
     group.bench_function("bare_client_loop", |bencher| {
         bencher.iter(|| {
             let calls = futures_util::stream::iter(1..=N_ROWS)
-                .map(|row| client.create(request(row).wire_body("x", DataEncoding::Array)))
+                .map(|row| client.create(request(row).wire_body("x", DataEncoding::Array), None))
                 .buffer_unordered(CONCURRENCY);
             black_box(runtime.block_on(calls.count()))
         });

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use jiff::Timestamp;
 
 /// An answer that was read to its end.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,6 +14,8 @@ pub struct HttpAnswer {
     pub location: Option<String>,
     /// `Retry-After`, as a time to wait from now, from seconds or an HTTP date (RFC 9110, 10.2.3).
     pub retry_after: Option<Duration>,
+    /// The server's clock when it answered (`Date`), to the second.
+    pub date: Option<Timestamp>,
     /// The body, at most 64 KiB.
     pub body: Bytes,
 }
@@ -28,6 +31,8 @@ pub enum TransportFault {
     TlsFailed,
     /// No connection was made, for another reason. Certain: nothing was sent.
     NotConnected,
+    /// The call's time to leave passed before its body was taken. Certain: nothing was sent.
+    TooLate,
     /// The proxy does not let this caller through (407). Certain: nothing was sent on.
     ProxyRefused,
     /// There is no sign-in that the server takes. Certain: it did not act.

@@ -15,15 +15,17 @@ use super::base_url::BaseUrl;
 use super::credential::{Credential, Renewed};
 use super::endpoint::Endpoint;
 use super::error::{ClientError, ReadError};
-use super::list::RequestStream;
+use super::list::{Clocked, ListTimeouts, RequestStream};
 use super::oauth::{self, OAuthError};
 use super::object::RequestObject;
-use super::once::{Departed, OnceBody};
+use super::once::{Departed, LeaveBy, OnceBody};
+use super::server_time::{ServerTime, date_of};
 use super::sign_in::{Aim, Held, Leg, Service, SignIn, SignedIn, Unanswered};
 use super::splitter::MAX_OBJECT_BYTES;
 use super::tls::{self, Roots};
 use super::transport::{self, PROXY_ASKS, Seen};
 use super::{classify, message, retry_after};
+use crate::machine::Machine;
 use crate::request::RequestUuid;
 
 /// The most that is read of an answer to a create call, in bytes; a URI needs 200.
@@ -47,7 +49,7 @@ const NO_TIMEOUT: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 /// let client = Client::new(&Endpoint::new(base))?;
 /// let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
 /// // Nobody listens there: nothing was sent, and the row may be sent again.
-/// let answer = runtime.block_on(client.create(br#"{"type":"Enroll"}"#.to_vec()));
+/// let answer = runtime.block_on(client.create(br#"{"type":"Enroll"}"#.to_vec(), None));
 /// assert!(matches!(answer, Answer::None { fault: TransportFault::ConnectionRefused, .. }));
 /// assert!(matches!(classify(&answer, On503::InDoubt), Outcome::Pending(_)));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -67,6 +69,8 @@ struct Inner {
     requests: url::Url,
     credential: Credential,
     timeout: Duration,
+    machine: Machine,
+    server_time: ServerTime,
     /// The proxy that calls go through, as `host:port`.
     proxy: Option<String>,
 }
@@ -148,20 +152,28 @@ impl Client {
                 base: endpoint.base.clone(),
                 credential: Credential::new(&endpoint.auth, &endpoint.base)?,
                 timeout: endpoint.timeout,
+                machine: endpoint.machine.clone(),
+                server_time: ServerTime::default(),
                 proxy,
             }),
         })
     }
 
     /// Sends one create request (`POST …/api/v1.0/requests`) and reads what came back. It is sent at most once, and the
-    /// answer says so where it was not sent at all.
+    /// answer says so where it was not sent at all; nothing is sent after `send_before` of the machine's clock that runs during
+    /// sleep ([`TransportFault::TooLate`]).
     ///
     /// The body goes out as `application/json` without a charset: RFC 8259 defines none, and the API's page names the
     /// bare type.
-    pub async fn create(&self, body: Vec<u8>) -> Answer {
+    pub async fn create(&self, body: Vec<u8>, send_before: Option<Duration>) -> Answer {
         let body = Bytes::from(body);
-        match self.send(Aim::Creates, || self.create_leg(body.clone())).await {
+        let leave_by = send_before.map(|at| LeaveBy { machine: self.inner.machine.clone(), at });
+        match self.send(Aim::Creates, || self.create_leg(body.clone(), leave_by.clone())).await {
             Ok((response, lane)) => {
+                if response.status().is_success() {
+                    // No cache answers a POST.
+                    self.inner.server_time.take(self.inner.machine.since_boot(), date_of(response.headers()));
+                }
                 let answer = read_answer(response).await;
                 if let (Some(lane), Answer::Http(_)) = (lane, &answer) {
                     lane.finish();
@@ -218,8 +230,8 @@ impl Client {
     }
 
     /// Makes a create request that leaves this process once.
-    fn create_leg(&self, body: Bytes) -> Leg {
-        let (body, sent) = OnceBody::new(body);
+    fn create_leg(&self, body: Bytes, leave_by: Option<LeaveBy>) -> Leg {
+        let (body, sent) = OnceBody::new(body, leave_by);
         let mut request = self.signed(Method::POST, self.inner.requests.clone());
         request.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         *request.body_mut() = Some(Body::wrap(body));
@@ -227,18 +239,20 @@ impl Client {
     }
 
     /// Makes a call that changes nothing, signed in. The lane is held until the answer was read.
-    async fn read(&self, url: &url::Url, timeout: Option<Duration>) -> Result<(Response, Option<Held<'_>>), ReadError> {
-        let leg = || {
-            let mut request = self.signed(Method::GET, url.clone());
-            if timeout.is_some() {
-                *request.timeout_mut() = timeout;
-            }
-            Leg { request, sent: None }
-        };
-        self.send(Aim::Reads, leg).await.map_err(|unanswered| {
+    async fn read(&self, url: &url::Url) -> Result<(Response, Option<Held<'_>>), ReadError> {
+        let leg = || Leg { request: self.signed(Method::GET, url.clone()), sent: None };
+        self.send_read(leg).await
+    }
+
+    async fn send_read(&self, leg: impl FnMut() -> Leg) -> Result<(Response, Option<Held<'_>>), ReadError> {
+        let (response, lane) = self.send(Aim::Reads, leg).await.map_err(|unanswered| {
             let (fault, message) = self.not_answered(unanswered);
             ReadError::Transport { fault, message }
-        })
+        })?;
+        if response.status().is_success() {
+            self.inner.server_time.take_later(self.inner.machine.since_boot(), date_of(response.headers()));
+        }
+        Ok((response, lane))
     }
 
     fn not_answered(&self, unanswered: Unanswered) -> (TransportFault, String) {
@@ -284,7 +298,7 @@ impl Client {
     /// [`ReadError`]; a 404 is a [`ReadError::Status`] and proves nothing, no page says what it means here.
     pub async fn request(&self, uuid: RequestUuid) -> Result<RequestObject, ReadError> {
         let url = self.inner.base.request(uuid);
-        let (response, lane) = self.read(&url, None).await?;
+        let (response, lane) = self.read(&url).await?;
         match response.status().as_u16() {
             200 => {}
             204 => return Err(ReadError::NoContent),
@@ -296,7 +310,8 @@ impl Client {
                 if let Some(lane) = lane {
                     lane.finish();
                 }
-                RequestObject::from_json(&body).map_err(|reason| ReadError::Object { number: 1, reason })
+                RequestObject::from_json(&body)
+                    .map_err(|fault| ReadError::Object { number: 1, reason: fault.to_string() })
             }
             Err(Broken::TooLong) => Err(ReadError::TooLong { number: 1 }),
             Err(Broken::Lost(message)) => {
@@ -305,26 +320,33 @@ impl Client {
         }
     }
 
-    /// Reads the server's list (`GET …/api/v1.0/requests`, without filter) as a stream. There is no time-out in total; the
-    /// server may be silent for [`Endpoint::timeout`], before the list and within it. 204 is an empty list.
+    /// Reads the server's list (`GET …/api/v1.0/requests`, without filter) as a stream. 204 is an empty list.
+    ///
+    /// It is asked to be made for this call (`Cache-Control: no-cache`). One that says that it is older (`Age`), or whose `Date`
+    /// is more than 5 s before the call by the server's clock as its earlier answers showed it, is none.
     ///
     /// # Errors
     ///
     /// [`ReadError`] where no list begins; how it goes on is the stream's to say.
-    pub async fn list(&self) -> Result<RequestStream, ReadError> {
-        let silence = self.inner.timeout;
-        let answer = tokio::time::timeout(silence, self.read(&self.inner.requests, Some(NO_TIMEOUT)));
-        let Ok(answer) = answer.await else {
-            let message = format!("no answer for {silence:?}");
-            return Err(ReadError::Transport { fault: TransportFault::Timeout, message });
+    pub async fn list(&self, timeouts: ListTimeouts) -> Result<RequestStream, ReadError> {
+        let (clocked, begun) = (Clocked::start(timeouts), self.inner.machine.since_boot());
+        let leg = || {
+            let mut request = self.signed(Method::GET, self.inner.requests.clone());
+            request.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+            *request.timeout_mut() = Some(NO_TIMEOUT);
+            Leg { request, sent: None }
         };
-        let (response, lane) = answer?;
+        let (response, lane) = clocked.wait(self.send_read(leg)).await??;
         if let Some(lane) = lane {
             lane.give_up();
         }
+        let date = date_of(response.headers());
         match response.status().as_u16() {
-            200 => Ok(RequestStream::new(response, silence)),
-            204 => Ok(RequestStream::empty(silence)),
+            200 | 204 if let Some(kept) = self.inner.server_time.kept(response.headers(), begun) => {
+                Err(ReadError::Cached(kept))
+            }
+            200 => Ok(RequestStream::new(response, clocked, date)),
+            204 => Ok(RequestStream::empty(clocked, date)),
             _ => Err(self.status_error(response).await),
         }
     }
@@ -346,7 +368,7 @@ impl Client {
 
     /// Calls the list of profile templates, and reads no more than the answer's head.
     pub(super) async fn templates(&self) -> Result<Response, ReadError> {
-        let (response, _lane) = self.read(&self.inner.base.templates(), None).await?;
+        let (response, _lane) = self.read(&self.inner.base.templates()).await?;
         Ok(response)
     }
 
@@ -361,7 +383,7 @@ impl Client {
 
     /// Says whether a route answers, by the head of the answer alone.
     async fn answers(&self, url: url::Url) -> Result<(), ReadError> {
-        let (response, _lane) = self.read(&url, None).await?;
+        let (response, _lane) = self.read(&url).await?;
         match response.status().as_u16() {
             404 | 407 | 408 | 500.. => Err(self.status_error(response).await),
             _ => Ok(()),
@@ -462,13 +484,13 @@ async fn read_limited(mut response: Response, limit: usize) -> Result<Bytes, Bro
 async fn read_answer(response: Response) -> Answer {
     let status = response.status().as_u16();
     let location = text_of(response.headers(), &header::LOCATION).map(str::to_owned);
-    let retry_after = wait_of(response.headers());
+    let (retry_after, date) = (wait_of(response.headers()), date_of(response.headers()));
     match read_limited(response, MAX_ANSWER_BYTES).await {
-        Ok(body) => Answer::Http(HttpAnswer { status, location, retry_after, body }),
+        Ok(body) => Answer::Http(HttpAnswer { status, location, retry_after, date, body }),
         // The head says it all. Some proxies close the connection over a request that they did not read, and the end of what
         // they say is lost by that.
         Err(Broken::Lost(_)) if matches!(status, 401 | 407) => {
-            Answer::Http(HttpAnswer { status, location, retry_after, body: Bytes::new() })
+            Answer::Http(HttpAnswer { status, location, retry_after, date, body: Bytes::new() })
         }
         Err(broken) => {
             let message = match broken {

@@ -51,6 +51,7 @@ fn unanswered(fault: TransportFault, message: &str) -> Outcome {
         TransportFault::NotConnected | TransportFault::ProxyRefused => {
             Outcome::Pending(without(ErrorCode::NotConnected))
         }
+        TransportFault::TooLate => Outcome::Pending(without(ErrorCode::Expired)),
         TransportFault::NotSignedIn => Outcome::Pending(without(ErrorCode::NotSignedIn)),
         TransportFault::Timeout => Outcome::InDoubt(without(ErrorCode::Timeout)),
         TransportFault::ConnectionLost => Outcome::InDoubt(without(ErrorCode::ConnectionLost)),

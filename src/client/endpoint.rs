@@ -8,6 +8,7 @@ use super::base_url::BaseUrl;
 use super::identity::Identity;
 use super::pin::Pin;
 use super::proxy::Proxy;
+use crate::machine::Machine;
 
 /// Where the API is, and how it is called.
 #[derive(Debug)]
@@ -24,7 +25,8 @@ pub struct Endpoint {
     pub keep_certificate: bool,
     /// How calls sign in.
     pub auth: Auth,
-    /// How long a call may take from start to the answer's last byte. For lists: how long the server may send nothing.
+    /// How long a call may take from start to the answer's last byte. A list has times of its own
+    /// ([`ListTimeouts`](super::ListTimeouts)).
     pub timeout: Duration,
     /// How long connecting may take: name, TCP, proxy and TLS together.
     pub connect_timeout: Duration,
@@ -32,6 +34,8 @@ pub struct Endpoint {
     pub max_idle: usize,
     /// Whether calls go through a proxy.
     pub proxy: Proxy,
+    /// The machine whose clocks count.
+    pub machine: Machine,
 }
 
 impl Endpoint {
@@ -49,7 +53,7 @@ impl Endpoint {
     }
 
     /// Returns an endpoint at this address with every default, and without sign-in.
-    pub const fn new(base: BaseUrl) -> Self {
+    pub fn new(base: BaseUrl) -> Self {
         Self {
             base,
             ca_file: None,
@@ -61,6 +65,7 @@ impl Endpoint {
             connect_timeout: Self::DEFAULT_CONNECT_TIMEOUT,
             max_idle: Self::DEFAULT_MAX_IDLE,
             proxy: Proxy::Environment,
+            machine: Machine::system(),
         }
     }
 }

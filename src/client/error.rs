@@ -286,14 +286,38 @@ pub enum ReadError {
         /// Its number in the answer, from 1.
         number: u64,
         /// What is wrong with it.
-        reason: serde_json::Error,
+        reason: String,
     },
+    /// The answer was made for an earlier call.
+    #[error(
+        "the list is an old one that something before the server kept ({0}); whoever runs that has to let calls of this API \
+         through to the server"
+    )]
+    Cached(Kept),
     /// A request in the answer is longer than 1 MiB.
     #[error("request {number} of the answer is longer than 1 MiB")]
     TooLong {
         /// Its number in the answer, from 1.
         number: u64,
     },
+}
+
+/// What shows that an answer was kept from before the call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kept {
+    /// It says itself how old it is (`Age`), in seconds.
+    Age(u64),
+    /// Its `Date` is so much before the call, by the server's own clock.
+    Date(Duration),
+}
+
+impl fmt::Display for Kept {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Age(seconds) => write!(f, "Age: {seconds}"),
+            Self::Date(before) => write!(f, "its Date is {} s before the call", before.as_secs()),
+        }
+    }
 }
 
 impl ReadError {
@@ -311,6 +335,7 @@ impl ReadError {
             | Self::CutOff { .. }
             | Self::Malformed { .. }
             | Self::Object { .. }
+            | Self::Cached(_)
             | Self::TooLong { .. } => None,
         }
     }

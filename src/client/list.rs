@@ -4,12 +4,84 @@ use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 use futures_util::{Stream, stream};
+use jiff::Timestamp;
+use tokio::time::{Instant, timeout_at};
 
 use super::answer::TransportFault;
 use super::error::ReadError;
-use super::object::RequestObject;
+use super::object::{ObjectFault, RequestObject};
 use super::splitter::{SplitError, Splitter};
 use super::transport;
+
+/// How long a list may take.
+///
+/// ```
+/// use std::time::Duration;
+/// use cmbatch::client::ListTimeouts;
+/// let patient = ListTimeouts { whole: Duration::from_secs(2 * 3600), ..ListTimeouts::default() };
+/// assert_eq!(patient.silence, Duration::from_secs(60));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ListTimeouts {
+    /// Until its first byte: the server may gather the whole list before.
+    pub first_byte: Duration,
+    /// Between two bytes.
+    pub silence: Duration,
+    /// In all.
+    pub whole: Duration,
+}
+
+impl Default for ListTimeouts {
+    fn default() -> Self {
+        let (first_byte, silence) = (Duration::from_secs(600), Duration::from_secs(60));
+        Self { first_byte, silence, whole: Duration::from_secs(1800) }
+    }
+}
+
+/// The times of one list, from its call on.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Clocked {
+    timeouts: ListTimeouts,
+    begun: Instant,
+    has_begun: bool,
+}
+
+impl Clocked {
+    pub(crate) fn start(timeouts: ListTimeouts) -> Self {
+        Self { timeouts, begun: Instant::now(), has_begun: false }
+    }
+
+    /// Waits for the next thing, as long as that may take.
+    pub(crate) async fn wait<T>(&self, next: impl Future<Output = T>) -> Result<T, ReadError> {
+        let ListTimeouts { first_byte, silence, whole } = self.timeouts;
+        let until = if self.has_begun { Instant::now() + silence } else { self.begun + first_byte };
+        let end = self.begun + whole;
+        let timed_out = |_| {
+            let message = match self.has_begun {
+                _ if end <= until => format!("the list did not end within {whole:?}"),
+                false => format!("the server sent nothing of its list for {first_byte:?}"),
+                true => format!("the server sent nothing more of its list for {silence:?}"),
+            };
+            ReadError::Transport { fault: TransportFault::Timeout, message }
+        };
+        timeout_at(until.min(end), next).await.map_err(timed_out)
+    }
+}
+
+/// One of the list's requests.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "nearly all are requests, and one is held at a time")]
+pub enum ListItem {
+    /// A request.
+    Request(RequestObject),
+    /// A request of which nobody can say whose it is: it has no readable `Uuid` or `Comment`.
+    Unread {
+        /// Its number in the list, from 1.
+        number: u64,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
 
 /// The server's list, read object by object in constant memory, whatever its length.
 ///
@@ -20,8 +92,8 @@ pub struct RequestStream {
     source: Source,
     splitter: Splitter,
     chunk: Bytes,
-    /// How long the server may send nothing.
-    silence: Duration,
+    clocked: Clocked,
+    date: Option<Timestamp>,
 }
 
 #[derive(Debug)]
@@ -34,17 +106,23 @@ enum Source {
 
 impl RequestStream {
     /// Returns the list of an answer whose head came.
-    pub(crate) fn new(response: reqwest::Response, silence: Duration) -> Self {
-        Self { source: Source::Open(Box::new(response)), splitter: Splitter::new(), chunk: Bytes::new(), silence }
+    pub(crate) fn new(response: reqwest::Response, clocked: Clocked, date: Option<Timestamp>) -> Self {
+        let source = Source::Open(Box::new(response));
+        Self { source, splitter: Splitter::new(), chunk: Bytes::new(), clocked, date }
     }
 
     /// Returns a list without requests (204).
-    pub(crate) const fn empty(silence: Duration) -> Self {
-        Self { source: Source::Done, splitter: Splitter::new(), chunk: Bytes::new(), silence }
+    pub(crate) const fn empty(clocked: Clocked, date: Option<Timestamp>) -> Self {
+        Self { source: Source::Done, splitter: Splitter::new(), chunk: Bytes::new(), clocked, date }
+    }
+
+    /// Returns the server's clock when it began to answer (`Date`), to the second; none where it does not say.
+    pub const fn date(&self) -> Option<Timestamp> {
+        self.date
     }
 
     /// Returns the next request. Nothing is lost when the future is dropped before it is done.
-    pub async fn next(&mut self) -> Option<Result<RequestObject, ReadError>> {
+    pub async fn next(&mut self) -> Option<Result<ListItem, ReadError>> {
         loop {
             let Source::Open(response) = &mut self.source else { return None };
             match Self::cut(&mut self.splitter, &mut self.chunk) {
@@ -53,15 +131,18 @@ impl RequestStream {
                 Err(error) => return self.end_with(error),
             }
             let status = response.status().as_u16();
-            match tokio::time::timeout(self.silence, response.chunk()).await {
-                Ok(Ok(Some(chunk))) => self.chunk = chunk,
+            match self.clocked.wait(response.chunk()).await {
+                Ok(Ok(Some(chunk))) => {
+                    self.clocked.has_begun = true;
+                    self.chunk = chunk;
+                }
                 Ok(Ok(None)) => match self.splitter.finish() {
                     Ok(()) => {
                         self.source = Source::Done;
                         return None;
                     }
                     Err(error) => {
-                        let error = self.read_error(error);
+                        let error = read_error(error, self.splitter.n_objects());
                         return self.end_with(error);
                     }
                 },
@@ -69,38 +150,36 @@ impl RequestStream {
                     let fault = TransportFault::AnswerBroken { status };
                     return self.end_with(ReadError::Transport { fault, message: transport::message(&error) });
                 }
-                Err(_) => {
-                    let message = format!("the server sent nothing more of its list for {:?}", self.silence);
-                    return self.end_with(ReadError::Transport { fault: TransportFault::Timeout, message });
-                }
+                Err(error) => return self.end_with(error),
             }
         }
     }
 
     /// Returns the requests as a [`Stream`], for those who combine streams.
-    pub fn into_stream(self) -> impl Stream<Item = Result<RequestObject, ReadError>> + Send {
+    pub fn into_stream(self) -> impl Stream<Item = Result<ListItem, ReadError>> + Send {
         stream::unfold(self, |mut list| async move { list.next().await.map(|request| (request, list)) })
     }
 
-    fn cut(splitter: &mut Splitter, chunk: &mut Bytes) -> Result<Option<RequestObject>, ReadError> {
+    fn cut(splitter: &mut Splitter, chunk: &mut Bytes) -> Result<Option<ListItem>, ReadError> {
         let mut rest = chunk.as_ref();
         let found = splitter.next(&mut rest).map(|object| object.map(RequestObject::from_json));
         let n_read = chunk.len() - rest.len();
         chunk.advance(n_read);
+        let number = splitter.n_objects();
         match found {
             Ok(None) => Ok(None),
-            Ok(Some(Ok(object))) => Ok(Some(object)),
-            Ok(Some(Err(reason))) => Err(ReadError::Object { number: splitter.n_objects(), reason }),
-            Err(error) => Err(read_error(error, splitter.n_objects())),
+            Ok(Some(Ok(object))) => Ok(Some(ListItem::Request(object))),
+            // What stands alone and is no request is no list: an error's message, say.
+            Ok(Some(Err(ObjectFault::Unread(reason)))) if !splitter.is_alone() => {
+                Ok(Some(ListItem::Unread { number, reason }))
+            }
+            Ok(Some(Err(fault))) => Err(ReadError::Object { number, reason: fault.to_string() }),
+            Err(error) => Err(read_error(error, number)),
         }
     }
 
-    fn read_error(&self, error: SplitError) -> ReadError {
-        read_error(error, self.splitter.n_objects())
-    }
-
     /// Gives the error, and lets go of the connection.
-    fn end_with(&mut self, error: ReadError) -> Option<Result<RequestObject, ReadError>> {
+    fn end_with(&mut self, error: ReadError) -> Option<Result<ListItem, ReadError>> {
         self.source = Source::Done;
         Some(Err(error))
     }

@@ -28,6 +28,7 @@ mod private_file;
 mod proxy;
 mod renewal;
 mod retry_after;
+mod server_time;
 mod session;
 mod sign_in;
 mod splitter;
@@ -50,12 +51,13 @@ pub use cookie::EndedCookie;
 pub use credential::Renewed;
 pub use endpoint::Endpoint;
 pub use error::{
-    CaFileFault, ClientError, CookieError, CookieFault, DamagedReason, ReadError, TokenError, TokenFault, TokenPlace,
+    CaFileFault, ClientError, CookieError, CookieFault, DamagedReason, Kept, ReadError, TokenError, TokenFault,
+    TokenPlace,
 };
 pub use identity::{Identity, IdentityError};
-pub use list::RequestStream;
+pub use list::{ListItem, ListTimeouts, RequestStream};
 pub use oauth::{ClientProof, InvalidTokenUrl, OAuth, OAuthError, TokenUrl};
-pub use object::{RequestObject, RequestStatus};
+pub use object::{ObjectFault, RequestObject, RequestStatus};
 pub use pin::{InvalidPin, Pin};
 pub use private_file::FileFault;
 pub use proxy::{Proxy, ProxyAddress, ProxyAddressError};

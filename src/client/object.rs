@@ -1,11 +1,12 @@
 //! A request as the server gives it.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use jiff::Timestamp;
-use jiff::civil::{DateTime, date};
+use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
-use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, Unexpected, Visitor};
+use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use crate::request::{Guid, RequestUuid};
 
@@ -31,6 +32,8 @@ pub enum RequestStatus {
     Executing,
     /// A number that no page names.
     Other(i64),
+    /// None is given, or something that is no number.
+    Unknown,
 }
 
 impl RequestStatus {
@@ -48,21 +51,6 @@ impl RequestStatus {
             other => Self::Other(other),
         }
     }
-
-    /// Returns the number.
-    pub const fn number(self) -> i64 {
-        match self {
-            Self::None => 0,
-            Self::Approved => 3,
-            Self::Denied => 4,
-            Self::Completed => 8,
-            Self::Failed => 9,
-            Self::Pending => 16,
-            Self::Canceled => 17,
-            Self::Executing => 18,
-            Self::Other(number) => number,
-        }
-    }
 }
 
 impl fmt::Display for RequestStatus {
@@ -77,22 +65,24 @@ impl fmt::Display for RequestStatus {
             Self::Canceled => f.pad("Canceled"),
             Self::Executing => f.pad("Executing"),
             Self::Other(number) => f.pad(&format!("status {number}")),
+            Self::Unknown => f.pad("unknown"),
         }
     }
 }
 
 /// A request as the server gives it: what this program needs of its 21 properties.
 ///
-/// Names are taken in any case, other properties are passed over. `Uuid`, `RequestType` and `Status` must be there; an
-/// all-zero GUID, `null` and a missing property are all none. A date is none where it is `0001-01-01T00:00:00`, with or
-/// without zone; one without zone is taken as UTC, which is what the ones with a zone are in (`Z`) and what the product
-/// stores. A property that has another shape makes the whole object an error: nothing is settled by guesses.
+/// Names are taken in any case, other properties are passed over. Without a readable `Uuid`, or with a `Comment` that is no text,
+/// there is no object: nobody could say whose it is. Any other property that has another shape than the pages show, or stands
+/// there twice, is unknown, as one that is missing is; so is an all-zero GUID. A date is none where it is
+/// `0001-01-01T00:00:00`, with or without zone; one without zone is taken as UTC, which is what the ones with a zone are in
+/// (`Z`) and what the product stores.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RequestObject {
     /// `Uuid`.
     pub uuid: RequestUuid,
     /// `RequestType`; only 1 (Enroll) and 5 (Unblock) are published.
-    pub request_type: i64,
+    pub request_type: Option<i64>,
     /// `Status`.
     pub status: RequestStatus,
     /// `TargetUserUuid`.
@@ -119,17 +109,38 @@ pub struct RequestObject {
     pub priority: Option<i64>,
 }
 
+/// Why there is no request object.
+#[derive(Debug, thiserror::Error)]
+pub enum ObjectFault {
+    /// The text is no JSON.
+    #[error("it is not JSON: {0}")]
+    NotJson(serde_json::Error),
+    /// It is JSON, and whose request it is cannot be read.
+    #[error("{0}")]
+    Unread(String),
+}
+
 impl RequestObject {
     /// Reads one JSON object, a byte order mark before it included.
     ///
     /// # Errors
     ///
-    /// What is not JSON, not an object, or has a property of another shape.
-    pub fn from_json(json: &[u8]) -> Result<Self, serde_json::Error> {
-        serde_json::from_slice(json.strip_prefix("\u{feff}".as_bytes()).unwrap_or(json))
+    /// What is not JSON, not an object, or has no readable `Uuid` or `Comment`.
+    pub fn from_json(json: &[u8]) -> Result<Self, ObjectFault> {
+        let json = json.strip_prefix("\u{feff}".as_bytes()).unwrap_or(json);
+        let read = serde_json::from_slice::<Properties<'_>>(json);
+        match read {
+            Ok(properties) => properties.object().map_err(|reason| ObjectFault::Unread(reason.to_owned())),
+            // Half of a surrogate pair, say: JSON's grammar lets it stand, and no text has it.
+            Err(error) if serde_json::from_slice::<IgnoredAny>(json).is_ok() => {
+                Err(ObjectFault::Unread(error.to_string()))
+            }
+            Err(error) => Err(ObjectFault::NotJson(error)),
+        }
     }
 }
 
+/// The properties that are read, by their places in [`NAMES`].
 #[derive(Clone, Copy)]
 enum Property {
     Uuid,
@@ -146,42 +157,41 @@ enum Property {
     Submitted,
     Completed,
     Priority,
-    Unknown,
 }
 
-impl Property {
-    const NAMES: [(&'static str, Self); 14] = [
-        ("Uuid", Self::Uuid),
-        ("RequestType", Self::RequestType),
-        ("Status", Self::Status),
-        ("TargetUserUuid", Self::Target),
-        ("ProfileTemplateUuid", Self::Template),
-        ("OriginatorUserUuid", Self::Originator),
-        ("OldProfileUuid", Self::OldProfile),
-        ("NewProfileUuid", Self::NewProfile),
-        ("OldSmartcardUuid", Self::OldSmartcard),
-        ("NewSmartcardUuid", Self::NewSmartcard),
-        ("Comment", Self::Comment),
-        ("Submitted", Self::Submitted),
-        ("Completed", Self::Completed),
-        ("Priority", Self::Priority),
-    ];
-}
+const NAMES: [&str; 14] = [
+    "Uuid",
+    "RequestType",
+    "Status",
+    "TargetUserUuid",
+    "ProfileTemplateUuid",
+    "OriginatorUserUuid",
+    "OldProfileUuid",
+    "NewProfileUuid",
+    "OldSmartcardUuid",
+    "NewSmartcardUuid",
+    "Comment",
+    "Submitted",
+    "Completed",
+    "Priority",
+];
 
-impl<'de> Deserialize<'de> for Property {
+/// A property's place in [`NAMES`], or none.
+struct Place(Option<usize>);
+
+impl<'de> Deserialize<'de> for Place {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Name;
 
         impl Visitor<'_> for Name {
-            type Value = Property;
+            type Value = Place;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("a property name")
             }
 
-            fn visit_str<E: Error>(self, name: &str) -> Result<Property, E> {
-                let known = Property::NAMES.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
-                Ok(known.map_or(Property::Unknown, |(_, property)| *property))
+            fn visit_str<E: Error>(self, name: &str) -> Result<Place, E> {
+                Ok(Place(NAMES.iter().position(|known| known.eq_ignore_ascii_case(name))))
             }
         }
 
@@ -189,139 +199,190 @@ impl<'de> Deserialize<'de> for Property {
     }
 }
 
-/// A GUID, or none for zero.
-struct GuidOrZero(Option<Guid>);
-
-impl<'de> Deserialize<'de> for GuidOrZero {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
-        let guid: Guid = text.parse().map_err(|_| D::Error::invalid_value(Unexpected::Str(&text), &"a GUID"))?;
-        Ok(Self((!guid.is_zero()).then_some(guid)))
-    }
+/// A property's value, whatever it is.
+#[derive(Clone, Default)]
+enum Value<'de> {
+    /// `null`, or not there.
+    #[default]
+    Null,
+    Text(Cow<'de, str>),
+    Integer(i64),
+    /// Of another shape.
+    Odd,
+    /// The same name stands there twice (two cases of it among them), so that it is open which one is meant.
+    Twice,
 }
 
-/// A date, or none for the first day of year 1.
-struct DateOrNever(Option<Timestamp>);
-
-impl<'de> Deserialize<'de> for DateOrNever {
+impl<'de> Deserialize<'de> for Value<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
-        match date_or_never(&text) {
-            Some(date) => Ok(Self(date)),
-            None => Err(D::Error::invalid_value(Unexpected::Str(&text), &"a date as in 2024-03-05T10:11:12.93Z")),
+        struct Any;
+
+        impl<'de> Visitor<'de> for Any {
+            type Value = Value<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a value")
+            }
+
+            fn visit_unit<E: Error>(self) -> Result<Value<'de>, E> {
+                Ok(Value::Null)
+            }
+
+            fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<Value<'de>, E> {
+                Ok(Value::Text(Cow::Borrowed(text)))
+            }
+
+            fn visit_str<E: Error>(self, text: &str) -> Result<Value<'de>, E> {
+                Ok(Value::Text(Cow::Owned(text.to_owned())))
+            }
+
+            fn visit_i64<E: Error>(self, number: i64) -> Result<Value<'de>, E> {
+                Ok(Value::Integer(number))
+            }
+
+            fn visit_u64<E: Error>(self, number: u64) -> Result<Value<'de>, E> {
+                Ok(i64::try_from(number).map_or(Value::Odd, Value::Integer))
+            }
+
+            fn visit_f64<E: Error>(self, _: f64) -> Result<Value<'de>, E> {
+                Ok(Value::Odd)
+            }
+
+            fn visit_bool<E: Error>(self, _: bool) -> Result<Value<'de>, E> {
+                Ok(Value::Odd)
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value<'de>, A::Error> {
+                while seq.next_element::<IgnoredAny>()?.is_some() {}
+                Ok(Value::Odd)
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value<'de>, A::Error> {
+                while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+                Ok(Value::Odd)
+            }
         }
+
+        deserializer.deserialize_any(Any)
     }
 }
 
-/// Returns the time that a date of the API means, none inside where it means "never", none outside where it is no date.
-fn date_or_never(text: &str) -> Option<Option<Timestamp>> {
-    let local: DateTime = text.strip_suffix(['Z', 'z']).unwrap_or(text).parse().ok()?;
-    if local.date() == date(1, 1, 1) {
-        return Some(None);
-    }
-    match text.parse::<Timestamp>() {
-        Ok(timestamp) => Some(Some(timestamp)),
-        Err(_) => TimeZone::UTC.to_timestamp(local).ok().map(Some),
-    }
-}
-
+/// The values of a JSON object's properties, by their places in [`NAMES`].
 #[derive(Default)]
-struct Slots {
-    uuid: Option<GuidOrZero>,
-    request_type: Option<i64>,
-    status: Option<i64>,
-    target: Option<Option<GuidOrZero>>,
-    template: Option<Option<GuidOrZero>>,
-    originator: Option<Option<GuidOrZero>>,
-    old_profile: Option<Option<GuidOrZero>>,
-    new_profile: Option<Option<GuidOrZero>>,
-    old_smartcard: Option<Option<GuidOrZero>>,
-    new_smartcard: Option<Option<GuidOrZero>>,
-    comment: Option<Option<String>>,
-    submitted: Option<Option<DateOrNever>>,
-    completed: Option<Option<DateOrNever>>,
-    priority: Option<Option<i64>>,
+struct Properties<'de> {
+    values: [Option<Value<'de>>; NAMES.len()],
 }
 
-/// Takes a property's value. The same name twice (two cases of it among them) would leave open which one is meant.
-fn fill<'de, T: Deserialize<'de>, M: MapAccess<'de>>(
-    slot: &mut Option<T>,
-    name: &'static str,
-    map: &mut M,
-) -> Result<(), M::Error> {
-    if slot.is_some() {
-        return Err(M::Error::duplicate_field(name));
-    }
-    *slot = Some(map.next_value()?);
-    Ok(())
-}
-
-impl Slots {
-    fn take<'de, M: MapAccess<'de>>(&mut self, property: Property, map: &mut M) -> Result<(), M::Error> {
-        match property {
-            Property::Uuid => fill(&mut self.uuid, "Uuid", map),
-            Property::RequestType => fill(&mut self.request_type, "RequestType", map),
-            Property::Status => fill(&mut self.status, "Status", map),
-            Property::Target => fill(&mut self.target, "TargetUserUuid", map),
-            Property::Template => fill(&mut self.template, "ProfileTemplateUuid", map),
-            Property::Originator => fill(&mut self.originator, "OriginatorUserUuid", map),
-            Property::OldProfile => fill(&mut self.old_profile, "OldProfileUuid", map),
-            Property::NewProfile => fill(&mut self.new_profile, "NewProfileUuid", map),
-            Property::OldSmartcard => fill(&mut self.old_smartcard, "OldSmartcardUuid", map),
-            Property::NewSmartcard => fill(&mut self.new_smartcard, "NewSmartcardUuid", map),
-            Property::Comment => fill(&mut self.comment, "Comment", map),
-            Property::Submitted => fill(&mut self.submitted, "Submitted", map),
-            Property::Completed => fill(&mut self.completed, "Completed", map),
-            Property::Priority => fill(&mut self.priority, "Priority", map),
-            Property::Unknown => map.next_value::<IgnoredAny>().map(|_| ()),
-        }
-    }
-
-    fn finish<E: Error>(self) -> Result<RequestObject, E> {
-        let uuid = self.uuid.ok_or_else(|| E::missing_field("Uuid"))?;
-        let uuid = uuid.0.ok_or_else(|| E::custom("Uuid is zero"))?;
-        let guid = |slot: Option<Option<GuidOrZero>>| slot.flatten().and_then(|guid| guid.0);
-        Ok(RequestObject {
-            uuid: RequestUuid::new(uuid),
-            request_type: self.request_type.ok_or_else(|| E::missing_field("RequestType"))?,
-            status: RequestStatus::from_number(self.status.ok_or_else(|| E::missing_field("Status"))?),
-            target: guid(self.target),
-            template: guid(self.template),
-            originator: guid(self.originator),
-            old_profile: guid(self.old_profile),
-            new_profile: guid(self.new_profile),
-            old_smartcard: guid(self.old_smartcard),
-            new_smartcard: guid(self.new_smartcard),
-            comment: self.comment.flatten().unwrap_or_default(),
-            submitted: self.submitted.flatten().and_then(|date| date.0),
-            completed: self.completed.flatten().and_then(|date| date.0),
-            priority: self.priority.flatten(),
-        })
-    }
-}
-
-impl<'de> Deserialize<'de> for RequestObject {
+impl<'de> Deserialize<'de> for Properties<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Object;
 
         impl<'de> Visitor<'de> for Object {
-            type Value = RequestObject;
+            type Value = Properties<'de>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("a request object")
             }
 
-            fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<RequestObject, M::Error> {
-                let mut slots = Slots::default();
-                while let Some(property) = map.next_key()? {
-                    slots.take(property, &mut map)?;
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Properties<'de>, A::Error> {
+                let mut properties = Properties::default();
+                while let Some(Place(place)) = map.next_key()? {
+                    let Some(at) = place else {
+                        map.next_value::<IgnoredAny>()?;
+                        continue;
+                    };
+                    let value = map.next_value()?;
+                    let slot = &mut properties.values[at];
+                    *slot = Some(if slot.is_some() { Value::Twice } else { value });
                 }
-                slots.finish()
+                Ok(properties)
             }
         }
 
         deserializer.deserialize_map(Object)
     }
+}
+
+impl Properties<'_> {
+    fn take(&mut self, property: Property) -> Value<'_> {
+        self.values[property as usize].take().unwrap_or_default()
+    }
+
+    fn text(&mut self, property: Property) -> Option<Cow<'_, str>> {
+        match self.take(property) {
+            Value::Text(text) => Some(text),
+            Value::Null | Value::Integer(_) | Value::Odd | Value::Twice => None,
+        }
+    }
+
+    fn integer(&mut self, property: Property) -> Option<i64> {
+        match self.take(property) {
+            Value::Integer(number) => Some(number),
+            Value::Text(text) => text.trim().parse().ok(),
+            Value::Null | Value::Odd | Value::Twice => None,
+        }
+    }
+
+    fn guid(&mut self, property: Property) -> Option<Guid> {
+        self.text(property)?.trim().parse().ok().filter(|guid: &Guid| !guid.is_zero())
+    }
+
+    fn date(&mut self, property: Property) -> Option<Timestamp> {
+        date(&self.text(property)?)
+    }
+
+    /// Returns the request, or why nobody could say whose it is.
+    fn object(mut self) -> Result<RequestObject, &'static str> {
+        let uuid = match self.take(Property::Uuid) {
+            Value::Text(text) => text.trim().parse::<Guid>().map_err(|_| "its Uuid is no GUID")?,
+            Value::Null => return Err("it has no Uuid"),
+            Value::Integer(_) | Value::Odd => return Err("its Uuid is no text"),
+            Value::Twice => return Err("it has more than one Uuid"),
+        };
+        if uuid.is_zero() {
+            return Err("its Uuid is zero");
+        }
+        let comment = match self.take(Property::Comment) {
+            Value::Text(text) => text.into_owned(),
+            Value::Null => String::new(),
+            Value::Integer(_) | Value::Odd => return Err("its Comment is no text"),
+            Value::Twice => return Err("it has more than one Comment"),
+        };
+        Ok(RequestObject {
+            uuid: RequestUuid::new(uuid),
+            request_type: self.integer(Property::RequestType),
+            status: self.integer(Property::Status).map_or(RequestStatus::Unknown, RequestStatus::from_number),
+            target: self.guid(Property::Target),
+            template: self.guid(Property::Template),
+            originator: self.guid(Property::Originator),
+            old_profile: self.guid(Property::OldProfile),
+            new_profile: self.guid(Property::NewProfile),
+            old_smartcard: self.guid(Property::OldSmartcard),
+            new_smartcard: self.guid(Property::NewSmartcard),
+            comment,
+            submitted: self.date(Property::Submitted),
+            completed: self.date(Property::Completed),
+            priority: self.integer(Property::Priority),
+        })
+    }
+}
+
+/// Returns the time that a date means; none where it means "never", or is no date.
+fn date(text: &str) -> Option<Timestamp> {
+    let text = text.trim();
+    let at = match text.strip_prefix("/Date(").and_then(|text| text.strip_suffix(")/")) {
+        // Milliseconds, and perhaps the zone of whoever wrote them, which changes nothing (Microsoft's older JSON).
+        Some(text) => {
+            let end = text.rfind(['+', '-']).filter(|at| *at > 0).unwrap_or(text.len());
+            Timestamp::from_millisecond(text[..end].parse().ok()?).ok()?
+        }
+        None => {
+            let local: DateTime = text.strip_suffix(['Z', 'z']).unwrap_or(text).parse().ok()?;
+            text.parse().or_else(|_| TimeZone::UTC.to_timestamp(local)).ok()?
+        }
+    };
+    // Another zone's first day of year 1 among them.
+    (TimeZone::UTC.to_datetime(at).year() > 1).then_some(at)
 }
 
 #[cfg(test)]

@@ -5,13 +5,17 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
+use crate::machine::Machine;
+
 const WAITING: u8 = 0;
 const TAKEN: u8 = 1;
 const WITHDRAWN: u8 = 2;
+const TOO_LATE: u8 = 3;
 
 /// The body of one call.
 ///
@@ -21,7 +25,15 @@ const WITHDRAWN: u8 = 2;
 /// above the connection can send the request a second time in whole.
 pub(crate) struct OnceBody {
     bytes: Option<Bytes>,
+    leave_by: Option<LeaveBy>,
     state: Arc<AtomicU8>,
+}
+
+/// Until when a body may be taken, by the clock that runs during sleep.
+#[derive(Clone, Debug)]
+pub(crate) struct LeaveBy {
+    pub(crate) machine: Machine,
+    pub(crate) at: Duration,
 }
 
 /// What the caller keeps of a [`OnceBody`], to ask afterwards.
@@ -32,16 +44,19 @@ pub(crate) struct Sent(Arc<AtomicU8>);
 pub(crate) enum Departed {
     /// No, and it never will.
     No,
+    /// No: its time to leave had passed when it was to be written.
+    TooLate,
     /// It may have.
     Maybe,
 }
 
 impl OnceBody {
     /// Returns the body, and what tells whether it was taken.
-    pub(crate) fn new(bytes: Bytes) -> (Self, Sent) {
+    pub(crate) fn new(bytes: Bytes, leave_by: Option<LeaveBy>) -> (Self, Sent) {
         // hyper never asks an empty body for bytes, so its head may be sent unnoticed.
         let state = Arc::new(AtomicU8::new(if bytes.is_empty() { TAKEN } else { WAITING }));
-        (Self { bytes: Some(bytes).filter(|bytes| !bytes.is_empty()), state: Arc::clone(&state) }, Sent(state))
+        let bytes = Some(bytes).filter(|bytes| !bytes.is_empty());
+        (Self { bytes, leave_by, state: Arc::clone(&state) }, Sent(state))
     }
 }
 
@@ -51,12 +66,13 @@ impl Sent {
     pub(crate) fn withdraw(self) -> Departed {
         match self.0.compare_exchange(WAITING, WITHDRAWN, Ordering::AcqRel, Ordering::Acquire) {
             Ok(_) => Departed::No,
+            Err(TOO_LATE) => Departed::TooLate,
             Err(_) => Departed::Maybe,
         }
     }
 }
 
-/// The call was given up before its body was sent.
+/// The call was given up, or came too late, before its body was sent.
 #[derive(Debug)]
 pub(crate) struct Withdrawn;
 
@@ -74,9 +90,11 @@ impl Body for OnceBody {
 
     fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Withdrawn>>> {
         let Some(bytes) = self.bytes.take() else { return Poll::Ready(None) };
-        Poll::Ready(Some(match self.state.compare_exchange(WAITING, TAKEN, Ordering::AcqRel, Ordering::Acquire) {
-            Ok(_) => Ok(Frame::data(bytes)),
-            Err(_) => Err(Withdrawn),
+        let is_late = self.leave_by.as_ref().is_some_and(|by| by.machine.since_boot() > by.at);
+        let next = if is_late { TOO_LATE } else { TAKEN };
+        Poll::Ready(Some(match self.state.compare_exchange(WAITING, next, Ordering::AcqRel, Ordering::Acquire) {
+            Ok(_) if !is_late => Ok(Frame::data(bytes)),
+            Ok(_) | Err(_) => Err(Withdrawn),
         }))
     }
 
@@ -104,7 +122,7 @@ mod tests {
 
     #[test]
     fn the_bytes_can_be_taken_once_and_then_the_request_may_have_left() {
-        let (mut body, sent) = OnceBody::new(Bytes::from_static(b"{}"));
+        let (mut body, sent) = OnceBody::new(Bytes::from_static(b"{}"), None);
         assert_eq!(body.size_hint().exact(), Some(2));
         assert_eq!(poll(&mut body).unwrap().unwrap(), "{}");
         assert!(body.is_end_stream() && poll(&mut body).is_none());
@@ -113,15 +131,29 @@ mod tests {
 
     #[test]
     fn a_body_taken_back_gives_nothing_to_a_late_connection() {
-        let (mut body, sent) = OnceBody::new(Bytes::from_static(b"{}"));
+        let (mut body, sent) = OnceBody::new(Bytes::from_static(b"{}"), None);
         assert_eq!(sent.withdraw(), Departed::No);
         assert!(poll(&mut body).unwrap().is_err());
         assert!(poll(&mut body).is_none());
     }
 
     #[test]
+    fn a_body_is_not_taken_after_its_time() {
+        let machine = Machine::system();
+        let now = machine.since_boot();
+        let leave_by = |at| Some(LeaveBy { machine: machine.clone(), at });
+        let early = now.saturating_sub(Duration::from_secs(1));
+        let (mut body, sent) = OnceBody::new(Bytes::from_static(b"{}"), leave_by(early));
+        assert!(poll(&mut body).unwrap().is_err());
+        assert_eq!(sent.withdraw(), Departed::TooLate);
+        let (mut body, sent) = OnceBody::new(Bytes::from_static(b"{}"), leave_by(now + Duration::from_secs(60)));
+        assert_eq!(poll(&mut body).unwrap().unwrap(), "{}");
+        assert_eq!(sent.withdraw(), Departed::Maybe);
+    }
+
+    #[test]
     fn an_empty_body_counts_as_sent_from_the_start() {
-        let (body, sent) = OnceBody::new(Bytes::new());
+        let (body, sent) = OnceBody::new(Bytes::new(), None);
         assert!(body.is_end_stream());
         assert_eq!(sent.withdraw(), Departed::Maybe);
     }

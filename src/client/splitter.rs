@@ -78,6 +78,11 @@ impl Splitter {
         self.n_objects
     }
 
+    /// Returns whether the object that was given last stands in no array.
+    pub(crate) fn is_alone(&self) -> bool {
+        self.state == State::End
+    }
+
     /// Reads on in a chunk and takes from its front what was read. Returns the next object that ends in it, or none where
     /// the chunk is used up.
     pub(crate) fn next<'a>(&'a mut self, chunk: &mut &[u8]) -> Result<Option<&'a [u8]>, SplitError> {

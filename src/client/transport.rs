@@ -85,6 +85,7 @@ impl Seen {
         match self.departed {
             Departed::Maybe if self.timed_out => TransportFault::Timeout,
             Departed::Maybe => TransportFault::ConnectionLost,
+            Departed::TooLate => TransportFault::TooLate,
             Departed::No if self.proxy_asks => TransportFault::ProxyRefused,
             Departed::No if self.tls => TransportFault::TlsFailed,
             Departed::No if self.proxied => TransportFault::NotConnected,
@@ -169,6 +170,7 @@ mod tests {
             (Seen { proxied: true, proxy_asks: true, ..NOTHING }, TransportFault::ProxyRefused),
             (gone, TransportFault::ConnectionLost),
             (Seen { timed_out: true, ..gone }, TransportFault::Timeout),
+            (Seen { departed: Departed::TooLate, proxied: true, ..NOTHING }, TransportFault::TooLate),
             // What may have left is never called certain, whatever else the error says.
             (Seen { refused: true, dns: true, tls: true, ..gone }, TransportFault::ConnectionLost),
         ] {

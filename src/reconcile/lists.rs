@@ -5,7 +5,7 @@ use std::pin::pin;
 
 use futures_util::{Stream, StreamExt};
 
-use crate::client::{Client, ReadError, RequestObject};
+use crate::client::{Client, ListItem, ListTimeouts, ReadError, RequestObject};
 
 /// A server that gives the list of its requests.
 pub trait Lists {
@@ -18,7 +18,11 @@ pub trait Lists {
 
 impl Lists for Client {
     async fn list(&self) -> Result<impl Stream<Item = Result<RequestObject, ReadError>>, ReadError> {
-        Ok(Self::list(self).await?.into_stream())
+        let list = Self::list(self, ListTimeouts::default()).await?.into_stream();
+        Ok(list.map(|item| match item? {
+            ListItem::Request(object) => Ok(object),
+            ListItem::Unread { number, reason } => Err(ReadError::Object { number, reason }),
+        }))
     }
 }
 

@@ -264,7 +264,7 @@ impl RunHits {
     }
 }
 
-/// Returns whether a request in this state stands for what was asked: it is open or done. A number that no page names counts,
+/// Returns whether a request in this state stands for what was asked: it is open or done. What no page names counts,
 /// because it does not say that the request came to nothing.
 const fn stands(status: RequestStatus) -> bool {
     match status {
@@ -273,7 +273,8 @@ const fn stands(status: RequestStatus) -> bool {
         | RequestStatus::Completed
         | RequestStatus::Pending
         | RequestStatus::Executing
-        | RequestStatus::Other(_) => true,
+        | RequestStatus::Other(_)
+        | RequestStatus::Unknown => true,
         RequestStatus::Denied | RequestStatus::Failed | RequestStatus::Canceled => false,
     }
 }

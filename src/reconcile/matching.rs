@@ -39,8 +39,8 @@ pub enum Disagreement {
     Type {
         /// The row's.
         sent: RequestType,
-        /// The number that the server has.
-        found: i64,
+        /// The number that the server has; none where it has none.
+        found: Option<i64>,
     },
 }
 
@@ -57,7 +57,10 @@ impl fmt::Display for Disagreement {
             Self::Guid { property, sent, found: None } => {
                 write!(f, "it has no {property}, and the row's is {sent}")
             }
-            Self::Type { sent, found } => write!(f, "its type is number {found}, and the row's is {sent}"),
+            Self::Type { sent, found: Some(found) } => {
+                write!(f, "its type is number {found}, and the row's is {sent}")
+            }
+            Self::Type { sent, found: None } => write!(f, "its type cannot be read, and the row's is {sent}"),
         }
     }
 }
@@ -105,19 +108,20 @@ pub fn disagreements(request: &CreateRequest, tag: Option<Tag>, found: &RequestO
 /// let found = RequestObject::from_json(found).unwrap();
 /// assert_eq!(check_person(&CreateRequest::new(RequestType::Unblock), None, &found), Ok(()));
 /// let wrong = check_person(&CreateRequest::new(RequestType::Enroll), None, &found);
-/// assert_eq!(wrong, Err(vec![Disagreement::Type { sent: RequestType::Enroll, found: 5 }]));
+/// assert_eq!(wrong, Err(vec![Disagreement::Type { sent: RequestType::Enroll, found: Some(5) }]));
 /// ```
 pub fn check_person(request: &CreateRequest, tag: Option<Tag>, found: &RequestObject) -> Result<(), Vec<Disagreement>> {
     let mut all = disagreements(request, tag, found);
-    if !type_may_be(request.kind, found.request_type) {
+    if found.request_type.is_none() || !type_may_be(request.kind, found.request_type) {
         all.push(Disagreement::Type { sent: request.kind, found: found.request_type });
     }
     if all.is_empty() { Ok(()) } else { Err(all) }
 }
 
 /// Returns whether a request whose type has this number on the server may be of this type. The numbers of most types are not
-/// known; what is known is that a number which is another type's is not theirs.
-pub(super) fn type_may_be(sent: RequestType, found: i64) -> bool {
+/// known; what is known is that a number which is another type's is not theirs. Where the server gives none, it may be any.
+pub(super) fn type_may_be(sent: RequestType, found: Option<i64>) -> bool {
+    let Some(found) = found else { return true };
     match sent.confirmed_number() {
         Some(number) => number == found,
         None => !RequestType::ALL.iter().any(|known| known.confirmed_number() == Some(found)),

@@ -222,9 +222,11 @@ const fn may_pass(error: &ReadError) -> bool {
         // 408 and 429 ask for another try; the other 4xx say that it would end as this one did.
         ReadError::Status { status, .. } => *status >= 500 || *status == 429 || *status == 408,
         // What the server writes does not change by waiting.
-        ReadError::NoContent | ReadError::Malformed { .. } | ReadError::Object { .. } | ReadError::TooLong { .. } => {
-            false
-        }
+        ReadError::NoContent
+        | ReadError::Malformed { .. }
+        | ReadError::Object { .. }
+        | ReadError::Cached(_)
+        | ReadError::TooLong { .. } => false,
     }
 }
 

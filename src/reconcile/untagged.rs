@@ -186,7 +186,9 @@ impl Wanted {
             submitted >= before(time.start, leeway)
                 && submitted <= time.end.saturating_add(leeway).unwrap_or(Timestamp::MAX)
         };
-        let is_certain = self.is_about(object) && disagreements(&self.request, None, object).is_empty();
+        let is_certain = object.request_type.is_some()
+            && self.is_about(object)
+            && disagreements(&self.request, None, object).is_empty();
         match &self.made {
             Some(made) if is_certain && within(made, CLOCKS_AGREE) => Some(Fit::Fits),
             Some(made) => within(made, CLOCKS_DIFFER).then_some(Fit::MayFit),

@@ -13,6 +13,8 @@ pub enum ErrorCode {
     TlsFailed,
     /// No connection was made, for another reason (unreachable, connect time-out).
     NotConnected,
+    /// The claim on the row was too old when the call was about to leave.
+    Expired,
     /// 429.
     Throttled,
     /// 401.
@@ -51,11 +53,12 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// All codes.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::ConnectionRefused,
         Self::NameNotResolved,
         Self::TlsFailed,
         Self::NotConnected,
+        Self::Expired,
         Self::Throttled,
         Self::NotSignedIn,
         Self::ApiNotFound,
@@ -82,6 +85,7 @@ impl ErrorCode {
             Self::NameNotResolved => "name-not-resolved",
             Self::TlsFailed => "tls-failed",
             Self::NotConnected => "not-connected",
+            Self::Expired => "claim-expired",
             Self::Throttled => "throttled",
             Self::NotSignedIn => "not-signed-in",
             Self::ApiNotFound => "api-not-found",
@@ -114,6 +118,7 @@ impl ErrorCode {
             Self::NameNotResolved => "the server's name has no address; nothing was sent",
             Self::TlsFailed => "the secure connection could not be made; nothing was sent",
             Self::NotConnected => "no connection to the server; nothing was sent",
+            Self::Expired => "the call was about to leave too late; nothing was sent",
             Self::Throttled => "the server asked to slow down",
             Self::NotSignedIn => "the server did not accept the sign-in",
             Self::ApiNotFound => "no API at this address (disabled, or a wrong address)",

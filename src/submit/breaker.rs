@@ -58,14 +58,14 @@ enum Weight {
     Failure(ErrorCode),
     /// 500: in a row it counts, in the share it does not, because a server answers 500 to a row's own faults too.
     ServerError,
-    /// 429, 401 and 404: other rules see to these.
+    /// 429, 401 and 404, which other rules see to, and what was not sent because this machine was late.
     Nothing,
 }
 
 fn weigh(outcome: &Outcome) -> Weight {
     let Some(fault) = outcome.fault() else { return Weight::Success };
     match fault.code {
-        ErrorCode::Throttled | ErrorCode::NotSignedIn | ErrorCode::ApiNotFound => Weight::Nothing,
+        ErrorCode::Throttled | ErrorCode::NotSignedIn | ErrorCode::ApiNotFound | ErrorCode::Expired => Weight::Nothing,
         ErrorCode::ServerError => Weight::ServerError,
         ErrorCode::BadRequest | ErrorCode::Forbidden | ErrorCode::Refused => Weight::Answered,
         ErrorCode::ConnectionRefused

@@ -113,7 +113,7 @@ pub async fn run<E: Engine, C: Calls>(
 async fn call<C: Calls>(calls: &C, row: RowId, body: Vec<u8>) -> Ended {
     #[cfg(debug_assertions)]
     crate::platform::crash::point("send-before");
-    let answer = calls.create(body).await;
+    let answer = calls.create(body, None).await;
     #[cfg(debug_assertions)]
     crate::platform::crash::point("send-after");
     Ended { row, answer }

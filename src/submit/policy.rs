@@ -27,6 +27,7 @@ pub(crate) fn next(outcome: &Outcome, counted_attempts: u32, max_attempts: u32) 
         Outcome::Created(_) | Outcome::Failed(_) | Outcome::InDoubt(_) => Next::Settle,
         Outcome::Pending(fault) => match fault.code {
             ErrorCode::Throttled => Next::Throttle,
+            ErrorCode::Expired => Next::Retry,
             ErrorCode::NotSignedIn => Next::Renew,
             ErrorCode::ApiNotFound => Next::ApiNotFound,
             ErrorCode::ConnectionRefused
@@ -82,6 +83,7 @@ pub(crate) fn pressure(outcome: &Outcome, retry_after: Option<Duration>) -> Pres
             | ErrorCode::NameNotResolved
             | ErrorCode::TlsFailed
             | ErrorCode::NotConnected
+            | ErrorCode::Expired
             | ErrorCode::NotSignedIn
             | ErrorCode::ApiNotFound
             | ErrorCode::ServerError
@@ -131,6 +133,7 @@ mod tests {
             (ErrorCode::ConnectionRefused, 3, Next::Retry),
             (ErrorCode::ConnectionRefused, 4, Next::GiveUp),
             (ErrorCode::NameNotResolved, 9, Next::GiveUp),
+            (ErrorCode::Expired, 99, Next::Retry),
             (ErrorCode::Unavailable, 0, Next::Retry),
             (ErrorCode::Throttled, 0, Next::Throttle),
             (ErrorCode::Throttled, 99, Next::Throttle),

@@ -61,7 +61,8 @@ impl Finding {
             | RequestStatus::Pending
             | RequestStatus::Canceled
             | RequestStatus::Executing
-            | RequestStatus::Other(_) => Self::Differs(differs),
+            | RequestStatus::Other(_)
+            | RequestStatus::Unknown => Self::Differs(differs),
         }
     }
 
@@ -84,7 +85,7 @@ pub(crate) mod tests {
     pub(crate) fn object(status: RequestStatus, comment: &str, target: Option<Guid>) -> RequestObject {
         RequestObject {
             uuid: RequestUuid::new(Guid::from_bytes([1; 16])),
-            request_type: 1,
+            request_type: Some(1),
             status,
             target,
             template: None,

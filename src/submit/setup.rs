@@ -87,8 +87,8 @@ impl Engine for Ledger {
 
 /// Who makes the calls.
 pub trait Calls {
-    /// Makes one create call.
-    fn create(&self, body: Vec<u8>) -> impl Future<Output = Answer>;
+    /// Makes one create call. Its body leaves this process until `send_before` of the clock that runs during sleep, or not at all.
+    fn create(&self, body: Vec<u8>, send_before: Option<Duration>) -> impl Future<Output = Answer>;
 
     /// Renews the credentials after a 401; says whether there are other ones now, or why there can be none.
     fn renew(&self) -> Result<Renewed, ClientError>;
@@ -107,8 +107,8 @@ pub trait Calls {
 }
 
 impl Calls for Client {
-    async fn create(&self, body: Vec<u8>) -> Answer {
-        Self::create(self, body).await
+    async fn create(&self, body: Vec<u8>, send_before: Option<Duration>) -> Answer {
+        Self::create(self, body, send_before).await
     }
 
     fn renew(&self) -> Result<Renewed, ClientError> {

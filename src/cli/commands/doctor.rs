@@ -12,7 +12,9 @@ use crate::cli::output::Shell;
 use crate::cli::progress::span;
 use crate::cli::sign_in::{account, signed_in};
 use crate::cli::summary::Summary;
-use crate::client::{Auth, Client, Endpoint, Look, PROXY_ASKS, ReadError, TransportFault, connect, resolve};
+use crate::client::{
+    Auth, Client, Endpoint, ListTimeouts, Look, PROXY_ASKS, ReadError, TransportFault, connect, resolve,
+};
 use crate::request::{printable, printable_up_to};
 
 /// How many calls the latency is the median of.
@@ -338,8 +340,8 @@ fn is_let_in(look: &Look, findings: &mut Findings<'_>) -> bool {
 }
 
 async fn list(client: &Client, findings: &mut Findings<'_>) -> bool {
-    let listed = match client.list().await {
-        Err(error) if error.is_connection_lost() => client.list().await,
+    let listed = match client.list(ListTimeouts::default()).await {
+        Err(error) if error.is_connection_lost() => client.list(ListTimeouts::default()).await,
         listed => listed,
     };
     let error = match listed {

@@ -29,6 +29,7 @@ fn http(status: u16, location: Option<&str>, body: &str) -> Answer {
         status,
         location: location.map(str::to_owned),
         retry_after: None,
+        date: None,
         body: Bytes::from(body.to_owned()),
     })
 }
@@ -48,6 +49,7 @@ fn every_row_of_the_table_has_its_state() {
         ("DNS", none(TransportFault::NameNotResolved), State::Pending(Code::NameNotResolved)),
         ("TLS", none(TransportFault::TlsFailed), State::Pending(Code::TlsFailed)),
         ("nothing sent", none(TransportFault::NotConnected), State::Pending(Code::NotConnected)),
+        ("too late", none(TransportFault::TooLate), State::Pending(Code::Expired)),
         ("429", http(429, None, ""), State::Pending(Code::Throttled)),
         ("503", http(503, None, ""), State::InDoubt(Code::Unavailable)),
         ("401", http(401, None, ""), State::Pending(Code::NotSignedIn)),
@@ -183,7 +185,7 @@ proptest! {
         not_acted_on in any::<bool>(),
     ) {
         let on_503 = if not_acted_on { On503::NotActedOn } else { On503::InDoubt };
-        let answer = Answer::Http(HttpAnswer { status, location, retry_after: None, body: body.into() });
+        let answer = Answer::Http(HttpAnswer { status, location, retry_after: None, date: None, body: body.into() });
         let outcome = classify(&answer, on_503);
         match &outcome {
             Outcome::Created(_) => prop_assert_eq!(status, 201),

@@ -118,15 +118,15 @@ async fn a_token_file_is_read_again_when_asked() {
     let auth = Auth::BearerFile(file.path().to_owned());
     let client = Client::new(&Endpoint { auth, ..server.endpoint() }).unwrap();
 
-    client.create(BODY.to_vec()).await;
+    client.create(BODY.to_vec(), None).await;
     assert_eq!(client.renew().unwrap(), Renewed::Same);
     std::fs::write(file.path(), "second\n").unwrap();
-    client.create(BODY.to_vec()).await;
+    client.create(BODY.to_vec(), None).await;
     assert_eq!(client.clone().renew().unwrap(), Renewed::Changed);
-    client.create(BODY.to_vec()).await;
+    client.create(BODY.to_vec(), None).await;
     std::fs::write(file.path(), "").unwrap();
     assert!(client.renew().is_err());
-    client.create(BODY.to_vec()).await;
+    client.create(BODY.to_vec(), None).await;
 
     let arrivals = server.log.arrivals();
     let sent: Vec<_> = arrivals.iter().map(|arrival| authorization(&arrival.head).unwrap()).collect();
@@ -138,7 +138,7 @@ async fn other_credentials_cannot_be_renewed() {
     let server = RawServer::start(async |mut peer: Peer| peer.serve(created()).await).await;
     let auth = Auth::BearerEnv { name: "TOKEN".into(), value: Secret::new("fixed".into()) };
     let client = Client::new(&Endpoint { auth, ..server.endpoint() }).unwrap();
-    client.create(BODY.to_vec()).await;
+    client.create(BODY.to_vec(), None).await;
     assert_eq!(authorization(&server.log.arrivals()[0].head), Some("Bearer fixed"));
     assert_eq!(client.renew().unwrap(), Renewed::NotPossible);
     assert_eq!(server.client().renew().unwrap(), Renewed::NotPossible);

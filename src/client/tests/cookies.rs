@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::raw::{BODY, Peer, RawServer, answer, created, endpoint, fault, meaning};
-use crate::client::{Auth, Client, ClientError, Endpoint, Renewed, TransportFault};
+use crate::client::{Auth, Client, ClientError, Endpoint, ListTimeouts, Renewed, TransportFault};
 use crate::platform::set_mode;
 use crate::request::{ErrorCode, Outcome};
 
@@ -39,7 +39,7 @@ async fn cookies_go_with_each_call_in_a_header_of_their_own() {
     write(&path, "#HttpOnly_127.0.0.1\tFALSE\t/\tFALSE\t0\tFedAuth\tgood\n");
     let client = client(&server, &path).unwrap();
     client.sign_in().await.unwrap();
-    assert!(matches!(meaning((client.create(BODY.to_vec()).await, 0)).0, Outcome::Created(_)));
+    assert!(matches!(meaning((client.create(BODY.to_vec(), None).await, 0)).0, Outcome::Created(_)));
     let heads: Vec<_> = server.log.arrivals().into_iter().map(|arrival| arrival.head).collect();
     assert_eq!(heads.len(), 2);
     assert!(heads.iter().all(|head| head.contains("\r\ncookie: FedAuth=good\r\n")), "{heads:?}");
@@ -53,14 +53,14 @@ async fn a_call_that_is_sent_on_to_the_sign_in_is_in_doubt_and_no_other_goes_out
     let path = folder.path().join("cookies.txt");
     write(&path, "FedAuth=old\n");
     let client = client(&server, &path).unwrap();
-    match meaning((client.create(BODY.to_vec()).await, 0)).0 {
+    match meaning((client.create(BODY.to_vec(), None).await, 0)).0 {
         Outcome::InDoubt(fault) => {
             assert_eq!((fault.code, fault.http_status), (ErrorCode::UnexpectedStatus, Some(302)));
         }
         other => panic!("{other:?}"),
     }
     for _ in 0..3 {
-        match meaning((client.create(BODY.to_vec()).await, 0)).0 {
+        match meaning((client.create(BODY.to_vec(), None).await, 0)).0 {
             Outcome::Pending(fault) => {
                 assert_eq!(fault.code, ErrorCode::NotSignedIn);
                 let said = &fault.message;
@@ -75,7 +75,7 @@ async fn a_call_that_is_sent_on_to_the_sign_in_is_in_doubt_and_no_other_goes_out
 
     // Another session in the file is taken at once.
     write(&path, "FedAuth=good\n");
-    assert!(matches!(meaning((client.create(BODY.to_vec()).await, 0)).0, Outcome::Created(_)));
+    assert!(matches!(meaning((client.create(BODY.to_vec(), None).await, 0)).0, Outcome::Created(_)));
     assert_eq!(client.renew().unwrap(), Renewed::Changed);
     write(&path, "");
     assert!(client.renew().unwrap_err().to_string().contains("cookies.txt\" is empty"));
@@ -91,7 +91,7 @@ async fn a_session_is_tried_before_anything_is_sent() {
         let server = RawServer::answering(over).await;
         let error = client(&server, &path).unwrap().sign_in().await.unwrap_err();
         assert!(matches!(&error, ClientError::Session(said) if said.contains(says)), "{error}");
-        let listed = client(&server, &path).unwrap().list().await.err().unwrap();
+        let listed = client(&server, &path).unwrap().list(ListTimeouts::default()).await.err().unwrap();
         assert!(listed.to_string().contains(says), "{listed}");
         assert!(server.log.arrivals().iter().all(|arrival| arrival.head.starts_with("GET ")));
     }
@@ -100,7 +100,7 @@ async fn a_session_is_tried_before_anything_is_sent() {
     }
     // Where calls sign in otherwise, what is sent on is what it was.
     let server = RawServer::answering(to_sign_in()).await;
-    assert_eq!(server.client().create(BODY.to_vec()).await, server.client().create(BODY.to_vec()).await);
+    assert_eq!(server.client().create(BODY.to_vec(), None).await, server.client().create(BODY.to_vec(), None).await);
 }
 
 #[tokio::test]
@@ -132,5 +132,8 @@ async fn a_session_that_is_over_lets_no_create_call_leave() {
     write(&path, "FedAuth=old\n");
     let client = client(&server, &path).unwrap();
     client.sign_in().await.unwrap_err();
-    assert_eq!(fault((client.create(BODY.to_vec()).await, server.log.n_posts(BODY))), (TransportFault::NotSignedIn, 0));
+    assert_eq!(
+        fault((client.create(BODY.to_vec(), None).await, server.log.n_posts(BODY))),
+        (TransportFault::NotSignedIn, 0)
+    );
 }

@@ -6,6 +6,7 @@ use tokio::net::TcpListener;
 
 use super::raw::{BODY, Peer, RawServer, created, endpoint, fault, meaning};
 use crate::client::{Answer, Client, Endpoint, TransportFault};
+use crate::machine::Machine;
 use crate::request::{ErrorCode, Outcome};
 
 async fn closed_port() -> u16 {
@@ -15,13 +16,13 @@ async fn closed_port() -> u16 {
 #[tokio::test]
 async fn a_refused_connection_is_certain() {
     let endpoint = endpoint(&format!("http://127.0.0.1:{}", closed_port().await));
-    let answer = Client::new(&endpoint).unwrap().create(BODY.to_vec()).await;
+    let answer = Client::new(&endpoint).unwrap().create(BODY.to_vec(), None).await;
     assert_eq!(fault((answer, 0)), (TransportFault::ConnectionRefused, 0));
 }
 
 #[tokio::test]
 async fn a_name_without_address_is_certain() {
-    let answer = Client::new(&endpoint("http://nonexistent.invalid")).unwrap().create(BODY.to_vec()).await;
+    let answer = Client::new(&endpoint("http://nonexistent.invalid")).unwrap().create(BODY.to_vec(), None).await;
     assert_eq!(fault((answer, 0)), (TransportFault::NameNotResolved, 0));
 }
 
@@ -52,7 +53,7 @@ async fn a_reset_in_the_middle_of_the_request_is_in_doubt() {
     })
     .await;
     let body = vec![b' '; 16 * 1024 * 1024];
-    let answer = server.client().create(body.clone()).await;
+    let answer = server.client().create(body.clone(), None).await;
     assert_eq!(fault((answer, server.log.n_posts(&body))), (TransportFault::ConnectionLost, 0));
 }
 
@@ -151,7 +152,7 @@ async fn silence_after_the_request_is_a_time_out() {
     .await;
     let started = tokio::time::Instant::now();
     let client = Client::new(&Endpoint { timeout: Duration::from_secs(130), ..server.endpoint() }).unwrap();
-    let answer = client.create(BODY.to_vec()).await;
+    let answer = client.create(BODY.to_vec(), None).await;
     assert_eq!(fault((answer, server.log.n_posts(BODY))), (TransportFault::Timeout, 1));
     assert_eq!(started.elapsed().as_secs(), 130);
 }
@@ -185,7 +186,7 @@ async fn an_answer_of_a_byte_a_second_ends_with_the_total_time_out() {
 
     let server = trickle(created()).await;
     let client = Client::new(&Endpoint { timeout: Duration::from_secs(600), ..server.endpoint() }).unwrap();
-    assert!(matches!(client.create(BODY.to_vec()).await, Answer::Http(answer) if answer.status == 201));
+    assert!(matches!(client.create(BODY.to_vec(), None).await, Answer::Http(answer) if answer.status == 201));
     assert_eq!(server.log.n_posts(BODY), 1);
 }
 
@@ -209,8 +210,19 @@ async fn a_time_out_before_the_request_is_certain_whichever_it_is() {
             ..endpoint(&format!("https://{}", server.address))
         };
         let started = tokio::time::Instant::now();
-        let answer = Client::new(&endpoint).unwrap().create(BODY.to_vec()).await;
+        let answer = Client::new(&endpoint).unwrap().create(BODY.to_vec(), None).await;
         assert_eq!(fault((answer, server.log.arrivals().len())), (TransportFault::NotConnected, 0));
         assert_eq!(started.elapsed().as_secs(), timeout.min(connect_timeout));
     }
+}
+
+#[tokio::test]
+async fn a_call_whose_time_to_leave_passed_is_not_sent() {
+    let server = RawServer::answering(created()).await;
+    let now = Machine::system().since_boot();
+    let late = server.client().create(BODY.to_vec(), Some(now.saturating_sub(Duration::from_millis(1)))).await;
+    assert_eq!(fault((late, server.log.n_posts(BODY))), (TransportFault::TooLate, 0));
+    let in_time = server.client().create(BODY.to_vec(), Some(now + Duration::from_secs(60))).await;
+    assert!(matches!(in_time, Answer::Http(_)));
+    assert_eq!(server.log.n_posts(BODY), 1);
 }

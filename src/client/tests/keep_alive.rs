@@ -16,7 +16,7 @@ async fn calls_share_a_connection() {
     let server = RawServer::start(async |mut peer: Peer| peer.serve(created()).await).await;
     let client = server.client();
     for _ in 0..5 {
-        assert!(matches!(client.create(b"{}".to_vec()).await, Answer::Http(answer) if answer.status == 201));
+        assert!(matches!(client.create(b"{}".to_vec(), None).await, Answer::Http(answer) if answer.status == 201));
     }
     assert_eq!(server.log.n_posts(b"{}"), 5);
     assert!(server.log.arrivals().iter().all(|arrival| arrival.connection == 0));
@@ -28,7 +28,7 @@ async fn a_connection_that_rested_for_seconds_is_not_taken_up_again() {
     let client = server.client();
     for pause_s in [0, 2, 5] {
         tokio::time::sleep(Duration::from_secs(pause_s)).await;
-        assert!(matches!(client.create(b"{}".to_vec()).await, Answer::Http(answer) if answer.status == 201));
+        assert!(matches!(client.create(b"{}".to_vec(), None).await, Answer::Http(answer) if answer.status == 201));
     }
     let connections: Vec<_> = server.log.arrivals().into_iter().map(|arrival| arrival.connection).collect();
     assert_eq!(connections, [0, 0, 1]);
@@ -54,7 +54,7 @@ async fn a_second_answer_to_one_call_is_never_taken_for_the_next_ones() {
         let client = server.client();
         for number in 0..50 {
             let body = format!("{number}").into_bytes();
-            match (client.create(body.clone()).await, server.log.n_posts(&body)) {
+            match (client.create(body.clone(), None).await, server.log.n_posts(&body)) {
                 (Answer::Http(answer), 1) => assert!(!answer.body.windows(36).any(|text| text == STALE.as_bytes())),
                 (Answer::None { fault, .. }, 0 | 1) => assert_eq!(fault, TransportFault::ConnectionLost),
                 other => panic!("{other:?}"),
@@ -126,11 +126,11 @@ async fn second_call(moment: Moment, end: End) -> (Answer, Vec<usize>) {
     })
     .await;
     let client = server.client();
-    assert!(matches!(client.create(b"{}".to_vec()).await, Answer::Http(_)));
+    assert!(matches!(client.create(b"{}".to_vec(), None).await, Answer::Http(_)));
     if moment == Moment::AfterAnswer {
         ended.notified().await;
     }
-    let answer = client.create(SECOND.to_vec()).await;
+    let answer = client.create(SECOND.to_vec(), None).await;
     let arrived = server.log.arrivals().into_iter().filter(|arrival| arrival.body == SECOND);
     (answer, arrived.map(|arrival| arrival.connection).collect())
 }
@@ -223,7 +223,7 @@ async fn no_call_is_ever_received_twice_by_a_server_that_closes_at_random() {
     let mut n_created = 0;
     for number in 0..N_CALLS {
         let body = format!("{number:08}").into_bytes();
-        let seen = client.create(body.clone()).await;
+        let seen = client.create(body.clone(), None).await;
         match (&seen, log.n_posts(&body)) {
             (Answer::Http(_), 1) => n_created += 1,
             (Answer::None { fault: TransportFault::ConnectionLost, .. }, 0 | 1)

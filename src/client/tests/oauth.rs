@@ -56,7 +56,7 @@ fn authorizations(server: &RawServer) -> Vec<String> {
 async fn one_token_is_got_for_all_calls_and_kept() {
     let (server, tokens) = (RawServer::answering(created()).await, token_server("3600").await);
     let client = client(&server, &tokens);
-    let calls = (0..20).map(|_| client.create(BODY.to_vec()));
+    let calls = (0..20).map(|_| client.create(BODY.to_vec(), None));
     for seen in futures_util::future::join_all(calls).await {
         assert!(matches!(seen, Answer::Http(answer) if answer.status == 201));
     }
@@ -81,7 +81,7 @@ async fn a_client_with_a_certificate_signs_each_request_for_a_token_anew() {
     let (server, tokens) = (RawServer::answering(created()).await, token_server("0").await);
     let signed = client_with(&server, &tokens, proof());
     for _ in 0..2 {
-        signed.create(BODY.to_vec()).await;
+        signed.create(BODY.to_vec(), None).await;
     }
     assert_eq!(authorizations(&server), ["Bearer token-1", "Bearer token-2"]);
     assert!(authorizations(&tokens).is_empty(), "an assertion goes in the form alone");
@@ -128,7 +128,7 @@ async fn a_token_is_renewed_before_its_end() {
     let (server, tokens) = (RawServer::answering(created()).await, token_server("\"0\"").await);
     let client = client(&server, &tokens);
     for _ in 0..3 {
-        client.create(BODY.to_vec()).await;
+        client.create(BODY.to_vec(), None).await;
     }
     assert_eq!(authorizations(&server), ["Bearer token-1", "Bearer token-2", "Bearer token-3"]);
 }
@@ -144,12 +144,12 @@ async fn a_token_that_the_api_refuses_is_replaced_once() {
     })
     .await;
     let tokens = token_server("3600").await;
-    let seen = client(&server, &tokens).create(BODY.to_vec()).await;
+    let seen = client(&server, &tokens).create(BODY.to_vec(), None).await;
     assert!(matches!(seen, Answer::Http(answer) if answer.status == 201));
     assert_eq!((server.log.n_posts(BODY), tokens.log.arrivals().len()), (2, 2));
 
     let refusing = RawServer::answering(answer("401 Unauthorized", "", "")).await;
-    let seen = client(&refusing, &tokens).create(BODY.to_vec()).await;
+    let seen = client(&refusing, &tokens).create(BODY.to_vec(), None).await;
     assert!(matches!(seen, Answer::Http(answer) if answer.status == 401));
     assert_eq!(refusing.log.n_posts(BODY), 2);
 }
@@ -160,7 +160,7 @@ async fn a_token_server_that_fails_is_asked_once_for_all_calls_that_wait() {
     let (server, tokens) = (RawServer::answering(created()).await, RawServer::answering(failing).await);
     let client = client(&server, &tokens);
     for n_asked in 1..=2 {
-        let calls = (0..20).map(|_| client.create(BODY.to_vec()));
+        let calls = (0..20).map(|_| client.create(BODY.to_vec(), None));
         for seen in futures_util::future::join_all(calls).await {
             assert_eq!(fault((seen, 0)), (TransportFault::NotSignedIn, 0));
         }
@@ -178,7 +178,7 @@ async fn a_token_server_that_gives_none_says_why_and_is_asked_twice_at_most() {
     assert!(matches!(error, ClientError::OAuth(_)) && said.contains("invalid_client: MSIS9622"), "{said}");
     assert!(!said.contains("hunter2"), "{said}");
     for _ in 0..5 {
-        let seen = refused.create(BODY.to_vec()).await;
+        let seen = refused.create(BODY.to_vec(), None).await;
         assert_eq!(fault((seen, 0)), (TransportFault::NotSignedIn, 0));
     }
     assert_eq!((tokens.log.arrivals().len(), server.log.n_posts(BODY)), (2, 0));

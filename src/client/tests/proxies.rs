@@ -21,7 +21,7 @@ fn client(endpoint: &Endpoint, proxy: &str) -> Client {
 async fn call(proxy: &str) -> Answer {
     let authority = Authority::new("other");
     let endpoint = Endpoint { ca_file: Some(authority.file()), ..endpoint(SERVER) };
-    client(&endpoint, proxy).create(BODY.to_vec()).await
+    client(&endpoint, proxy).create(BODY.to_vec(), None).await
 }
 
 #[tokio::test]
@@ -90,7 +90,7 @@ async fn tls_goes_through_the_proxy_to_the_server_itself() {
     .await;
 
     let known = Endpoint { ca_file: Some(authority.file()), ..endpoint(SERVER) };
-    let seen = client(&known, &proxy.address.to_string()).create(BODY.to_vec()).await;
+    let seen = client(&known, &proxy.address.to_string()).create(BODY.to_vec(), None).await;
     assert!(matches!(seen, Answer::Http(answer) if answer.status == 201));
     assert_eq!(log.n_posts(BODY), 1);
 
@@ -105,7 +105,7 @@ async fn over_plain_http_the_proxy_has_the_request_and_its_407_is_certain() {
     // TLS is set up, because the proxy's address may ask for it; no CA file is needed where the system has roots.
     let authority = Authority::new("ours");
     let plain = Endpoint { ca_file: Some(authority.file()), ..plain };
-    let seen = client(&plain, &proxy.address.to_string()).create(BODY.to_vec()).await;
+    let seen = client(&plain, &proxy.address.to_string()).create(BODY.to_vec(), None).await;
     let arrivals = proxy.log.arrivals();
     assert!(
         arrivals[0].head.starts_with("POST http://cm.contoso.test/CertificateManagement/api/v1.0/requests HTTP/1.1")
@@ -133,7 +133,7 @@ async fn a_proxy_that_is_given_has_every_call_and_its_credentials() {
         ..endpoint("http://127.0.0.1:1")
     };
     let client = Client::new(&through).unwrap();
-    let seen = client.create(BODY.to_vec()).await;
+    let seen = client.create(BODY.to_vec(), None).await;
     assert!(matches!(seen, Answer::Http(answer) if answer.status == 201));
     let head = proxy.log.arrivals()[0].head.clone();
     assert!(head.starts_with("POST http://127.0.0.1:1/"), "{head}");

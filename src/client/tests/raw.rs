@@ -166,7 +166,7 @@ impl RawServer {
 
     /// Makes one call, and says what was seen and how many POSTs arrived whole.
     pub(super) async fn call(&self) -> (Answer, usize) {
-        let answer = self.client().create(BODY.to_vec()).await;
+        let answer = self.client().create(BODY.to_vec(), None).await;
         (answer, self.log.n_posts(BODY))
     }
 }

@@ -1,11 +1,13 @@
 //! Reading requests, one and all.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 use futures_util::StreamExt;
 
-use super::raw::{Peer, RawServer, UUID, answer};
-use crate::client::{ReadError, RequestObject, RequestStatus, TransportFault};
+use super::raw::{BODY, Peer, RawServer, UUID, answer};
+use crate::client::{Answer, Kept, ListItem, ListTimeouts, ReadError, RequestObject, RequestStatus, TransportFault};
 use crate::request::RequestUuid;
 
 fn object(number: u32) -> String {
@@ -21,7 +23,7 @@ fn list(n_objects: u32) -> String {
 
 /// Reads a list to its end: the comments of its objects, and the error that ended it.
 async fn read(server: &RawServer) -> (Vec<String>, Option<ReadError>) {
-    let mut stream = match server.client().list().await {
+    let mut stream = match server.client().list(ListTimeouts::default()).await {
         Ok(stream) => stream,
         Err(error) => return (Vec::new(), Some(error)),
     };
@@ -30,7 +32,8 @@ async fn read(server: &RawServer) -> (Vec<String>, Option<ReadError>) {
     while let Some(next) = stream.next().await {
         assert!(ended_by.is_none(), "an error is the last that is given");
         match next {
-            Ok(object) => comments.push(object.comment),
+            Ok(ListItem::Request(object)) => comments.push(object.comment),
+            Ok(ListItem::Unread { number, reason }) => comments.push(format!("{number} unread: {reason}")),
             Err(error) => ended_by = Some(error),
         }
     }
@@ -50,6 +53,7 @@ async fn a_list_is_read_to_its_end() {
     assert!(error.is_none(), "{error:?}");
     let head = server.log.arrivals().remove(0).head;
     assert!(head.starts_with("GET /CertificateManagement/api/v1.0/requests HTTP/1.1\r\n"), "{head}");
+    assert!(head.contains("cache-control: no-cache\r\n"), "{head}");
 
     for (whole, n_objects) in [
         (answer("204 No Content", "", ""), 0),
@@ -66,7 +70,7 @@ async fn a_list_is_read_to_its_end() {
 #[tokio::test]
 async fn the_list_can_be_taken_as_a_stream() {
     let server = serving(answer("200 OK", "", &list(3))).await;
-    let requests: Vec<_> = server.client().list().await.unwrap().into_stream().collect().await;
+    let requests: Vec<_> = server.client().list(ListTimeouts::default()).await.unwrap().into_stream().collect().await;
     assert_eq!(requests.len(), 3);
     assert!(requests.iter().all(Result::is_ok));
 }
@@ -100,13 +104,64 @@ async fn what_is_no_list_is_an_error_that_says_what_it_is() {
     assert!(message.contains("byte 0 is '<' where a list was expected"), "{message}");
     let (_, error) = read(&serving(answer("200 OK", "", "")).await).await;
     assert!(matches!(error, Some(ReadError::CutOff { after: 0 })), "{error:?}");
-    let (comments, error) = read(&serving(answer("200 OK", "", &format!("[{},{{}}]", object(1)))).await).await;
+    let (comments, error) = read(&serving(answer("200 OK", "", &format!("[{},{{]}}]", object(1)))).await).await;
     assert_eq!(comments.len(), 1);
     assert!(matches!(error, Some(ReadError::Object { number: 2, .. })), "{error:?}");
+    // What says that it failed is no list of one.
+    let (comments, error) = read(&serving(answer("200 OK", "", "{\"Message\":\"failed\"}")).await).await;
+    assert_eq!(comments.len(), 0);
+    assert!(matches!(error, Some(ReadError::Object { number: 1, .. })), "{error:?}");
     let long = format!("[{},{{\"Comment\":\"{}\"}}]", object(1), "x".repeat(1024 * 1024));
     let (comments, error) = read(&serving(answer("200 OK", "", &long)).await).await;
     assert_eq!(comments.len(), 1);
     assert!(matches!(error, Some(ReadError::TooLong { number: 2 })), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_request_that_is_nobodys_ends_no_list() {
+    let odd = object(2).replace("\"RequestType\":1,\"Status\":3", "\"RequestType\":\"Enroll\",\"Status\":\"Approved\"");
+    let list = format!("[{},{{\"Comment\":\"x\"}},{odd}]", object(1));
+    let (comments, error) = read(&serving(answer("200 OK", "", &list)).await).await;
+    assert_eq!(comments, ["batch 1", "2 unread: it has no Uuid", "batch 2"]);
+    assert!(error.is_none(), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_list_of_an_earlier_call_is_none() {
+    let error = read(&serving(answer("200 OK", "Age: 7\r\n", &list(1))).await).await.1;
+    assert!(matches!(error, Some(ReadError::Cached(Kept::Age(7)))), "{error:?}");
+    assert!(read(&serving(answer("200 OK", "Age: 0\r\n", &list(1))).await).await.1.is_none());
+
+    // The server's clock goes as it likes; what counts is what it said last.
+    let next = Arc::new(AtomicUsize::new(0));
+    let server = RawServer::start(move |mut peer: Peer| {
+        let next = Arc::clone(&next);
+        async move {
+            while let Some(arrival) = peer.request().await {
+                let time = ["08:00:10", "08:00:11", "08:00:04", "07:00:00", "07:00:01"][next.fetch_add(1, Relaxed)];
+                let headers = format!("Date: Sun, 06 Nov 1994 {time} GMT\r\n");
+                let status = if arrival.head.starts_with("GET ") { "200 OK" } else { "201 Created" };
+                peer.write(answer(status, &headers, "[]")).await;
+            }
+        }
+    })
+    .await;
+    let client = server.client();
+    let date = async || -> Result<String, ReadError> {
+        let mut list = client.list(ListTimeouts::default()).await?;
+        assert!(list.next().await.is_none());
+        Ok(list.date().unwrap().to_string())
+    };
+    assert_eq!(date().await.unwrap(), "1994-11-06T08:00:10Z");
+    assert_eq!(date().await.unwrap(), "1994-11-06T08:00:11Z");
+    let error = date().await;
+    assert!(matches!(error, Err(ReadError::Cached(Kept::Date(_)))), "{error:?}");
+    // The answer to a POST is nobody else's.
+    match client.create(BODY.to_vec(), None).await {
+        Answer::Http(answer) => assert_eq!(answer.date.unwrap().to_string(), "1994-11-06T07:00:00Z"),
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(date().await.unwrap(), "1994-11-06T07:00:01Z");
 }
 
 #[tokio::test]
@@ -158,6 +213,15 @@ async fn a_slow_list_is_waited_for_and_a_silent_one_is_not() {
     assert_eq!(comments.len(), 1);
     assert!(matches!(error, Some(ReadError::Transport { fault: TransportFault::Timeout, .. })), "{error:?}");
 
+    let short = ListTimeouts { whole: Duration::from_secs(300), ..ListTimeouts::default() };
+    let mut list = slow.client().list(short).await.unwrap();
+    let error = loop {
+        if let Err(error) = list.next().await.unwrap() {
+            break error.to_string();
+        }
+    };
+    assert!(error.contains("did not end within 300s"), "{error}");
+
     let mute = RawServer::start(async |mut peer: Peer| peer.until_closed().await).await;
     let (_, error) = read(&mute).await;
     assert!(matches!(error, Some(ReadError::Transport { fault: TransportFault::Timeout, .. })), "{error:?}");
@@ -176,11 +240,12 @@ async fn a_long_list_is_read_object_by_object() {
         peer.write(format!("{}]", object(20_000))).await;
     })
     .await;
-    let mut stream = server.client().list().await.unwrap();
+    let mut stream = server.client().list(ListTimeouts::default()).await.unwrap();
     let mut n_read = 0;
     while let Some(next) = stream.next().await {
         n_read += 1;
-        assert_eq!(next.unwrap().comment, format!("batch {n_read}"));
+        let ListItem::Request(object) = next.unwrap() else { panic!("number {n_read}") };
+        assert_eq!(object.comment, format!("batch {n_read}"));
     }
     assert_eq!(n_read, 20_000);
 }

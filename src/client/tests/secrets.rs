@@ -1,7 +1,7 @@
 //! Nothing that is printed shows a secret.
 
 use super::raw::{BODY, RawServer, answer};
-use crate::client::{Auth, Client, Endpoint, On503, Secret, classify};
+use crate::client::{Auth, Client, Endpoint, ListTimeouts, On503, Secret, classify};
 
 const TOKEN: &str = "hunter2-hunter2";
 
@@ -11,11 +11,11 @@ async fn no_debug_form_and_no_error_shows_the_token() {
     let auth = Auth::BearerEnv { name: "CMBATCH_BEARER_TOKEN".into(), value: Secret::new(TOKEN.into()) };
     let endpoint = Endpoint { auth, ..server.endpoint() };
     let client = Client::new(&endpoint).unwrap();
-    let refused = client.create(BODY.to_vec()).await;
-    let unread = client.list().await.unwrap_err();
+    let refused = client.create(BODY.to_vec(), None).await;
+    let unread = client.list(ListTimeouts::default()).await.unwrap_err();
     let address = server.address;
     drop(server);
-    let unsent = client.create(BODY.to_vec()).await;
+    let unsent = client.create(BODY.to_vec(), None).await;
     let bad = Auth::BearerEnv { name: "T".into(), value: Secret::new(format!("{TOKEN} {TOKEN}")) };
     let no_client =
         Client::new(&Endpoint { auth: bad, ..super::raw::endpoint(&format!("http://{address}")) }).unwrap_err();

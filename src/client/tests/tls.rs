@@ -74,7 +74,7 @@ async fn start(acceptor: TlsAcceptor) -> (RawServer, Log) {
 
 async fn call(server: &RawServer, host: &str, ca_file: Option<PathBuf>) -> Answer {
     let endpoint = Endpoint { ca_file, ..endpoint(&format!("https://{host}:{}", server.address.port())) };
-    Client::new(&endpoint).unwrap().create(BODY.to_vec()).await
+    Client::new(&endpoint).unwrap().create(BODY.to_vec(), None).await
 }
 
 #[tokio::test]
@@ -140,14 +140,14 @@ async fn a_server_with_another_key_than_the_pinned_one_is_not_spoken_to() {
         ..endpoint(&format!("https://localhost:{}", server.address.port()))
     };
     let other = "sha256//47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=".parse().unwrap();
-    let seen = Client::new(&with(vec![other])).unwrap().create(BODY.to_vec()).await;
+    let seen = Client::new(&with(vec![other])).unwrap().create(BODY.to_vec(), None).await;
     let Answer::None { message, .. } = &seen else { panic!("{seen:?}") };
     assert!(message.contains("--pin"), "{message}");
     // The message has the pin that would do.
     let right = message.split_whitespace().find_map(|word| word.trim_end_matches(';').parse().ok()).unwrap();
     assert_eq!(fault((seen, log.n_posts(BODY))), (TransportFault::TlsFailed, 0));
 
-    let seen = Client::new(&with(vec![other, right])).unwrap().create(BODY.to_vec()).await;
+    let seen = Client::new(&with(vec![other, right])).unwrap().create(BODY.to_vec(), None).await;
     assert!(matches!(seen, Answer::Http(answer) if answer.status == 201));
 }
 

@@ -15,7 +15,7 @@ fn a_request_that_is_the_rows_has_nothing_to_say() {
 #[test]
 fn each_difference_is_named() {
     let found = RequestObject { comment: "cut \u{1b}".to_owned(), target: None, ..object_of(&tagged(), 1) };
-    let found = RequestObject { template: Some(guid(5)), old_profile: Some(guid(6)), request_type: 5, ..found };
+    let found = RequestObject { template: Some(guid(5)), old_profile: Some(guid(6)), request_type: Some(5), ..found };
     let sent = CreateRequest { profile: Some(guid(7)), smartcard: Some(guid(8)), ..request(1) };
     let differs = check_person(&sent, Some(tag(1)), &found).unwrap_err();
     let words: Vec<String> = differs.iter().map(ToString::to_string).collect();
@@ -37,6 +37,10 @@ fn a_number_is_compared_where_it_is_known_whose_it_is() {
         (RequestType::Renew, 99, true),
         (RequestType::Renew, 6, false),
     ] {
-        assert_eq!(type_may_be(sent, found), expected, "{sent} {found}");
+        assert_eq!(type_may_be(sent, Some(found)), expected, "{sent} {found}");
     }
+    assert!(type_may_be(RequestType::Enroll, None));
+    let without_type = RequestObject { request_type: None, ..object_of(&tagged(), 1) };
+    let all = check_person(&request(1), None, &without_type).unwrap_err();
+    assert_eq!(all[0].to_string(), "its type cannot be read, and the row's is Enroll");
 }

@@ -33,7 +33,7 @@ fn a_request_without_its_tag_or_with_another_rows_has_lost_it() {
 fn without_tags_the_uuid_is_enough_where_the_properties_are_the_rows() {
     let mut list = expected(1..=2, Tagging::Untagged);
     list.see(&object_of(&untagged(), 1), None);
-    let unlike = RequestObject { request_type: 5, ..object_of(&untagged(), 2) };
+    let unlike = RequestObject { request_type: Some(5), ..object_of(&untagged(), 2) };
     list.see(&unlike, None);
     let Completeness::Incomplete(gaps) = list.completeness() else { panic!() };
     assert_eq!((gaps.n_missing, gaps.n_untagged, gaps.n_unlike, gaps.first[0].loss), (0, 0, 1, Loss::Unlike));

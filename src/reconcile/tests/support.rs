@@ -62,7 +62,7 @@ pub(in crate::reconcile) fn request(number: u32) -> CreateRequest {
 pub(in crate::reconcile) fn object(number: u128, request: &CreateRequest, comment: String) -> RequestObject {
     RequestObject {
         uuid: uuid(number),
-        request_type: request.kind.confirmed_number().unwrap_or(2),
+        request_type: Some(request.kind.confirmed_number().unwrap_or(2)),
         status: RequestStatus::Approved,
         target: request.target,
         template: request.template,

@@ -108,7 +108,8 @@ fn every_property_that_the_row_names_must_be_equal() {
         (named.clone(), |object| object.target = Some(guid(0x666)), Is::Absent),
         (named.clone(), |object| object.target = None, Is::Absent),
         (named.clone(), |object| object.template = Some(guid(0x666)), Is::Absent),
-        (named.clone(), |object| object.request_type = 5, Is::Absent),
+        (named.clone(), |object| object.request_type = Some(5), Is::Absent),
+        (named.clone(), |object| object.request_type = None, Is::Unclear),
         // What the row leaves open may be anything.
         (
             CreateRequest { smartcard: other, target: None, ..named.clone() },
@@ -129,8 +130,16 @@ fn every_property_that_the_row_names_must_be_equal() {
         ),
         (CreateRequest { profile: other, ..named.clone() }, |object| object.old_profile = Some(guid(0x666)), Is::Found),
         // The numbers of most types are not known, but 1 is Enroll.
-        (CreateRequest { kind: RequestType::Renew, ..named.clone() }, |object| object.request_type = 3, Is::Found),
-        (CreateRequest { kind: RequestType::Renew, ..named.clone() }, |object| object.request_type = 1, Is::Absent),
+        (
+            CreateRequest { kind: RequestType::Renew, ..named.clone() },
+            |object| object.request_type = Some(3),
+            Is::Found,
+        ),
+        (
+            CreateRequest { kind: RequestType::Renew, ..named.clone() },
+            |object| object.request_type = Some(1),
+            Is::Absent,
+        ),
         // Tagged requests are other runs'.
         (named.clone(), |object| object.comment = object_of(&tagged(), 9).comment, Is::Absent),
     ] {
@@ -156,7 +165,7 @@ fn a_request_that_is_known_as_another_rows_is_no_candidate() {
 fn a_request_that_may_be_two_rows_is_neithers() {
     let renew = CreateRequest { kind: RequestType::Renew, ..request(1) };
     let revoke = CreateRequest { kind: RequestType::Revoke, ..request(1) };
-    let object = RequestObject { request_type: 4, ..plain(&renew) };
+    let object = RequestObject { request_type: Some(4), ..plain(&renew) };
     let seen = scanned(&[doubt(1, renew), doubt(2, revoke)], &[object.clone(), object]);
     assert_eq!((seen.exists.len(), seen.unclear), (0, vec![row(1), row(2)]));
     assert_eq!(seen.ambiguous.first[0].candidates.len(), 1);
@@ -171,7 +180,7 @@ fn a_request_that_is_surely_one_rows_does_not_keep_another_in_doubt() {
         recorded_at: noon() + hour,
         ..doubt(2, CreateRequest { kind: RequestType::Revoke, ..request(1) })
     };
-    let object = RequestObject { request_type: 4, ..plain(&renew.request) };
+    let object = RequestObject { request_type: Some(4), ..plain(&renew.request) };
     let seen = scanned(&[renew, revoke], &[object]);
     assert_eq!(seen.exists.iter().map(|found| found.row).collect::<Vec<_>>(), [row(1)]);
     assert!(seen.unclear.is_empty());

@@ -247,7 +247,7 @@ impl<F: Fn(&Arrival) -> Answer> Server<F> {
 }
 
 impl<F: Fn(&Arrival) -> Answer> Calls for Server<F> {
-    async fn create(&self, body: Vec<u8>) -> Answer {
+    async fn create(&self, body: Vec<u8>, _: Option<Duration>) -> Answer {
         let body: Value = serde_json::from_slice(&body).unwrap();
         let arrival = Arrival { number: self.arrivals.borrow().len() + 1, at: Instant::now(), body: body.clone() };
         self.arrivals.borrow_mut().push(arrival.clone());
@@ -286,7 +286,7 @@ impl<F: Fn(&Arrival) -> Answer> Calls for Server<F> {
 
 pub(super) fn http(status: u16) -> Answer {
     let body = if status == 201 { format!("\"api/v1.0/requests/{}\"", Guid::random()) } else { String::new() };
-    Answer::Http(HttpAnswer { status, location: None, retry_after: None, body: Bytes::from(body) })
+    Answer::Http(HttpAnswer { status, location: None, retry_after: None, date: None, body: Bytes::from(body) })
 }
 
 /// An answer that says when to come again.
@@ -295,6 +295,7 @@ pub(super) fn come_again(status: u16, seconds: u64) -> Answer {
         status,
         location: None,
         retry_after: Some(Duration::from_secs(seconds)),
+        date: None,
         body: Bytes::new(),
     })
 }
