@@ -243,6 +243,7 @@ fn cause(code: ErrorCode) -> Cause {
         | ErrorCode::NameNotResolved
         | ErrorCode::TlsFailed
         | ErrorCode::NotConnected
+        | ErrorCode::Expired
         | ErrorCode::Throttled
         | ErrorCode::NotSignedIn
         | ErrorCode::ApiNotFound => Cause::NotSent,
@@ -385,6 +386,6 @@ mod tests {
     fn every_cause_has_a_class() {
         let of = |class| ErrorCode::ALL.into_iter().filter(|code| cause(*code) == class).count();
         let classes = [Cause::NotSent, Cause::Refused, Cause::ServerError, Cause::Unknown].map(of);
-        assert_eq!(classes, [7, 3, 1, 10]);
+        assert_eq!(classes, [8, 3, 1, 10]);
     }
 }

@@ -16,7 +16,7 @@ pub(crate) use self::groups::{
 };
 use super::parse;
 use crate::ledger::RowState;
-use crate::request::Guid;
+use crate::request::{Guid, RequestType};
 use crate::simulator::{Fault, LatencyRange};
 
 const STYLES: Styles =
@@ -291,7 +291,8 @@ pub(crate) struct StatusArgs {
 #[command(after_help = "Examples:
   cmbatch export wave.ledger --format csv --output wave-results.csv
   cmbatch export wave.ledger --format jsonl --state failed,in_doubt
-  cmbatch export wave.ledger --format manifest --state failed --output again.csv")]
+  cmbatch export wave.ledger --format manifest --state failed --output again.csv
+  cmbatch export wave.ledger --format manifest --state created --as Revoke --output revoke.csv")]
 pub(crate) struct ExportArgs {
     /// The ledger
     #[arg(value_name = "LEDGER")]
@@ -302,6 +303,9 @@ pub(crate) struct ExportArgs {
     /// Only rows in these states, separated by commas
     #[arg(long, value_name = "STATE,...", value_delimiter = ',', value_parser = parse::row_state)]
     pub(crate) state: Vec<RowState>,
+    /// Write created rows as requests of this type: a list of what is to be done to them next
+    #[arg(long = "as", value_name = "TYPE", value_parser = parse::request_type)]
+    pub(crate) as_type: Option<RequestType>,
     /// Write to this file (mode 0600) instead of standard output
     #[arg(long, short, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
@@ -316,7 +320,7 @@ pub(crate) enum ExportFormat {
     Csv,
     /// One JSON object a row
     Jsonl,
-    /// A CSV manifest
+    /// A CSV manifest; never of rows that exist on the server or may
     Manifest,
 }
 

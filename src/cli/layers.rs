@@ -45,7 +45,7 @@ const NOT_FROM_FOUND_FILE: [&str; 23] = [
     "allow-http",
 ];
 /// What only the command line may say: options about configuration itself, confirmations, one-off outputs.
-const COMMAND_LINE_ONLY: [&str; 18] = [
+const COMMAND_LINE_ONLY: [&str; 19] = [
     "config",
     "profile",
     "confirm",
@@ -64,6 +64,7 @@ const COMMAND_LINE_ONLY: [&str; 18] = [
     "not-created",
     "reason",
     "trust-list",
+    "as",
 ];
 /// Variables that are no options.
 const OTHER_VARIABLES: [&str; 5] =

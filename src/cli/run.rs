@@ -176,7 +176,7 @@ fn command(
             )
         }
         Command::Status(args) => status::run(&args.ledger, invocation, cli.global.json).map(Some),
-        Command::Export(args) => export::run(&args),
+        Command::Export(args) => export::run(&args, invocation, shell),
         Command::Doctor(args) => {
             let endpoint = endpoint_of(&args.server, None, &origins, world.secrets)?;
             let endpoint = Endpoint { keep_certificate: true, ..endpoint };

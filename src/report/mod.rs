@@ -13,5 +13,5 @@ mod status;
 
 pub use columns::RESULT_COLUMNS;
 pub use export::{ExportError, results_csv, results_jsonl};
-pub use manifest::manifest_csv;
+pub use manifest::{Choice, ChoiceError, Written, manifest_csv};
 pub use status::{Counts, Reason, Status, in_words, meaning};

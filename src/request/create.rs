@@ -111,12 +111,13 @@ impl CreateRequest {
         body.into_bytes()
     }
 
-    /// Returns the fingerprint of what would make a second request the same request: type, target, template, profile,
-    /// card and `body.` values. Order and case of the `body.` names do not matter.
+    /// Returns the fingerprint of what would make a second request the same request: type, target, template, card and
+    /// `body.` values, a profile that is sent among them. Order and case of the `body.` names do not matter.
     pub fn fingerprint(&self) -> Fingerprint {
         let mut hash = Sha256::new();
         hash.update(self.kind.as_str().as_bytes());
-        for guid in [self.target, self.template, self.profile, self.smartcard] {
+        // In the third place a profile once stood, sent or not; without it fingerprints stay what they were.
+        for guid in [self.target, self.template, None, self.smartcard] {
             match guid {
                 Some(guid) => {
                     hash.update([1]);
@@ -195,16 +196,12 @@ mod tests {
         same.comment = "other".to_owned();
         same.priority = None;
         same.data = NamedValues::new();
+        same.profile = Some(Guid::from_bytes([7; 16]));
         assert_eq!(base.fingerprint(), same.fingerprint());
 
         let guid = Some(Guid::from_bytes([7; 16]));
-        let changes: [fn(&mut CreateRequest, Option<Guid>); 5] = [
-            |r, _| r.kind = RequestType::Renew,
-            |r, g| r.target = g,
-            |r, g| r.template = g,
-            |r, g| r.profile = g,
-            |r, g| r.smartcard = g,
-        ];
+        let changes: [fn(&mut CreateRequest, Option<Guid>); 4] =
+            [|r, _| r.kind = RequestType::Renew, |r, g| r.target = g, |r, g| r.template = g, |r, g| r.smartcard = g];
         for change in changes {
             let mut other = base.clone();
             change(&mut other, guid);

@@ -227,20 +227,31 @@ fn first_place(parts: &[Part], repeat: &Repeat) -> String {
 }
 
 fn same_request(judged: &Judged<'_>, layout: &Layout, row: Cells<'_>, first: &str) -> Advice {
-    let has_body = duplicates::body_values(layout, row).next().is_some();
+    let sends_profile = layout.profile_property.is_some();
+    let mut n_further = 0;
+    duplicates::for_each_body_value(judged, layout, row, |_, _| n_further += 1);
+    let has_profile = sends_profile && judged.profile.is_some();
+    let has_body = n_further > usize::from(has_profile);
     let same: Vec<&str> = [
         (true, "type"),
         (judged.target.is_some(), "target"),
         (judged.template.is_some(), "template"),
         (judged.smartcard.is_some(), "smartcard"),
-        (judged.profile.is_some(), "profile"),
+        (has_profile, "profile"),
         (has_body, "body. values"),
     ]
     .into_iter()
     .filter_map(|(is_there, name)| is_there.then_some(name))
     .collect();
+    let (unsent, further) = if !sends_profile && layout.position(&Role::Profile).is_some() {
+        ("; the profile is not sent", "; --profile-property NAME sends the profile, where the server has a name for it")
+    } else {
+        ("", "")
+    };
     Advice::new(
-        format!("the row asks for the same as {first} (same {})", same.join(", ")),
-        "delete one of the two, or give --on-duplicate first to skip it or --on-duplicate send to send both",
+        format!("the row asks for the same as {first} (same {}{unsent})", same.join(", ")),
+        format!(
+            "delete one of the two, or give --on-duplicate first to skip it or --on-duplicate send to send both{further}"
+        ),
     )
 }

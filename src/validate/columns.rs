@@ -82,6 +82,8 @@ pub(super) struct Layout {
     pub(super) roles: Vec<Role>,
     pub(super) findings: Vec<ColumnFinding>,
     pub(super) missing: Missing,
+    /// The property that the profile is sent as, in lower case; none where it is not sent.
+    pub(super) profile_property: Option<String>,
     /// What stands between two fields, where the manifest has such a thing; for messages.
     pub(super) delimiter: Option<char>,
 }
@@ -95,6 +97,7 @@ impl Layout {
             names,
             findings: Vec::new(),
             missing: Missing::default(),
+            profile_property: rules.profile_property.as_deref().map(str::to_lowercase),
             delimiter: None,
         };
         for column in 0..layout.names.len() {
@@ -103,7 +106,7 @@ impl Layout {
         }
         layout.find_repeated(form);
         layout.find_unnamed(form);
-        layout.find_profile_conflict(rules);
+        layout.find_profile_conflict();
         if form == Form::Csv {
             layout.find_missing(rules);
         }
@@ -239,14 +242,13 @@ impl Layout {
         self.report(Rule::UnnamedColumn, Some(first), Advice::new(what, help));
     }
 
-    fn find_profile_conflict(&mut self, rules: &Rules) {
-        let Some(property) = &rules.profile_property else { return };
+    fn find_profile_conflict(&mut self) {
+        let Some(property) = &self.profile_property else { return };
         if self.position(&Role::Profile).is_none() {
             return;
         }
-        let folded = property.to_lowercase();
         let Some(column) =
-            self.roles.iter().position(|role| matches!(role, Role::Body { folded: known, .. } if *known == folded))
+            self.roles.iter().position(|role| matches!(role, Role::Body { folded, .. } if folded == property))
         else {
             return;
         };

@@ -11,7 +11,7 @@ use super::cells::{self, Value};
 use super::columns::{Layout, Role};
 use super::row::Judged;
 use crate::manifest::Cells;
-use crate::request::RequestType;
+use crate::request::{Guid, RequestType};
 
 /// The hash of a row's key, or of its id, and the row's number. As three numbers it has no padding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,11 +62,11 @@ pub(super) fn suspects(entries: Vec<Vec<Entry>>) -> RowSet {
     rows
 }
 
-/// Type, target, template, smartcard and profile, each with a mark whether it is there.
-fn fixed_key(judged: &Judged<'_>) -> [u8; 69] {
-    let mut key = [0; 69];
+/// Type, target, template and smartcard, each with a mark whether it is there.
+fn fixed_key(judged: &Judged<'_>) -> [u8; 52] {
+    let mut key = [0; 52];
     key[0] = judged.kind as u8;
-    let guids = [judged.target, judged.template, judged.smartcard, judged.profile];
+    let guids = [judged.target, judged.template, judged.smartcard];
     for (part, guid) in key[1..].chunks_exact_mut(17).zip(guids) {
         if let Some(guid) = guid {
             part[0] = 1;
@@ -76,12 +76,22 @@ fn fixed_key(judged: &Judged<'_>) -> [u8; 69] {
     key
 }
 
-/// The `body.` values of a row with their names in lower case.
-pub(super) fn body_values<'a>(layout: &'a Layout, row: Cells<'a>) -> impl Iterator<Item = (&'a str, &'a [u8])> {
-    layout.roles.iter().enumerate().filter_map(move |(column, role)| match (role, cells::value(row, column)) {
-        (Role::Body { folded, .. }, Value::Text(bytes)) => Some((folded.as_str(), bytes)),
-        _ => None,
-    })
+/// Gives the further properties that a row sends with their names in lower case: its `body.` values, and its profile where
+/// that is sent.
+pub(super) fn for_each_body_value(
+    judged: &Judged<'_>,
+    layout: &Layout,
+    row: Cells<'_>,
+    mut each: impl FnMut(&str, &[u8]),
+) {
+    for (column, role) in layout.roles.iter().enumerate() {
+        if let (Role::Body { folded, .. }, Value::Text(bytes)) = (role, cells::value(row, column)) {
+            each(folded, bytes);
+        }
+    }
+    if let (Some(property), Some(profile)) = (&layout.profile_property, judged.profile) {
+        each(property, profile.encode(&mut [0; Guid::LEN]).as_bytes());
+    }
 }
 
 /// 128 bits of a SHA-256 over values: two rows that have the same one are the same.
@@ -92,9 +102,10 @@ impl ValueDigest {
     pub(super) fn of_row(judged: &Judged<'_>, layout: &Layout, cells: Cells<'_>) -> Self {
         let mut hash = Sha256::new();
         hash.update(fixed_key(judged));
-        let mut body: Vec<_> = body_values(layout, cells).collect();
+        let mut body = Vec::new();
+        for_each_body_value(judged, layout, cells, |name, value| body.push((name.to_owned(), value.to_vec())));
         body.sort_unstable();
-        for (name, value) in body {
+        for (name, value) in &body {
             for text in [name.as_bytes(), value] {
                 hash.update((text.len() as u64).to_le_bytes());
                 hash.update(text);
@@ -214,7 +225,6 @@ pub(super) fn repeat_of(repeats: &[Repeat], row: u32) -> Option<&Repeat> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::request::Guid;
     use crate::validate::columns::Form;
     use crate::validate::finding::Findings;
     use crate::validate::key_hash::KeyHasher;
@@ -224,11 +234,14 @@ mod tests {
 
     /// The hash and the digest of a row.
     fn key(hasher: &KeyHasher, columns: &[&str], row_cells: &[&str]) -> (u64, ValueDigest) {
-        let rules = Rules::default();
-        let layout = Layout::resolve(Form::Csv, columns.iter().copied(), &rules);
+        key_by(&Rules::default(), hasher, columns, row_cells)
+    }
+
+    fn key_by(rules: &Rules, hasher: &KeyHasher, columns: &[&str], row_cells: &[&str]) -> (u64, ValueDigest) {
+        let layout = Layout::resolve(Form::Csv, columns.iter().copied(), rules);
         let record = csv::ByteRecord::from(row_cells.to_vec());
         let cells = Cells::Csv(&record);
-        let judged = row::check(&rules, &layout, cells, &mut Findings::default()).unwrap();
+        let judged = row::check(rules, &layout, cells, &mut Findings::default()).unwrap();
         (hasher.row(&judged, &layout, cells), ValueDigest::of_row(&judged, &layout, cells))
     }
 
@@ -264,6 +277,20 @@ mod tests {
                 &["1", "Unblock", CARD, "x", "4", "y", "z"]
             )
         );
+    }
+
+    #[test]
+    fn a_profile_counts_where_it_is_sent_and_is_the_property_then() {
+        const PROFILE: &str = "97cc3493-f556-4c9b-9d8b-982434201527";
+        let hasher = KeyHasher::new();
+        let (plain, with) = (["type", "smartcard"], ["type", "smartcard", "profile"]);
+        let none = key(&hasher, &plain, &["Unblock", CARD]);
+        assert_eq!(key(&hasher, &with, &["Unblock", CARD, PROFILE]), none);
+        let rules = Rules { profile_property: Some("ProfileUuid".to_owned()), ..Rules::default() };
+        let sent = key_by(&rules, &hasher, &with, &["Unblock", CARD, PROFILE]);
+        assert!(sent.0 != none.0 && sent.1 != none.1);
+        let body = key_by(&rules, &hasher, &["type", "smartcard", "body.profileuuid"], &["Unblock", CARD, PROFILE]);
+        assert_eq!(body, sent);
     }
 
     #[test]

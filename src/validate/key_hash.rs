@@ -7,7 +7,7 @@
 use std::hash::{BuildHasher, RandomState};
 
 use super::columns::Layout;
-use super::duplicates::body_values;
+use super::duplicates::for_each_body_value;
 use super::row::Judged;
 use crate::manifest::Cells;
 use crate::request::Guid;
@@ -16,20 +16,20 @@ use crate::request::Guid;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct KeyHasher {
     /// One for each GUID of a row, and one for everything else.
-    keys: [u64; 5],
+    keys: [u64; 4],
 }
 
 impl KeyHasher {
     pub(super) fn new() -> Self {
         let random = RandomState::new();
-        Self { keys: [0_u8, 1, 2, 3, 4].map(|number| random.hash_one(number)) }
+        Self { keys: [0_u8, 1, 2, 3].map(|number| random.hash_one(number)) }
     }
 
-    /// Returns the hash of what makes a second row the same request: type, target, template, smartcard, profile and body
-    /// values, whose order does not matter.
+    /// Returns the hash of what makes a second row the same request: type, target, template, smartcard and the further
+    /// properties that are sent, whose order does not matter.
     pub(super) fn row(&self, judged: &Judged<'_>, layout: &Layout, cells: Cells<'_>) -> u64 {
         let [.., rest] = self.keys;
-        let guids = [judged.target, judged.template, judged.smartcard, judged.profile];
+        let guids = [judged.target, judged.template, judged.smartcard];
         let mut hash = fold(rest ^ judged.kind as u64, rest.rotate_left(32));
         for (guid, key) in guids.iter().zip(self.keys) {
             hash = match guid {
@@ -38,9 +38,10 @@ impl KeyHasher {
             };
         }
         // A sum, because the order of the columns may differ from file to file.
-        let body = body_values(layout, cells)
-            .map(|(name, value)| fold(self.bytes(name.as_bytes()), self.bytes(value).rotate_left(1)))
-            .fold(0, u64::wrapping_add);
+        let mut body: u64 = 0;
+        for_each_body_value(judged, layout, cells, |name, value| {
+            body = body.wrapping_add(fold(self.bytes(name.as_bytes()), self.bytes(value).rotate_left(1)));
+        });
         fold(hash ^ body, rest)
     }
 
@@ -121,17 +122,17 @@ mod tests {
         let mut n_rows = 0;
         for number in 0..1000_u128 {
             let guid = Some(Guid::from_bytes((number << 60).to_be_bytes()));
-            for place in 0..4 {
-                let mut guids = [None; 4];
+            for place in 0..3 {
+                let mut guids = [None; 3];
                 guids[place] = guid;
-                let [target, template, smartcard, profile] = guids;
+                let [target, template, smartcard] = guids;
                 for kind in [RequestType::Enroll, RequestType::Unblock] {
                     let judged = Judged {
                         kind,
                         target,
                         template,
                         smartcard,
-                        profile,
+                        profile: None,
                         priority: None,
                         id: None,
                         collection: Vec::new(),

@@ -391,8 +391,8 @@ impl Rule {
             Self::DuplicateRow => Facts {
                 name: "duplicate-row",
                 summary: "no two rows of a run ask for the same",
-                explanation: "Two rows with the same type, target, template, smartcard, profile and body.<name> values would \
-                    make two requests. Delete one, or say --on-duplicate first (the others are skipped) or \
+                explanation: "Two rows with the same type, target, template, smartcard and body.<name> values would \
+                    make two requests; a profile counts where --profile-property sends it. Delete one, or say --on-duplicate first (the others are skipped) or \
                     --on-duplicate send (all are sent).",
                 example: "type,smartcard\nUnblock,17cf063d-e337-4aa9-a822-346554ddd3c9\n\
                     Unblock,17CF063D-E337-4AA9-A822-346554DDD3C9\n",

@@ -38,7 +38,10 @@ fn formulas_are_defused_in_results_and_kept_in_manifests() {
     folder.run(&["submit", "wave.csv", "--simulate"]).exits(0);
     let csv = folder.run(&["export", "wave.rehearsal.ledger"]).exits(0).stdout;
     assert!(csv.contains(",'@SUM(A1)"), "{csv}");
-    let manifest = folder.run(&["export", "wave.rehearsal.ledger", "--format", "manifest"]).exits(0).stdout;
+    folder
+        .run(&["submit", "wave.csv", "--simulate", "--fault", "forbid-type=Enroll", "--ledger", "failed.ledger"])
+        .exits(1);
+    let manifest = folder.run(&["export", "failed.ledger", "--format", "manifest"]).exits(0).stdout;
     assert!(manifest.contains(",=cmd,@SUM(A1)"), "{manifest}");
 }
 
@@ -69,17 +72,17 @@ fn an_exported_manifest_gives_the_same_bodies_again() {
         guid(4)
     );
     folder.write("wave.csv", manifest);
-    let first = simulator(&[]);
+    let first = simulator(&["forbid-type=Enroll", "forbid-type=Revoke"]);
     let second = simulator(&[]);
     let options = ["--profile-property", "profileuuid", "--confirm", "1", "--concurrency", "1"];
-    let send = |name: &str, server: &str| {
+    let send = |name: &str, server: &str, status: i32| {
         let mut words = vec!["submit", name, "--server", server];
         words.extend(options);
-        folder.run(&words).exits(0);
+        folder.run(&words).exits(status);
     };
-    send("wave.csv", &first.base_url());
+    send("wave.csv", &first.base_url(), 1);
     folder.run(&["export", "wave.ledger", "--format", "manifest", "--output", "again.csv"]).exits(0);
-    send("again.csv", &second.base_url());
+    send("again.csv", &second.base_url(), 0);
     let untag = |bodies: Vec<Value>| -> Vec<Value> { bodies.into_iter().map(untagged).collect() };
     assert_eq!(untag(bodies(&first)), untag(bodies(&second)));
     assert_eq!(bodies(&first)[1]["profileuuid"], guid(4));
@@ -99,4 +102,63 @@ fn status_names_reasons_with_an_example() {
     let json = folder.run(&["status", "wave.ledger", "--json"]).exits(1).json();
     assert_eq!(json["reasons"][0]["error_code"], "forbidden");
     assert_eq!(json["reasons"][0]["rows"], 4);
+}
+
+/// Sends three Enroll rows, a Renew row that is refused and a Revoke row; what the faults leave in doubt stays so.
+fn mixed_run(folder: &Folder, faults: &[&str], says: &str) {
+    let mut manifest = "id,type,profiletemplateuuid,target,comment,data.x,note.who\n".to_owned();
+    for (row, kind) in (1..).zip(["Enroll", "Enroll", "Renew", "Enroll", "Revoke"]) {
+        manifest += &format!("E-{row},{kind},{TEMPLATE},{},new hire,x,Zoë\n", guid(row));
+    }
+    folder.write("wave.csv", manifest);
+    let simulator = simulator(&[&["forbid-type=Renew"], faults].concat());
+    let server = simulator.base_url();
+    let words = ["--server", &server, "--concurrency", "1", "--confirm", "1", "--settle", "1s", "--server-limit", "1s"];
+    folder.run(&[&["submit", "wave.csv"], &words[..]].concat()).exits(1).says(says);
+}
+
+#[test]
+fn a_manifest_never_holds_rows_that_exist_or_may() {
+    let folder = Folder::new();
+    mixed_run(&folder, &["create:drop-after-create=at 4", "list-hides=100%"], "3 created, 1 in doubt, 1 failed");
+    let export = |words: &[&str]| folder.run(&[&["export", "wave.ledger", "--format", "manifest"], words].concat());
+    export(&["--state", "failed,in_doubt"]).exits(2).says("rows in doubt").says("cmbatch reconcile wave.ledger");
+    export(&["--state", "created", "--output", "x.csv"]).exits(2).says("twice").says("--as Revoke");
+    export(&["--state", "sending"]).exits(2).says("being sent");
+    assert!(!folder.file("x.csv").exists());
+    let ran = export(&[]).exits(0).says("4 rows left out (3 created, 1 in doubt)");
+    let rows: Vec<&str> = ran.stdout.lines().skip(1).collect();
+    assert!(rows.len() == 1 && rows[0].starts_with("3,E-3,Renew,"), "{rows:?}");
+    let json = export(&["--output", "again.csv", "--json"]).exits(0).says("1 row written to again.csv").json();
+    assert_eq!((&json["rows"], &json["left_out"]), (&1.into(), &4.into()));
+}
+
+#[test]
+fn created_rows_become_a_list_of_another_type() {
+    let folder = Folder::new();
+    mixed_run(&folder, &[], "4 created, 1 failed");
+    let export = |words: &[&str]| folder.run(&[&["export", "wave.ledger"], words].concat());
+    for words in [
+        &["--as", "Revoke"][..],
+        &["--as", "Revoke", "--state", "created"],
+        &["--as", "Revoke", "--format", "manifest"],
+        &["--as", "Revoke", "--format", "manifest", "--state", "created,failed"],
+    ] {
+        export(words).exits(2).says("--format manifest --state created");
+    }
+    let words = ["--as", "revoke", "--format", "manifest", "--state", "created", "--output", "revoke.csv"];
+    export(&words).exits(0).says("3 rows written to revoke.csv; 1 row left out (1 created)");
+    let list = folder.read("revoke.csv");
+    assert_eq!(
+        list,
+        format!(
+            "_row,id,type,profiletemplateuuid,target,smartcard,profile,comment,priority,note.who\n\
+             1,E-1,Revoke,{TEMPLATE},{},,,,,Zoë\n2,E-2,Revoke,{TEMPLATE},{},,,,,Zoë\n\
+             4,E-4,Revoke,{TEMPLATE},{},,,,,Zoë\n",
+            guid(1),
+            guid(2),
+            guid(4)
+        )
+    );
+    folder.run(&["validate", "revoke.csv"]).exits(0);
 }

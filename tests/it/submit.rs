@@ -143,6 +143,34 @@ fn a_run_that_was_stopped_goes_on_where_it_stopped() {
 }
 
 #[test]
+fn a_run_behind_nohup_outlives_its_terminal() {
+    let folder = Folder::new();
+    folder.write("wave.csv", enrollments(40));
+    let simulator = simulator(&[]);
+    let words = ["submit", "wave.csv", "--server", &simulator.base_url(), "--rate", "20/s"];
+    let hang_up = |wrapper: &[&str]| {
+        let before = posts(&simulator).len();
+        let mut run = std::process::Command::new(wrapper[0])
+            .args(&wrapper[1..])
+            .arg(env!("CARGO_BIN_EXE_cmbatch"))
+            .args(words)
+            .current_dir(folder.path())
+            .stdout(std::process::Stdio::null())
+            .stderr(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        wait_until(|| posts(&simulator).len() > before + 3);
+        let pid = nix::unistd::Pid::from_raw(i32::try_from(run.id()).unwrap());
+        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGHUP).unwrap();
+        run.wait().unwrap().code()
+    };
+    assert_eq!(hang_up(&["env"]), Some(130), "without it, a terminal that goes away stops the run");
+    assert!(posts(&simulator).len() < 40);
+    assert_eq!(hang_up(&["nohup"]), Some(0));
+    assert_eq!(posts(&simulator).len(), 40);
+}
+
+#[test]
 fn an_interruption_before_sending_says_so_and_sends_nothing() {
     let folder = Folder::new();
     let simulator = simulator(&[]);

@@ -38,6 +38,15 @@ fn duplicates_over_several_files_name_both_places() {
 }
 
 #[test]
+fn rows_that_differ_only_in_a_profile_are_one_call_unless_it_is_sent() {
+    let folder = Folder::new();
+    let row = |profile: u32| format!("Renew,{TEMPLATE},{},{}\n", guid(1), guid(profile));
+    folder.write("a.csv", format!("type,profiletemplateuuid,target,profile\n{}{}", row(2), row(3)));
+    folder.run(&["validate", "a.csv"]).exits(3).says("duplicate-row").says("template; the profile is not sent)");
+    folder.run(&["validate", "a.csv", "--profile-property", "profileuuid"]).exits(0);
+}
+
+#[test]
 fn misspelled_values_come_with_what_was_meant() {
     let folder = Folder::new();
     folder.write("a.csv", format!("type,profiletemplateuuid,taget\nEnrol,{TEMPLATE},{}\n", guid(1)));

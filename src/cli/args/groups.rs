@@ -49,7 +49,7 @@ pub(crate) struct RowArgs {
     /// Send a row's profile under this property name
     #[arg(long, value_name = "NAME")]
     pub(crate) profile_property: Option<String>,
-    /// What a second row with the same type, target, template, card, profile and body values is
+    /// What a second row with the same type, target, template, card, body values and sent profile is
     #[arg(long, value_name = "WHAT", default_value = "error")]
     pub(crate) on_duplicate: OnDuplicateArg,
     /// What an unknown column is

@@ -6,21 +6,25 @@ use std::path::Path;
 use crate::app::{Exit, Failure};
 use crate::cli::args::{ExportArgs, ExportFormat};
 use crate::cli::config::{overwrite, same_file};
-use crate::cli::output::rows;
+use crate::cli::invocation::{Invocation, quoted};
+use crate::cli::output::{Shell, rows};
 use crate::cli::summary::Summary;
 use crate::ledger::Reader;
 use crate::platform::PrivateOutput;
-use crate::report::{ExportError, manifest_csv, results_csv, results_jsonl};
+use crate::report::{Choice, ChoiceError, Counts, ExportError, Written, manifest_csv, results_csv, results_jsonl};
 
-/// Writes the rows of a ledger; gives nothing to say where they went to standard output.
-pub(crate) fn run(args: &ExportArgs) -> Result<Option<Summary>, Failure> {
+/// Writes the rows of a ledger. Where they went to standard output, nothing else is said but how many were left out.
+pub(crate) fn run(args: &ExportArgs, invocation: &Invocation, shell: &Shell) -> Result<Option<Summary>, Failure> {
+    let form = form(args).map_err(|error| refused(error, &args.ledger, invocation))?;
     let reader = Reader::open(&args.ledger)?;
     let Some(output) = &args.output else {
-        return match write(&reader, args, io::stdout().lock()) {
-            Ok(_) => Ok(None),
-            Err(error) if error.is_closed_pipe() => Ok(None),
-            Err(error) => Err(error.into()),
-        };
+        match write(&reader, args, &form, io::stdout().lock()) {
+            Ok(written) if written.left_out.total() > 0 => shell.always(&left_out(&written.left_out)),
+            Ok(_) => {}
+            Err(error) if error.is_closed_pipe() => {}
+            Err(error) => return Err(error.into()),
+        }
+        return Ok(None);
     };
     refuse_ledger(&args.ledger, output)?;
     if let Some(part) = reader.run().parts.iter().find(|part| same_file(Path::new(&part.name), output)) {
@@ -30,17 +34,63 @@ pub(crate) fn run(args: &ExportArgs) -> Result<Option<Summary>, Failure> {
         ));
     }
     let mut file = PrivateOutput::create(output, overwrite(args.force))?;
-    let n_rows = write(&reader, args, &mut file)?;
+    let Written { n_rows, left_out: others } = write(&reader, args, &form, &mut file)?;
     file.commit()?;
-    Ok(Some(Summary::new(Exit::Done, format!("{} written to {}", rows(n_rows), output.display())).with("rows", n_rows)))
+    let mut message = format!("{} written to {}", rows(n_rows), output.display());
+    if others.total() > 0 {
+        message = format!("{message}; {}", left_out(&others));
+    }
+    Ok(Some(Summary::new(Exit::Done, message).with("rows", n_rows).with("left_out", others.total())))
 }
 
-fn write(reader: &Reader, args: &ExportArgs, out: impl Write) -> Result<u64, ExportError> {
+/// What is written, checked.
+enum Form {
+    Csv,
+    Jsonl,
+    Manifest(Choice),
+}
+
+fn form(args: &ExportArgs) -> Result<Form, ChoiceError> {
     match args.format {
-        ExportFormat::Csv => results_csv(reader, &args.state, out),
-        ExportFormat::Jsonl => results_jsonl(reader, &args.state, BufWriter::new(out)),
-        ExportFormat::Manifest => manifest_csv(reader, &args.state, out),
+        ExportFormat::Manifest => Choice::new(&args.state, args.as_type).map(Form::Manifest),
+        ExportFormat::Csv | ExportFormat::Jsonl if args.as_type.is_some() => Err(ChoiceError::OtherType),
+        ExportFormat::Csv => Ok(Form::Csv),
+        ExportFormat::Jsonl => Ok(Form::Jsonl),
     }
+}
+
+fn write(reader: &Reader, args: &ExportArgs, form: &Form, out: impl Write) -> Result<Written, ExportError> {
+    let n_rows = match form {
+        Form::Csv => results_csv(reader, &args.state, out)?,
+        Form::Jsonl => results_jsonl(reader, &args.state, BufWriter::new(out))?,
+        Form::Manifest(choice) => return manifest_csv(reader, choice, out),
+    };
+    Ok(Written { n_rows, left_out: Counts::default() })
+}
+
+/// Returns how many rows are not in a manifest, by state.
+fn left_out(counts: &Counts) -> String {
+    format!("{} left out ({})", rows(counts.total()), counts.in_words())
+}
+
+/// Says what to do instead.
+fn refused(error: ChoiceError, ledger: &Path, invocation: &Invocation) -> Failure {
+    let shown = quoted(&ledger.to_string_lossy());
+    let next = match error {
+        ChoiceError::Created => {
+            format!(
+                "for a list of what is to be done to them next: cmbatch export {shown} --format manifest --state created --as Revoke"
+            )
+        }
+        ChoiceError::Sending => {
+            format!("wait until the run has ended, then: {}", invocation.instead("--state", &["--state", "failed"]))
+        }
+        ChoiceError::InDoubt => {
+            format!("cmbatch reconcile {shown}, then: {}", invocation.instead("--state", &["--state", "failed"]))
+        }
+        ChoiceError::OtherType => format!("cmbatch export {shown} --format manifest --state created --as TYPE"),
+    };
+    Failure::new(Exit::Usage, error.to_string()).with_next(next)
 }
 
 fn refuse_ledger(ledger: &Path, output: &Path) -> Result<(), Failure> {
