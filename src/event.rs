@@ -116,6 +116,18 @@ pub enum EventKind {
         /// How many rows.
         rows: u64,
     },
+    /// The server's list could not be read, and is asked for again after the wait.
+    ListAgain {
+        /// How long.
+        wait: Duration,
+        /// Why it could not be read. Text from outside.
+        why: String,
+    },
+    /// The ledger is behind what the server has: what another process sent last may still come into the list.
+    Behind {
+        /// How long that is waited for.
+        left: Duration,
+    },
     /// The server went away; it is asked from time to time whether it is back.
     ServerGone {
         /// How long it is waited for, at most.

@@ -58,7 +58,16 @@ impl Exit {
             | StopReason::Unreachable(_)
             | StopReason::Stalled(_)
             | StopReason::NotAsAsked { .. }
-            | StopReason::FirstTimedOut { .. } => Self::Server,
+            | StopReason::FirstInDoubt { .. }
+            | StopReason::NotReadBack { .. }
+            | StopReason::NotShown(_)
+            | StopReason::ClockJumped => Self::Server,
+            StopReason::AnotherAtWork { .. } => Self::InUse,
+            StopReason::NoList(error) => match error.status() {
+                Some(401) => Self::SignIn,
+                Some(404) => Self::NoApi,
+                Some(_) | None => Self::Server,
+            },
             StopReason::NotSignedIn(_) | StopReason::Refused { .. } => Self::SignIn,
             StopReason::ApiNotFound(_) => Self::NoApi,
             StopReason::Interrupted => Self::Interrupted,

@@ -1,5 +1,6 @@
 //! A run at work: what `submit`, `replay` and `reconcile` do alike once the ledger is theirs.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -7,15 +8,38 @@ use tokio::sync::watch;
 
 use super::env::Env;
 use super::exit::Exit;
-use super::failure::{Failure, chain, exit_of};
+use super::failure::{Failure, chain};
+use super::findings;
+use super::look::{self, Already};
 use super::next::{Next, Piece};
-use crate::ledger::{Ledger, LedgerError, Reader, RowState, SessionEnd, Standing};
-use crate::reconcile::{Completeness, Lists, Report, Trust};
+use super::state::{Note, StateFolder};
+use crate::ledger::{Extent, Finding, Ledger, LedgerError, Reader, RowState, SessionEnd};
+use crate::machine::Machine;
+use crate::reconcile::{Lists, Report};
 use crate::report::Counts;
-use crate::request::{RunId, printable};
+use crate::request::{Guid, RequestType, RunId, TagPosition};
 use crate::submit::{
     Calls, Limits, Patience, Session, SessionReport, Setting, StopLevel, StopReason, Unrecorded, Wire, Work,
 };
+
+/// How the server is asked before anything is sent, and how rows are sent then.
+#[derive(Clone, Debug)]
+pub struct Sending {
+    /// How fast.
+    pub limits: Limits,
+    /// How patiently.
+    pub patience: Patience,
+    /// Where runs from this machine note themselves; none for a rehearsal, whose server nobody else has.
+    pub state: Option<StateFolder>,
+    /// Whether rows are sent though the list cannot be read (`--without-list`).
+    pub without_list: bool,
+    /// What rows do that were requested from another ledger before.
+    pub already: Already,
+    /// How far back requests of other ledgers count.
+    pub look_back: Duration,
+    /// Accounts on the server whose requests are the site's own, beside this one's.
+    pub originators: Vec<Guid>,
+}
 
 /// How a use case ended that did something with a run.
 #[derive(Debug)]
@@ -34,6 +58,10 @@ pub struct Ending {
     pub stopped_by: Option<StopReason>,
     /// What the last list said, where one was read.
     pub last_list: Option<Report>,
+    /// Whether that list was asked for after the last call had ended.
+    pub is_audited: bool,
+    /// What lists showed to be wrong, and nobody has closed.
+    pub findings: Vec<Finding>,
     /// Rows that were created and that the ledger could not keep.
     pub unrecorded: Vec<Unrecorded>,
     /// Whether only a part of the rows was asked for.
@@ -72,7 +100,6 @@ impl Ending {
     /// # Errors
     /// The ledger cannot be read.
     pub fn of(reader: &Reader, ledger: &Path) -> Result<Self, LedgerError> {
-        let destructive = reader.unsettled_by_type()?.into_iter().filter(|(kind, _)| kind.is_destructive());
         Ok(Self {
             ledger: ledger.to_owned(),
             run: reader.run().id,
@@ -81,25 +108,34 @@ impl Ending {
             sent: None,
             stopped_by: None,
             last_list: None,
+            is_audited: false,
+            findings: reader.open_findings()?,
             unrecorded: Vec::new(),
             is_part: false,
-            n_left_destructive: destructive.map(|(_, n)| n).sum(),
+            n_left_destructive: n_destructive(&reader.unsettled_by_type()?),
         })
     }
 
     pub(super) fn nothing_to_send(self) -> Self {
-        let lead = if self.counts.get(RowState::Pending) == 0 { Lead::AlreadyFinished } else { Lead::NothingAskedFor };
+        let lead =
+            if self.counts.get(RowState::Pending) == 0 { Lead::AlreadyFinished } else { Lead::NothingAskedFor };
         Self { lead, ..self }
     }
 
     /// Returns whom to call.
     pub fn exit(&self) -> Exit {
+        let is_well = self.findings.is_empty();
         match (&self.stopped_by, &self.lead) {
             (Some(reason), _) => Exit::of_stop(reason),
             (None, Lead::Recorded(_)) => Exit::Done,
-            (None, _) if self.counts.is_settled() => Exit::Done,
+            (None, _) if is_well && self.counts.is_settled() => Exit::Done,
             // Only a part of the rows was asked for, and the others wait.
-            (None, _) if self.is_part && self.sent.is_some() && self.counts.is_settled_but(RowState::Pending) => {
+            (None, _)
+                if is_well
+                    && self.is_part
+                    && self.sent.is_some()
+                    && self.counts.is_settled_but(RowState::Pending) =>
+            {
                 Exit::Done
             }
             (None, _) => Exit::SomeRows,
@@ -107,96 +143,121 @@ impl Ending {
     }
 }
 
+/// Returns how many rows of these take certificates away.
+pub(super) fn n_destructive(by_type: &[(RequestType, u64)]) -> u64 {
+    by_type.iter().filter(|(kind, _)| kind.is_destructive()).map(|(_, n)| n).sum()
+}
+
 /// A run whose ledger this process holds.
 pub(super) struct Job {
+    machine: Machine,
     path: PathBuf,
     pub(super) ledger: Ledger,
     session: Session,
-    trust: Trust,
+    note: Option<Note>,
+    sends_tags: bool,
+    /// Only rows that were never claimed may be sent: there is no list to ask.
+    pub(super) is_without_list: bool,
 }
 
 impl Job {
-    /// Begins with a ledger that was just opened, at the path as it was named.
-    pub(super) fn begin<S>(
+    /// Begins with a ledger that was just opened, at the path as it was named. `before` is how far it was before that.
+    pub(super) async fn begin<S>(
         env: &Env<'_, S>,
         path: &Path,
         ledger: Ledger,
         wire: Wire,
-        limits: Limits,
-        patience: Patience,
+        sending: &Sending,
+        before: Extent,
     ) -> Result<Self, Failure> {
-        let session = Session::begin(env.machine, &ledger, wire, limits, patience)?;
-        Ok(Self { path: path.to_owned(), ledger, session, trust: patience.trust })
+        let note = match &sending.state {
+            Some(folder) => match folder.enter(env.machine, ledger.run().id, ledger.path(), env.session).await {
+                Ok(note) => Some(note),
+                Err(failure) => return Err(refused(ledger, failure)),
+            },
+            None => None,
+        };
+        let sends_tags = wire.tag_position != TagPosition::None;
+        let look_back = sending.state.is_some().then_some(sending.look_back);
+        let (limits, patience) = (sending.limits.clone(), sending.patience);
+        let mut session = Session::begin(env.machine, &ledger, wire, limits, patience, look_back)?;
+        let mut is_without_list = false;
+        if let Some(note) = &note {
+            if note.is_ahead_of(before) {
+                session.suspect();
+            }
+            is_without_list = !sends_tags || sending.without_list;
+            if is_without_list && !note.agrees(before) {
+                return Err(refused(ledger, not_as_left(sends_tags)));
+            }
+        }
+        let machine = env.machine.clone();
+        Ok(Self { machine, path: path.to_owned(), ledger, session, note, sends_tags, is_without_list })
     }
 
     pub(super) fn reader(&self) -> &Reader {
         self.session.reader()
     }
 
-    /// Asks the server first where the ledger's own word is not enough: rows are in doubt, or its last session did not end by
-    /// itself, or it is a copy.
-    pub(super) async fn ask_first<S: Lists>(&mut self, env: &Env<'_, S>) -> Result<Option<Report>, Failure> {
-        if self.ledger.standing() == Standing::Clean && self.reader().n_in_doubt()? == 0 {
-            return Ok(None);
+    /// Asks the server for its list before anything is sent, and settles what it says.
+    ///
+    /// # Errors
+    /// The list cannot be read, or it shows that rows were requested before: nothing may be sent.
+    pub(super) async fn ask_first<S: Lists>(
+        &mut self,
+        env: &Env<'_, S>,
+        sending: &Sending,
+    ) -> Result<(Option<Report>, Vec<String>), Failure> {
+        if self.is_without_list && !self.sends_tags {
+            return Ok((None, vec!["the run sends no tags: only rows that were never sent are sent".to_owned()]));
         }
-        self.ask(env).await.map(Some)
-    }
-
-    /// Asks the server for its list, and settles what it says.
-    pub(super) async fn ask<S: Lists>(&mut self, env: &Env<'_, S>) -> Result<Report, Failure> {
         let setting = Setting { ledger: &self.ledger, calls: env.server, sink: env.sink };
-        let counts = Counts::of(self.session.reader())?;
-        let may_lack = self.ledger.standing() == Standing::Copied
-            && counts.get(RowState::Pending) + counts.get(RowState::Failed) > 0;
-        let report =
-            if may_lack { self.session.look_when_ripe(&setting).await? } else { self.session.look(&setting).await? };
-        self.check_standing(&report)?;
-        Ok(report)
-    }
-
-    /// A ledger that may lack what was sent is not sent on without the server's word.
-    fn check_standing(&self, report: &Report) -> Result<(), Failure> {
-        let what = match self.ledger.standing() {
-            Standing::Clean | Standing::Unclean => return Ok(()),
-            Standing::Copied => "is a copy, or was restored or moved",
-            Standing::Older => "is older than its last session",
-        };
-        let (exit, why) = match (report.unreadable(), &report.completeness) {
-            (Some(error), _) => (exit_of(error), format!("the server's list cannot be read ({error})")),
-            (None, Some(Completeness::Incomplete(gaps))) => (Exit::Server, gaps.to_string()),
-            // Of a copy in which nothing was created yet nothing shows whether the list is complete.
-            (None, Some(Completeness::NothingKnown)) if self.ledger.standing() == Standing::Copied => {
-                (Exit::Server, "nothing shows whether the server's list is complete".to_owned())
+        let (_never_stopped, mut control) = watch::channel(StopLevel::Run);
+        let mut report = self.session.look_first(&setting, &mut control).await?;
+        if let Some(error) = report.unreadable.take() {
+            if self.is_without_list {
+                let note = format!(
+                    "the server's list cannot be read ({}): only rows that were never sent are sent (--without-list)",
+                    crate::request::printable(&chain(&error))
+                );
+                return Ok((None, vec![note]));
             }
-            (None, Some(Completeness::Complete | Completeness::NothingKnown) | None) => return Ok(()),
-        };
-        if self.trust == Trust::List {
-            return Ok(());
+            let by_type = self.reader().unsettled_by_type()?;
+            let n_rows = by_type.iter().map(|(_, n)| n).sum();
+            return Err(look::no_list(&error, n_rows, n_destructive(&by_type)));
         }
-        let why = printable(&why);
-        Err(Failure::new(
-            exit,
-            format!(
-                "the ledger {what}, so that rows that it has as pending may have been sent, and {why}; nothing was sent"
-            ),
-        )
-        .with_next(
-            Next::again().after("go on with the newest ledger, or let the account read the whole list of requests"),
-        ))
+        self.is_without_list = false;
+        self.ledger.set_findings(findings::of_report(&report)).await?;
+        let mut notes = Vec::new();
+        if let Some(note) = &mut self.note {
+            note.learn(report.first_look.originator);
+            let mut own: BTreeSet<Guid> = note.originators();
+            own.extend(sending.originators.iter().copied());
+            let hits = std::mem::take(&mut report.hits);
+            let (hits, n_skipped) = look::others(sending.already, self, hits, &own).await?;
+            if let Some(note) = &self.note {
+                note.check_others(env.machine, self.reader(), &hits)?;
+            }
+            notes = look::notes(n_skipped, report.unread);
+        }
+        Ok((Some(report), notes))
     }
 
     /// Ends without sending.
     pub(super) fn refuse(self, failure: Failure) -> Failure {
-        // What it was refused for says more than that the end could not be noted.
-        let _ = self.ledger.close(SessionEnd::Stopped(failure.message.lines().next().unwrap_or_default().to_owned()));
+        let Self { ledger, session, note, machine, path, .. } = self;
+        drop(session);
+        let failure = refused(ledger, failure);
+        leave(note, &machine, &path);
         failure
     }
 
     /// Ends with nothing to send.
     pub(super) fn finish(self) -> Result<Ending, Failure> {
-        let Self { ledger, path, session, .. } = self;
+        let Self { ledger, path, session, note, machine, .. } = self;
         drop(session);
         ledger.close(SessionEnd::Finished)?;
+        leave(note, &machine, &path);
         Ok(Ending::of(&Reader::open(&path)?, &path)?)
     }
 
@@ -209,12 +270,18 @@ impl Job {
         let setting = Setting { ledger: &self.ledger, calls: env.server, sink: env.sink };
         let report = self.session.settle(&setting, &mut control).await?;
         let is_interrupted = *control.borrow() != StopLevel::Run;
-        drop(self.session);
-        self.ledger.close(if is_interrupted { SessionEnd::Interrupted } else { SessionEnd::Finished })?;
+        if report.unreadable.is_none() && !is_interrupted {
+            self.ledger.set_findings(findings::of_report(&report)).await?;
+        }
+        let Self { ledger, path, session, note, machine, .. } = self;
+        drop(session);
+        ledger.close(if is_interrupted { SessionEnd::Interrupted } else { SessionEnd::Finished })?;
+        leave(note, &machine, &path);
         Ok(Ending {
+            is_audited: report.unreadable.is_none(),
             last_list: Some(report),
             stopped_by: is_interrupted.then_some(StopReason::Interrupted),
-            ..Ending::of(&Reader::open(&self.path)?, &self.path)?
+            ..Ending::of(&Reader::open(&path)?, &path)?
         })
     }
 
@@ -224,8 +291,8 @@ impl Job {
         env: &Env<'_, S>,
         work: Work,
         control: watch::Receiver<StopLevel>,
+        is_part: bool,
     ) -> Result<Ending, Failure> {
-        let is_part = matches!(work, Work::Rows(_));
         if let Work::Rows(chosen) = &work
             && let Some(last) = chosen.iter().max()
         {
@@ -233,13 +300,54 @@ impl Job {
         }
         let setting = Setting { ledger: &self.ledger, calls: env.server, sink: env.sink };
         let report = self.session.send(&setting, work, control).await;
-        drop(self.session);
-        end(report, self.ledger, &self.path, is_part)
+        if let Some(list) = report.last_list.as_ref().filter(|list| list.unreadable.is_none()) {
+            if report.sent.stopped_by.as_ref().is_none_or(|reason| !matches!(reason, StopReason::Ledger(_))) {
+                self.ledger.set_findings(findings::of_report(list)).await?;
+            }
+            if let Some(note) = &mut self.note {
+                note.learn(list.first_look.originator);
+            }
+        }
+        let Self { ledger, path, session, note, machine, .. } = self;
+        drop(session);
+        let ended = end(report, ledger, &path, is_part);
+        leave(note, &machine, &path);
+        ended
     }
 }
 
+/// Ends a session that sends nothing.
+fn refused(ledger: Ledger, failure: Failure) -> Failure {
+    // What it was refused for says more than that the end could not be noted.
+    let _ = ledger.close(SessionEnd::Stopped(failure.message.lines().next().unwrap_or_default().to_owned()));
+    failure
+}
+
+/// Notes in the state folder that the work has ended, and how far the ledger is.
+fn leave(note: Option<Note>, machine: &Machine, path: &Path) {
+    if let Some(note) = note {
+        let extent = Reader::open(path).and_then(|reader| reader.extent()).ok();
+        note.end(machine, extent);
+    }
+}
+
+fn not_as_left(sends_tags: bool) -> Failure {
+    let why = if sends_tags {
+        "--without-list sends only from a ledger that is as its last session left it on this machine"
+    } else {
+        "a run without tags goes on only from a ledger that is as its last session left it on this machine"
+    };
+    let next = if sends_tags {
+        Next::from("leave --without-list out: the server's list tells what was sent")
+    } else {
+        Next::from("look in the CM portal what was created, and submit what was not as a new list")
+    };
+    Failure::new(Exit::Usage, format!("{why}, and this one is not, or was not worked on here; nothing was sent"))
+        .with_next(next)
+}
+
 fn end(report: SessionReport, ledger: Ledger, path: &Path, is_part: bool) -> Result<Ending, Failure> {
-    let SessionReport { sent, last_list } = report;
+    let SessionReport { sent, last_list, is_audited } = report;
     let how = match &sent.stopped_by {
         None => SessionEnd::Finished,
         Some(StopReason::Interrupted) => SessionEnd::Interrupted,
@@ -259,6 +367,7 @@ fn end(report: SessionReport, ledger: Ledger, path: &Path, is_part: bool) -> Res
         sent: Some(Sent { created: sent.created, elapsed: sent.elapsed }),
         stopped_by,
         last_list,
+        is_audited,
         unrecorded: sent.unrecorded,
         is_part,
         ..Ending::of(&reader, path)?

@@ -1,175 +1,132 @@
-//! Never twice, across ledgers: rows that were requested before, from another ledger.
+//! What the first list says before anything is sent: whether it can be read, and whether other runs asked for the same before.
 
-use super::env::Env;
+use std::collections::BTreeSet;
+
 use super::exit::{Exit, NO_API_REMEDY};
 use super::failure::{Failure, chain, exit_of};
 use super::job::Job;
 use super::next::{Next, Piece};
-use super::submit::{Already, Submission};
-use super::words::rows;
+use super::words::{grouped, rows};
 use crate::client::{ReadError, TransportFault};
 use crate::ledger::{Resolution, RowState, RowVerdict, Source};
-use crate::reconcile::{Hit, Hits, Lists, Look, RunHits, Strangers};
-use crate::report::Counts;
-use crate::request::{RunMark, TagPosition, printable, printable_up_to};
+use crate::reconcile::{Hit, Hits, RunHits};
+use crate::request::{Guid, RequestUuid, RowId, printable_up_to};
 
 /// The longest reason to stop, in characters: what is to be done stands last.
 const MAX_REASON: usize = 1_000;
 
-/// What the look across ledgers gave.
-#[derive(Debug)]
-pub enum Looked {
-    /// There was no reason to look, or nobody wants to know.
-    NotDone,
-    /// A dry run asks no server.
-    Unasked,
-    /// The list was read; rows that it has of other runs are left out.
-    Done(Hits),
-    /// The list could not be read.
-    Unreadable(String),
+/// What rows do that were requested from another ledger before.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Already {
+    /// They stop the run.
+    #[default]
+    Stop,
+    /// They are left out.
+    Skip,
+    /// They are sent all the same.
+    Send,
 }
 
-impl Looked {
-    /// Returns what the plan says of it.
-    pub(super) fn note(&self) -> Option<String> {
-        match self {
-            Self::NotDone => None,
-            Self::Unasked => {
-                Some("whether another ledger requested rows before is not looked for in a dry run".to_owned())
-            }
-            Self::Done(hits) if hits.is_empty() => None,
-            Self::Done(_) => Some("rows that another ledger requested before are left out (--already skip)".to_owned()),
-            Self::Unreadable(why) => Some(format!(
-                "not looked for requests of other ledgers: the server's list cannot be read ({})",
-                printable(why)
-            )),
-        }
-    }
-}
-
-fn reason(hit: &Hit) -> String {
-    format!("requested before as {} by run {}", hit.uuid, hit.run)
-}
-
-/// Looks before the first call of a ledger of which nothing was sent yet, or that took rows in; rows that were requested before
-/// are left out of it where the options say so.
-pub(super) async fn look<S: Lists>(
-    submission: &Submission<'_>,
-    job: &Job,
-    took_in: bool,
-    env: &Env<'_, S>,
-) -> Result<Looked, Failure> {
-    let wanted = submission.is_real
-        && submission.tag_position != TagPosition::None
-        && submission.already != Already::Send
-        && (took_in || is_untouched(job)?);
-    if !wanted {
-        return Ok(Looked::NotDone);
-    }
-    let looked = search(submission, job, env).await?;
-    let Looked::Done(hits) = &looked else { return Ok(looked) };
-    if hits.is_empty() {
-        return Ok(looked);
-    }
-    let mut found = Vec::new();
-    job.reader().for_each_row(&[RowState::Pending], |row| -> Result<(), Failure> {
-        if let Some(hit) = row.request.as_ref().and_then(|request| hits.of(request)) {
-            found.push(Resolution {
-                row: row.row,
-                verdict: RowVerdict::LeftOut,
-                source: Source::List,
-                reason: Some(reason(hit)),
-            });
-        }
-        Ok(())
-    })?;
-    if submission.already == Already::Stop {
-        stop_for(hits, found.len() as u64)?;
-    }
-    if !found.is_empty() {
-        job.ledger.resolve(found).await?;
-    }
-    Ok(looked)
-}
-
-fn is_untouched(job: &Job) -> Result<bool, Failure> {
-    let counts = Counts::of(job.reader())?;
-    let untouched: u64 = [RowState::Pending, RowState::Skipped, RowState::Invalid, RowState::Replaced]
-        .iter()
-        .map(|state| counts.get(*state))
-        .sum();
-    Ok(untouched == counts.total() && job.reader().tallies()?.iter().all(|tally| tally.code.is_none()))
-}
-
-/// Reads the server's list; asks for the rows only where it has requests of other runs.
-async fn search<S: Lists>(submission: &Submission<'_>, job: &Job, env: &Env<'_, S>) -> Result<Looked, Failure> {
-    let since = env.machine.now().saturating_sub(submission.look_back).unwrap_or(jiff::Timestamp::MIN);
-    let own = RunMark::of(job.ledger.run().id);
-    let n_rows = submission.checked.survey.n_valid;
-    let strangers = match Strangers::read(env.server, own, since).await {
-        Ok(strangers) => strangers,
-        Err(error) => return unread(&error, n_rows),
-    };
-    if let Some(hits) = strangers.no_hits() {
-        return Ok(Looked::Done(hits));
-    }
-    let mut look = Look::default();
-    job.reader().for_each_row(&[RowState::Pending], |row| -> Result<(), Failure> {
-        row.request.iter().for_each(|request| look.add(request));
-        Ok(())
-    })?;
-    match strangers.hits(look) {
-        Ok(hits) => Ok(Looked::Done(hits)),
-        Err(look) => match look.search(env.server, own, since).await {
-            Ok(hits) => Ok(Looked::Done(hits)),
-            Err(error) => unread(&error, n_rows),
-        },
-    }
-}
-
-fn unread(error: &ReadError, n_rows: u64) -> Result<Looked, Failure> {
-    match error {
-        // These would meet every call, too.
-        ReadError::Status { status: 401 | 404, .. }
-        | ReadError::Transport { fault: TransportFault::ProxyRefused | TransportFault::NotSignedIn, .. } => {
-            Err(unasked(error, n_rows))
-        }
-        _ => Ok(Looked::Unreadable(chain(error))),
-    }
-}
-
-fn unasked(error: &ReadError, n_rows: u64) -> Failure {
-    let (by, what) = match error {
+/// Returns why nothing is sent where the list cannot be read.
+pub(super) fn no_list(error: &ReadError, n_rows: u64, destructive: u64) -> Failure {
+    let said = printable_up_to(&chain(error), MAX_REASON);
+    let (exit, by, what) = match error {
         ReadError::Status { status: 404, .. } => {
-            ("api-not-found", format!("there is no API at this address; {NO_API_REMEDY}"))
+            (Exit::NoApi, "api-not-found", format!("there is no API at this address; {NO_API_REMEDY}"))
+        }
+        ReadError::Status { status: 401, .. } => {
+            (Exit::SignIn, "sign-in", "the sign-in was not accepted; check the token or the account".to_owned())
+        }
+        ReadError::Transport { fault: TransportFault::NotSignedIn, .. } => {
+            (exit_of(error), "sign-in", "the sign-in was not accepted".to_owned())
         }
         ReadError::Transport { fault: TransportFault::ProxyRefused, .. } => {
-            ("unreachable", "the server cannot be reached".to_owned())
+            (Exit::Server, "unreachable", "the server cannot be reached".to_owned())
         }
-        ReadError::Transport { .. } => ("sign-in", "the sign-in was not accepted".to_owned()),
-        _ => ("sign-in", "the sign-in was not accepted; check the token or the account".to_owned()),
+        _ => (Exit::Server, "no-list", "the server's list of requests cannot be read".to_owned()),
     };
-    Failure::new(
-        exit_of(error),
-        format!("{what}: {}; nothing was sent", printable_up_to(&error.to_string(), MAX_REASON)),
+    let failure = Failure::new(exit, format!("{what}: {said}; nothing was sent")).stopping(by, n_rows);
+    if by != "no-list" {
+        return failure.with_next(Next::again());
+    }
+    let first = "have the account read the list of requests (cmbatch doctor tells what is wrong)";
+    let next = Next::again().after(first);
+    if destructive == 0 {
+        return failure.with_next(next);
+    }
+    failure.with_next(
+        next.text("; or, where minutes count and nobody else may have sent these rows: ")
+            .and(Piece::with("--without-list", &["--without-list"]))
+            .text(", which sends rows a second time that another ledger or a copy of this one sent; see what exists twice with cmbatch settle LEDGER --all once the list can be read"),
     )
-    .stopping(by, n_rows)
-    .with_next(Next::again())
 }
 
-fn stop_for(hits: &Hits, n_rows: u64) -> Result<(), Failure> {
-    if n_rows == 0 {
-        return Ok(());
+/// Stops the run for requests of other runs that ask for what its rows ask for, leaves those rows out, or sends them beside.
+pub(super) async fn others(
+    already: Already,
+    job: &Job,
+    hits: Hits,
+    own: &BTreeSet<Guid>,
+) -> Result<(Hits, u64), Failure> {
+    let accepted = job.reader().accepted_hits()?;
+    let hits = hits.filtered(|hit| accepted.binary_search(&hit.uuid).is_err());
+    let found = rows_of(job, &hits)?;
+    if found.is_empty() {
+        return Ok((hits, 0));
     }
+    let n_rows = found.len() as u64;
+    match already {
+        Already::Stop => Err(stop_for(&hits, n_rows)),
+        Already::Send => {
+            job.ledger.accept_hits(found.into_iter().map(|(_, hit)| hit.uuid).collect()).await?;
+            Ok((hits, 0))
+        }
+        Already::Skip => {
+            // Anybody can write a comment: only what this account requested is taken for what was asked.
+            let strangers = found.iter().filter(|(_, hit)| hit.originator.is_some_and(|guid| !own.contains(&guid)));
+            let n_strangers = strangers.count() as u64;
+            if n_strangers > 0 {
+                return Err(stop_for_strangers(&hits, n_strangers, own));
+            }
+            let resolution = |(row, hit): (RowId, Hit)| Resolution {
+                row,
+                verdict: RowVerdict::Elsewhere(hit.uuid),
+                source: Source::List,
+                reason: Some(format!("requested before as {} by run {}", hit.uuid, hit.run)),
+            };
+            job.ledger.resolve(found.into_iter().map(resolution).collect()).await?;
+            Ok((hits, n_rows))
+        }
+    }
+}
+
+/// Returns the pending rows that other runs asked for, each with the request.
+fn rows_of(job: &Job, hits: &Hits) -> Result<Vec<(RowId, Hit)>, Failure> {
+    let mut found = Vec::new();
+    if hits.is_empty() {
+        return Ok(found);
+    }
+    job.reader().for_each_row(&[RowState::Pending], |row| -> Result<(), Failure> {
+        found.extend(row.request.as_ref().and_then(|request| hits.of(request)).map(|hit| (row.row, *hit)));
+        Ok(())
+    })?;
+    Ok(found)
+}
+
+fn runs(hits: &Hits) -> String {
     let runs: Vec<String> = hits.by_run().iter().map(|run| format!("  {}", of_run(run))).collect();
+    runs.join("\n")
+}
+
+fn stop_for(hits: &Hits, n_rows: u64) -> Failure {
     let verb = if n_rows == 1 { "was" } else { "were" };
     let already = |what: &str| Piece::with("--already", &["--already", what]);
-    Err(Failure::new(
+    Failure::new(
         Exit::Usage,
         format!(
             "{} of this list {verb} requested before, from another ledger; nothing was sent\n{}",
             rows(n_rows),
-            runs.join("\n")
+            runs(hits)
         ),
     )
     .with_next(
@@ -177,7 +134,28 @@ fn stop_for(hits: &Hits, n_rows: u64) -> Result<(), Failure> {
             .and(already("skip"))
             .text("; or send them a second time: ")
             .and(already("send")),
-    ))
+    )
+}
+
+fn stop_for_strangers(hits: &Hits, n_rows: u64, own: &BTreeSet<Guid>) -> Failure {
+    let who = if own.is_empty() { "it is not known yet which user on the server this account is" } else { "they are another account's" };
+    let mut originators: Vec<String> = hits.by_run().iter().flat_map(|run| &run.originators).map(Guid::to_string).collect();
+    originators.sort_unstable();
+    originators.dedup();
+    let option: Vec<&str> = originators.iter().flat_map(|guid| ["--originator", guid.as_str()]).collect();
+    Failure::new(
+        Exit::Usage,
+        format!(
+            "{} of this list were requested before, and are not left out, because {who} (anybody can write a comment); nothing was \
+             sent\n{}",
+            rows(n_rows),
+            runs(hits)
+        ),
+    )
+    .with_next(
+        Next::from("look at these requests in the CM portal; where they are the site's own: ")
+            .and(Piece::with("--originator", &option)),
+    )
 }
 
 fn of_run(run: &RunHits) -> String {
@@ -189,4 +167,25 @@ fn of_run(run: &RunHits) -> String {
     let by: Vec<String> = run.originators.iter().map(ToString::to_string).collect();
     let by = if by.is_empty() { String::new() } else { format!(" by user {}", by.join(", ")) };
     format!("run {}: {}{when}{by}", run.run, rows(run.n_rows))
+}
+
+/// Returns what the plan says of rows that are left out, of what the list could not say, and of what is sent without it.
+pub(super) fn notes(n_skipped: u64, n_unread: u64) -> Vec<String> {
+    let mut notes = Vec::new();
+    if n_skipped > 0 {
+        notes.push(format!("{} that another ledger requested before are left out (--already skip)", rows(n_skipped)));
+    }
+    if n_unread > 0 {
+        notes.push(format!(
+            "{} requests of the server's list cannot be read: what is in doubt stays so while they are there",
+            grouped(n_unread)
+        ));
+    }
+    notes
+}
+
+/// Returns the uuids of some requests, for people.
+pub(super) fn uuids(all: &[RequestUuid]) -> String {
+    let all: Vec<String> = all.iter().map(ToString::to_string).collect();
+    all.join(", ")
 }

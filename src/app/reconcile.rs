@@ -6,30 +6,32 @@ use tokio::sync::watch;
 
 use super::env::Env;
 use super::failure::Failure;
-use super::job::{Ending, Job, Lead};
+use super::job::{Ending, Job, Lead, Sending};
 use super::stored::{check_free, wire_of};
 use crate::ledger::{Ledger, Reader};
 use crate::reconcile::Lists;
-use crate::submit::{Limits, Patience, StopLevel};
+use crate::submit::StopLevel;
 
-/// Settles the rows in doubt of a ledger by the server's list.
+/// Settles the rows in doubt of a ledger by the server's list. With `always` the list is read even where none is in doubt: it may
+/// show what no answer told.
 ///
 /// # Errors
 /// The ledger is in use, or failed. A list that cannot be read is none: the ending says so.
 pub async fn reconcile<S: Lists>(
     path: &Path,
-    limits: Limits,
-    patience: Patience,
+    sending: &Sending,
+    always: bool,
     env: &Env<'_, S>,
     control: watch::Receiver<StopLevel>,
 ) -> Result<Ending, Failure> {
     let reader = Reader::open(path)?;
     check_free(&reader, path)?;
-    if reader.n_in_doubt()? == 0 {
+    if reader.n_in_doubt()? == 0 && !always {
         return Ok(Ending { lead: Lead::NothingInDoubt, ..Ending::of(&reader, path)? });
     }
     let wire = wire_of(reader.run());
+    let before = reader.extent()?;
     drop(reader);
     let ledger = Ledger::open(env.machine, path, env.session)?;
-    Job::begin(env, path, ledger, wire, limits, patience)?.settle(env, control).await
+    Job::begin(env, path, ledger, wire, sending, before).await?.settle(env, control).await
 }

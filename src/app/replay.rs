@@ -7,18 +7,18 @@ use super::check::Checked;
 use super::env::Env;
 use super::exit::Exit;
 use super::failure::Failure;
-use super::job::Job;
+use super::job::{Job, Sending};
 use super::mended::{self, Mended};
 use super::part::Part;
 use super::plan::Plan;
 use super::stored::{check_free, wire_of};
-use super::submit::{Prepared, Ready};
+use super::submit::{Prepared, Ready, never_sent};
 use super::words::{grouped, rows};
 use crate::ledger::{Ledger, Reader, Resolution, ResultRow, RowState, RowVerdict, Source};
-use crate::reconcile::{Lists, Report};
+use crate::reconcile::Lists;
 use crate::report::Counts;
 use crate::request::{ErrorCode, RequestType, RowId};
-use crate::submit::{Calls, Limits, Patience, Wire, Work};
+use crate::submit::{Calls, Work};
 use crate::validate::Rules;
 
 /// How many rows are put back to pending at once.
@@ -34,10 +34,8 @@ pub struct Replay<'a> {
     pub from: Option<Corrected<'a>>,
     /// Whether only the plan is wanted.
     pub dry_run: bool,
-    /// How fast rows are sent.
-    pub limits: Limits,
-    /// How patiently.
-    pub patience: Patience,
+    /// How the server is asked, and rows are sent.
+    pub sending: Sending,
 }
 
 /// A corrected list.
@@ -90,14 +88,21 @@ pub async fn prepare<'a, S: Calls + Lists>(replay: &Replay<'_>, env: Env<'a, S>)
     }
     check_free(&reader, &replay.path)?;
     let wire = wire_of(reader.run());
+    let before = reader.extent()?;
     drop(reader);
-    let is_asked = mended.as_ref().is_some_and(|mended| !mended.is_taken_in());
-    let mut first_list = None;
-    if let Some(mended) = mended.as_mut().filter(|_| is_asked) {
+    let mut notes = None;
+    if let Some(mended) = mended.as_mut().filter(|mended| !mended.is_taken_in()) {
         // A failed row that exists all the same is created by this, and can no longer be replaced.
-        first_list = Some(ask(replay, &wire, &env).await?);
+        let ledger = Ledger::open(env.machine, &replay.path, env.session)?;
+        let mut job = Job::begin(&env, &replay.path, ledger, wire.clone(), &replay.sending, before).await?;
+        match job.ask_first(&env, &replay.sending).await {
+            Ok(asked) => notes = Some(asked),
+            Err(failure) => return Err(job.refuse(failure)),
+        }
+        job.finish()?;
         mended.match_again(&Reader::open(&replay.path)?)?;
     }
+    let before = Reader::open(&replay.path)?.extent()?;
     let ledger = match mended {
         None => Ledger::open(env.machine, &replay.path, env.session)?,
         Some(mended) => {
@@ -106,29 +111,21 @@ pub async fn prepare<'a, S: Calls + Lists>(replay: &Replay<'_>, env: Env<'a, S>)
             ledger
         }
     };
-    let mut job = Job::begin(&env, &replay.path, ledger, wire, replay.limits.clone(), replay.patience)?;
-    if !is_asked {
-        match ask_for_replay(&mut job, &env).await {
-            Ok(report) => first_list = report,
-            Err(failure) => return Err(job.refuse(failure)),
+    let mut job = Job::begin(&env, &replay.path, ledger, wire, &replay.sending, before).await?;
+    let asked = match (job.ask_first(&env, &replay.sending).await, notes) {
+        (Ok((report, new)), Some((earlier, mut all))) => {
+            all.extend(new);
+            (report.or(earlier), all)
         }
-    }
-    match plan_work(&chosen, replay, &job) {
+        (Ok(asked), None) => asked,
+        (Err(failure), _) => return Err(job.refuse(failure)),
+    };
+    match plan_work(&chosen, replay, &job, asked.1) {
         Ok(Some((work, plan))) => {
-            let ready = Ready::new(env, job, work, plan, first_list).with_failed();
+            let ready = Ready::new(env, job, work, plan, asked.0).with_failed();
             Ok(Prepared::Ready(Box::new(ready)))
         }
         Ok(None) => Ok(Prepared::Ended(job.finish()?.nothing_to_send())),
-        Err(failure) => Err(job.refuse(failure)),
-    }
-}
-
-/// Asks the server what it has of the run, in a session of its own.
-async fn ask<S: Lists>(replay: &Replay<'_>, wire: &Wire, env: &Env<'_, S>) -> Result<Report, Failure> {
-    let ledger = Ledger::open(env.machine, &replay.path, env.session)?;
-    let mut job = Job::begin(env, &replay.path, ledger, wire.clone(), replay.limits.clone(), replay.patience)?;
-    match job.ask(env).await {
-        Ok(report) => job.finish().map(|_| report),
         Err(failure) => Err(job.refuse(failure)),
     }
 }
@@ -335,23 +332,23 @@ fn plan_only(
     plan(counted, reader, replay, mended.is_some() || chosen.is_part())
 }
 
-/// Asks the server what it has. A failed row may exist all the same, so that it is asked even where nothing is in doubt.
-async fn ask_for_replay<S: Lists>(job: &mut Job, env: &Env<'_, S>) -> Result<Option<Report>, Failure> {
-    if Counts::of(job.reader())?.get(RowState::Failed) > 0 {
-        job.ask(env).await.map(Some)
-    } else {
-        job.ask_first(env).await
-    }
-}
-
 /// Plans what is sent again; none where nothing is left to do. Failed rows are put back to pending when it is confirmed.
-fn plan_work(chosen: &Chosen<'_>, replay: &Replay<'_>, job: &Job) -> Result<Option<(Work, Plan)>, Failure> {
-    let chosen_rows = chosen.rows(job.reader())?;
+fn plan_work(
+    chosen: &Chosen<'_>,
+    replay: &Replay<'_>,
+    job: &Job,
+    notes: Vec<String>,
+) -> Result<Option<(Work, Plan)>, Failure> {
+    let mut chosen_rows = chosen.rows(job.reader())?;
+    if job.is_without_list {
+        chosen_rows = Some(never_sent(chosen_rows.map_or(Work::InOrder, Work::Rows), job)?);
+    }
     let counted = counted(chosen_rows.as_deref(), job.reader())?;
     if counted.n_failed + counted.n_pending + job.reader().n_in_doubt()? == 0 {
         return Ok(None);
     }
-    let plan = plan(counted, job.reader(), replay, chosen.is_part())?;
+    let mut plan = plan(counted, job.reader(), replay, chosen.is_part())?;
+    plan.notes.extend(notes);
     Ok(Some((chosen_rows.map_or(Work::InOrder, Work::Rows), plan)))
 }
 

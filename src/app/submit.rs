@@ -1,7 +1,6 @@
 //! Submitting lists: into a new ledger, on with one that exists, or behind the rows of one.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use tokio::sync::watch;
 
@@ -10,19 +9,18 @@ use super::check::Checked;
 use super::env::Env;
 use super::exit::Exit;
 use super::failure::Failure;
-use super::job::{Ending, Job};
+use super::job::{Ending, Job, Sending};
 use super::load;
-use super::look::{self, Looked};
 use super::next::Next;
 use super::part::Part;
 use super::plan::Plan;
 use super::replay;
 use crate::event::EventSink;
-use crate::ledger::{Difference, Ledger, LedgerError, Reader, RowState, RunIdentity, RunInfo};
+use crate::ledger::{Difference, Extent, Ledger, LedgerError, Reader, RowState, RunIdentity, RunInfo};
 use crate::reconcile::{Lists, Report};
 use crate::report::Counts;
 use crate::request::{DataEncoding, RequestType, RowId, TagPosition};
-use crate::submit::{Calls, Limits, Patience, StopLevel, Wire, Work};
+use crate::submit::{Calls, StopLevel, Wire, Work};
 use crate::validate::Rules;
 
 /// What is submitted, and how.
@@ -39,22 +37,14 @@ pub struct Submission<'a> {
     pub existing: Existing,
     /// Whether only the plan is wanted.
     pub dry_run: bool,
-    /// What rows do that were requested from another ledger before.
-    pub already: Already,
-    /// How far back requests of other ledgers count.
-    pub look_back: Duration,
     /// The part that is to be sent now; none for all.
     pub part: Option<Part>,
     /// Where the tag stands in comments.
     pub tag_position: TagPosition,
     /// How the data collection is written.
     pub data: DataEncoding,
-    /// How fast rows are sent.
-    pub limits: Limits,
-    /// How patiently.
-    pub patience: Patience,
-    /// Whether the server is a real one, and no rehearsal's.
-    pub is_real: bool,
+    /// How the server is asked, and rows are sent.
+    pub sending: Sending,
 }
 
 /// What a ledger that exists means.
@@ -66,17 +56,6 @@ pub enum Existing {
     Refuse,
     /// The manifests are taken into it (`--append`).
     Append,
-}
-
-/// What rows do that were requested from another ledger before.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Already {
-    /// They stop the run.
-    Stop,
-    /// They are left out.
-    Skip,
-    /// Nobody looks.
-    Send,
 }
 
 /// What came of preparing.
@@ -142,13 +121,13 @@ impl<S: Calls + Lists> Ready<'_, S> {
         if let Err(failure) = self.plan.check_confirmed(confirmed) {
             return Err(self.refuse(failure));
         }
-        let Self { env, mut job, work, sends_failed, .. } = self;
+        let Self { env, mut job, work, sends_failed, plan, .. } = self;
         let env = Env { sink, ..env };
         job.ledger.start_run()?;
         if sends_failed {
             replay::put_back(&work, &job).await?;
         }
-        job.send(&env, work, control).await
+        job.send(&env, work, control, plan.is_part).await
     }
 }
 
@@ -200,7 +179,7 @@ async fn begin<'a, S: Calls + Lists>(submission: &Submission<'_>, env: Env<'a, S
         submission.checked,
     )?;
     let made = ledger.path().to_owned();
-    let prepared = ready(submission, env, ledger, true).await;
+    let prepared = ready(submission, env, ledger, Extent::default(), true).await;
     if prepared.is_err() {
         remove(&made);
     }
@@ -216,13 +195,13 @@ fn plan_new<S>(submission: &Submission<'_>, env: &Env<'_, S>) -> Result<Plan, Fa
     drop(ledger);
     let reader = Reader::open(&path)?;
     let by_type = by_type(&work(submission.part.as_ref(), &reader)?, &reader)?;
-    let looked = if submission.is_real { Looked::Unasked } else { Looked::NotDone };
+    let unasked = "whether another ledger requested rows before is not looked for in a dry run";
     Ok(Plan {
         by_type,
         ledger: submission.path.clone(),
         ledger_is_new: true,
         is_part: submission.part.is_some(),
-        notes: looked.note().into_iter().collect(),
+        notes: submission.sending.state.iter().map(|_| unasked.to_owned()).collect(),
         ..Plan::default()
     })
 }
@@ -259,9 +238,10 @@ pub(super) async fn go_on_with<'a, S: Calls + Lists>(
     if let Some(holder) = holder {
         return Err(LedgerError::InUse { path: path.clone(), holder: Some(Box::new(holder)) }.into());
     }
+    let before = reader.extent()?;
     drop(reader);
     let ledger = Ledger::open(env.machine, path, env.session)?;
-    ready(submission, env, ledger, false).await
+    ready(submission, env, ledger, before, false).await
 }
 
 /// Works on an open ledger: asks the server first, then plans. `took_in` says that rows were taken into it by this.
@@ -269,10 +249,11 @@ pub(super) async fn ready<'a, S: Calls + Lists>(
     submission: &Submission<'_>,
     env: Env<'a, S>,
     ledger: Ledger,
+    before: Extent,
     took_in: bool,
 ) -> Result<Prepared<'a, S>, Failure> {
     let wire = wire(submission, ledger.run());
-    let mut job = Job::begin(&env, &submission.path, ledger, wire, submission.limits.clone(), submission.patience)?;
+    let mut job = Job::begin(&env, &submission.path, ledger, wire, &submission.sending, before).await?;
     match look_and_plan(submission, &mut job, took_in, &env).await {
         Ok(Some((work, plan, first_list))) => {
             let ready = Ready { took_in, ..Ready::new(env, job, work, plan, first_list) };
@@ -290,11 +271,10 @@ async fn look_and_plan<S: Lists>(
     took_in: bool,
     env: &Env<'_, S>,
 ) -> Result<Option<(Work, Plan, Option<Report>)>, Failure> {
-    let first_list = job.ask_first(env).await?;
-    let looked = look::look(submission, job, took_in, env).await?;
+    let (first_list, notes) = job.ask_first(env, &submission.sending).await?;
     let counts = Counts::of(job.reader())?;
     let in_doubt = counts.get(RowState::InDoubt);
-    let work = work(submission.part.as_ref(), job.reader())?;
+    let work = work_now(submission.part.as_ref(), job)?;
     let by_type = by_type(&work, job.reader())?;
     let n_pending: u64 = by_type.iter().map(|(_, n)| n).sum();
     if n_pending + in_doubt == 0 {
@@ -309,13 +289,31 @@ async fn look_and_plan<S: Lists>(
         ledger_is_new: is_new,
         in_doubt,
         is_part: submission.part.is_some(),
-        notes: looked.note().into_iter().collect(),
+        notes,
     };
     Ok(Some((work, plan, first_list)))
 }
 
 fn wire(submission: &Submission<'_>, run: &RunInfo) -> Wire {
     Wire { run: run.id, key: run.key.clone(), tag_position: submission.tag_position, data: submission.data }
+}
+
+/// Returns what may be sent now of what is asked for.
+fn work_now(part: Option<&Part>, job: &Job) -> Result<Work, Failure> {
+    let work = work(part, job.reader())?;
+    if !job.is_without_list {
+        return Ok(work);
+    }
+    Ok(Work::Rows(never_sent(work, job)?))
+}
+
+/// Returns the rows of some work that were never claimed: what was may have been sent by a copy of the ledger.
+pub(super) fn never_sent(work: Work, job: &Job) -> Result<Vec<RowId>, Failure> {
+    let never = job.reader().never_claimed()?;
+    Ok(match work {
+        Work::InOrder => never,
+        Work::Rows(chosen) => chosen.into_iter().filter(|row| never.binary_search(row).is_ok()).collect(),
+    })
 }
 
 fn work(part: Option<&Part>, reader: &Reader) -> Result<Work, Failure> {

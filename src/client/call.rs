@@ -399,11 +399,6 @@ impl Client {
         self.inner.credential.renew()
     }
 
-    /// Returns whether a call may leave long after it began, because it waits for a ticket or is turned away first.
-    pub(crate) fn may_leave_late(&self) -> bool {
-        self.inner.sign_in.is_some() || self.inner.tokens.is_some()
-    }
-
     /// Returns the address that this client calls.
     pub fn base(&self) -> &BaseUrl {
         &self.inner.base

@@ -1,10 +1,13 @@
-//! What is asked, and for which run.
+//! What is asked of a list, and what is known before.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::request::{RowId, RunId, RunKey, RunMark, Tag};
+use jiff::Timestamp;
 
-/// The run whose rows are to be found.
+use crate::request::{RequestUuid, RowId, RunId, RunKey, RunMark, Tag};
+
+/// The run whose requests are to be found.
 #[derive(Clone, Debug)]
 pub struct Identity {
     /// The run's id.
@@ -20,118 +23,127 @@ pub struct Identity {
 pub enum Tagging {
     /// Each carries its row's tag.
     Tagged,
-    /// None does (`--no-tag`): rows are found by their properties.
+    /// None does (`--no-tag`): a person settles what is in doubt.
     Untagged,
 }
 
 impl Identity {
-    /// Returns the row that a comment has a genuine tag of.
-    pub fn row_of(&self, comment: &str) -> Option<RowId> {
-        let tag = Tag::find(comment)?;
+    /// Returns whether a tag is genuine and of this run.
+    pub fn is_own(&self, tag: &Tag) -> bool {
         // The mark is cheap to compare, and sorts out the tags of other runs before a hash is made.
-        let is_ours = tag.run_mark() == RunMark::of(self.run) && tag.is_of(self.run, &self.key);
-        if is_ours { tag.row() } else { None }
+        tag.run_mark() == RunMark::of(self.run) && tag.is_of(self.run, &self.key)
     }
 }
 
-/// On which terms rows may be settled.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Ask {
-    /// Whether the time has come at which a request that is not in the list will not come into it any more: see
-    /// [`ripe_at`].
-    pub ripe: bool,
-    /// How many counted attempts a row may have and still be sent again.
-    pub max_attempts: u32,
-    /// What shows that the list is complete.
-    pub trust: Trust,
-}
-
-/// What shows that a list is complete.
+/// What shows that a request is absent which a list does not have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trust {
-    /// It holds the newest requests that the ledger knows as created.
+    /// What the list shows around it.
     Proof,
-    /// It ended well, and a person vouches for it (`--trust-list`).
+    /// It ended well and was asked for late enough, and a person vouches for it (`--trust-list`).
     List,
 }
 
 /// How long it takes until a request that is not in the list will not come into it any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Waits {
-    /// After an attempt ended (`--settle`).
+    /// How long a list may lag behind what the server did (`--settle`).
     pub settle: Duration,
-    /// After an attempt started (`--server-limit`): how long the server may work on after its client went away.
+    /// How long the server may work on after an attempt started, though its client went away (`--server-limit`).
     pub server_limit: Duration,
 }
 
-/// Which attempts left rows in doubt. All times by [`since_boot`](crate::platform::since_boot).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Doubts {
-    /// Those of earlier sessions, or left open by one: how many rows. Nothing is known of their times on this clock.
-    pub n_earlier: u64,
-    /// The latest of this session; none where it left none in doubt.
-    pub own: Option<OwnDoubts>,
-}
-
-/// When the attempts of this session were made that left rows in doubt.
+/// When an attempt of this session was made that ended in doubt. Both by the clock that runs during sleep.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct OwnDoubts {
-    /// When the last of them started.
-    pub last_started: Duration,
-    /// When the last of them ended.
-    pub last_ended: Duration,
+pub struct DoubtTimes {
+    /// When it started, or could have left last.
+    pub started: Duration,
+    /// When it ended.
+    pub ended: Duration,
 }
 
-/// Returns the time from which on the list may be asked for so that a request that is not in it does not exist: when the
-/// session began, where nothing is in doubt.
-///
-/// `began` is when this session began, by the clock that runs during sleep. An attempt of an earlier session ended before it.
-///
-/// ```
-/// use std::time::Duration;
-/// use cmbatch::reconcile::{Doubts, OwnDoubts, Waits, ripe_at};
-/// let s = Duration::from_secs;
-/// let waits = Waits { settle: s(30), server_limit: s(150) };
-/// let own = OwnDoubts { last_started: s(1010), last_ended: s(1140) };
-/// assert_eq!(ripe_at(s(1000), &Doubts { n_earlier: 0, own: Some(own) }, &waits), s(1170));
-/// assert_eq!(ripe_at(s(1000), &Doubts { n_earlier: 2, own: None }, &waits), s(1150));
-/// ```
-pub fn ripe_at(began: Duration, doubts: &Doubts, waits: &Waits) -> Duration {
-    let ripe = |started: Duration, ended: Duration| {
-        ended.saturating_add(waits.settle).max(started.saturating_add(waits.server_limit))
-    };
-    let earlier = (doubts.n_earlier > 0).then(|| ripe(began, began));
-    let own = doubts.own.map(|own| ripe(own.last_started, own.last_ended));
-    began.max(earlier.unwrap_or_default()).max(own.unwrap_or_default())
-}
+/// The attempts of this session that ended in doubt.
+pub type OwnDoubts = BTreeMap<RowId, DoubtTimes>;
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_list_is_asked_for_when_both_waits_are_over() {
-        let s = Duration::from_secs;
-        let own =
-            |last_started, last_ended| Some(OwnDoubts { last_started: s(last_started), last_ended: s(last_ended) });
-        for (n_earlier, own, expected) in [
-            (0, None, 1000),
-            (1, None, 1150),
-            // A quick failure: the server may work on for long.
-            (0, own(1001, 1002), 1151),
-            // A call that took its whole time-out.
-            (0, own(1001, 1131), 1161),
-            // The later of both sessions.
-            (1, own(1001, 1002), 1151),
-            (1, own(990, 991), 1150),
-        ] {
-            let doubts = Doubts { n_earlier, own };
-            let waits = Waits { settle: s(30), server_limit: s(150) };
-            assert_eq!(ripe_at(s(1000), &doubts, &waits), s(expected), "{doubts:?}");
-        }
-        let long = Waits { settle: s(200), server_limit: s(150) };
-        assert_eq!(ripe_at(s(1000), &Doubts { n_earlier: 1, own: None }, &long), s(1200));
-        let never = Waits { settle: Duration::MAX, server_limit: s(150) };
-        assert_eq!(ripe_at(s(1000), &Doubts { n_earlier: 1, own: None }, &never), Duration::MAX);
+impl Waits {
+    /// Returns when a list may be asked for that shows an attempt's request to be absent: `settle` after the attempt ended, and
+    /// `server_limit` and `settle` after it started. What an earlier session left had ended when this one `began`.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use cmbatch::reconcile::{DoubtTimes, Waits};
+    /// let s = Duration::from_secs;
+    /// let waits = Waits { settle: s(30), server_limit: s(125) };
+    /// let quick = DoubtTimes { started: s(1010), ended: s(1011) };
+    /// assert_eq!(waits.ripe_at(s(1000), Some(quick)), s(1165));
+    /// let slow = DoubtTimes { started: s(1010), ended: s(1140) };
+    /// assert_eq!(waits.ripe_at(s(1000), Some(slow)), s(1170));
+    /// assert_eq!(waits.ripe_at(s(1000), None), s(1155));
+    /// ```
+    pub fn ripe_at(&self, began: Duration, own: Option<DoubtTimes>) -> Duration {
+        let DoubtTimes { started, ended } = own.unwrap_or(DoubtTimes { started: began, ended: began });
+        let acted = started.saturating_add(self.server_limit);
+        acted.max(ended).saturating_add(self.settle)
     }
+}
+
+/// A row that this session created lately.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Recent {
+    /// The row.
+    pub row: RowId,
+    /// Its request.
+    pub uuid: RequestUuid,
+    /// When the answer came, by the clock that runs during sleep.
+    pub at: Duration,
+}
+
+/// The one of several absent rows that is sent before the others.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Probe {
+    /// None was found absent yet.
+    #[default]
+    None,
+    /// This one was, and is sent alone; a list has to show it.
+    Sent(RowId),
+    /// A list showed it: what other rows a list does not have is absent, too.
+    Seen,
+}
+
+/// What is known when a list is asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct Asking<'a> {
+    /// The run.
+    pub who: &'a Identity,
+    /// What shows that a request is absent.
+    pub trust: Trust,
+    /// How long that takes.
+    pub waits: Waits,
+    /// How many counted attempts a row may have and still be sent again.
+    pub max_attempts: u32,
+    /// This session's number.
+    pub session: u32,
+    /// When this session began, by the clock that runs during sleep.
+    pub began: Duration,
+    /// When the list is asked for, by that clock.
+    pub asked_at: Duration,
+    /// This session's attempts that ended in doubt.
+    pub own_doubts: &'a OwnDoubts,
+    /// What this session created last.
+    pub recent: &'a [Recent],
+    /// Whether an earlier list of this session showed a request soon after it was created.
+    pub is_fresh: bool,
+    /// The server's clock (`Date`) at this session's first list; none before it, or where the server does not say.
+    pub first_date: Option<Timestamp>,
+    /// The row that is sent before others which are absent, too.
+    pub probe: Probe,
+    /// How far back requests of other runs count, by the server's clock; none where nobody asks for them.
+    pub look_back: Option<Duration>,
+    /// How many created rows on each side of a row in doubt a list must hold: [`Asking::N_AROUND`], but for tests.
+    pub n_around: usize,
+}
+
+impl Asking<'_> {
+    /// How many created rows before and behind a row in doubt a list must hold.
+    pub const N_AROUND: usize = 100;
 }

@@ -1,28 +1,40 @@
 //! Where the server's list comes from.
 
 use std::future::Future;
-use std::pin::pin;
 
 use futures_util::{Stream, StreamExt};
+use jiff::Timestamp;
 
-use crate::client::{Client, ListItem, ListTimeouts, ReadError, RequestObject};
+use crate::client::{Client, ListItem, ListTimeouts, ReadError};
+
+/// A list whose answer has begun.
+#[derive(Debug)]
+pub struct ServerList<I> {
+    /// The server's clock when it began to answer (`Date`); none where it does not say.
+    pub date: Option<Timestamp>,
+    /// The requests. It ends without an error only where the list ended well.
+    pub items: I,
+}
 
 /// A server that gives the list of its requests.
 pub trait Lists {
-    /// Asks for the list, once and unfiltered. The stream ends without an error only where the list ended well.
+    /// Asks for the list, once and unfiltered.
     ///
     /// # Errors
     /// No list begins.
-    fn list(&self) -> impl Future<Output = Result<impl Stream<Item = Result<RequestObject, ReadError>>, ReadError>>;
+    fn list(
+        &self,
+        timeouts: ListTimeouts,
+    ) -> impl Future<Output = Result<ServerList<impl Stream<Item = Result<ListItem, ReadError>>>, ReadError>>;
 }
 
 impl Lists for Client {
-    async fn list(&self) -> Result<impl Stream<Item = Result<RequestObject, ReadError>>, ReadError> {
-        let list = Self::list(self, ListTimeouts::default()).await?.into_stream();
-        Ok(list.map(|item| match item? {
-            ListItem::Request(object) => Ok(object),
-            ListItem::Unread { number, reason } => Err(ReadError::Object { number, reason }),
-        }))
+    async fn list(
+        &self,
+        timeouts: ListTimeouts,
+    ) -> Result<ServerList<impl Stream<Item = Result<ListItem, ReadError>>>, ReadError> {
+        let list = Self::list(self, timeouts).await?;
+        Ok(ServerList { date: list.date(), items: list.into_stream() })
     }
 }
 
@@ -30,28 +42,40 @@ impl Lists for Client {
 #[derive(Debug)]
 pub(super) struct ListRead {
     /// How many requests were read.
-    pub(super) n_objects: u64,
+    pub(super) n_read: u64,
+    /// How many of them nobody can say whose they are.
+    pub(super) n_unread: u64,
+    /// The server's clock.
+    pub(super) date: Option<Timestamp>,
     /// Whether the list ended well, or why not.
     pub(super) end: Result<(), ReadError>,
 }
 
-/// Asks for the list and shows each request in it to `take`, which can stop it with an error of its own.
+/// Asks for the list; `take` is shown the server's clock and each request, and can stop it
+/// with an error of its own.
 pub(super) async fn read_list<E>(
     lists: &impl Lists,
-    mut take: impl FnMut(&RequestObject) -> Result<(), E>,
+    timeouts: ListTimeouts,
+    mut take: impl FnMut(Option<Timestamp>, &ListItem) -> Result<(), E>,
 ) -> Result<ListRead, E> {
-    let mut n_objects = 0;
-    let list = match lists.list().await {
+    let mut read = ListRead { n_read: 0, n_unread: 0, date: None, end: Ok(()) };
+    let list = match lists.list(timeouts).await {
         Ok(list) => list,
-        Err(error) => return Ok(ListRead { n_objects, end: Err(error) }),
+        Err(error) => return Ok(ListRead { end: Err(error), ..read }),
     };
-    let mut list = pin!(list);
-    while let Some(next) = list.next().await {
-        match next {
-            Ok(object) => take(&object)?,
-            Err(error) => return Ok(ListRead { n_objects, end: Err(error) }),
+    read.date = list.date;
+    let mut items = std::pin::pin!(list.items);
+    while let Some(next) = items.next().await {
+        let item = match next {
+            Ok(item) => item,
+            Err(error) => return Ok(ListRead { end: Err(error), ..read }),
+        };
+        take(read.date, &item)?;
+        read.n_read += 1;
+        match item {
+            ListItem::Request(_) => {}
+            ListItem::Unread { .. } => read.n_unread += 1,
         }
-        n_objects += 1;
     }
-    Ok(ListRead { n_objects, end: Ok(()) })
+    Ok(read)
 }

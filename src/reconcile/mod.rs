@@ -1,37 +1,29 @@
-//! Settling rows in doubt against the server's own list of requests.
+//! What the server's list of requests says of a run, and what a list that does not have a request proves.
 //!
-//! **Owns**: what a request on the server says of a row, when a list proves that a request does not exist, the look for
-//! requests of other ledgers.
+//! **Owns**: reading a list once, which requests are the run's own and which are other runs', when a list shows that a request
+//! does not exist, what a list shows to be wrong.
 //!
 //! **Must not know**: the terminal, the pace.
 //!
-//! **Flow**: takes rows in doubt from `ledger` and the server's list from `client`; gives resolutions back to `ledger`, and
-//! what it found to `submit` and the CLI.
+//! **Flow**: takes the rows of `ledger` and the server's list from `client`; gives what it found as a [`Report`], and settles rows
+//! in the ledger by it.
 
-mod absence;
+mod anchors;
 mod ask;
-mod book;
-mod found;
+mod hits;
 mod lists;
-mod look;
 mod matching;
 mod proof;
 mod report;
-mod scan;
 mod settle;
+mod sight;
 mod tagless;
-mod untagged;
-
-pub use ask::{Ask, Doubts, Identity, OwnDoubts, Tagging, Trust, Waits, ripe_at};
-pub use book::{Book, LedgerBook};
-pub use lists::Lists;
-pub use look::{Hit, Hits, Look, RunHits, Strangers};
-pub use matching::{Disagreement, check_person, disagreements};
-pub use proof::{Completeness, Gap, Gaps, Loss};
-pub use report::{
-    Ambiguity, Ambiguous, Candidate, Double, Doubles, Report, Stray, Strays, WhyLeft, worth_asking_again,
-};
-pub use settle::{ReconcileError, reconcile};
-
 #[cfg(test)]
 mod tests;
+
+pub use ask::{Asking, DoubtTimes, Identity, OwnDoubts, Probe, Recent, Tagging, Trust, Waits};
+pub use hits::{Hit, Hits, RunHits};
+pub use lists::{Lists, ServerList};
+pub use matching::{Disagreement, check_person, disagreements};
+pub use report::{Ambiguity, Audit, Candidate, Double, Gap, Loss, Report, Some5, Stray, TakenOver, WhyLeft};
+pub use settle::look;

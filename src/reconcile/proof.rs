@@ -1,127 +1,278 @@
-//! Whether a list shows itself to be complete.
+//! Whether a list that does not have a row's request proves that there is none. Each row in doubt is looked at by itself.
 
-use crate::client::RequestObject;
-use crate::ledger::CreatedRow;
-use crate::request::{RequestUuid, RowId};
+use std::time::Duration;
 
-use super::ask::Tagging;
-use super::matching::check_person;
+use jiff::{SignedDuration, Timestamp};
 
-/// How many of the newest created rows a list must hold.
-pub(super) const N_NEWEST: u32 = 1000;
+use super::anchors::{Anchor, Anchors, Around, FirstLooks};
+use super::ask::{Asking, Trust};
+use super::report::{Ambiguity, Gap, Loss, Some5, WhyLeft};
+use super::sight::Sight;
+use crate::ledger::{DoubtfulRow, LedgerError, Reader, SessionRecord};
+use crate::request::{ErrorCode, RowId};
 
-/// How many requests are named that a list does not hold.
-const MAX_NAMED: usize = 5;
+/// An attempt older than this is absent only from a list that still has finished requests from before it.
+const OLD: SignedDuration = SignedDuration::from_hours(1);
 
-/// What a list showed of itself.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Completeness {
-    /// It holds the newest requests that the ledger knew as created before it was asked for, each with its tag; without tags,
-    /// each with the properties that its row names.
-    Complete,
-    /// It lacks some of them.
-    Incomplete(Gaps),
-    /// The ledger knew of none that was created, so that nothing could be shown.
-    NothingKnown,
-}
-
-/// What a list lacks.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Gaps {
-    /// How many requests were looked for.
-    pub n_expected: u64,
-    /// How many of them are not in the list: the account sees only part of it, or it lags.
-    pub n_missing: u64,
-    /// How many of them are there without their tag: the server cuts or rewrites comments.
-    pub n_untagged: u64,
-    /// How many of them, in a run without tags, have not the properties that their rows name.
-    pub n_unlike: u64,
-    /// The first few.
-    pub first: Vec<Gap>,
-}
-
-/// A request that a list should hold.
+/// What became of a row in doubt that is absent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Gap {
-    /// The row.
-    pub row: RowId,
-    /// Its request.
-    pub uuid: RequestUuid,
-    /// What the list has of it.
-    pub loss: Loss,
+pub(super) enum Fate {
+    /// It may be sent again.
+    Pending,
+    /// It is not sent again by itself.
+    Failed,
 }
 
-/// What a list lacks of a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Loss {
-    /// The request.
-    Missing,
-    /// Its tag.
-    Untagged,
-    /// The properties that its row names.
-    Unlike,
+/// Returns what becomes of a row in doubt that is absent, or none where no list settles it.
+///
+/// After a 500 the server has looked at the row and not done it, so that it is likely to fail again, and a person decides.
+pub(super) fn fate(code: Option<ErrorCode>, counted_attempts: u32, max_attempts: u32) -> Option<Fate> {
+    match code {
+        // Something stood on the server under the row's tag. A list without it shows that the list has changed, not that
+        // nothing was done.
+        Some(ErrorCode::Contradicted) => None,
+        Some(ErrorCode::ServerError) => Some(Fate::Failed),
+        _ if counted_attempts >= max_attempts => Some(Fate::Failed),
+        _ => Some(Fate::Pending),
+    }
 }
 
-/// The requests that a list must hold, and what was seen of them.
-#[derive(Clone, Debug)]
-pub(super) struct Expected {
-    /// By uuid.
-    requests: Vec<Awaited>,
-    tagging: Tagging,
+/// Why an absence is not proven: the points of the proof, in the order in which they are told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Point {
+    Time,
+    Account,
+    Unread,
+    Around,
+    Alike,
+    OldEnd,
+    NewEnd,
+    Archived,
+    Tag,
 }
 
-#[derive(Clone, Debug)]
-struct Awaited {
-    known: CreatedRow,
-    /// What the list lacks of it so far.
+/// A list that ended well, before the rows in doubt that it does not have.
+pub(super) struct Proof<'a> {
+    pub(super) asking: &'a Asking<'a>,
+    pub(super) sight: &'a Sight<'a>,
+    pub(super) anchors: &'a Anchors,
+    pub(super) looks: &'a FirstLooks,
+    pub(super) n_unread: u64,
+    pub(super) date: Option<Timestamp>,
+    /// Whether a list of this session showed a request soon after it was created.
+    pub(super) is_fresh: bool,
+    /// The sessions of the run, to tell accounts and times.
+    pub(super) sessions: Vec<SessionRecord>,
+}
+
+/// What is missing around the rows of which nothing is proven.
+#[derive(Debug, Default)]
+pub(super) struct Unproven {
+    points: Vec<(Point, u64)>,
     loss: Option<Loss>,
+    lost_tags: Some5<Ambiguity>,
+    /// When the first of them may be asked for again.
+    pub(super) ripe_at: Option<Duration>,
 }
 
-impl Expected {
-    /// Takes the newest created rows, as they were known before the list was asked for.
-    pub(super) fn new(newest: Vec<CreatedRow>, tagging: Tagging) -> Self {
-        let awaited = |known| Awaited { known, loss: Some(Loss::Missing) };
-        let mut requests: Vec<_> = newest.into_iter().map(awaited).collect();
-        requests.sort_unstable_by_key(|awaited| *awaited.known.uuid.guid());
-        Self { requests, tagging }
+impl Proof<'_> {
+    /// Returns whether the absence of a row is proven; else it is told why not.
+    pub(super) fn is_proven(&self, around: &Around, unproven: &mut Unproven) -> bool {
+        let doubt = &around.doubt;
+        let ripe_at = self.ripe_at(doubt);
+        let point = if self.asking.asked_at < ripe_at {
+            unproven.ripe_at = Some(unproven.ripe_at.map_or(ripe_at, |known| known.min(ripe_at)));
+            Some(Point::Time)
+        } else if self.asking.trust == Trust::List {
+            None
+        } else {
+            self.gap(around, unproven)
+        };
+        match point {
+            Some(point) => unproven.add(point),
+            None => return true,
+        }
+        false
     }
 
-    /// Takes note of a request in the list, and of the row that it has a genuine tag of.
-    pub(super) fn see(&mut self, object: &RequestObject, tagged: Option<RowId>) {
-        let first = self.requests.partition_point(|awaited| awaited.known.uuid.guid() < object.uuid.guid());
-        // Two rows have one uuid only where a person said so; both are seen then.
-        for awaited in self.requests[first..].iter_mut().take_while(|awaited| awaited.known.uuid == object.uuid) {
-            let loss = match self.tagging {
-                Tagging::Tagged => (tagged != Some(awaited.known.row)).then_some(Loss::Untagged),
-                Tagging::Untagged => check_person(&awaited.known.request, None, object).err().map(|_| Loss::Unlike),
-            };
-            // Whole once is whole: a list that is made while requests come in may give one twice.
-            if awaited.loss.is_some() {
-                awaited.loss = loss;
-            }
+    fn ripe_at(&self, doubt: &DoubtfulRow) -> Duration {
+        let Asking { waits, began, own_doubts, .. } = self.asking;
+        waits.ripe_at(*began, own_doubts.get(&doubt.row).copied())
+    }
+
+    /// Returns the first point of the proof that fails.
+    fn gap(&self, around: &Around, unproven: &mut Unproven) -> Option<Point> {
+        let doubt = &around.doubt;
+        if !self.is_same_account(doubt) {
+            return Some(Point::Account);
+        }
+        if self.n_unread > 0 {
+            return Some(Point::Unread);
+        }
+        if let Some(loss) = self.loss(around) {
+            unproven.loss.get_or_insert(loss);
+            return Some(Point::Around);
+        }
+        let kind = doubt.request.request_kind();
+        let range = around.before.start..around.behind.end;
+        if !self.anchors.order[range].iter().any(|anchor| anchor.kind == kind) {
+            return Some(Point::Alike);
+        }
+        if around.before.len() < self.asking.n_around && !self.has_old_end(doubt) {
+            return Some(Point::OldEnd);
+        }
+        if around.behind.len() < self.asking.n_around && !self.has_new_end(around) {
+            return Some(Point::NewEnd);
+        }
+        if self.may_be_archived(doubt) {
+            return Some(Point::Archived);
+        }
+        if let Some(candidates) = self.sight.tagless.of(doubt) {
+            unproven.lost_tags.add(Ambiguity { row: doubt.row, candidates });
+            return Some(Point::Tag);
+        }
+        None
+    }
+
+    fn session(&self, number: u32) -> Option<&SessionRecord> {
+        self.sessions.iter().find(|session| session.number == number)
+    }
+
+    fn is_same_account(&self, doubt: &DoubtfulRow) -> bool {
+        if doubt.session == self.asking.session {
+            return true;
+        }
+        let account = |number| self.session(number).and_then(SessionRecord::account);
+        account(doubt.session) == account(self.asking.session)
+    }
+
+    /// Returns what the list lacks of the created rows around a row.
+    fn loss(&self, around: &Around) -> Option<Loss> {
+        let anchors = &self.anchors.order[around.before.start..around.behind.end];
+        let mut loss = Loss { n_expected: anchors.len() as u64, ..Loss::default() };
+        for Anchor { row, uuid, .. } in anchors.iter().filter(|anchor| !self.sight.seen.has(anchor.row)) {
+            loss.missing.add(Gap { row: *row, uuid: *uuid });
+        }
+        (loss.missing.n > 0).then_some(loss)
+    }
+
+    /// Returns whether the list holds what was its newest before this run's requests.
+    fn has_old_end(&self, doubt: &DoubtfulRow) -> bool {
+        let look = self.looks.of(doubt.session);
+        look.is_some_and(|look| look.newest.iter().all(|uuid| !self.sight.unseen.contains(uuid)))
+    }
+
+    /// Returns whether the list shows what was created when the row would have been, or later.
+    fn has_new_end(&self, around: &Around) -> bool {
+        let server_limit = self.asking.waits.server_limit;
+        let elapsed = |since: Timestamp, at: Timestamp| {
+            Duration::try_from(at.duration_since(since)).is_ok_and(|passed| passed > server_limit)
+        };
+        let doubt = &around.doubt;
+        self.is_fresh
+            || self.anchors.order[around.behind.clone()].iter().any(|anchor| {
+                let (session, at) = anchor.made;
+                // What an earlier session left had ended when the next one began.
+                let since =
+                    if session == doubt.session { Some(doubt.sent_at()) } else { self.session(session).map(|s| s.info.started_at) };
+                since.is_some_and(|since| elapsed(since, at))
+            })
+    }
+
+    /// Returns whether the list may have left the row's request out because it is old and finished.
+    fn may_be_archived(&self, doubt: &DoubtfulRow) -> bool {
+        let Some((at, age)) = self.server_time(doubt) else { return true };
+        age > OLD && self.sight.oldest_ended.is_none_or(|oldest| oldest >= at)
+    }
+
+    /// Returns when an attempt was made by the server's clock, and how long that was before the list. It may be some minutes
+    /// more recent than it was, for as long as the session's first list took to come.
+    fn server_time(&self, doubt: &DoubtfulRow) -> Option<(Timestamp, SignedDuration)> {
+        if let Some(own) = self.asking.own_doubts.get(&doubt.row)
+            && self.asking.asked_at.saturating_sub(own.started) <= Duration::from_secs(3600)
+        {
+            return Some((self.date.unwrap_or(Timestamp::MAX), SignedDuration::ZERO));
+        }
+        let began = self.session(doubt.session)?.info.started_at;
+        let date = self.looks.of(doubt.session)?.date?;
+        let at = date.checked_add(doubt.sent_at().duration_since(began)).ok()?;
+        Some((at, self.date?.duration_since(at)))
+    }
+}
+
+impl Unproven {
+    fn add(&mut self, point: Point) {
+        match self.points.iter_mut().find(|(known, _)| *known == point) {
+            Some((_, n)) => *n += 1,
+            None => self.points.push((point, 1)),
         }
     }
 
-    /// Returns what a list showed of itself that ended well.
-    pub(super) fn completeness(&self) -> Completeness {
-        if self.requests.is_empty() {
-            return Completeness::NothingKnown;
-        }
-        let mut gaps = Gaps { n_expected: self.requests.len() as u64, ..Gaps::default() };
-        for Awaited { known, loss } in &self.requests {
-            let Some(loss) = *loss else { continue };
-            match loss {
-                Loss::Missing => gaps.n_missing += 1,
-                Loss::Untagged => gaps.n_untagged += 1,
-                Loss::Unlike => gaps.n_unlike += 1,
-            }
-            if gaps.first.len() < MAX_NAMED {
-                gaps.first.push(Gap { row: known.row, uuid: known.uuid, loss });
-            }
-        }
-        if gaps.first.is_empty() { Completeness::Complete } else { Completeness::Incomplete(gaps) }
+    /// Returns why, in words for people.
+    pub(super) fn why(mut self, n_unread: u64) -> Vec<WhyLeft> {
+        self.points.sort_unstable_by_key(|(point, _)| *point);
+        let (loss, lost_tags) = (self.loss.unwrap_or_default(), self.lost_tags);
+        let why = |(point, n)| match point {
+            Point::Time => WhyLeft::NotRipe { n },
+            Point::Account => WhyLeft::OtherAccount { n },
+            Point::Unread => WhyLeft::Unread { n, n_unread },
+            Point::Around => WhyLeft::Incomplete { n, loss: loss.clone() },
+            Point::Alike => WhyLeft::NothingAlike { n },
+            Point::OldEnd => WhyLeft::OldEnd { n },
+            Point::NewEnd => WhyLeft::NewEnd { n },
+            Point::Archived => WhyLeft::Archived { n },
+            Point::Tag => WhyLeft::LostTag(lost_tags.clone()),
+        };
+        self.points.into_iter().map(why).collect()
     }
+
+    /// Returns whether a later list may prove more, with nothing else changed: time passes, and a list catches up.
+    pub(super) fn may_improve(&self) -> bool {
+        self.points.iter().any(|(point, _)| match point {
+            Point::Time | Point::Around | Point::OldEnd | Point::NewEnd => true,
+            Point::Account | Point::Unread | Point::Alike | Point::Archived | Point::Tag => false,
+        })
+    }
+}
+
+/// Reads all rows in doubt.
+pub(super) fn read_doubts(reader: &Reader) -> Result<Vec<DoubtfulRow>, LedgerError> {
+    const PAGE: u32 = 1000;
+    let mut all: Vec<DoubtfulRow> = Vec::new();
+    loop {
+        let page = reader.in_doubt(all.last().map_or(0, |doubt| doubt.row.get()), PAGE)?;
+        if page.is_empty() {
+            return Ok(all);
+        }
+        all.extend(page);
+    }
+}
+
+/// Returns the rows of a list of rows that are in doubt because a list contradicted them.
+pub(super) fn contradicted(anchors: &Anchors) -> Vec<RowId> {
+    let is_so = |around: &&Around| around.doubt.code == Some(ErrorCode::Contradicted);
+    anchors.around.iter().filter(is_so).map(|around| around.doubt.row).collect()
 }
 
 #[cfg(test)]
-mod tests;
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_proven_absent_is_sent_again_unless_the_server_failed_or_its_attempts_are_used_up() {
+        for (code, counted, expected) in [
+            (None, 0, Some(Fate::Pending)),
+            (Some(ErrorCode::Timeout), 1, Some(Fate::Pending)),
+            (Some(ErrorCode::Timeout), 4, Some(Fate::Pending)),
+            (Some(ErrorCode::Timeout), 5, Some(Fate::Failed)),
+            (Some(ErrorCode::LeftOpen), 0, Some(Fate::Pending)),
+            (Some(ErrorCode::LeftOpen), 7, Some(Fate::Failed)),
+            (Some(ErrorCode::NoUri), 1, Some(Fate::Pending)),
+            (Some(ErrorCode::ServerError), 0, Some(Fate::Failed)),
+            (Some(ErrorCode::Contradicted), 0, None),
+            (Some(ErrorCode::Contradicted), 9, None),
+        ] {
+            assert_eq!(fate(code, counted, 5), expected, "{code:?} after {counted}");
+        }
+    }
+}

@@ -1,97 +1,220 @@
-//! What reconciling found.
+//! What a list said.
 
 use std::fmt;
 
 use jiff::Timestamp;
 
-use crate::client::ReadError;
-use crate::ledger::RowState;
-use crate::request::{RequestUuid, RowId};
+use crate::client::{ReadError, RequestStatus};
+use crate::ledger::{FirstLook, RowState};
+use crate::request::{RequestKind, RequestUuid, RowId};
 
-use super::proof::{Completeness, Gaps, Loss};
+use super::hits::Hits;
 
-/// How many rows are named of each kind of thing that a person must look at.
+/// How many things of each kind are named.
 const MAX_NAMED: usize = 5;
 
-/// How many rows are named that stand on the server twice.
-const MAX_DOUBLES: usize = 100;
+/// How many things there are, and the first five.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Some5<T> {
+    /// How many.
+    pub n: u64,
+    /// The first few.
+    pub first: Vec<T>,
+}
 
-/// What reconciling found and settled.
+impl<T> Default for Some5<T> {
+    fn default() -> Self {
+        Self { n: 0, first: Vec::new() }
+    }
+}
+
+impl<T> Some5<T> {
+    pub(super) fn add(&mut self, one: T) {
+        self.n += 1;
+        if self.first.len() < MAX_NAMED {
+            self.first.push(one);
+        }
+    }
+}
+
+/// What a list said, and what was settled by it.
 #[derive(Debug, Default)]
 pub struct Report {
     /// How many requests of the list were read.
     pub read: u64,
+    /// How many of them nobody can say whose they are.
+    pub unread: u64,
+    /// The server's clock when it began to answer.
+    pub date: Option<Timestamp>,
+    /// Why the list could not be read to its end; nothing was settled then.
+    pub unreadable: Option<ReadError>,
     /// How many rows in doubt are created now.
     pub found: u64,
-    /// How many pending or failed rows are created now: the ledger was older than the server, or a verdict was wrong.
-    pub found_unexpectedly: u64,
+    /// Rows that the ledger had as not sent, and that are created now: it is behind.
+    pub taken_over: Some5<TakenOver>,
+    /// How many created rows are another request than the ledger had.
+    pub corrected: u64,
     /// How many rows in doubt are pending again.
     pub absent: u64,
     /// How many rows in doubt are failed now: proven absent, and not sent again by themselves.
     pub failed: u64,
-    /// How many rows carry their tag on a request that is not theirs. They are in doubt.
+    /// How many rows are in doubt because of what this list says of them.
     pub contradicted: u64,
     /// How many rows are in doubt still.
     pub left: u64,
-    /// Why, where rows are; the same reason once.
+    /// Why, where rows are.
     pub why_left: Vec<WhyLeft>,
-    /// What the list showed of itself, also where nothing was in doubt; none where it did not end well.
-    pub completeness: Option<Completeness>,
-    /// Rows that stand on the server more than once.
-    pub doubles: Doubles,
-    /// Tags of rows that this ledger cannot have sent.
-    pub strays: Strays,
+    /// When asking again may prove more, by the clock that runs during sleep; none where only a person can.
+    pub ask_again_at: Option<std::time::Duration>,
+    /// Rows that are on the server more than once.
+    pub doubles: Some5<Double>,
+    /// Tags of this run that match no row of this ledger.
+    pub strays: Some5<Stray>,
+    /// Requests of other runs that ask for what pending rows ask for.
+    pub hits: Hits,
+    /// Whether it showed a request of this session soon after that was created.
+    pub is_fresh: bool,
+    /// Whether it showed the row that was sent before other absent ones.
+    pub shows_probe: bool,
+    /// The row that is to be sent before other absent ones: it is pending now.
+    pub probe: Option<RowId>,
+    /// The kinds whose first request it showed to be what was asked for.
+    pub kinds_seen: Vec<RequestKind>,
+    /// A request of this run that this session did not send, submitted after its first list.
+    pub not_ours: Option<(RowId, RequestUuid)>,
+    /// What it says for a session's records.
+    pub first_look: FirstLook,
+    /// What is to be told beside the states of rows.
+    pub audit: Audit,
 }
 
-impl Report {
-    /// Returns why the list could not be read to its end, where it could not.
-    pub fn unreadable(&self) -> Option<&ReadError> {
-        self.why_left.iter().find_map(|why| match why {
-            WhyLeft::Unreadable(error) => Some(error),
-            WhyLeft::NotRipe { .. }
-            | WhyLeft::Incomplete(_)
-            | WhyLeft::NothingKnown
-            | WhyLeft::Contradicted { .. }
-            | WhyLeft::Ambiguous(_)
-            | WhyLeft::LostTag(_) => None,
-        })
-    }
+/// What a list shows to be wrong that no state of a row tells.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Audit {
+    /// Rows of this session that it lacks, though it has earlier and later ones.
+    pub missing: Some5<Gap>,
+    /// How many rows of this session it lacks at its new end, or without any order: it lags, or shows only a part.
+    pub n_not_shown: u64,
+    /// Requests of other runs for rows of this one, submitted since this session's first list.
+    pub elsewhere: Some5<(RowId, RequestUuid)>,
+    /// Requests for which rows were skipped, and that came to nothing; without a status they are gone.
+    pub come_to_nothing: Vec<(RequestUuid, Option<RequestStatus>)>,
 }
 
-/// Why rows are in doubt still.
-#[derive(Debug)]
+/// A row that the ledger had as not sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TakenOver {
+    /// The row.
+    pub row: RowId,
+    /// Its request.
+    pub uuid: RequestUuid,
+    /// The state that it had.
+    pub was: RowState,
+}
+
+/// A row that is on the server more than once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Double {
+    /// The row.
+    pub row: RowId,
+    /// Its requests: the one that counts as the row's, then the others.
+    pub uuids: Vec<RequestUuid>,
+}
+
+/// A tag of the run that matches no row of this ledger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stray {
+    /// The row that the tag is of.
+    pub row: RowId,
+    /// The request that carries it.
+    pub uuid: RequestUuid,
+    /// The state of that row; none where the ledger has no such row.
+    pub state: Option<RowState>,
+}
+
+/// A request that a list should hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gap {
+    /// The row.
+    pub row: RowId,
+    /// Its request.
+    pub uuid: RequestUuid,
+}
+
+/// What a list lacks.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Loss {
+    /// How many requests were looked for.
+    pub n_expected: u64,
+    /// Those of them that are not in the list with their tag.
+    pub missing: Some5<Gap>,
+}
+
+/// Why rows are in doubt still. `n` says how many.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum WhyLeft {
-    /// The server may still be at work on them: the list was asked for too early to prove that they are absent.
+    /// The server may still be at work on them, or the list may lag.
     NotRipe {
         /// How many rows.
         n: u64,
     },
-    /// The list lacks requests that the ledger knows as created, so that what it does not have proves nothing.
-    Incomplete(Gaps),
-    /// The ledger knows of no request that was created, so that nothing shows whether the list is complete.
-    NothingKnown,
-    /// The list could not be read to its end. Nothing was settled; stands also where no row is in doubt.
-    Unreadable(ReadError),
-    /// Their tags stand on requests that are not theirs, in this list or an earlier one. A person must look.
+    /// The attempts were made by another account, which may see other requests.
+    OtherAccount {
+        /// How many rows.
+        n: u64,
+    },
+    /// The list has requests that cannot be read.
+    Unread {
+        /// How many rows.
+        n: u64,
+        /// How many requests.
+        n_unread: u64,
+    },
+    /// The list lacks requests that were created before or after them.
+    Incomplete {
+        /// How many rows.
+        n: u64,
+        /// What it lacks for the first of them.
+        loss: Loss,
+    },
+    /// No request of their type and template is known to be in the list.
+    NothingAlike {
+        /// How many rows.
+        n: u64,
+    },
+    /// The list lacks requests that were there before this run's, or nobody knows which these were.
+    OldEnd {
+        /// How many rows.
+        n: u64,
+    },
+    /// Nothing shows that the list has what was created lately.
+    NewEnd {
+        /// How many rows.
+        n: u64,
+    },
+    /// They are older than an hour, and the list has no request in an end state from before.
+    Archived {
+        /// How many rows.
+        n: u64,
+    },
+    /// Another absent row was sent first, and no list has shown it.
+    Probe {
+        /// How many rows.
+        n: u64,
+        /// That row. It may exist twice.
+        row: RowId,
+    },
+    /// What the list says of them cannot be, in this list or an earlier one. A person must look.
     Contradicted {
         /// How many rows.
         n: u64,
         /// The first few.
         first: Vec<RowId>,
     },
-    /// Without tags: more than one request may be theirs, or one may be another row's too. A person must look.
-    Ambiguous(Ambiguous),
-    /// The list has requests without a readable tag that may be theirs: the server may cut some comments. A person must look.
-    LostTag(Ambiguous),
-}
-
-/// Rows of which it is not clear which request is theirs.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Ambiguous {
-    /// How many.
-    pub n: u64,
-    /// The first few.
-    pub first: Vec<Ambiguity>,
+    /// Requests without a readable tag may be theirs. A person must look.
+    LostTag(Some5<Ambiguity>),
+    /// The run sends no tags: a person must look. Some may be these requests.
+    Untagged(Some5<Ambiguity>),
 }
 
 /// A row and the requests that may be its.
@@ -112,171 +235,67 @@ pub struct Candidate {
     pub submitted: Option<Timestamp>,
 }
 
-impl Ambiguous {
-    /// The most candidates that are named of a row.
-    pub(super) const MAX_CANDIDATES: usize = 5;
-
-    pub(super) fn add(&mut self, row: RowId, candidates: impl Iterator<Item = Candidate>) {
-        self.n += 1;
-        if self.first.len() < MAX_NAMED {
-            self.first.push(Ambiguity { row, candidates: candidates.take(Self::MAX_CANDIDATES).collect() });
-        }
-    }
-}
-
-/// Rows that stand on the server more than once.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Doubles {
-    /// How many; beyond those that are named, each further request of a row counts.
-    pub n: u64,
-    /// The first 100.
-    pub first: Vec<Double>,
-}
-
-/// A row that stands on the server more than once.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Double {
-    /// The row.
-    pub row: RowId,
-    /// Its requests: the one that counts as the row's, then the others.
-    pub uuids: Vec<RequestUuid>,
-}
-
-impl Doubles {
-    /// Takes note of requests of one row, which differ.
-    pub(super) fn add(&mut self, row: RowId, uuids: &[RequestUuid]) {
-        if let Some(known) = self.first.iter_mut().find(|double| double.row == row) {
-            for uuid in uuids {
-                if known.uuids.len() < MAX_DOUBLES && !known.uuids.contains(uuid) {
-                    known.uuids.push(*uuid);
-                }
-            }
-            return;
-        }
-        self.n += 1;
-        if self.first.len() < MAX_DOUBLES {
-            self.first.push(Double { row, uuids: uuids.to_vec() });
-        }
-    }
-
-    /// Takes note of requests of one row where there is more than one.
-    pub(super) fn add_if_several(&mut self, row: RowId, uuids: impl Iterator<Item = RequestUuid>) {
-        let mut distinct: Vec<RequestUuid> = Vec::new();
-        for uuid in uuids {
-            if distinct.len() < MAX_DOUBLES && !distinct.contains(&uuid) {
-                distinct.push(uuid);
-            }
-        }
-        if distinct.len() > 1 {
-            self.add(row, &distinct);
-        }
-    }
-}
-
-/// Tags of the run on the server that no row of this ledger can have sent: the ledger is an older copy.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Strays {
-    /// How many.
-    pub n: u64,
-    /// The first few.
-    pub first: Vec<Stray>,
-}
-
-/// A tag of the run that no row of this ledger can have sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Stray {
-    /// The row that the tag is of.
-    pub row: RowId,
-    /// The request that carries it.
-    pub uuid: RequestUuid,
-    /// The row's state, which nothing is sent in; none where the ledger has no such row.
-    pub state: Option<RowState>,
-}
-
-impl Strays {
-    pub(super) fn add(&mut self, row: RowId, uuid: RequestUuid, state: Option<RowState>) {
-        self.n += 1;
-        if self.first.len() < MAX_NAMED {
-            self.first.push(Stray { row, uuid, state });
-        }
-    }
-}
-
-/// Returns whether asking again later, with nothing else changed, may settle more: time passes, a list that lags catches up,
-/// a server that was away comes back. What a person must do first does not come by waiting.
-pub fn worth_asking_again(report: &Report) -> bool {
-    report.left > 0
-        && report.why_left.iter().any(|why| match why {
-            WhyLeft::NotRipe { .. } => true,
-            // What the server cut off a comment does not grow again.
-            WhyLeft::Incomplete(gaps) => gaps.n_missing > 0,
-            WhyLeft::Unreadable(error) => may_pass(error),
-            WhyLeft::NothingKnown | WhyLeft::Contradicted { .. } | WhyLeft::Ambiguous(_) | WhyLeft::LostTag(_) => false,
-        })
-}
-
-/// Returns whether the same list may be readable later.
-const fn may_pass(error: &ReadError) -> bool {
-    match error {
-        ReadError::CutOff { .. } | ReadError::Transport { .. } => true,
-        // 408 and 429 ask for another try; the other 4xx say that it would end as this one did.
-        ReadError::Status { status, .. } => *status >= 500 || *status == 429 || *status == 408,
-        // What the server writes does not change by waiting.
-        ReadError::NoContent
-        | ReadError::Malformed { .. }
-        | ReadError::Object { .. }
-        | ReadError::Cached(_)
-        | ReadError::TooLong { .. } => false,
+impl Report {
+    /// Returns whether the list shows the ledger to be behind what the server has: rows that it had as not sent exist.
+    pub const fn is_behind(&self) -> bool {
+        self.taken_over.n + self.strays.n > 0
     }
 }
 
 impl fmt::Display for WhyLeft {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NotRipe { n } => {
-                write!(f, "the server may still be at work on {n} of them, so that not being in its list proves nothing yet")
-            }
-            Self::Incomplete(gaps) => fmt::Display::fmt(gaps, f),
-            Self::NothingKnown => f.write_str(
-                "no request of this ledger is known to exist, so that nothing shows whether the server's list is complete",
+            Self::NotRipe { n } => write!(
+                f,
+                "the server may still be at work on {n} of them, so that not being in its list proves nothing yet"
             ),
-            Self::Unreadable(error) => match error.status() {
-                Some(403) => write!(f, "the account may not read the server's list ({error})"),
-                Some(_) | None => write!(f, "the server's list could not be read ({error})"),
-            },
-            Self::Contradicted { n, .. } => {
-                write!(f, "the tags of {n} of them stand on requests that are not theirs")
+            Self::OtherAccount { n } => {
+                write!(f, "{n} of them were sent by another account, which may see other requests than this one")
             }
-            Self::Ambiguous(ambiguous) => {
-                write!(f, "more than one request may be that of {} of them", ambiguous.n)
+            Self::Unread { n_unread, .. } => {
+                write!(f, "{n_unread} requests of the server's list cannot be read, and may be theirs")
             }
+            Self::Incomplete { loss, .. } => write!(f, "the server's list proves nothing: {loss}"),
+            Self::NothingAlike { n } => write!(
+                f,
+                "no request of the same type and template is known to be in the server's list, so that nothing shows whether it \
+                 would have {n} of them"
+            ),
+            Self::OldEnd { n } => write!(
+                f,
+                "nothing shows that the server's list reaches back to before this run, so that it proves nothing for {n} of them"
+            ),
+            Self::NewEnd { n } => write!(
+                f,
+                "nothing shows that the server's list has what was created last, so that it proves nothing for {n} of them"
+            ),
+            Self::Archived { n } => write!(
+                f,
+                "{n} of them are older than an hour, and the server's list has no finished request from before: it may leave \
+                 finished ones out"
+            ),
+            Self::Probe { row, .. } => write!(
+                f,
+                "row {row} was not in the server's list and was sent again, and no list has shown it since: it may exist twice"
+            ),
+            Self::Contradicted { n, .. } => write!(f, "the tags of {n} of them stand on requests that are not theirs"),
             Self::LostTag(ambiguous) => {
                 write!(f, "requests without a readable tag may be those of {} of them", ambiguous.n)
             }
+            Self::Untagged(ambiguous) => {
+                write!(f, "this run sends no tags, so that only a person can tell whether {} of them exist", ambiguous.n)
+            }
         }
     }
 }
 
-impl fmt::Display for Gaps {
+impl fmt::Display for Loss {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { n_expected, n_missing, n_untagged, n_unlike, first } = self;
-        write!(f, "the server's list proves nothing: of the newest {n_expected} requests known as created ")?;
-        let losses =
-            [(n_missing, "are not in it"), (n_untagged, "have lost their tag"), (n_unlike, "have other properties")];
-        for (n, (count, loss)) in losses.into_iter().filter(|(count, _)| **count > 0).enumerate() {
-            write!(f, "{}{count} {loss}", if n == 0 { "" } else { " and " })?;
+        let Self { n_expected, missing } = self;
+        write!(f, "of {n_expected} requests known as created around a row in doubt, {} are not in it", missing.n)?;
+        for (n, gap) in missing.first.iter().enumerate() {
+            write!(f, "{}row {}: {}", if n == 0 { " (" } else { ", " }, gap.row, gap.uuid)?;
         }
-        for (n, gap) in first.iter().enumerate() {
-            let loss = match gap.loss {
-                Loss::Missing => "missing",
-                Loss::Untagged => "without tag",
-                Loss::Unlike => "with other properties",
-            };
-            write!(f, "{}row {}: {} {loss}", if n == 0 { " (" } else { ", " }, gap.row, gap.uuid)?;
-        }
-        f.write_str(if first.is_empty() { "" } else { ")" })
+        f.write_str(if missing.first.is_empty() { "" } else { ")" })
     }
 }
-
-#[cfg(test)]
-mod tests;

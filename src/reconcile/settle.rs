@@ -1,119 +1,139 @@
 //! Reading the list once, and settling rows by it.
 
-use crate::ledger::{LedgerError, Resolution, RowVerdict, Source};
-use crate::request::{ErrorCode, RequestUri, RequestUuid, RowId};
+use std::collections::BTreeMap;
 
-use super::absence::{Doubt, Fate, fate};
-use super::ask::{Ask, Identity, Tagging, Trust};
-use super::book::Book;
-use super::found::{Before, Contradiction, Exists};
+use super::anchors::{Anchors, FirstLooks};
+use super::ask::{Asking, Probe, Tagging, Trust};
 use super::lists::{ListRead, Lists, read_list};
-use super::proof::Completeness;
-use super::report::{Report, WhyLeft};
-use super::scan::{Scan, Seen};
+use super::proof::{Fate, Proof, Unproven, contradicted, fate, read_doubts};
+use super::report::{Ambiguity, Audit, Gap, Report, Some5, WhyLeft};
+use super::sight::{Contradiction, Exists, Seen, Sight};
+use super::tagless::Tagless;
+use crate::client::{ListItem, ListTimeouts};
+use crate::ledger::{FirstLook, Ledger, LedgerError, Reader, Resolution, RowState, RowVerdict, Source};
+use crate::request::{RequestUri, RequestUuid, RowId};
 
 /// How many rows are settled at once.
 const BATCH: usize = 1000;
-
-/// How many rows are named that are in doubt because their tag stands on another request.
+/// How many rows are named that are in doubt because of what a list says.
 const MAX_NAMED: usize = 5;
 
-/// Rows could not be settled because the ledger failed; what was settled before is durable.
-#[derive(Debug, thiserror::Error)]
-pub enum ReconcileError {
-    /// The ledger cannot be read or written.
-    #[error(transparent)]
-    Ledger(#[from] LedgerError),
-}
-
 /// Reads the server's list once and settles rows by it: those that it has are created; those in doubt that it does not have are
-/// absent, where the list is asked for late enough (`ask.ripe`) and shows itself complete.
+/// absent, where what it shows around them proves that. Tags decide which request is whose.
 ///
 /// A list that cannot be read to its end settles nothing, which is no error: the report says so. What is settled is durable
-/// when this returns. It is recorded in batches, so that whatever ends the process on the way leaves some rows settled and the
-/// others as they were. Nothing may be sent meanwhile.
+/// when this returns; it is recorded in batches, so that whatever ends the process on the way leaves some rows settled and the
+/// others as they were. No call may be in flight meanwhile.
 ///
-/// Memory does not grow with the list, nor with rows that are known as created. A row in doubt takes some 50 bytes; without
-/// tags 250, and each created row 16.
+/// Memory hardly grows with the list: 4 bytes and a bit for each created row; a row in doubt and the created ones around it take
+/// some kilobytes.
 ///
 /// # Errors
 /// The ledger cannot be read or written.
-pub async fn reconcile(
-    book: &impl Book,
+pub async fn look(
+    ledger: &Ledger,
+    reader: &Reader,
     lists: &impl Lists,
-    who: &Identity,
-    ask: &Ask,
-) -> Result<Report, ReconcileError> {
-    let (mut scan, doubts) = Scan::prepare(book, who).await?;
-    let ListRead { n_objects, end } = read_list(lists, |object| scan.take(book, object)).await?;
-    let mut report = Report { read: n_objects, ..Report::default() };
+    timeouts: ListTimeouts,
+    asking: &Asking<'_>,
+) -> Result<Report, LedgerError> {
+    let anchors = Anchors::read(reader, read_doubts(reader)?, asking.n_around)?;
+    let looks = FirstLooks::read(reader, &anchors)?;
+    let tagless = Tagless::since(anchors.around.iter().map(|around| around.doubt.sent_at()).min());
+    let mut sight = Sight::new(asking, reader, tagless, looks.uuids())?;
+    let list = read_list(lists, timeouts, |date, item| match item {
+        ListItem::Request(object) => sight.take(date, object, reader),
+        ListItem::Unread { .. } => Ok(()),
+    })
+    .await?;
+    let ListRead { n_read, n_unread, date, end } = list;
+    let mut report = Report { read: n_read, unread: n_unread, date, ..Report::default() };
     match end {
+        Err(error) => report.unreadable = Some(error),
         Ok(()) => {
-            let mut seen = scan.finish();
-            seen.look_for_lost_tags(book).await?;
-            settle_found(book, &seen, who.tagging, &mut report).await?;
-            settle_contradicted(book, &seen, &doubts, &mut report).await?;
-            settle_absent(book, &seen, &doubts, ask, &mut report).await?;
-            report.completeness = Some(seen.completeness);
+            sight.tagless.order();
+            let seen = sight.finish(reader)?;
+            settle_found(ledger, &seen, &mut report).await?;
+            settle_contradicted(ledger, &seen, &anchors, &mut report).await?;
+            report.is_fresh = asking.is_fresh || is_fresh(asking, &sight);
+            report.shows_probe = match asking.probe {
+                Probe::Sent(row) => sight.seen.has(row) || seen.speaks_of(row),
+                Probe::None | Probe::Seen => false,
+            };
+            let sessions = reader.sessions()?;
+            let proof = Proof {
+                asking,
+                sight: &sight,
+                anchors: &anchors,
+                looks: &looks,
+                n_unread,
+                date,
+                is_fresh: report.is_fresh,
+                sessions,
+            };
+            settle_absent(ledger, &proof, &seen, &mut report).await?;
+            report.audit = audit(&sight, asking, reader)?;
+            report.first_look =
+                FirstLook { date, newest: sight.newest(), account: None, originator: sight.originator };
+            report.kinds_seen = std::mem::take(&mut sight.kinds_seen);
+            report.not_ours = sight.not_ours;
+            report.strays = std::mem::take(&mut sight.strays);
+            report.hits = std::mem::take(&mut sight.strangers).hits(reader)?;
             report.doubles = seen.doubles;
-            report.strays = seen.strays;
+            report.taken_over = seen.taken_over;
         }
-        Err(error) => report.why_left.push(WhyLeft::Unreadable(error)),
     }
-    report.left = book.n_in_doubt()?;
+    report.left = reader.n_in_doubt()?;
     Ok(report)
 }
 
 /// Records the rows that the list has as created.
-async fn settle_found(book: &impl Book, seen: &Seen, tagging: Tagging, report: &mut Report) -> Result<(), LedgerError> {
-    for batch in seen.exists.chunks(BATCH) {
-        book.resolve(batch.iter().map(|found| exists(found, tagging)).collect()).await?;
+async fn settle_found(ledger: &Ledger, seen: &Seen, report: &mut Report) -> Result<(), LedgerError> {
+    let exists = |found: &Exists| Resolution {
+        row: found.row,
+        verdict: RowVerdict::Exists(
+            RequestUri::published(found.uuid).expect("the list's reader takes no zero uuid for a request"),
+        ),
+        source: Source::List,
+        reason: Some("found in the server's list by its tag".to_owned()),
+    };
+    // Created rows may exchange their requests: all of them at once.
+    let (corrected, others): (Vec<&Exists>, Vec<&Exists>) =
+        seen.exists.iter().partition(|found| found.before == RowState::Created);
+    if !corrected.is_empty() {
+        ledger.resolve(corrected.iter().map(|found| exists(found)).collect()).await?;
     }
-    report.found = seen.n_found(Before::InDoubt);
-    report.found_unexpectedly = seen.n_found(Before::Pending) + seen.n_found(Before::Failed);
-    if seen.ambiguous.n > 0 {
-        let ambiguous = seen.ambiguous.clone();
-        report.why_left.push(match tagging {
-            Tagging::Tagged => WhyLeft::LostTag(ambiguous),
-            Tagging::Untagged => WhyLeft::Ambiguous(ambiguous),
-        });
+    for batch in others.chunks(BATCH) {
+        ledger.resolve(batch.iter().map(|found| exists(found)).collect()).await?;
     }
+    report.corrected = corrected.len() as u64;
+    report.found = seen.exists.iter().filter(|found| found.before == RowState::InDoubt).count() as u64;
     Ok(())
 }
 
-fn exists(found: &Exists, tagging: Tagging) -> Resolution {
-    let reason = match tagging {
-        Tagging::Tagged => "found in the server's list by its tag",
-        Tagging::Untagged => "found in the server's list by its properties and time",
-    };
-    Resolution {
-        row: found.row,
-        verdict: RowVerdict::Exists(uri_of(found.uuid)),
-        source: Source::List,
-        reason: Some(reason.to_owned()),
-    }
-}
-
-fn uri_of(uuid: RequestUuid) -> RequestUri {
-    RequestUri::published(uuid).expect("the list's reader takes no zero uuid")
-}
-
-/// Records the rows whose tag stands on a request that is not theirs, where that is new, and names those that are in doubt for
-/// it, also from an earlier list.
+/// Records the rows of which the list says what cannot be, where that is new, and names those that are in doubt for it, also
+/// from an earlier list.
 async fn settle_contradicted(
-    book: &impl Book,
+    ledger: &Ledger,
     seen: &Seen,
-    doubts: &[Doubt],
+    anchors: &Anchors,
     report: &mut Report,
 ) -> Result<(), LedgerError> {
-    let known: Vec<RowId> =
-        doubts.iter().filter(|doubt| doubt.code == Some(ErrorCode::Contradicted)).map(|doubt| doubt.row).collect();
-    for batch in seen.contradictions.chunks(BATCH) {
-        let is_new = |found: &&Contradiction| known.binary_search(&found.row).is_err();
-        let resolutions: Vec<_> = batch.iter().filter(is_new).map(contradicted).collect();
-        if !resolutions.is_empty() {
-            book.resolve(resolutions).await?;
-        }
+    let known = contradicted(anchors);
+    let is_new = |found: &&Contradiction| known.binary_search(&found.row).is_err();
+    let resolutions: Vec<_> = seen
+        .contradictions
+        .iter()
+        .filter(is_new)
+        .map(|found| Resolution {
+            row: found.row,
+            verdict: RowVerdict::Contradicted,
+            source: Source::List,
+            reason: Some(found.reason.to_string()),
+        })
+        .collect();
+    if !resolutions.is_empty() {
+        ledger.resolve(resolutions).await?;
     }
     report.contradicted = seen.contradictions.len() as u64;
     let unseen = known.into_iter().filter(|row| !seen.speaks_of(*row));
@@ -125,50 +145,140 @@ async fn settle_contradicted(
     Ok(())
 }
 
-fn contradicted(found: &Contradiction) -> Resolution {
-    Resolution {
-        row: found.row,
-        verdict: RowVerdict::Contradicted,
-        source: Source::List,
-        reason: Some(found.reason.to_string()),
-    }
+/// Returns whether the list showed a request of this session soon after it was created.
+fn is_fresh(asking: &Asking<'_>, sight: &Sight<'_>) -> bool {
+    let soon = |at: std::time::Duration| asking.asked_at.saturating_sub(at) <= asking.waits.settle;
+    asking.recent.iter().any(|recent| soon(recent.at) && sight.seen.has(recent.row))
 }
 
 /// Records the rows in doubt that the list does not have as absent, where that is proven; else says why it is not.
+///
+/// Of several that may be sent again the first goes alone: the list may hide them all for a reason that nobody thought of, and
+/// then it hides that one's request, too.
 async fn settle_absent(
-    book: &impl Book,
+    ledger: &Ledger,
+    proof: &Proof<'_>,
     seen: &Seen,
-    doubts: &[Doubt],
-    ask: &Ask,
     report: &mut Report,
 ) -> Result<(), LedgerError> {
-    let not_seen = doubts.iter().filter(|doubt| !seen.speaks_of(doubt.row));
-    let absent: Vec<(RowId, Fate)> = not_seen
-        .filter_map(|doubt| Some((doubt.row, fate(doubt.code, doubt.counted_attempts, ask.max_attempts)?)))
-        .collect();
-    if absent.is_empty() {
+    let asking = proof.asking;
+    let not_seen: Vec<_> =
+        proof.anchors.around.iter().filter(|around| !seen.speaks_of(around.doubt.row)).collect();
+    if asking.who.tagging == Tagging::Untagged {
+        let mut untagged = Some5::default();
+        for around in not_seen {
+            let candidates = proof.sight.tagless.of(&around.doubt).unwrap_or_default();
+            untagged.add(Ambiguity { row: around.doubt.row, candidates });
+        }
+        if untagged.n > 0 {
+            report.why_left.push(WhyLeft::Untagged(untagged));
+        }
         return Ok(());
     }
-    let obstacles = obstacles(ask, &seen.completeness, absent.len() as u64);
-    if !obstacles.is_empty() {
-        report.why_left.extend(obstacles);
-        return Ok(());
+    let mut unproven = Unproven::default();
+    let (mut again, mut failed) = (Vec::new(), Vec::new());
+    for around in not_seen {
+        let doubt = &around.doubt;
+        let Some(fate) = fate(doubt.code, doubt.counted_attempts, asking.max_attempts) else { continue };
+        if proof.is_proven(around, &mut unproven) {
+            match fate {
+                Fate::Pending => again.push(doubt.row),
+                Fate::Failed => failed.push(doubt.row),
+            }
+        }
     }
-    for batch in absent.chunks(BATCH) {
-        book.resolve(batch.iter().map(|(row, fate)| fate.resolution(*row, ask.trust)).collect()).await?;
+    let may_improve = unproven.may_improve();
+    if may_improve {
+        report.ask_again_at = Some(unproven.ripe_at.unwrap_or(asking.asked_at + asking.waits.settle));
     }
-    report.failed = absent.iter().filter(|(_, fate)| *fate == Fate::Failed).count() as u64;
-    report.absent = absent.len() as u64 - report.failed;
+    report.why_left.extend(unproven.why(proof.n_unread));
+    let all_may_go = asking.probe == Probe::Seen || report.shows_probe;
+    match asking.probe {
+        Probe::None if again.len() > 1 => {
+            report.probe = again.first().copied();
+            // The others are looked at again when a list has shown this one.
+            again.truncate(1);
+        }
+        Probe::Sent(row) if !all_may_go && !again.is_empty() => {
+            report.why_left.push(WhyLeft::Probe { n: again.len() as u64, row });
+            report.ask_again_at.get_or_insert(asking.asked_at + asking.waits.settle);
+            again.clear();
+        }
+        Probe::None | Probe::Sent(_) | Probe::Seen => {}
+    }
+    let reason = match asking.trust {
+        Trust::Proof => "the server's list has what was created around it, and not this",
+        Trust::List => "the server's list does not have it (trusted without proof)",
+    };
+    for batch in again.chunks(BATCH) {
+        ledger.resolve(batch.iter().map(|row| absent(*row, RowVerdict::Absent, Some(reason))).collect()).await?;
+    }
+    for batch in failed.chunks(BATCH) {
+        // What the server said of the last attempt says more than a reason.
+        ledger.resolve(batch.iter().map(|row| absent(*row, RowVerdict::AbsentForGood, None)).collect()).await?;
+    }
+    report.absent = again.len() as u64;
+    report.failed = failed.len() as u64;
     Ok(())
 }
 
-/// Returns why rows that a list does not have are not proven absent; nothing where they are.
-fn obstacles(ask: &Ask, completeness: &Completeness, n: u64) -> Vec<WhyLeft> {
-    let time = (!ask.ripe).then_some(WhyLeft::NotRipe { n });
-    let list = match (ask.trust, completeness) {
-        (Trust::List, _) | (Trust::Proof, Completeness::Complete) => None,
-        (Trust::Proof, Completeness::Incomplete(gaps)) => Some(WhyLeft::Incomplete(gaps.clone())),
-        (Trust::Proof, Completeness::NothingKnown) => Some(WhyLeft::NothingKnown),
-    };
-    time.into_iter().chain(list).collect()
+fn absent(row: RowId, verdict: RowVerdict, reason: Option<&str>) -> Resolution {
+    Resolution { row, verdict, source: Source::List, reason: reason.map(str::to_owned) }
+}
+
+/// Looks what the list shows to be wrong that no state of a row tells.
+fn audit(sight: &Sight<'_>, asking: &Asking<'_>, reader: &Reader) -> Result<Audit, LedgerError> {
+    let mut audit = Audit { come_to_nothing: sight.come_to_nothing(), ..Audit::default() };
+    if asking.first_date.is_none() && asking.recent.is_empty() || asking.who.tagging == Tagging::Untagged {
+        return Ok(audit);
+    }
+    // Gaps since the last row that was seen, and all before it that another row was seen before.
+    let (mut gaps, mut between) = (Vec::new(), Some5::default());
+    let (mut n_rows, mut n_gaps, mut any_seen) = (0_u64, 0_u64, false);
+    reader.created_in_order(|created| {
+        if created.session != asking.session {
+            return;
+        }
+        n_rows += 1;
+        if sight.seen.has(created.row) {
+            if any_seen {
+                gaps.drain(..).for_each(|gap| between.add(gap));
+            }
+            any_seen = true;
+        } else {
+            n_gaps += 1;
+            gaps.push(Gap { row: created.row, uuid: created.uuid });
+        }
+    })?;
+    if n_gaps * 2 > n_rows {
+        audit.n_not_shown = n_gaps;
+    } else {
+        audit.n_not_shown = n_gaps - between.n;
+        audit.missing = between;
+    }
+    audit.elsewhere = elsewhere(sight, asking, reader)?;
+    Ok(audit)
+}
+
+/// Returns what other runs requested since this session's first list of what rows of this one ask for.
+fn elsewhere(
+    sight: &Sight<'_>,
+    asking: &Asking<'_>,
+    reader: &Reader,
+) -> Result<Some5<(RowId, RequestUuid)>, LedgerError> {
+    let mut found = Some5::default();
+    let Some(since) = asking.first_date else { return Ok(found) };
+    let lately: BTreeMap<u64, RequestUuid> = sight.strangers.since(since).collect();
+    if lately.is_empty() {
+        return Ok(found);
+    }
+    reader.for_each_row(&[RowState::Created], |row| -> Result<(), LedgerError> {
+        if let Some(request) = &row.request
+            && let Some(uuid) = lately.get(&request.fingerprint().number())
+        {
+            found.add((row.row, *uuid));
+        }
+        Ok(())
+    })?;
+    Ok(found)
 }

@@ -12,6 +12,9 @@ use super::report::Candidate;
 /// How many such requests are kept (some 200 bytes each); of more, nobody can say whose they are.
 const MAX_KEPT: usize = 50_000;
 
+/// How many of them are named of a row.
+const MAX_CANDIDATES: usize = 5;
+
 /// The requests without a readable tag that were submitted since the first of the rows in doubt was sent.
 #[derive(Debug, Default)]
 pub(super) struct Tagless {
@@ -41,17 +44,12 @@ impl Tagless {
         self.requests.push(RequestObject { comment: String::new(), ..object.clone() });
     }
 
-    /// Ends the taking of requests.
-    pub(super) fn ready(mut self) -> Self {
+    /// Ends the taking of requests: from now on they are looked up.
+    pub(super) fn order(&mut self) {
         self.requests.sort_by_key(|object| (object.target, *object.uuid.guid()));
-        self
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.requests.is_empty()
-    }
-
-    /// Returns the requests that may be a row's; none where it is certain that there is none.
+    /// Returns the requests that may be a row's, at most 5; none where it is certain that there is none.
     pub(super) fn of(&self, doubt: &DoubtfulRow) -> Option<Vec<Candidate>> {
         let from = before(doubt.sent_at(), CLOCKS_DIFFER);
         let found: Vec<Candidate> = self
@@ -59,6 +57,7 @@ impl Tagless {
             .iter()
             .filter(|object| is_like(&doubt.request, object) && object.submitted.is_none_or(|at| at >= from))
             .map(|object| Candidate { uuid: object.uuid, submitted: object.submitted })
+            .take(MAX_CANDIDATES)
             .collect();
         (self.has_more || !found.is_empty()).then_some(found)
     }

@@ -123,7 +123,13 @@ impl Tag {
     /// assert_eq!(found.row(), RowId::new(3));
     /// ```
     pub fn find(comment: &str) -> Option<Self> {
-        comment.match_indices(Self::PREFIX).find_map(|(at, _)| Self::parse(comment.as_bytes().get(at..at + Self::LEN)?))
+        Self::all_in(comment).next()
+    }
+
+    /// Returns all tags in a comment, in their order: a comment that was copied from an earlier request holds that one's, too.
+    pub fn all_in(comment: &str) -> impl Iterator<Item = Self> {
+        let at = comment.match_indices(Self::PREFIX).map(|(at, _)| at);
+        at.filter_map(|at| Self::parse(comment.as_bytes().get(at..at + Self::LEN)?))
     }
 
     fn parse(text: &[u8]) -> Option<Self> {

@@ -10,13 +10,13 @@ use super::backoff;
 use super::memory::Memory;
 use super::policy::{self, Next, Pressure};
 use super::read_back::{Finding, ReadEnded, ToRead};
-use super::rows::Rows;
-use super::setup::{Limits, Work};
-use super::steps::{Reach, StepEnd, Steps};
+use super::rows::{Ready, Rows};
+use super::setup::{CheckFirst, Limits, Work};
+use super::steps::{Guard, Reach, StepEnd, Steps};
 use super::stop::{StopLevel, StopReason, Unrecorded};
 use crate::client::{Answer, ClientError, Renewed, classify};
 use crate::event::{Bound, Event, EventKind, EventSink};
-use crate::ledger::{AttemptRecord, ClaimedRow, LedgerError, Requeue, Step, StepAnswer};
+use crate::ledger::{AttemptRecord, ClaimKinds, LedgerError, Requeue, Step, StepAnswer};
 use crate::request::{AttemptNo, CreateRequest, ErrorCode, Fault, Outcome, RequestKind, RowId};
 
 /// How far claims reach ahead of the calls in flight, at most. All of it would be in doubt after a crash.
@@ -25,6 +25,10 @@ pub(crate) const MAX_AHEAD: usize = 256;
 const AHEAD_S: f64 = 0.1;
 /// A pause of the whole run that is longer than this gives claimed rows back, so that a crash leaves them pending.
 const LONG_PAUSE: Duration = Duration::from_millis(200);
+/// How long a claim is good, by the clock that runs during sleep: what leaves later is not sent.
+const CLAIM_GOOD: Duration = Duration::from_secs(5);
+/// A row that the pace lets wait for longer than this goes back, and is claimed again when its time comes.
+const PACE_WAIT: Duration = Duration::from_secs(1);
 
 /// A call in flight.
 #[derive(Debug)]
@@ -36,8 +40,8 @@ struct InFlight {
     counted_attempts: u32,
     started: Instant,
     started_at: Timestamp,
-    /// By the clock that runs during sleep.
-    since_boot: Duration,
+    /// Until when its body may leave, by the clock that runs during sleep.
+    send_before: Duration,
 }
 
 /// A call that ended.
@@ -57,12 +61,14 @@ pub(crate) struct Flow<'a> {
     recorded: u64,
     /// How many requests are being read back.
     reading: usize,
-    /// Whether a call may leave long after it began.
-    leaves_late: bool,
+    /// No row is claimed before this: the pace would let it wait for long.
+    claim_from: Option<Instant>,
     renewed: Option<Instant>,
     /// Why they could not be renewed, the last time that was due.
     not_renewed: Option<String>,
     pub(crate) stop: Option<StopReason>,
+    /// The time by the session's clock, as of the last turn of the loop.
+    now_at: Timestamp,
     pub(crate) created: u64,
     pub(crate) calls: u64,
     pub(crate) unrecorded: Vec<Unrecorded>,
@@ -74,7 +80,6 @@ impl<'a> Flow<'a> {
         sink: &'a dyn EventSink,
         memory: &'a mut Memory,
         work: Work,
-        leaves_late: bool,
     ) -> Self {
         Self {
             limits,
@@ -85,10 +90,11 @@ impl<'a> Flow<'a> {
             steps: Steps::default(),
             in_flight: BTreeMap::new(),
             reading: 0,
-            leaves_late,
+            claim_from: None,
             renewed: None,
             not_renewed: None,
             stop: None,
+            now_at: Timestamp::UNIX_EPOCH,
             created: 0,
             calls: 0,
             unrecorded: Vec::new(),
@@ -96,7 +102,7 @@ impl<'a> Flow<'a> {
     }
 
     /// Returns the next row that may be sent now, as a call in flight; or when to ask again, where time alone helps.
-    pub(crate) fn start_call(&mut self, now: Instant) -> Result<ClaimedRow, Option<Instant>> {
+    pub(crate) fn start_call(&mut self, now: Instant) -> Result<Ready, Option<Instant>> {
         if self.stop.is_some() || self.rows.n_ready() == 0 {
             return Err(None);
         }
@@ -108,26 +114,32 @@ impl<'a> Flow<'a> {
         if self.steps.out_of_slots() {
             return Err(None);
         }
-        if self.steps.is_too_late() {
+        let since_boot = self.memory.machine.since_boot();
+        if self.rows.is_too_late(since_boot) {
             self.rows.give_ready_back();
             return Err(None);
         }
         let kinds = &self.memory.kinds;
-        let Some(place) = self.rows.find_ready(|kind| kinds.may_start(kind)) else { return Err(self.all_held_up(now)) };
+        let Some(place) = self.rows.find_ready(|kind| kinds.may_start(kind)) else { return Err(None) };
         if let Err(again) = self.memory.throttle.check(now) {
             self.held_back(Bound::Server, now);
             return Err(Some(again));
         }
         if let Err(wait) = self.memory.pace.start() {
             self.held_back(Bound::Rate, now);
+            if wait > PACE_WAIT {
+                self.rows.give_ready_back();
+                self.claim_from = Some(now + wait - PACE_WAIT / 2);
+            }
             return Err(Some(now + wait));
         }
-        let row = self.rows.take_ready(place).ok_or(None)?;
+        let ready = self.rows.take_ready(place).ok_or(None)?;
+        let row = &ready.row;
         self.memory.throttle.started(now);
         self.steps.take_slot();
         self.calls += 1;
         let kind = row.request.request_kind();
-        let first = self.memory.kinds.started(kind, now).then(|| Box::new(row.request.clone()));
+        let first = self.memory.kinds.started(kind).then(|| Box::new(row.request.clone()));
         self.in_flight.insert(
             row.row,
             InFlight {
@@ -136,19 +148,19 @@ impl<'a> Flow<'a> {
                 attempt: row.attempt,
                 counted_attempts: row.counted_attempts,
                 started: now,
-                started_at: self.memory.machine.now(),
-                since_boot: self.memory.machine.since_boot(),
+                started_at: self.now_at,
+                send_before: ready.send_before,
             },
         );
-        Ok(row)
+        Ok(ready)
     }
 
-    /// Makes room where all rows at hand are of kinds that are held up for long; says when to ask again where they are not
-    /// yet.
-    fn all_held_up(&mut self, now: Instant) -> Option<Instant> {
-        let kinds = &self.memory.kinds;
-        self.rows.set_aside(|kind| kinds.stuck_from(kind).is_some_and(|from| from <= now));
-        self.rows.ready_kinds().filter_map(|kind| kinds.stuck_from(kind)).filter(|from| *from > now).min()
+    /// Begins a turn of the loop.
+    pub(crate) fn turn(&mut self, now_at: Timestamp) {
+        self.now_at = now_at;
+        if self.stop.is_none() && self.memory.drift.take_jump(&self.memory.machine) {
+            self.stop_for(StopReason::ClockJumped);
+        }
     }
 
     fn held_back(&mut self, by: Bound, now: Instant) {
@@ -177,9 +189,16 @@ impl<'a> Flow<'a> {
                 self.memory.kinds.confirm(kind);
                 self.tell(EventKind::ReadBack { kind, row, uuid });
             }
-            Finding::Unread(why) => {
-                self.memory.kinds.confirm(kind);
-                self.tell(EventKind::NotReadBack { kind, why });
+            Finding::Unread(why) => match self.limits.check_first {
+                CheckFirst::Warn => {
+                    self.memory.kinds.confirm(kind);
+                    self.tell(EventKind::NotReadBack { kind, why });
+                }
+                CheckFirst::Stop => self.stop_for(StopReason::NotReadBack { kind, row, uuid, why }),
+            },
+            Finding::NotThere => self.memory.kinds.await_list(kind, row, uuid),
+            Finding::Away(why) => {
+                self.stop_for(StopReason::Unreachable(Fault::without_answer(ErrorCode::NotConnected, why)));
             }
             Finding::Withdrawn(status) => {
                 self.memory.kinds.try_anew(kind);
@@ -205,16 +224,25 @@ impl<'a> Flow<'a> {
         if !self.steps.may_begin(now, reach) {
             return None;
         }
+        self.rows.take_up(now, &self.memory.kinds);
         let kinds = &self.memory.kinds;
-        self.rows.take_up(now, |kind| kinds.may_start(kind), |kind| kinds.is_confirmed(kind));
-        let step = self.steps.next(now, &mut self.rows, reach, self.memory.step_number + 1)?;
+        let guard = Guard {
+            kinds: ClaimKinds::Guarded {
+                open: kinds.open(),
+                held: kinds.held(),
+                pass_over: self.rows.room_aside(),
+            },
+            send_before: self.memory.machine.since_boot() + CLAIM_GOOD,
+        };
+        let step = self.steps.next(now, &mut self.rows, reach, self.memory.step_number + 1, guard)?;
         self.memory.step_number = step.number;
         Some(step)
     }
 
     fn reach(&self, now: Instant) -> Reach {
-        let may_claim = self.stop.is_none() && self.memory.throttle.held_until(now).is_none();
-        let may_take_up = self.rows.may_take_up(|kind| self.memory.kinds.may_start(kind));
+        let is_paced = self.claim_from.is_none_or(|from| from <= now);
+        let may_claim = self.stop.is_none() && is_paced && self.memory.throttle.held_until(now).is_none();
+        let may_take_up = self.rows.may_take_up(&self.memory.kinds);
         Reach { may_claim, ahead: self.ahead(), concurrency: self.memory.window.limit(), may_take_up }
     }
 
@@ -231,6 +259,11 @@ impl<'a> Flow<'a> {
 
     /// Takes the answer to a step.
     pub(crate) fn step_ended(&mut self, answer: Result<StepAnswer, LedgerError>, now: Instant) {
+        if let Ok(answer) = &answer {
+            for (row, ..) in &answer.shared {
+                self.tell(EventKind::InDoubt { row: *row, code: ErrorCode::UuidShared });
+            }
+        }
         match self.steps.ended(answer, now, &mut self.rows) {
             StepEnd::Running => self.recorded = self.memory.step_number,
             // Nothing is read back any more.
@@ -259,9 +292,13 @@ impl<'a> Flow<'a> {
             Answer::Http(answer) => answer.retry_after,
             Answer::None { .. } => None,
         };
-        let outcome = classify(&ended.answer, self.limits.on_503);
-        if matches!(ended.answer, Answer::Http(_)) {
-            self.memory.reached = true;
+        let outcome = self.of_row(classify(&ended.answer, self.limits.on_503));
+        match &ended.answer {
+            Answer::Http(answer) => self.memory.answered_at(answer.date),
+            Answer::None { .. } => {}
+        }
+        if matches!(&outcome, Outcome::Pending(fault) if policy::is_not_sent(fault.code)) {
+            self.memory.not_sent = self.memory.not_sent.saturating_add(1);
         }
         // What ends after a stop is recorded and says nothing more of the server.
         let trip = if self.stop.is_none() { self.memory.breaker.take(&outcome) } else { None };
@@ -269,7 +306,7 @@ impl<'a> Flow<'a> {
             self.feel(policy::pressure(&outcome, retry_after), retry_after, call.started, now);
         }
         let (outcome, then) = self.decide(ended.row, &call, outcome, now);
-        self.learn(ended.row, &mut call, &outcome, now);
+        self.learn(ended.row, &mut call, &outcome);
         if let Some(trip) = trip {
             self.stop_for(StopReason::Breaker(trip));
         }
@@ -278,10 +315,10 @@ impl<'a> Flow<'a> {
 
     fn record(&mut self, row: RowId, call: &InFlight, outcome: Outcome, then: Requeue, now: Instant) {
         match &outcome {
-            Outcome::InDoubt(_) => {
-                self.memory.doubt(if self.leaves_late { self.memory.machine.since_boot() } else { call.since_boot })
-            }
-            Outcome::Created(_) | Outcome::Pending(_) | Outcome::Failed(_) => {}
+            // Its body may have left as late as its claim was good.
+            Outcome::InDoubt(_) => self.memory.doubt(row, call.send_before),
+            Outcome::Created(uri) => self.memory.created(row, uri.uuid()),
+            Outcome::Pending(_) | Outcome::Failed(_) => {}
         }
         let latency = now.saturating_duration_since(call.started);
         self.steps.record(AttemptRecord {
@@ -292,6 +329,22 @@ impl<'a> Flow<'a> {
             outcome,
             then,
         });
+    }
+
+    /// Takes a 404 for the row's own fault where the server is known to have the API: it gave its list, or created something.
+    fn of_row(&self, outcome: Outcome) -> Outcome {
+        match outcome {
+            Outcome::Pending(fault) if fault.code == ErrorCode::ApiNotFound && self.memory.reached => {
+                Outcome::Failed(Fault { code: ErrorCode::Refused, ..fault })
+            }
+            outcome => outcome,
+        }
+    }
+
+    /// Returns whether the server is away: not one of several calls came as far as it, with no answer between. What is not sent
+    /// then is nothing of the row's.
+    fn is_away(&self) -> bool {
+        self.memory.not_sent >= self.limits.max_attempts.get()
     }
 
     fn decide(&mut self, row: RowId, call: &InFlight, outcome: Outcome, now: Instant) -> (Outcome, Requeue) {
@@ -321,7 +374,7 @@ impl<'a> Flow<'a> {
                 self.stop_for(StopReason::ApiNotFound(fault.clone()));
                 (Outcome::Pending(fault), Requeue::Anyone)
             }
-            (Next::GiveUp, Outcome::Pending(fault)) if !self.memory.reached => {
+            (Next::GiveUp, Outcome::Pending(fault)) if self.is_away() => {
                 self.stop_for(StopReason::Unreachable(fault.clone()));
                 (Outcome::Pending(fault), Requeue::Anyone)
             }
@@ -386,7 +439,7 @@ impl<'a> Flow<'a> {
     }
 
     /// Takes what a call says of its kind.
-    fn learn(&mut self, row: RowId, call: &mut InFlight, outcome: &Outcome, now: Instant) {
+    fn learn(&mut self, row: RowId, call: &mut InFlight, outcome: &Outcome) {
         match outcome {
             Outcome::Created(uri) => {
                 let first = call.first.take().map(|request| ToRead {
@@ -396,7 +449,7 @@ impl<'a> Flow<'a> {
                     request,
                     recorded_by: Some(self.memory.step_number + 1),
                 });
-                self.memory.kinds.created(first, now);
+                self.memory.kinds.created(first);
             }
             Outcome::Pending(_) | Outcome::Failed(_) | Outcome::InDoubt(_) => {
                 if let Some(reason) = self.memory.kinds.ended(call.kind, row, outcome) {
@@ -457,8 +510,11 @@ impl<'a> Flow<'a> {
         let recorded = !self.steps.has_unrecorded(&self.rows);
         match &self.stop {
             Some(StopReason::Ledger(_)) => idle,
-            Some(_) => idle && recorded && self.reading == 0,
-            None => idle && recorded && self.reading == 0 && self.rows.is_empty(),
+            Some(_) => idle && recorded,
+            None => {
+                let kinds = &self.memory.kinds;
+                idle && recorded && self.reading == 0 && self.rows.is_empty_but(|kind| kinds.awaits_list(kind))
+            }
         }
     }
 
@@ -466,7 +522,8 @@ impl<'a> Flow<'a> {
     pub(crate) fn wake_at(&self, now: Instant, next_start: Option<Instant>) -> Instant {
         let step = self.steps.next_due(now, &self.rows, self.reach(now));
         let hold = self.memory.throttle.held_until(now);
-        [next_start, step, hold]
+        let paced = self.claim_from.filter(|from| *from > now);
+        [next_start, step, hold, paced]
             .into_iter()
             .flatten()
             .min()

@@ -1,21 +1,12 @@
-//! The first of its kind: until one request of a type and template is created and read back, that kind goes one call at a
-//! time, and its refusals are counted.
+//! The first of its kind: until one request of a type and template is created and seen as it was asked for, that kind goes one row
+//! at a time, and its refusals and doubts are counted.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
-
-use tokio::time::Instant;
 
 use super::memory::KnownKind;
 use super::read_back::ToRead;
 use super::stop::StopReason;
-use crate::request::{ErrorCode, Outcome, RequestKind, RowId};
-
-/// So many time-outs of a kind in a row stop the run, where nothing was created yet.
-const FIRST_TIME_OUTS: u32 = 2;
-
-/// A kind that is held up for longer than this must not hold up others.
-const STUCK: Duration = Duration::from_secs(1);
+use crate::request::{Outcome, RequestKind, RequestUuid, RowId};
 
 /// How the rows of a kind were refused of which none was created.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -41,18 +32,32 @@ impl Refusals {
     }
 }
 
+/// What a list is to tell of a kind.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Awaiting {
+    /// Whether one of these rows, which are in doubt, was created.
+    Doubts(Vec<RowId>),
+    /// Whether this row's request, which cannot be found by its uuid, is what was asked for.
+    Created(RowId, RequestUuid),
+}
+
 /// How far a kind is.
 #[derive(Clone, Debug)]
 enum Progress {
-    /// None of it was created yet.
-    Untried { calling_since: Option<Instant>, refusals: Refusals, timeouts: u32 },
-    /// One was created, and is to be read back.
-    Unread { first: ToRead, since: Instant, is_reading: bool },
-    /// One was created and looked at.
-    Confirmed,
+    /// None of it was created yet, in this session or before.
+    Untried { is_calling: bool, refusals: Refusals, doubts: Vec<RowId> },
+    /// One was created, and is to be seen.
+    Unread { first: ToRead, is_reading: bool },
+    /// Only a list can tell: these rows are in doubt, or the one that was created cannot be read by itself.
+    AwaitsList(Awaiting),
+    /// One was created and is what was asked for.
+    Open,
 }
 
-const UNTRIED: Progress = Progress::Untried { calling_since: None, refusals: Refusals::None, timeouts: 0 };
+const UNTRIED: Progress = Progress::Untried { is_calling: false, refusals: Refusals::None, doubts: Vec::new() };
+
+/// So many rows in doubt of a kind of which none was created, and only a list can tell.
+const MAX_DOUBTS: usize = 2;
 
 /// What a session knows of the kinds of request.
 #[derive(Clone, Debug)]
@@ -65,85 +70,98 @@ pub(crate) struct Kinds {
 }
 
 impl Kinds {
-    pub(crate) fn new(known: Vec<KnownKind>, max_refusals: u32, now: Instant) -> Self {
-        let mut kinds = BTreeMap::new();
-        let mut has_created = false;
-        for one in known {
-            let (kind, progress) = match one {
-                KnownKind::Confirmed(kind) => (kind, Progress::Confirmed),
-                KnownKind::Unread { row, uuid, request } => {
-                    let first = ToRead { kind: request.request_kind(), row, uuid, request, recorded_by: None };
-                    (first.kind, Progress::Unread { first, since: now, is_reading: false })
-                }
-                KnownKind::Refused(known) => {
-                    let refusals = match known.status {
-                        _ if known.n_rows == 0 => Refusals::None,
-                        Some(status) => Refusals::Alike { status, n_rows: known.n_rows },
-                        None => Refusals::Mixed,
-                    };
-                    (known.kind, Progress::Untried { calling_since: None, refusals, timeouts: 0 })
-                }
-            };
-            has_created |= !matches!(progress, Progress::Untried { .. });
-            kinds.insert(kind, progress);
-        }
-        Self { kinds, max_refusals, has_created }
+    pub(crate) fn new(known: Vec<KnownKind>, max_refusals: u32) -> Self {
+        let progress = |one| match one {
+            KnownKind::Confirmed(kind) => (kind, Progress::Open),
+            KnownKind::Unread { row, uuid, request } => {
+                let first = ToRead { kind: request.request_kind(), row, uuid, request, recorded_by: None };
+                (first.kind, Progress::Unread { first, is_reading: false })
+            }
+        };
+        let kinds: BTreeMap<_, _> = known.into_iter().map(progress).collect();
+        Self { has_created: !kinds.is_empty(), kinds, max_refusals }
     }
 
     /// Returns whether a call of this kind may start.
     pub(crate) fn may_start(&self, kind: RequestKind) -> bool {
         match self.kinds.get(&kind) {
-            None | Some(Progress::Confirmed | Progress::Untried { calling_since: None, .. }) => true,
-            Some(Progress::Untried { calling_since: Some(_), .. } | Progress::Unread { .. }) => false,
+            None | Some(Progress::Open | Progress::Untried { is_calling: false, .. }) => true,
+            Some(Progress::Untried { is_calling: true, .. } | Progress::Unread { .. } | Progress::AwaitsList(_)) => {
+                false
+            }
         }
     }
 
     /// Returns whether any number of calls of this kind may start.
-    pub(crate) fn is_confirmed(&self, kind: RequestKind) -> bool {
-        matches!(self.kinds.get(&kind), Some(Progress::Confirmed))
+    pub(crate) fn is_open(&self, kind: RequestKind) -> bool {
+        matches!(self.kinds.get(&kind), Some(Progress::Open))
     }
 
-    /// Returns when a kind counts as held up for long, where it is held up.
-    pub(crate) fn stuck_from(&self, kind: RequestKind) -> Option<Instant> {
-        match self.kinds.get(&kind)? {
-            Progress::Untried { calling_since, .. } => calling_since.map(|since| since + STUCK),
-            Progress::Unread { since, .. } => Some(*since + STUCK),
-            Progress::Confirmed => None,
-        }
+    /// Returns the kinds of which any number of rows may be claimed.
+    pub(crate) fn open(&self) -> Vec<RequestKind> {
+        self.kinds.keys().copied().filter(|kind| self.is_open(*kind)).collect()
+    }
+
+    /// Returns the kinds of which no row may be claimed now.
+    pub(crate) fn held(&self) -> Vec<RequestKind> {
+        self.kinds.keys().copied().filter(|kind| !self.may_start(*kind)).collect()
+    }
+
+    /// Returns whether only a list can tell how this kind goes on.
+    pub(crate) fn awaits_list(&self, kind: RequestKind) -> bool {
+        matches!(self.kinds.get(&kind), Some(Progress::AwaitsList(_)))
+    }
+
+    /// Returns the kinds of which only a list can tell how they go on, each with what that is to tell.
+    pub(crate) fn awaiting(&self) -> Vec<(RequestKind, Awaiting)> {
+        let rows = |(kind, progress): (&RequestKind, &Progress)| match progress {
+            Progress::AwaitsList(awaiting) => Some((*kind, awaiting.clone())),
+            Progress::Untried { .. } | Progress::Unread { .. } | Progress::Open => None,
+        };
+        self.kinds.iter().filter_map(rows).collect()
     }
 
     /// Notes that a call of this kind starts; says whether it is one of a first try, whose request is to be kept.
-    pub(crate) fn started(&mut self, kind: RequestKind, now: Instant) -> bool {
+    pub(crate) fn started(&mut self, kind: RequestKind) -> bool {
         match self.kinds.entry(kind).or_insert(UNTRIED) {
-            Progress::Untried { calling_since, .. } => {
-                *calling_since = Some(now);
+            Progress::Untried { is_calling, .. } => {
+                *is_calling = true;
                 true
             }
-            Progress::Unread { .. } | Progress::Confirmed => false,
+            Progress::Unread { .. } | Progress::AwaitsList(_) | Progress::Open => false,
         }
     }
 
     /// Notes that a row was created; `first` is it where it was a first try.
-    pub(crate) fn created(&mut self, first: Option<ToRead>, now: Instant) {
+    pub(crate) fn created(&mut self, first: Option<ToRead>) {
         self.has_created = true;
         if let Some(first) = first {
-            self.kinds.insert(first.kind, Progress::Unread { first, since: now, is_reading: false });
+            self.kinds.insert(first.kind, Progress::Unread { first, is_reading: false });
         }
     }
 
     /// Notes how a call ended that created nothing for certain; gives the reason where the run is to stop.
     pub(crate) fn ended(&mut self, kind: RequestKind, row: RowId, outcome: &Outcome) -> Option<StopReason> {
-        let Some(Progress::Untried { calling_since, refusals, timeouts }) = self.kinds.get_mut(&kind) else {
-            return None;
+        let Some(Progress::Untried { is_calling, refusals, doubts }) = self.kinds.get_mut(&kind) else { return None };
+        *is_calling = false;
+        let status = match outcome {
+            Outcome::InDoubt(fault) => {
+                doubts.push(row);
+                // A 500 is counted as a refusal alike, too: a server answers so to what a row has wrong.
+                fault.http_status.filter(|status| *status == 500)
+            }
+            Outcome::Failed(fault) => fault.http_status,
+            Outcome::Pending(_) | Outcome::Created(_) => None,
         };
-        *calling_since = None;
-        let has_timed_out = outcome.fault().is_some_and(|fault| fault.code == ErrorCode::Timeout);
-        *timeouts = if has_timed_out { *timeouts + 1 } else { 0 };
-        if *timeouts >= FIRST_TIME_OUTS && !self.has_created {
-            return Some(StopReason::FirstTimedOut { kind, row });
+        if let Some(status) = status {
+            *refusals = refusals.and(status);
         }
-        *refusals = refusals.and(refusal(outcome)?);
-        match *refusals {
+        let (refusals, doubts) = (*refusals, doubts.clone());
+        let is_all_500 = matches!(refusals, Refusals::Alike { status: 500, n_rows } if n_rows as usize >= doubts.len());
+        if doubts.len() >= MAX_DOUBTS && !is_all_500 {
+            self.kinds.insert(kind, Progress::AwaitsList(Awaiting::Doubts(doubts)));
+        }
+        match refusals {
             Refusals::Alike { status, n_rows } if self.max_refusals > 0 && n_rows >= self.max_refusals => {
                 let is_refusal = (400..500).contains(&status) || (status == 500 && self.has_created);
                 is_refusal.then_some(StopReason::Refused { kind, status, n_rows })
@@ -160,51 +178,53 @@ impl Kinds {
         wanted: impl Fn(RequestKind) -> bool,
     ) -> Option<ToRead> {
         self.kinds.values_mut().find_map(|progress| match progress {
-            Progress::Unread { first, is_reading, .. }
+            Progress::Unread { first, is_reading }
                 if !*is_reading && first.recorded_by.map_or_else(|| wanted(first.kind), &recorded) =>
             {
                 *is_reading = true;
                 Some(first.clone())
             }
-            Progress::Unread { .. } | Progress::Untried { .. } | Progress::Confirmed => None,
+            Progress::Unread { .. } | Progress::Untried { .. } | Progress::AwaitsList(_) | Progress::Open => None,
         })
     }
 
-    /// Notes that the first of a kind was looked at, or that it cannot be: its kind is held up no longer.
+    /// Notes that the first of a kind was seen as it was asked for, or that nobody wants to know: its kind is held up no longer.
     pub(crate) fn confirm(&mut self, kind: RequestKind) {
-        self.kinds.insert(kind, Progress::Confirmed);
+        self.has_created = true;
+        self.kinds.insert(kind, Progress::Open);
     }
 
-    /// Notes that the first of a kind says nothing: the next one stands in its place.
+    /// Notes that the first of a kind is not to be read by itself: a list has to show it.
+    pub(crate) fn await_list(&mut self, kind: RequestKind, row: RowId, uuid: RequestUuid) {
+        self.kinds.insert(kind, Progress::AwaitsList(Awaiting::Created(row, uuid)));
+    }
+
+    /// Notes that the first of a kind says nothing: the next one is looked at in its place.
     pub(crate) fn try_anew(&mut self, kind: RequestKind) {
         self.kinds.insert(kind, UNTRIED);
+    }
+
+    /// Forgets what was seen of the kinds: each begins anew, with one row.
+    pub(crate) fn forget(&mut self) {
+        self.kinds.clear();
     }
 
     /// Notes that no call and no reading is under way any more.
     pub(crate) fn round_ends(&mut self) {
         for progress in self.kinds.values_mut() {
             match progress {
-                Progress::Untried { calling_since, .. } => *calling_since = None,
+                Progress::Untried { is_calling, .. } => *is_calling = false,
                 Progress::Unread { is_reading, .. } => *is_reading = false,
-                Progress::Confirmed => {}
+                Progress::AwaitsList(_) | Progress::Open => {}
             }
         }
-    }
-}
-
-/// Returns the status that a row was refused with: by an answer after which it is not sent again by itself.
-fn refusal(outcome: &Outcome) -> Option<u16> {
-    match outcome {
-        Outcome::Failed(fault) | Outcome::InDoubt(fault) if fault.code != ErrorCode::AnswerBroken => fault.http_status,
-        Outcome::Failed(_) | Outcome::InDoubt(_) | Outcome::Pending(_) | Outcome::Created(_) => None,
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ledger::KindRefusals;
-    use crate::request::{CreateRequest, Fault, RequestType};
+    use crate::request::{CreateRequest, ErrorCode, Fault, RequestType};
 
     const ROW: RowId = RowId::new(7).unwrap();
 
@@ -223,7 +243,7 @@ mod tests {
     }
 
     fn knowing(known: Vec<KnownKind>) -> Kinds {
-        Kinds::new(known, 25, Instant::now())
+        Kinds::new(known, 25)
     }
 
     fn answered(status: u16) -> Outcome {
@@ -235,31 +255,42 @@ mod tests {
         Outcome::InDoubt(Fault::without_answer(ErrorCode::Timeout, ""))
     }
 
-    /// Makes calls of one kind, and returns how many there were when the run was to stop.
-    fn calls_until_stop(kinds: &mut Kinds, outcomes: impl IntoIterator<Item = Outcome>) -> Option<(usize, StopReason)> {
+    /// Makes calls of one kind, and returns how many there were when the run was to stop or the kind was held.
+    fn calls_until_held(kinds: &mut Kinds, outcomes: impl IntoIterator<Item = Outcome>) -> (usize, Option<StopReason>) {
         let enroll = kind(RequestType::Enroll);
-        outcomes.into_iter().enumerate().find_map(|(n, outcome)| {
-            assert!(kinds.may_start(enroll));
-            assert!(kinds.started(enroll, Instant::now()));
+        let mut n_calls = 0;
+        for outcome in outcomes {
+            if !kinds.may_start(enroll) {
+                return (n_calls, None);
+            }
+            n_calls += 1;
+            assert!(kinds.started(enroll));
             assert!(!kinds.may_start(enroll), "one at a time");
-            kinds.ended(enroll, ROW, &outcome).map(|reason| (n + 1, reason))
-        })
+            let reason = kinds.ended(enroll, ROW, &outcome);
+            if reason.is_some() {
+                return (n_calls, reason);
+            }
+        }
+        (n_calls, None)
     }
 
     #[test]
-    fn a_kind_goes_one_call_at_a_time_until_its_first_is_read_back() {
+    fn a_kind_goes_one_call_at_a_time_until_its_first_is_seen() {
         let (enroll, renew) = (kind(RequestType::Enroll), kind(RequestType::Renew));
         let mut kinds = knowing(vec![KnownKind::Confirmed(renew)]);
-        assert!(kinds.started(enroll, Instant::now()) && !kinds.started(renew, Instant::now()));
+        assert!(kinds.started(enroll) && !kinds.started(renew));
         assert!(!kinds.may_start(enroll) && kinds.may_start(renew));
+        assert_eq!((kinds.open(), kinds.held()), (vec![renew], vec![enroll]));
         assert!(kinds.next_read_back(|_| true, |_| true).is_none());
-        kinds.created(Some(first(RequestType::Enroll)), Instant::now());
+        kinds.created(Some(first(RequestType::Enroll)));
         assert!(!kinds.may_start(enroll));
         assert!(kinds.next_read_back(|step| step < 3, |_| true).is_none(), "it is not recorded yet");
         assert_eq!(kinds.next_read_back(|step| step <= 3, |_| false).map(|first| first.kind), Some(enroll));
         assert!(kinds.next_read_back(|_| true, |_| true).is_none(), "it is being read");
         kinds.confirm(enroll);
-        assert!(kinds.may_start(enroll) && !kinds.started(enroll, Instant::now()));
+        assert!(kinds.may_start(enroll) && !kinds.started(enroll));
+        kinds.forget();
+        assert!(kinds.may_start(enroll) && kinds.started(enroll) && !kinds.may_start(enroll));
     }
 
     #[test]
@@ -273,64 +304,55 @@ mod tests {
         kinds.round_ends();
         assert!(kinds.next_read_back(|_| true, |kind| kind == renew).is_some(), "the round ended before it was read");
         kinds.try_anew(renew);
-        assert!(kinds.may_start(renew) && kinds.started(renew, Instant::now()));
+        assert!(kinds.may_start(renew) && kinds.started(renew));
     }
 
     #[test]
     fn so_many_refusals_alike_stop_the_run() {
         for status in [400, 403, 409] {
-            let mut kinds = knowing(Vec::new());
-            let stop = calls_until_stop(&mut kinds, (0..40).map(|_| answered(status)));
-            assert!(matches!(stop, Some((25, StopReason::Refused { status: seen, n_rows: 25, .. })) if seen == status));
+            let (n, stop) = calls_until_held(&mut knowing(Vec::new()), (0..40).map(|_| answered(status)));
+            assert!(matches!(stop, Some(StopReason::Refused { status: seen, n_rows: 25, .. }) if seen == status));
+            assert_eq!(n, 25);
         }
-        let mut off = Kinds::new(Vec::new(), 0, Instant::now());
-        assert!(calls_until_stop(&mut off, (0..100).map(|_| answered(403))).is_none());
+        let (n, stop) = calls_until_held(&mut Kinds::new(Vec::new(), 0), (0..100).map(|_| answered(403)));
+        assert!(n == 100 && stop.is_none());
     }
 
     #[test]
     fn refusals_that_differ_never_stop_it_and_what_is_no_refusal_does_not_count() {
-        let mut kinds = knowing(Vec::new());
         let outcomes = (0..100).map(|n| answered(if n == 20 { 400 } else { 403 }));
-        assert!(calls_until_stop(&mut kinds, outcomes).is_none());
-        let mut kinds = knowing(Vec::new());
+        assert!(calls_until_held(&mut knowing(Vec::new()), outcomes).1.is_none());
         let throttled = || Outcome::Pending(Fault::without_answer(ErrorCode::Throttled, ""));
         let outcomes = (0..60).map(|n| if n % 2 == 0 { throttled() } else { answered(403) });
-        assert!(matches!(calls_until_stop(&mut kinds, outcomes), Some((50, StopReason::Refused { .. }))));
-        // A proxy's 502 is not a right that is missing.
-        let mut kinds = knowing(Vec::new());
-        kinds.created(None, Instant::now());
-        assert!(calls_until_stop(&mut kinds, (0..60).map(|_| answered(502))).is_none());
+        let (n, stop) = calls_until_held(&mut knowing(Vec::new()), outcomes);
+        assert!(n == 50 && matches!(stop, Some(StopReason::Refused { .. })));
     }
 
     #[test]
     fn five_hundred_counts_only_where_another_kind_succeeds() {
-        let mut kinds = knowing(Vec::new());
-        assert!(calls_until_stop(&mut kinds, (0..100).map(|_| answered(500))).is_none());
+        let (n, stop) = calls_until_held(&mut knowing(Vec::new()), (0..100).map(|_| answered(500)));
+        assert!(n == 100 && stop.is_none());
         let mut kinds = knowing(vec![KnownKind::Confirmed(kind(RequestType::Renew))]);
-        let stop = calls_until_stop(&mut kinds, (0..100).map(|_| answered(500)));
-        assert!(matches!(stop, Some((25, StopReason::Refused { status: 500, .. }))), "{stop:?}");
+        let (n, stop) = calls_until_held(&mut kinds, (0..100).map(|_| answered(500)));
+        assert!(n == 25 && matches!(stop, Some(StopReason::Refused { status: 500, .. })), "{stop:?}");
     }
 
     #[test]
-    fn refusals_of_earlier_sessions_count() {
-        let seeded = |n_rows, status| {
-            let refusals = KindRefusals { kind: kind(RequestType::Enroll), n_rows, status };
-            knowing(vec![KnownKind::Refused(refusals)])
-        };
-        for (n_rows, status, expect) in [(20, Some(403), Some(5)), (25, Some(403), Some(1)), (20, None, None)] {
-            let stop = calls_until_stop(&mut seeded(n_rows, status), (0..60).map(|_| answered(403)));
-            assert_eq!(stop.map(|(n, _)| n), expect, "{n_rows} before, {status:?}");
-        }
-        let stop = calls_until_stop(&mut seeded(20, Some(400)), (0..60).map(|_| answered(403)));
-        assert!(stop.is_none(), "they differ");
-    }
-
-    #[test]
-    fn two_time_outs_in_a_row_stop_a_run_that_created_nothing() {
+    fn a_doubt_does_not_hold_the_next_row_and_two_wait_for_a_list() {
+        let enroll = kind(RequestType::Enroll);
         let mut kinds = knowing(Vec::new());
-        let outcomes = [timed_out(), answered(400), timed_out(), timed_out()];
-        assert!(matches!(calls_until_stop(&mut kinds, outcomes), Some((4, StopReason::FirstTimedOut { .. }))));
-        let mut kinds = knowing(vec![KnownKind::Confirmed(kind(RequestType::Renew))]);
-        assert!(calls_until_stop(&mut kinds, (0..10).map(|_| timed_out())).is_none());
+        let (n, stop) = calls_until_held(&mut kinds, [timed_out(), answered(400), answered(502), answered(400)]);
+        assert!(n == 3 && stop.is_none());
+        assert!(kinds.awaits_list(enroll));
+        assert_eq!(kinds.awaiting(), [(enroll, Awaiting::Doubts(vec![ROW, ROW]))]);
+        kinds.confirm(enroll);
+        assert!(kinds.is_open(enroll) && kinds.awaiting().is_empty());
+        // The first one in doubt, the second one created: the kind goes on.
+        let mut kinds = knowing(Vec::new());
+        assert_eq!(calls_until_held(&mut kinds, [timed_out()]).0, 1);
+        assert!(kinds.may_start(enroll) && kinds.started(enroll));
+        kinds.created(Some(first(RequestType::Enroll)));
+        kinds.await_list(enroll, ROW, first(RequestType::Enroll).uuid);
+        assert!(kinds.awaits_list(enroll) && !kinds.may_start(enroll));
     }
 }

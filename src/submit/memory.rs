@@ -1,19 +1,26 @@
 //! What a session keeps over several rounds of sending.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::binding::Binding;
 use super::breaker::Breaker;
+use super::drift::Drift;
 use super::kinds::Kinds;
 use super::rate::Pace;
 use super::setup::Limits;
 use super::throttle::Throttle;
 use super::window::Window;
-use crate::ledger::{KindRecord, KindRefusals, LedgerError, Reader};
+use crate::ledger::{KindRecord, LedgerError, Reader};
 use crate::machine::Machine;
+use crate::reconcile::{DoubtTimes, OwnDoubts, Recent};
 use crate::request::{CreateRequest, RequestKind, RequestUuid, RowId};
+
+/// How many of the rows that were created last are kept, to see how soon a list shows them.
+const MAX_RECENT: usize = 16;
 
 /// What is known of a kind of request before a session's first call.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,8 +36,6 @@ pub enum KnownKind {
         /// What was asked for, without tag.
         request: Box<CreateRequest>,
     },
-    /// None was created, and rows were refused.
-    Refused(KindRefusals),
 }
 
 impl KnownKind {
@@ -50,26 +55,7 @@ impl KnownKind {
                 None => Self::Confirmed(kind),
             });
         }
-        known.extend(reader.refusals()?.into_iter().map(Self::Refused));
         Ok(known)
-    }
-}
-
-/// When the latest attempts were made that ended in doubt, by the clock that runs during sleep
-/// ([`Machine::since_boot`]). A list asked for long enough after both may prove an absence.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct DoubtTimes {
-    /// When the last one of them started.
-    pub started: Duration,
-    /// When the last one of them ended; not always the same attempt.
-    pub ended: Duration,
-}
-
-impl DoubtTimes {
-    /// Returns the times with another attempt's taken in.
-    fn with(earlier: Option<Self>, started: Duration, ended: Duration) -> Self {
-        let earlier = earlier.unwrap_or(Self { started, ended });
-        Self { started: earlier.started.max(started), ended: earlier.ended.max(ended) }
     }
 }
 
@@ -87,13 +73,17 @@ pub struct Memory {
     pub(crate) kinds: Kinds,
     /// The number of the last step; the ledger counts them over the session.
     pub(crate) step_number: u64,
-    /// Whether any call was answered.
+    /// Whether any call was answered, or a list was read.
     pub(crate) reached: bool,
+    /// How many calls in a row were certainly not sent, without an answer to any other between.
+    pub(crate) not_sent: u32,
     /// When a row was created last, or else sending began; time between rounds left out.
     pub(crate) last_created: Instant,
+    pub(crate) drift: Drift,
     /// When the last round ended.
     round_ended: Instant,
-    doubts: Option<DoubtTimes>,
+    doubts: OwnDoubts,
+    recent: VecDeque<Recent>,
 }
 
 impl Memory {
@@ -107,18 +97,26 @@ impl Memory {
             window: Window::new(limits.concurrency),
             binding: Binding::default(),
             breaker: Breaker::new(limits.breaker),
-            kinds: Kinds::new(kinds, limits.breaker.kind_refusals, now),
+            kinds: Kinds::new(kinds, limits.breaker.kind_refusals),
             step_number: 0,
             reached: false,
+            not_sent: 0,
             last_created: now,
+            drift: Drift::new(machine),
             round_ended: now,
-            doubts: None,
+            doubts: OwnDoubts::new(),
+            recent: VecDeque::new(),
         }
     }
 
-    /// Returns when the latest attempts of this session were made that ended in doubt.
-    pub const fn latest_doubt(&self) -> Option<DoubtTimes> {
-        self.doubts
+    /// Returns the attempts of this session that ended in doubt.
+    pub const fn doubts(&self) -> &OwnDoubts {
+        &self.doubts
+    }
+
+    /// Returns the rows that this session created last.
+    pub(crate) fn recent(&mut self) -> &[Recent] {
+        self.recent.make_contiguous()
     }
 
     /// Lets the next round begin slowly, as after an outage of the server: with one call in flight, then 2, 4, ... up to the
@@ -126,6 +124,7 @@ impl Memory {
     pub fn after_outage(&mut self) {
         self.window.begin_slowly();
         self.breaker.restart();
+        self.not_sent = 0;
     }
 
     /// Begins a round: the time since the last one was not one of sending.
@@ -138,23 +137,26 @@ impl Memory {
         self.round_ended = now;
     }
 
-    /// Notes an attempt that ended in doubt now.
-    pub(crate) fn doubt(&mut self, started: Duration) {
-        self.doubts = Some(DoubtTimes::with(self.doubts, started, self.machine.since_boot()));
+    /// Notes an attempt that ended in doubt now. Its body left before `send_before`, or not at all.
+    pub(crate) fn doubt(&mut self, row: RowId, send_before: Duration) {
+        let ended = self.machine.since_boot();
+        self.doubts.insert(row, DoubtTimes { started: send_before.min(ended), ended });
     }
-}
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+    /// Notes a row that was created now.
+    pub(crate) fn created(&mut self, row: RowId, uuid: RequestUuid) {
+        if self.recent.len() == MAX_RECENT {
+            self.recent.pop_front();
+        }
+        self.recent.push_back(Recent { row, uuid, at: self.machine.since_boot() });
+    }
 
-    #[test]
-    fn the_latest_start_and_the_latest_end_are_kept() {
-        let s = Duration::from_secs;
-        let one = DoubtTimes::with(None, s(10), s(140));
-        assert_eq!(one, DoubtTimes { started: s(10), ended: s(140) });
-        // A later start that ended sooner.
-        assert_eq!(DoubtTimes::with(Some(one), s(20), s(30)), DoubtTimes { started: s(20), ended: s(140) });
-        assert_eq!(DoubtTimes::with(Some(one), s(5), s(150)), DoubtTimes { started: s(10), ended: s(150) });
+    /// Notes the server's clock in an answer.
+    pub(crate) fn answered_at(&mut self, date: Option<Timestamp>) {
+        self.not_sent = 0;
+        self.reached = true;
+        if let Some(date) = date {
+            self.drift.server(date, &self.machine);
+        }
     }
 }

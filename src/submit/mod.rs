@@ -9,6 +9,7 @@
 mod backoff;
 mod binding;
 mod breaker;
+mod drift;
 mod flow;
 mod kinds;
 mod memory;
@@ -28,9 +29,9 @@ mod window;
 mod tests;
 
 pub use breaker::{BreakerRules, Trip};
-pub use memory::{DoubtTimes, KnownKind, Memory};
+pub use memory::{KnownKind, Memory};
 pub use pipeline::run;
 pub use rate::{InvalidRate, Period, Rate};
-pub use session::{Patience, Session, SessionReport, Setting};
-pub use setup::{Calls, Engine, Limits, Sending, Wire, Work};
+pub use session::{FinalLook, Patience, Session, SessionReport, Setting};
+pub use setup::{Calls, CheckFirst, Engine, Limits, Sending, Wire, Work};
 pub use stop::{StopLevel, StopReason, SubmitReport, Unrecorded};

@@ -3,6 +3,7 @@
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::task::Poll;
+use std::time::Duration;
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::sync::watch;
@@ -10,7 +11,8 @@ use tokio::time::{Instant, sleep_until};
 
 use super::flow::{Ended, Flow};
 use super::memory::Memory;
-use super::read_back::{Finding, ReadEnded, ToRead};
+use super::read_back::{self, ReadEnded, ToRead};
+use super::rows::Ready;
 use super::setup::{Calls, Engine, Sending, Wire, Work};
 use super::stop::{StopLevel, SubmitReport};
 use crate::event::EventKind;
@@ -31,7 +33,7 @@ pub async fn run<E: Engine, C: Calls>(
     let Sending { engine, calls, wire, limits, sink } = *sending;
     let begin = Instant::now();
     memory.round_begins(begin);
-    let mut flow = Flow::new(limits, sink, memory, work, calls.may_leave_late());
+    let mut flow = Flow::new(limits, sink, memory, work);
     flow.tell(EventKind::Started { pending });
     let mut in_flight = FuturesUnordered::new();
     let mut reading = FuturesUnordered::new();
@@ -42,11 +44,12 @@ pub async fn run<E: Engine, C: Calls>(
     flow.asked_to_stop(*control.borrow_and_update(), begin);
     loop {
         let now = Instant::now();
+        flow.turn(engine.now());
         let next_start = loop {
             match flow.start_call(now) {
-                Ok(row) => {
+                Ok(Ready { row, send_before }) => {
                     let body = wire.body(row.row, &row.request);
-                    in_flight.push(call(calls, row.row, body));
+                    in_flight.push(call(calls, row.row, body, send_before));
                 }
                 Err(again) => break again,
             }
@@ -55,7 +58,11 @@ pub async fn run<E: Engine, C: Calls>(
             step.set(Some(engine.step(next)).into());
         }
         while let Some(first) = flow.next_read_back() {
-            reading.push(read_back(engine, calls, wire, first));
+            reading.push(read_back(engine, calls, wire, first, limits.read_back));
+        }
+        if flow.stop.is_some() {
+            // What is being read changes nothing any more, and may take long.
+            reading.clear();
         }
         if flow.is_done() {
             break;
@@ -110,19 +117,24 @@ pub async fn run<E: Engine, C: Calls>(
 }
 
 /// Makes the call for a row whose claim is durable.
-async fn call<C: Calls>(calls: &C, row: RowId, body: Vec<u8>) -> Ended {
+async fn call<C: Calls>(calls: &C, row: RowId, body: Vec<u8>, send_before: Duration) -> Ended {
     #[cfg(debug_assertions)]
     crate::platform::crash::point("send-before");
-    let answer = calls.create(body, None).await;
+    let answer = calls.create(body, Some(send_before)).await;
     #[cfg(debug_assertions)]
     crate::platform::crash::point("send-after");
     Ended { row, answer }
 }
 
 /// Reads a created request and keeps what that says.
-async fn read_back<E: Engine, C: Calls>(engine: &E, calls: &C, wire: &Wire, first: ToRead) -> ReadEnded {
-    let read = calls.read_back(first.uuid).await;
-    let finding = Finding::of(&first, wire.tag(first.row, &first.request), read);
+async fn read_back<E: Engine, C: Calls>(
+    engine: &E,
+    calls: &C,
+    wire: &Wire,
+    first: ToRead,
+    patience: Duration,
+) -> ReadEnded {
+    let finding = read_back::read(calls, &first, wire.tag(first.row, &first.request), patience).await;
     let noted = match finding.note() {
         Some(text) => engine.note_read_back(first.kind, text).await,
         None => Ok(()),

@@ -1,9 +1,17 @@
 //! Reading back the first request of a kind: is it what its row asked for?
 
-use crate::client::{ReadError, RequestObject, RequestStatus};
+use std::time::Duration;
+
+use tokio::time::sleep;
+
+use super::setup::Calls;
+use crate::client::{ReadError, RequestObject, RequestStatus, TransportFault};
 use crate::ledger::LedgerError;
 use crate::reconcile::{Disagreement, disagreements};
 use crate::request::{CreateRequest, RequestKind, RequestUuid, RowId, Tag};
+
+/// The first wait after a request was not there yet; it doubles each time.
+const FIRST_WAIT: Duration = Duration::from_secs(1);
 
 /// A created request that is to be read back.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,8 +34,12 @@ pub(crate) enum Finding {
     Differs(Vec<Disagreement>),
     /// It is not, and it was withdrawn or came to nothing since an earlier session made it: a new one says more.
     Withdrawn(RequestStatus),
-    /// It could not be read.
+    /// It is not there, though some time was given: a list may have it.
+    NotThere,
+    /// It cannot be read.
     Unread(String),
+    /// The server does not answer.
+    Away(String),
 }
 
 /// A reading that ended.
@@ -38,12 +50,28 @@ pub(crate) struct ReadEnded {
     pub(crate) noted: Result<(), LedgerError>,
 }
 
+/// Reads a request, and again while it is not there yet or the server does not answer, for `patience` in all.
+pub(crate) async fn read<C: Calls>(calls: &C, first: &ToRead, tag: Option<Tag>, patience: Duration) -> Finding {
+    let (mut waited, mut wait) = (Duration::ZERO, FIRST_WAIT);
+    loop {
+        let finding = Finding::of(first, tag, calls.read_back(first.uuid).await);
+        let may_come = matches!(finding, Finding::NotThere | Finding::Away(_));
+        if !may_come || waited >= patience {
+            return finding;
+        }
+        wait = wait.min(patience - waited);
+        sleep(wait).await;
+        waited += wait;
+        wait *= 2;
+    }
+}
+
 impl Finding {
     /// Compares what was read with what was asked for.
     pub(crate) fn of(first: &ToRead, tag: Option<Tag>, read: Result<RequestObject, ReadError>) -> Self {
         let object = match read {
             Ok(object) => object,
-            Err(error) => return Self::Unread(error.to_string()),
+            Err(error) => return Self::of_error(&error),
         };
         let differs = disagreements(&first.request, tag, &object);
         match object.status {
@@ -66,12 +94,25 @@ impl Finding {
         }
     }
 
+    fn of_error(error: &ReadError) -> Self {
+        match error {
+            // A replica that lags does not have it yet.
+            ReadError::Status { status: 404, .. } | ReadError::NoContent => Self::NotThere,
+            ReadError::Status { status, .. } if *status >= 500 || *status == 429 || *status == 408 => {
+                Self::Away(error.to_string())
+            }
+            ReadError::Transport { fault, .. } if *fault != TransportFault::NotSignedIn => {
+                Self::Away(error.to_string())
+            }
+            _ => Self::Unread(error.to_string()),
+        }
+    }
+
     /// Returns what the ledger is to keep; nothing where the kind is to be read back again by the next session.
     pub(crate) fn note(&self) -> Option<String> {
         match self {
             Self::Agrees(status) => Some(format!("read back: status {status}")),
-            Self::Unread(why) => Some(format!("not read back: {why}")),
-            Self::Differs(_) | Self::Withdrawn(_) => None,
+            Self::Differs(_) | Self::Withdrawn(_) | Self::NotThere | Self::Unread(_) | Self::Away(_) => None,
         }
     }
 }
@@ -129,11 +170,26 @@ pub(crate) mod tests {
             Finding::Agrees(RequestStatus::Canceled),
             "that it was withdrawn says nothing against the others"
         );
-        let unread = Finding::of(&first, Some(tag), Err(ReadError::NoContent));
-        assert_eq!(unread.note().as_deref(), Some("not read back: the server gave no request (204)"));
-        assert_eq!(
-            Finding::of(&first, None, Ok(object(RequestStatus::None, "", target))).note().as_deref(),
-            Some("read back: status None")
-        );
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_told_from_what_is_not_there_yet_and_from_a_server_that_is_away() {
+        let status = |status| ReadError::Status {
+            status,
+            message: String::new(),
+            correlation_id: None,
+            retry_after: None,
+        };
+        for error in [status(404), ReadError::NoContent] {
+            assert_eq!(Finding::of_error(&error), Finding::NotThere);
+        }
+        for code in [500, 502, 503, 504, 429] {
+            assert!(matches!(Finding::of_error(&status(code)), Finding::Away(_)), "{code}");
+        }
+        for code in [400, 401, 403, 302] {
+            assert!(matches!(Finding::of_error(&status(code)), Finding::Unread(_)), "{code}");
+        }
+        let lost = ReadError::Transport { fault: TransportFault::ConnectionLost, message: String::new() };
+        assert!(matches!(Finding::of_error(&lost), Finding::Away(_)));
     }
 }

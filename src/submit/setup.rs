@@ -3,6 +3,8 @@
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use super::breaker::BreakerRules;
 use super::rate::Rate;
 use crate::client::{Answer, Client, ClientError, On503, ReadError, Renewed, RequestObject};
@@ -27,6 +29,23 @@ pub struct Limits {
     pub breaker: BreakerRules,
     /// What a 503 means here.
     pub on_503: On503,
+    /// How long the first request of a kind may take until it can be read back (`--settle`).
+    pub read_back: Duration,
+    /// What happens where it cannot be.
+    pub check_first: CheckFirst,
+    /// How many created rows on each side of a row in doubt a list must hold, to prove that it does not exist: 100, but for
+    /// tests.
+    pub n_around: usize,
+}
+
+/// What happens where the first request of a kind cannot be read back (`--check-first`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CheckFirst {
+    /// The run stops, with one request made.
+    #[default]
+    Stop,
+    /// It goes on, with a warning.
+    Warn,
 }
 
 /// What turns a row into a wire body.
@@ -70,6 +89,9 @@ pub trait Engine {
     /// Makes one step; its answer is given after the commit is durable.
     fn step(&self, step: Step) -> impl Future<Output = Result<StepAnswer, LedgerError>>;
 
+    /// Returns the time by the session's clock, which never goes back.
+    fn now(&self) -> Timestamp;
+
     /// Notes what was read back of the first created request of a kind, or why nothing could be; durable when answered. The
     /// step that records that row as created was answered before.
     fn note_read_back(&self, kind: RequestKind, text: String) -> impl Future<Output = Result<(), LedgerError>>;
@@ -78,6 +100,10 @@ pub trait Engine {
 impl Engine for Ledger {
     async fn step(&self, step: Step) -> Result<StepAnswer, LedgerError> {
         Self::step(self, step).await
+    }
+
+    fn now(&self) -> Timestamp {
+        Self::now(self)
     }
 
     async fn note_read_back(&self, kind: RequestKind, text: String) -> Result<(), LedgerError> {
@@ -96,12 +122,6 @@ pub trait Calls {
     /// Reads a request that was created.
     fn read_back(&self, uuid: RequestUuid) -> impl Future<Output = Result<RequestObject, ReadError>>;
 
-    /// Returns whether a call may leave long after it began. The time in which the server may still act on it is then counted
-    /// from its end.
-    fn may_leave_late(&self) -> bool {
-        false
-    }
-
     /// Asks the server for something harmless; an error says that it is not there.
     fn probe(&self) -> impl Future<Output = Result<(), ReadError>>;
 }
@@ -117,10 +137,6 @@ impl Calls for Client {
 
     async fn read_back(&self, uuid: RequestUuid) -> Result<RequestObject, ReadError> {
         self.request(uuid).await
-    }
-
-    fn may_leave_late(&self) -> bool {
-        Self::may_leave_late(self)
     }
 
     async fn probe(&self) -> Result<(), ReadError> {

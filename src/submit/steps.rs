@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::rows::Rows;
 use super::stop::Unrecorded;
-use crate::ledger::{AttemptRecord, LedgerError, RunState, Step, StepAnswer};
+use crate::ledger::{AttemptRecord, ClaimKinds, LedgerError, RunState, Step, StepAnswer};
 use crate::request::Outcome;
 
 /// The time between two steps, unless rows run short: groups the outcomes of that time into one sync.
@@ -16,6 +16,8 @@ const TICK: Duration = Duration::from_millis(5);
 struct Asked {
     claim: u32,
     n_listed: usize,
+    /// Until when its claims are good.
+    send_before: Duration,
     /// The created rows that it records, to be told should the ledger fail.
     created: Vec<Unrecorded>,
 }
@@ -31,6 +33,15 @@ pub(crate) struct Reach {
     pub(crate) concurrency: usize,
     /// Whether rows that were set aside may be claimed again.
     pub(crate) may_take_up: bool,
+}
+
+/// On which terms rows may be claimed.
+#[derive(Clone, Debug)]
+pub(crate) struct Guard {
+    /// Of which kinds.
+    pub(crate) kinds: ClaimKinds,
+    /// Until when the claims are good, by the clock that runs during sleep.
+    pub(crate) send_before: Duration,
 }
 
 /// What the ledger said to a step.
@@ -50,7 +61,6 @@ pub(crate) struct Steps {
     records: Vec<AttemptRecord>,
     asked: Option<Asked>,
     last: Option<Instant>,
-    send_before: Option<std::time::Instant>,
     slots: Option<u32>,
 }
 
@@ -68,7 +78,14 @@ impl Steps {
     }
 
     /// Returns the next step where there is anything to do in it, and takes what it records out of the buffers.
-    pub(crate) fn next(&mut self, now: Instant, rows: &mut Rows, reach: Reach, number: u64) -> Option<Step> {
+    pub(crate) fn next(
+        &mut self,
+        now: Instant,
+        rows: &mut Rows,
+        reach: Reach,
+        number: u64,
+        guard: Guard,
+    ) -> Option<Step> {
         // Rows whose last attempt is not yet in the ledger are recorded in this same step, before the claim.
         let claim_rows = if reach.may_claim { rows.due(now, reach.ahead) } else { Vec::new() };
         let claim = if reach.may_claim { rows.fresh_wanted(reach.ahead, claim_rows.len()) } else { 0 };
@@ -80,11 +97,16 @@ impl Steps {
             number,
             record: std::mem::take(&mut self.records),
             give_back: rows.take_give_back(),
-            set_aside: rows.take_set_aside(),
             claim_rows,
             claim,
+            kinds: guard.kinds,
         };
-        self.asked = Some(Asked { claim, n_listed: step.claim_rows.len(), created: created_in(&step.record) });
+        self.asked = Some(Asked {
+            claim,
+            n_listed: step.claim_rows.len(),
+            send_before: guard.send_before,
+            created: created_in(&step.record),
+        });
         Some(step)
     }
 
@@ -95,10 +117,9 @@ impl Steps {
         match answer {
             Ok(answer) => {
                 self.slots = answer.slots;
-                self.send_before = answer.send_before;
-                let n_fresh = answer.rows.len().saturating_sub(asked.n_listed);
-                rows.claimed(answer.rows, asked.claim, n_fresh);
-                match answer.state {
+                let state = answer.state;
+                rows.claimed(answer, asked.claim, asked.n_listed, asked.send_before);
+                match state {
                     RunState::Running => StepEnd::Running,
                     RunState::Stopped => StepEnd::Stopped,
                 }
@@ -115,11 +136,6 @@ impl Steps {
     /// Takes one of the calls that the engine lets start.
     pub(crate) fn take_slot(&mut self) {
         self.slots = self.slots.map(|slots| slots.saturating_sub(1));
-    }
-
-    /// Returns whether the time is over before which claimed rows had to be sent.
-    pub(crate) fn is_too_late(&self) -> bool {
-        self.send_before.is_some_and(|deadline| std::time::Instant::now() >= deadline)
     }
 
     pub(crate) fn has_unrecorded(&self, rows: &Rows) -> bool {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::breaker::Trip;
+use crate::client::ReadError;
 use crate::ledger::LedgerError;
 use crate::reconcile::Disagreement;
 use crate::request::{Fault, RequestKind, RequestUri, RequestUuid, RowId};
@@ -39,13 +40,37 @@ pub enum StopReason {
         /// In what it differs; not empty.
         disagreements: Vec<Disagreement>,
     },
-    /// Two calls of a kind in a row timed out before the run's first 201.
-    FirstTimedOut {
+    /// The first rows of a kind are in doubt, none of it was created, and a list that was asked for has none of them.
+    FirstInDoubt {
         /// The kind.
         kind: RequestKind,
-        /// The row of the second call. Both rows are in doubt.
-        row: RowId,
+        /// The rows.
+        rows: Vec<RowId>,
     },
+    /// The first request of a kind cannot be read back, so that nobody knows whether it is what was asked for.
+    NotReadBack {
+        /// The kind.
+        kind: RequestKind,
+        /// The row; it is recorded as created.
+        row: RowId,
+        /// Its request on the server.
+        uuid: RequestUuid,
+        /// Why it cannot be read. Text from outside.
+        why: String,
+    },
+    /// The server has requests of this run that this session did not send: another copy of the ledger is at work.
+    AnotherAtWork {
+        /// The row that such a request carries the tag of.
+        row: RowId,
+        /// The request.
+        uuid: RequestUuid,
+    },
+    /// A row was sent alone to see whether the list shows it, and no list has.
+    NotShown(RowId),
+    /// The clocks jumped against each other: the machine may have been put back to an earlier state. The server is asked again.
+    ClockJumped,
+    /// The server's list could not be read where nothing may be sent without it.
+    NoList(ReadError),
     /// The first rows of a kind were all refused alike.
     Refused {
         /// The kind.
@@ -68,6 +93,28 @@ pub enum StopReason {
 }
 
 impl StopReason {
+    /// Returns whether the server is asked for its list once more after a run that stopped so.
+    pub const fn lets_look(&self) -> bool {
+        match self {
+            Self::StoppedElsewhere => true,
+            Self::Breaker(_)
+            | Self::Unreachable(_)
+            | Self::Stalled(_)
+            | Self::NotAsAsked { .. }
+            | Self::FirstInDoubt { .. }
+            | Self::NotReadBack { .. }
+            | Self::NotShown(_)
+            | Self::AnotherAtWork { .. }
+            | Self::ClockJumped
+            | Self::NoList(_)
+            | Self::Refused { .. }
+            | Self::NotSignedIn(_)
+            | Self::ApiNotFound(_)
+            | Self::Interrupted
+            | Self::Ledger(_) => false,
+        }
+    }
+
     /// Returns what happened, in a few words.
     pub const fn what(&self) -> &'static str {
         match self {
@@ -75,7 +122,12 @@ impl StopReason {
             Self::Unreachable(_) => "the server cannot be reached",
             Self::Stalled(_) => "stopped because the server throttles",
             Self::NotAsAsked { .. } => "the server made another request than was asked for",
-            Self::FirstTimedOut { .. } => "the first calls were not answered",
+            Self::FirstInDoubt { .. } => "the first calls were not answered",
+            Self::NotReadBack { .. } => "the first request cannot be checked",
+            Self::AnotherAtWork { .. } => "another copy of this ledger is at work",
+            Self::NotShown(_) => "the server's list does not show what was sent",
+            Self::ClockJumped => "the clocks jumped",
+            Self::NoList(_) => "the server's list cannot be read",
             Self::Refused { .. } => "all rows were refused alike",
             Self::NotSignedIn(_) => "the sign-in was not accepted",
             Self::ApiNotFound(_) => "there is no API at this address",

@@ -1,0 +1,311 @@
+//! The state folder: who works on which server from this machine and account, so that two at once see each other before the
+//! server's list shows either.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::exit::Exit;
+use super::failure::{Failure, chain};
+use super::next::Next;
+use super::words::rows;
+use crate::ledger::{Extent, Reader, RowState, SessionInfo};
+use crate::machine::Machine;
+use crate::platform::{FileLock, OutputError, Overwrite, PrivateOutput, create_private_folder};
+use crate::reconcile::Hits;
+use crate::request::{Guid, RunId, printable};
+
+/// For how long after its end a run counts as one that may have sent what no list shows yet.
+const LINGERS: SignedDuration = SignedDuration::from_mins(15);
+/// How long the folder's lock is waited for; it is held for some milliseconds.
+const LOCK_WAIT: Duration = Duration::from_secs(10);
+/// The time between two tries.
+const LOCK_EVERY: Duration = Duration::from_millis(20);
+
+/// What a run notes of itself in the state folder.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Noted {
+    run: String,
+    ledger: PathBuf,
+    pid: u32,
+    command: String,
+    account: Option<String>,
+    /// The account's GUID on the server, where a list has shown it.
+    originator: Option<String>,
+    /// How far the ledger was when the session ended; none while it works, or where it died.
+    extent: Option<(u32, u64, u64)>,
+    /// When it ended, by the wall clock and by the one that runs during sleep, in seconds.
+    ended: Option<(i64, u64)>,
+}
+
+/// The state folder of one server.
+#[derive(Clone, Debug)]
+pub struct StateFolder(PathBuf);
+
+/// A run's note, held while this process works on it.
+#[derive(Debug)]
+pub struct Note {
+    folder: StateFolder,
+    noted: Noted,
+    others: Vec<Other>,
+    /// How far the ledger was when the last session ended that this folder knows of.
+    before: Option<Extent>,
+    originators: BTreeSet<Guid>,
+    _lock: FileLock,
+}
+
+/// Another run on the same server.
+#[derive(Debug)]
+struct Other {
+    noted: Noted,
+    is_alive: bool,
+}
+
+impl StateFolder {
+    /// Returns the folder of a server below the state folder `root`, and makes it where it is missing.
+    ///
+    /// # Errors
+    /// It cannot be made.
+    pub fn open(root: &Path, server: &str) -> Result<Self, Failure> {
+        let name = data_encoding::HEXLOWER.encode(&Sha256::digest(server.as_bytes())[..8]);
+        let path = root.join("servers").join(name);
+        create_private_folder(&path).map_err(|error| unusable(root, &error))?;
+        Ok(Self(path))
+    }
+
+    /// Notes that this process begins to work on a run, and reads the notes of others.
+    ///
+    /// # Errors
+    /// Another process works on a ledger of the same run, or the folder cannot be written.
+    pub async fn enter(&self, machine: &Machine, run: RunId, ledger: &Path, session: &SessionInfo) -> Result<Note, Failure> {
+        let _entry = self.lock().await?;
+        let name = run.to_string();
+        let own = self.lock_of(&name)?;
+        let Some(lock) = own else {
+            let holder = self.read(&name);
+            let who = holder.map_or_else(String::new, |noted| format!(" ({}, pid {})", shown(&noted.ledger), noted.pid));
+            return Err(Failure::new(
+                Exit::InUse,
+                format!("another process works on this run, from another copy of its ledger{who}; nothing was sent"),
+            )
+            .with_next(Next::again().after("wait until it has ended")));
+        };
+        let known = self.read(&name);
+        let account = session.account().map(str::to_owned);
+        let mut others = Vec::new();
+        let mut originators = BTreeSet::new();
+        for noted in self.all()? {
+            if noted.account == account {
+                originators.extend(noted.originator.as_ref().and_then(|guid| guid.parse().ok()));
+            }
+            if noted.run == name {
+                continue;
+            }
+            let is_alive = self.lock_of(&noted.run)?.is_none();
+            if is_alive || noted.is_recent(machine) {
+                others.push(Other { noted, is_alive });
+            }
+        }
+        let noted = Noted {
+            run: name,
+            ledger: ledger.to_owned(),
+            pid: session.pid,
+            command: session.command.clone(),
+            account,
+            originator: known.as_ref().and_then(|noted| noted.originator.clone()),
+            extent: None,
+            ended: None,
+        };
+        let before = known.and_then(|noted| noted.extent).map(|(session, n_claims, n_outcomes)| Extent { session, n_claims, n_outcomes });
+        let note = Note { folder: self.clone(), noted, others, before, originators, _lock: lock };
+        note.write()?;
+        Ok(note)
+    }
+
+    /// Takes the folder's lock, for some milliseconds.
+    async fn lock(&self) -> Result<FileLock, Failure> {
+        let mut waited = Duration::ZERO;
+        loop {
+            match FileLock::try_acquire(&self.0.join("lock")) {
+                Ok(Some(lock)) => return Ok(lock),
+                Ok(None) if waited < LOCK_WAIT => {
+                    tokio::time::sleep(LOCK_EVERY).await;
+                    waited += LOCK_EVERY;
+                }
+                Ok(None) => {
+                    let text = format!("the state folder {} is locked by another process; nothing was sent", shown(&self.0));
+                    return Err(Failure::new(Exit::InUse, text));
+                }
+                Err(error) => return Err(unusable(&self.0, &error)),
+            }
+        }
+    }
+
+    fn lock_of(&self, run: &str) -> Result<Option<FileLock>, Failure> {
+        FileLock::try_acquire(&self.0.join(format!("{run}.lock"))).map_err(|error| unusable(&self.0, &error))
+    }
+
+    fn path_of(&self, run: &str) -> PathBuf {
+        self.0.join(format!("{run}.json"))
+    }
+
+    /// Reads a note; one that cannot be read is none.
+    fn read(&self, run: &str) -> Option<Noted> {
+        let noted: Noted = serde_json::from_slice(&std::fs::read(self.path_of(run)).ok()?).ok()?;
+        (noted.run == run).then_some(noted)
+    }
+
+    fn all(&self) -> Result<Vec<Noted>, Failure> {
+        let entries = std::fs::read_dir(&self.0).map_err(|error| unusable(&self.0, &error))?;
+        let mut names: Vec<String> = entries
+            .filter_map(|entry| Some(entry.ok()?.file_name().to_str()?.strip_suffix(".json")?.to_owned()))
+            .filter(|name| name.parse::<Guid>().is_ok())
+            .collect();
+        names.sort_unstable();
+        Ok(names.iter().filter_map(|name| self.read(name)).collect())
+    }
+}
+
+impl Noted {
+    /// Returns whether it ended a short time ago, by either clock: one of them may have been turned.
+    fn is_recent(&self, machine: &Machine) -> bool {
+        let Some((wall, boot)) = self.ended else { return false };
+        let since_wall = machine.now().duration_since(Timestamp::from_second(wall).unwrap_or(Timestamp::MIN)).abs();
+        let since_boot = machine.since_boot().as_secs().checked_sub(boot);
+        since_wall < LINGERS || since_boot.is_some_and(|s| i64::try_from(s).is_ok_and(|s| s < LINGERS.as_secs()))
+    }
+}
+
+impl Note {
+    /// Returns whether the ledger is as far as it was when the last session ended that this folder knows of.
+    pub(super) fn agrees(&self, extent: Extent) -> bool {
+        match self.before {
+            Some(before) => before == extent,
+            None => extent.n_claims == 0,
+        }
+    }
+
+    /// Returns whether the ledger is not as far as it was when the last session ended: an older copy.
+    pub(super) fn is_ahead_of(&self, extent: Extent) -> bool {
+        self.before.is_some_and(|before| {
+            extent.session < before.session || extent.n_claims < before.n_claims || extent.n_outcomes < before.n_outcomes
+        })
+    }
+
+    /// Returns the accounts on the server that are known as this one.
+    pub(super) fn originators(&self) -> BTreeSet<Guid> {
+        self.originators.clone()
+    }
+
+    /// Notes the account's GUID on the server.
+    pub(super) fn learn(&mut self, originator: Option<Guid>) {
+        if let Some(guid) = originator {
+            self.originators.insert(guid);
+            self.noted.originator = Some(guid.to_string());
+        }
+    }
+
+    /// Checks that no other run from here still has to send what pending rows of this one ask for, or sent it a short time ago
+    /// without the list showing that.
+    ///
+    /// # Errors
+    /// One has.
+    pub(super) fn check_others(&self, machine: &Machine, own: &Reader, hits: &Hits) -> Result<(), Failure> {
+        if self.others.is_empty() {
+            return Ok(());
+        }
+        let mut wanted = BTreeSet::new();
+        own.for_each_row(&[RowState::Pending], |row| -> Result<(), Failure> {
+            wanted.extend(row.request.map(|request| request.fingerprint().number()));
+            Ok(())
+        })?;
+        for other in &self.others {
+            let n = match other.n_shared(machine, &wanted, hits) {
+                Some(0) => continue,
+                shared => shared,
+            };
+            let what = n.map_or_else(|| "may have to send some of these rows".to_owned(), |n| format!("has {} of these", rows(n)));
+            let Noted { ledger, pid, .. } = &other.noted;
+            let (when, first) = if other.is_alive {
+                (format!("is at work (pid {pid})"), "wait until it has ended")
+            } else {
+                ("ended a short time ago".to_owned(), "wait 15 minutes, until the server's list shows what it sent")
+            };
+            return Err(Failure::new(
+                Exit::InUse,
+                format!("another run on this server {when} and {what}: ledger {}; nothing was sent", shown(ledger)),
+            )
+            .with_next(Next::again().after(first)));
+        }
+        Ok(())
+    }
+
+    /// Notes that this process has ended its work, with the ledger as far as this.
+    pub(super) fn end(mut self, machine: &Machine, extent: Option<Extent>) {
+        self.noted.extent = extent.map(|extent| (extent.session, extent.n_claims, extent.n_outcomes));
+        self.noted.ended = Some((machine.now().as_second(), machine.since_boot().as_secs()));
+        // What is not noted counts as a process that died, which is the careful way.
+        let _ = self.write();
+    }
+
+    fn write(&self) -> Result<(), Failure> {
+        let write = || -> Result<(), OutputError> {
+            let path = self.folder.path_of(&self.noted.run);
+            let mut output = PrivateOutput::create(&path, Overwrite::Allow)?;
+            serde_json::to_writer(&mut output, &self.noted)
+                .map_err(|error| OutputError::Write { path: path.clone(), source: error.into() })?;
+            output.commit()
+        };
+        write().map_err(|error| unusable(&self.folder.0, &error))
+    }
+}
+
+impl Other {
+    /// Returns how many of the wanted rows this run has to send yet, or sent a short time ago; none where that cannot be told.
+    fn n_shared(&self, machine: &Machine, wanted: &BTreeSet<u64>, hits: &Hits) -> Option<u64> {
+        let reader = match Reader::open(&self.noted.ledger) {
+            Ok(reader) if reader.run().id.to_string() == self.noted.run => reader,
+            // What has ended and is gone sends nothing any more.
+            Ok(_) | Err(_) => return (!self.is_alive).then_some(0),
+        };
+        let shown: BTreeSet<_> = hits.iter().map(|hit| hit.uuid).collect();
+        let lately = machine.now().checked_sub(LINGERS).unwrap_or(Timestamp::MIN);
+        let mut n = 0;
+        let counted = reader.for_each_row(&[], |row| -> Result<(), crate::ledger::LedgerError> {
+            let counts = match row.state {
+                RowState::Pending => self.is_alive,
+                RowState::Sending | RowState::InDoubt => true,
+                RowState::Created => {
+                    row.last_attempt_at.is_some_and(|at| at > lately)
+                        && row.request_uuid.is_none_or(|uuid| !shown.contains(&uuid))
+                }
+                RowState::Failed
+                | RowState::Invalid
+                | RowState::Skipped
+                | RowState::Canceled
+                | RowState::Replaced => false,
+            };
+            if counts && row.request.is_some_and(|request| wanted.contains(&request.fingerprint().number())) {
+                n += 1;
+            }
+            Ok(())
+        });
+        counted.ok().map(|()| n)
+    }
+}
+
+fn shown(path: &Path) -> String {
+    printable(&path.to_string_lossy())
+}
+
+fn unusable(path: &Path, error: &dyn std::error::Error) -> Failure {
+    Failure::new(
+        Exit::Disk,
+        format!("the state folder {} cannot be used ({}); nothing was sent", shown(path), chain(error)),
+    )
+    .with_next(Next::with("--state-dir", &["--state-dir", "DIR"]).after("make it writable, or name another one"))
+}

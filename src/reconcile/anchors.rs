@@ -1,0 +1,125 @@
+//! What a list must hold around each row in doubt, to show that it would hold that row's request, too.
+
+use std::collections::{BTreeSet, VecDeque};
+
+use jiff::Timestamp;
+
+use crate::ledger::{CreatedAt, DoubtfulRow, FirstLook, LedgerError, Reader};
+use crate::request::{RequestKind, RequestUuid, RowId};
+
+/// A created row near a row in doubt.
+#[derive(Clone, Debug)]
+pub(super) struct Anchor {
+    pub(super) row: RowId,
+    pub(super) uuid: RequestUuid,
+    pub(super) kind: RequestKind,
+    /// The session that made the attempt, and its start by that session's clock.
+    pub(super) made: (u32, Timestamp),
+}
+
+/// A row in doubt, and which anchors stand around it.
+#[derive(Clone, Debug)]
+pub(super) struct Around {
+    pub(super) doubt: DoubtfulRow,
+    /// Its anchors, as places in the order: those before it, and those behind.
+    pub(super) before: std::ops::Range<usize>,
+    pub(super) behind: std::ops::Range<usize>,
+}
+
+/// The rows in doubt, in the order of their numbers, and the created rows around them in the order of their attempts.
+#[derive(Debug, Default)]
+pub(super) struct Anchors {
+    pub(super) around: Vec<Around>,
+    pub(super) order: Vec<Anchor>,
+}
+
+impl Anchors {
+    /// Reads from a ledger what stands around each row in doubt, `n` created rows on each side where there are as many.
+    pub(super) fn read(reader: &Reader, doubts: Vec<DoubtfulRow>, n: usize) -> Result<Self, LedgerError> {
+        if doubts.is_empty() {
+            return Ok(Self::default());
+        }
+        let mut sorted = doubts;
+        sorted.sort_by_key(|doubt| (doubt.session, doubt.sent_at(), doubt.row));
+        let mut gathering = Gathering { n, last: VecDeque::new(), n_behind: 0, order: Vec::new(), around: Vec::new() };
+        let mut next = sorted.into_iter().peekable();
+        reader.created_in_order(|created| {
+            while let Some(doubt) = next.next_if(|doubt| (doubt.session, doubt.sent_at()) <= made(&created)) {
+                gathering.doubt(doubt);
+            }
+            gathering.created(created);
+        })?;
+        next.for_each(|doubt| gathering.doubt(doubt));
+        Ok(gathering.finish())
+    }
+}
+
+fn made(created: &CreatedAt) -> (u32, Timestamp) {
+    (created.session, created.started_at)
+}
+
+struct Gathering {
+    n: usize,
+    /// The created rows that were passed last and may come to stand before a row in doubt.
+    last: VecDeque<Anchor>,
+    /// How many of the next created rows stand behind a row in doubt.
+    n_behind: usize,
+    order: Vec<Anchor>,
+    around: Vec<Around>,
+}
+
+impl Gathering {
+    fn created(&mut self, created: CreatedAt) {
+        let made = made(&created);
+        let anchor = Anchor { row: created.row, uuid: created.uuid, kind: created.kind, made };
+        if self.n_behind > 0 {
+            self.n_behind -= 1;
+            self.order.push(anchor);
+            return;
+        }
+        if self.last.len() == self.n {
+            self.last.pop_front();
+        }
+        self.last.push_back(anchor);
+    }
+
+    fn doubt(&mut self, doubt: DoubtfulRow) {
+        // Either they are all that stand before it, or those before them in the order were passed right before them.
+        self.order.extend(self.last.drain(..));
+        let here = self.order.len();
+        self.n_behind = self.n;
+        self.around.push(Around { doubt, before: here.saturating_sub(self.n)..here, behind: here..here });
+    }
+
+    fn finish(mut self) -> Anchors {
+        let end = self.order.len();
+        for around in &mut self.around {
+            around.behind.end = (around.behind.start + self.n).min(end);
+        }
+        self.around.sort_by_key(|around| around.doubt.row);
+        Anchors { around: self.around, order: self.order }
+    }
+}
+
+/// The requests of anybody that the sessions saw which made the attempts in doubt, when they first looked.
+#[derive(Debug, Default)]
+pub(super) struct FirstLooks(Vec<(u32, Option<FirstLook>)>);
+
+impl FirstLooks {
+    /// Reads the first looks of the sessions that left rows in doubt.
+    pub(super) fn read(reader: &Reader, anchors: &Anchors) -> Result<Self, LedgerError> {
+        let sessions: BTreeSet<u32> = anchors.around.iter().map(|around| around.doubt.session).collect();
+        let look = |number| Ok((number, reader.session(number)?.and_then(|session| session.first_look)));
+        sessions.into_iter().map(look).collect::<Result<_, LedgerError>>().map(Self)
+    }
+
+    /// Returns what a session saw; none where it read no list.
+    pub(super) fn of(&self, session: u32) -> Option<&FirstLook> {
+        self.0.iter().find(|(number, _)| *number == session).and_then(|(_, look)| look.as_ref())
+    }
+
+    /// Returns all requests that a list is watched for.
+    pub(super) fn uuids(&self) -> BTreeSet<RequestUuid> {
+        self.0.iter().filter_map(|(_, look)| look.as_ref()).flat_map(|look| look.newest.iter().copied()).collect()
+    }
+}

@@ -1,0 +1,308 @@
+//! What is seen while a list passes by, and what it comes to at its end.
+
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
+
+use jiff::Timestamp;
+
+use super::ask::{Asking, Identity, Tagging};
+use super::hits::{Strangers, has_ended, stands};
+use super::matching::disagreements;
+use super::report::{Double, Some5, Stray, TakenOver};
+use super::tagless::Tagless;
+use crate::client::{RequestObject, RequestStatus};
+use crate::ledger::{CreatedMarks, FirstLook, LedgerError, Reader, RowFacts, RowState};
+use crate::request::{Guid, RequestKind, RequestUuid, RowId, RunMark, Tag};
+
+/// One bit a row.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Bits(Vec<u64>);
+
+impl Bits {
+    pub(super) fn set(&mut self, row: RowId) {
+        let word = row.get() as usize / 64;
+        if word >= self.0.len() {
+            self.0.resize(word + 1, 0);
+        }
+        self.0[word] |= 1 << (row.get() % 64);
+    }
+
+    pub(super) fn has(&self, row: RowId) -> bool {
+        self.0.get(row.get() as usize / 64).is_some_and(|word| word & (1 << (row.get() % 64)) != 0)
+    }
+}
+
+/// A request with a row's tag that the ledger does not have as that row's.
+#[derive(Clone, Debug)]
+struct Tagged {
+    row: RowId,
+    uuid: RequestUuid,
+    /// When it was submitted, in milliseconds since 1970; the greatest number where the server does not say.
+    submitted_ms: i64,
+    before: RowState,
+    /// The request that the ledger has as the row's.
+    known: Option<RequestUuid>,
+    /// In what it is not what the row asked for, in words; nothing where it is.
+    differs: Option<Box<str>>,
+}
+
+/// A row that a list shows to be created, as this request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Exists {
+    pub(super) row: RowId,
+    pub(super) uuid: RequestUuid,
+    pub(super) before: RowState,
+}
+
+/// A row of which a list says what cannot be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Contradiction {
+    pub(super) row: RowId,
+    pub(super) reason: Box<str>,
+}
+
+/// Reads a list for one run. What it keeps grows with the rows that are not known as created, and hardly with the list.
+#[derive(Debug)]
+pub(super) struct Sight<'a> {
+    asking: &'a Asking<'a>,
+    own: RunMark,
+    marks: CreatedMarks,
+    /// The rows whose known request was seen, with its tag.
+    pub(super) seen: Bits,
+    tagged: Vec<Tagged>,
+    pub(super) strays: Some5<Stray>,
+    pub(super) strangers: Strangers,
+    pub(super) tagless: Tagless,
+    newest: BinaryHeap<std::cmp::Reverse<(Timestamp, RequestUuid)>>,
+    /// Requests that the list is watched for, and that it has not shown yet.
+    pub(super) unseen: BTreeSet<RequestUuid>,
+    /// Requests for which rows were skipped: what became of them.
+    pub(super) elsewhere: BTreeMap<RequestUuid, Option<RequestStatus>>,
+    /// The submission of the oldest request that has ended.
+    pub(super) oldest_ended: Option<Timestamp>,
+    /// The account that made this run's requests.
+    pub(super) originator: Option<Guid>,
+    /// The rows that are the first of their kind, where they are not looked at yet.
+    firsts: BTreeMap<RowId, RequestKind>,
+    pub(super) kinds_seen: Vec<RequestKind>,
+    /// A request that this session did not send, submitted after its first list.
+    pub(super) not_ours: Option<(RowId, RequestUuid)>,
+}
+
+/// What a list that ended well says of the rows.
+#[derive(Debug, Default)]
+pub(super) struct Seen {
+    /// By row, one of each: rows that are created, and created rows that are another request than the ledger has.
+    pub(super) exists: Vec<Exists>,
+    /// By row, one of each; of rows that are not in `exists`.
+    pub(super) contradictions: Vec<Contradiction>,
+    pub(super) doubles: Some5<Double>,
+    /// Rows that the ledger had as not sent.
+    pub(super) taken_over: Some5<TakenOver>,
+}
+
+impl<'a> Sight<'a> {
+    pub(super) fn new(
+        asking: &'a Asking<'a>,
+        reader: &Reader,
+        tagless: Tagless,
+        unseen: BTreeSet<RequestUuid>,
+    ) -> Result<Self, LedgerError> {
+        let firsts = reader.kinds()?.into_iter().filter(|kind| kind.read_back.is_none());
+        Ok(Self {
+            asking,
+            own: RunMark::of(asking.who.run),
+            marks: reader.created_marks()?,
+            seen: Bits::default(),
+            tagged: Vec::new(),
+            strays: Some5::default(),
+            strangers: Strangers::default(),
+            tagless,
+            newest: BinaryHeap::new(),
+            unseen,
+            elsewhere: reader.skipped_elsewhere()?.into_iter().map(|(_, uuid)| (uuid, None)).collect(),
+            oldest_ended: None,
+            originator: None,
+            firsts: firsts.map(|kind| (kind.row, kind.kind)).collect(),
+            kinds_seen: Vec::new(),
+            not_ours: None,
+        })
+    }
+
+    /// Takes note of a request in the list.
+    pub(super) fn take(
+        &mut self,
+        date: Option<Timestamp>,
+        object: &RequestObject,
+        reader: &Reader,
+    ) -> Result<(), LedgerError> {
+        self.note(object);
+        let mut has_tag = false;
+        for tag in Tag::all_in(&object.comment) {
+            has_tag = true;
+            let is_rows = tag.run_mark() == self.own && self.take_own(&tag, object, reader)?;
+            if !is_rows && let Some(look_back) = self.asking.look_back {
+                let since = date.and_then(|date| date.checked_sub(look_back).ok());
+                self.strangers.take(object, &tag, since, reader)?;
+            }
+        }
+        // Without a tag the request may be anybody's.
+        if !has_tag {
+            self.tagless.take(object);
+        }
+        Ok(())
+    }
+
+    fn note(&mut self, object: &RequestObject) {
+        self.unseen.remove(&object.uuid);
+        if let Some(status) = self.elsewhere.get_mut(&object.uuid) {
+            *status = Some(object.status);
+        }
+        if let Some(at) = object.submitted {
+            if has_ended(object.status) {
+                self.oldest_ended = Some(self.oldest_ended.map_or(at, |oldest| oldest.min(at)));
+            }
+            self.newest.push(std::cmp::Reverse((at, object.uuid)));
+            if self.newest.len() > FirstLook::MAX_NEWEST {
+                self.newest.pop();
+            }
+        }
+    }
+
+    /// Takes note of a tag that may be this run's; returns whether it is one of its rows'.
+    fn take_own(&mut self, tag: &Tag, object: &RequestObject, reader: &Reader) -> Result<bool, LedgerError> {
+        let Identity { tagging, .. } = self.asking.who;
+        let Some(row) = tag.row().filter(|_| *tagging == Tagging::Tagged && self.asking.who.is_own(tag)) else {
+            return Ok(false);
+        };
+        self.originator = object.originator.or(self.originator);
+        if self.marks.has(row, object.uuid) && !self.firsts.contains_key(&row) {
+            self.seen.set(row);
+            return Ok(true);
+        }
+        let facts = reader.facts(row)?;
+        let request = facts.as_ref().and_then(|facts| facts.request.as_ref());
+        let (Some(facts), Some(request)) = (&facts, request) else {
+            self.stray(row, object, facts.as_ref());
+            return Ok(false);
+        };
+        if request.fingerprint() != tag.fingerprint() {
+            self.stray(row, object, Some(facts));
+            return Ok(false);
+        }
+        let differs = disagreements(request, None, object);
+        if facts.uuid == Some(object.uuid) {
+            self.seen.set(row);
+            if let Some(kind) = self.firsts.remove(&row).filter(|_| differs.is_empty()) {
+                self.kinds_seen.push(kind);
+            }
+            return Ok(true);
+        }
+        let differs: Vec<String> = differs.iter().map(ToString::to_string).collect();
+        self.tagged.push(Tagged {
+            row,
+            uuid: object.uuid,
+            submitted_ms: object.submitted.map_or(i64::MAX, Timestamp::as_millisecond),
+            before: facts.state,
+            known: facts.uuid,
+            differs: (!differs.is_empty()).then(|| differs.join("; ").into()),
+        });
+        self.is_ours(row, object, Some(facts));
+        Ok(true)
+    }
+
+    fn stray(&mut self, row: RowId, object: &RequestObject, facts: Option<&RowFacts>) {
+        self.strays.add(Stray { row, uuid: object.uuid, state: facts.map(|facts| facts.state) });
+        self.is_ours(row, object, facts);
+    }
+
+    /// Takes note of a request that is this run's, was submitted after this session began, and was not sent by it.
+    fn is_ours(&mut self, row: RowId, object: &RequestObject, facts: Option<&RowFacts>) {
+        let Asking { session, first_date, waits, .. } = self.asking;
+        let is_sent_here = facts.is_some_and(|facts| facts.session == Some(*session));
+        let late = first_date.and_then(|date| date.checked_add(waits.server_limit).ok());
+        let is_late = late.zip(object.submitted).is_some_and(|(late, submitted)| submitted > late);
+        if !is_sent_here && is_late {
+            self.not_ours.get_or_insert((row, object.uuid));
+        }
+    }
+
+    /// Returns the newest requests of the list, whoever made them.
+    pub(super) fn newest(&self) -> Vec<RequestUuid> {
+        let mut newest: Vec<_> = self.newest.iter().map(|std::cmp::Reverse(one)| *one).collect();
+        newest.sort_unstable_by(|a, b| b.cmp(a));
+        newest.into_iter().map(|(_, uuid)| uuid).collect()
+    }
+
+    /// Returns the requests for which rows were skipped and that came to nothing, or are gone.
+    pub(super) fn come_to_nothing(&self) -> Vec<(RequestUuid, Option<RequestStatus>)> {
+        let is_over = |status: &Option<RequestStatus>| status.is_none_or(|status| !stands(status));
+        self.elsewhere.iter().filter(|(_, status)| is_over(status)).map(|(uuid, status)| (*uuid, *status)).collect()
+    }
+
+    /// Sums up a list that ended well: tags decide which request is whose.
+    pub(super) fn finish(&mut self, reader: &Reader) -> Result<Seen, LedgerError> {
+        let mut seen = Seen::default();
+        self.tagged.sort_by_key(|tagged| (tagged.row, tagged.differs.is_some(), tagged.submitted_ms, tagged.uuid));
+        self.tagged.dedup_by_key(|tagged| (tagged.row, tagged.uuid));
+        for same in self.tagged.chunk_by(|a, b| a.row == b.row) {
+            let [first, ..] = same else { continue };
+            let known = first.known.filter(|_| self.seen.has(first.row));
+            let uuids: Vec<RequestUuid> = known.into_iter().chain(same.iter().map(|tagged| tagged.uuid)).collect();
+            if uuids.len() > 1 {
+                seen.doubles.add(Double { row: first.row, uuids });
+            }
+            if known.is_some() {
+                continue;
+            }
+            match &first.differs {
+                Some(differs) => seen.contradictions.push(Contradiction {
+                    row: first.row,
+                    reason: format!("request {} carries the row's tag and is not the row's: {differs}", first.uuid).into(),
+                }),
+                None => seen.exists.push(Exists { row: first.row, uuid: first.uuid, before: first.before }),
+            }
+        }
+        self.decide_shared(reader, &mut seen)?;
+        for Exists { row, uuid, before } in &seen.exists {
+            match before {
+                RowState::InDoubt | RowState::Created | RowState::Sending => {}
+                RowState::Pending
+                | RowState::Failed
+                | RowState::Invalid
+                | RowState::Skipped
+                | RowState::Canceled
+                | RowState::Replaced => seen.taken_over.add(TakenOver { row: *row, uuid: *uuid, was: *before }),
+            }
+        }
+        Ok(seen)
+    }
+
+    /// A created row whose request carries another row's tag is in doubt again, unless its own tag stands on another one.
+    fn decide_shared(&self, reader: &Reader, seen: &mut Seen) -> Result<(), LedgerError> {
+        for Tagged { row, uuid, known, .. } in &self.tagged {
+            if let Some(other) = reader.row_of_uuid(*uuid)?.filter(|other| other != row)
+                && !seen.speaks_of(other)
+            {
+                let reason = format!("its request {uuid} carries the tag of row {row}").into();
+                seen.contradictions.push(Contradiction { row: other, reason });
+                seen.contradictions.sort_by_key(|contradiction| contradiction.row);
+            }
+            // What was answered for the row, and is neither seen under its tag nor under another one's, may exist beside it.
+            if let Some(known) = known.filter(|_| !self.seen.has(*row))
+                && !self.tagged.iter().any(|other| other.uuid == known)
+                && seen.exists.iter().any(|exists| exists.row == *row)
+            {
+                seen.doubles.add(Double { row: *row, uuids: vec![*uuid, known] });
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Seen {
+    /// Returns whether the list says anything of a row, so that it is not absent.
+    pub(super) fn speaks_of(&self, row: RowId) -> bool {
+        self.exists.binary_search_by_key(&row, |found| found.row).is_ok()
+            || self.contradictions.binary_search_by_key(&row, |found| found.row).is_ok()
+    }
+}
