@@ -224,12 +224,6 @@ pub enum ManifestError {
         /// What the mark says.
         found: TextEncoding,
     },
-    /// A CSV manifest without any text.
-    #[error("{file}:1: is empty; its first line must name the columns")]
-    NoHeader {
-        /// The manifest.
-        file: String,
-    },
     /// No header line where it must be.
     #[error("{file}:{line}: no header line ends within the first {} MiB; is this a CSV file?", MAX_RECORD_BYTES >> 20)]
     HeaderTooLong {

@@ -7,7 +7,7 @@ use crate::cli::config::{Findings, ValidateConfig};
 use crate::cli::failure::Failure;
 use crate::cli::output::{Shell, grouped, rows};
 use crate::cli::progress::CheckProgress;
-use crate::manifest::{Manifest, ManifestError};
+use crate::manifest::{Manifest, Source};
 use crate::platform::PrivateOutput;
 use crate::validate::{self, CheckedRow, ErrorsWriter, RejectsWriter, Survey};
 
@@ -19,15 +19,8 @@ pub(crate) struct Checked {
 
 /// Reads and checks all manifests, and shows the first errors.
 pub(crate) fn check(config: &ValidateConfig, shell: &Shell) -> Result<Checked, Failure> {
-    let mut manifests = Vec::new();
-    for source in &config.sources {
-        match Manifest::open(source.clone(), &config.reading) {
-            Ok(manifest) => manifests.push(manifest),
-            // A sweep that found nothing may write a file of no bytes.
-            Err(ManifestError::NoHeader { .. }) if config.rules.allow_empty => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
+    let open = |source: &Source| Manifest::open(source.clone(), &config.reading);
+    let manifests = config.sources.iter().map(open).collect::<Result<Vec<_>, _>>()?;
     let progress = CheckProgress::start(shell);
     let survey = validate::survey(&manifests, &config.rules, &|now| progress.at(now.n_rows, now.n_invalid))?;
     drop(progress);
