@@ -79,24 +79,45 @@ impl Shell {
     }
 
     fn line(&self, text: &str) {
-        // A closed standard error is no reason to stop a run: what counts is in the ledger.
-        self.bars.suspend(|| {
-            let _ = writeln!(io::stderr().lock(), "{text}");
+        self.without_bars(|| {
+            // As one write, so that lines of several threads do not mix.
+            let _ = Log.write_all(format!("{text}\n").as_bytes());
         });
+    }
+
+    /// Does something while no bar is shown; it is drawn again the next time that it has news. (`suspend` would panic where
+    /// the terminal is gone.)
+    fn without_bars(&self, write: impl FnOnce()) {
+        let _ = self.bars.clear();
+        write();
     }
 
     /// Asks a question on the terminal and returns the line that was typed; none at the end of input.
     pub(crate) fn ask(&self, question: &str) -> Option<String> {
-        self.bars.suspend(|| {
-            let mut stderr = io::stderr().lock();
-            let _ = write!(stderr, "{question} ");
-            let _ = stderr.flush();
+        self.without_bars(|| {
+            let _ = write!(Log, "{question} ");
         });
         let mut answer = String::new();
         match io::stdin().read_line(&mut answer) {
             Ok(n) if n > 0 => Some(answer.trim().to_owned()),
             Ok(_) | Err(_) => None,
         }
+    }
+}
+
+/// Standard error, to which writing never fails: a full disk or a reader that went away is no reason to end a run, because
+/// what counts is in the ledger.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Log;
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let _ = io::stderr().lock().write_all(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 

@@ -15,7 +15,7 @@ use super::exit::Exit;
 use super::failure::Failure;
 use super::invocation::Invocation;
 use super::layers::{self, LayerError, Layered};
-use super::output::Shell;
+use super::output::{Log, Shell};
 use super::reach::{Reach, endpoint_of};
 use super::sign_in::Secrets;
 use super::signals;
@@ -116,7 +116,7 @@ fn start_log(global: &GlobalArgs) {
     if global.log_format == LogFormat::Json {
         let level = if global.quiet { tracing::Level::WARN } else { tracing::Level::INFO };
         // A second subscriber in one process is refused, which does no harm.
-        let _ = tracing_subscriber::fmt().json().with_max_level(level).with_writer(std::io::stderr).try_init();
+        let _ = tracing_subscriber::fmt().json().with_max_level(level).with_writer(|| Log).try_init();
     }
 }
 
