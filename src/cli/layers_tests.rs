@@ -97,3 +97,19 @@ fn templates_are_read_and_unknown_variables_are_told() {
     assert_eq!(layered.warnings.len(), 1);
     assert!(layered.warnings[0].contains("did you mean CMBATCH_RATE?"), "{}", layered.warnings[0]);
 }
+
+#[test]
+fn a_patience_of_nothing_is_warned_of_where_rows_are_at_stake() {
+    let risks = |words: &[&str], environment: &[(&str, &str)]| {
+        let layered = layered(words, environment, "").unwrap();
+        crate::cli::reach::risks(&layered.cli.command, &layered.origins)
+    };
+    let words = ["submit", "a.csv", "--server", "cm.test", "--settle", "0s", "--server-limit", "999ms"];
+    let found = risks(&words, &[]);
+    assert!(found.len() == 2 && found[0].starts_with("--settle is") && found[1].contains("sent twice"), "{found:?}");
+    assert_eq!(risks(&words[..4], &[]), [""; 0]);
+    assert_eq!(risks(&["submit", "a.csv", "--simulate", "--settle", "0s"], &[]), [""; 0]);
+    let found = risks(&["reconcile", "a.ledger"], &[("CMBATCH_SERVER_LIMIT", "0s")]);
+    assert!(found.len() == 1 && found[0].starts_with("CMBATCH_SERVER_LIMIT is"), "{found:?}");
+    assert_eq!(risks(&["replay", "a.ledger", "--settle", "1s"], &[]), [""; 0]);
+}

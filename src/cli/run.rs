@@ -16,7 +16,7 @@ use super::failure::Failure;
 use super::invocation::Invocation;
 use super::layers::{self, LayerError, Layered};
 use super::output::{Log, Shell};
-use super::reach::{Reach, endpoint_of};
+use super::reach::{Reach, endpoint_of, risks};
 use super::sign_in::Secrets;
 use super::signals;
 use super::summary::Summary;
@@ -69,7 +69,7 @@ fn run(layered: Layered, argv: &[OsString], environment: &BTreeMap<String, OsStr
     let (as_json, json_log) = (global.json, global.log_format == LogFormat::Json);
     start_log(global);
     let shell = Shell::new(global.quiet, json_log);
-    for warning in &layered.warnings {
+    for warning in layered.warnings.iter().chain(&risks(&layered.cli.command, &layered.origins)) {
         shell.warn(warning);
     }
     let invocation = Invocation::new(argv);

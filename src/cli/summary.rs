@@ -28,8 +28,9 @@ pub(crate) struct Summary {
     already_finished: bool,
     run: Option<String>,
     ledger: Option<String>,
-    counts: Counts,
-    rows: u64,
+    /// None where nobody has looked at the run.
+    counts: Option<Counts>,
+    rows: Option<u64>,
     created_now: Option<(u64, Duration)>,
     /// Whether the message names the ledger by itself.
     more: Map<String, Value>,
@@ -45,8 +46,8 @@ impl Summary {
             already_finished: false,
             run: None,
             ledger: None,
-            counts: Counts::default(),
-            rows: 0,
+            counts: Some(Counts::default()),
+            rows: Some(0),
             created_now: None,
             more: Map::new(),
         }
@@ -61,7 +62,7 @@ impl Summary {
     pub(crate) fn dry_run(n_rows: u64, n_invalid: u64, message: String) -> Self {
         let exit = if n_invalid > 0 { Exit::SomeRows } else { Exit::Done };
         let mut summary = Self::new(exit, message);
-        summary.rows = n_rows;
+        summary.rows = Some(n_rows);
         summary.more.insert("dry_run".to_owned(), true.into());
         summary.more.insert("invalid".to_owned(), n_invalid.into());
         summary
@@ -74,8 +75,8 @@ impl Summary {
         let mut summary = Self::new(exit, counts.in_words());
         summary.run = Some(reader.run().id.to_string());
         summary.ledger = Some(path.to_string_lossy().into_owned());
-        summary.counts = counts.clone();
-        summary.rows = counts.total();
+        summary.counts = Some(counts.clone());
+        summary.rows = Some(counts.total());
         summary.next = Some(next_step(counts, &shown));
         summary
     }
@@ -88,7 +89,7 @@ impl Summary {
 
     /// None of the rows that were asked for is to be sent.
     pub(crate) fn nothing_to_send(mut self) -> Self {
-        let n_pending = self.counts.get(RowState::Pending);
+        let n_pending = self.counts.as_ref().map_or(0, |counts| counts.get(RowState::Pending));
         if n_pending == 0 {
             return self.already_finished();
         }
@@ -193,7 +194,7 @@ impl Summary {
         object.insert("ledger".to_owned(), json!(self.ledger));
         object.insert("rows".to_owned(), json!(self.rows));
         for state in RowState::ALL {
-            object.insert(state.as_str().to_owned(), json!(self.counts.get(state)));
+            object.insert(state.as_str().to_owned(), json!(self.counts.as_ref().map(|counts| counts.get(state))));
         }
         object.insert("elapsed_s".to_owned(), json!(elapsed));
         object.insert("per_second".to_owned(), json!(per_second));
@@ -209,12 +210,17 @@ impl Summary {
 
 impl From<Failure> for Summary {
     fn from(failure: Failure) -> Self {
-        let mut counts = Counts::default();
-        counts.add(RowState::Pending, failure.n_pending);
+        // What stopped a run before its first call knows the rows; anything else may have looked at none.
+        let rows = failure.stopped_by.map(|_| failure.n_pending);
+        let counts = rows.map(|n_pending| {
+            let mut counts = Counts::default();
+            counts.add(RowState::Pending, n_pending);
+            counts
+        });
         Self {
             next: failure.next,
             stopped_by: failure.stopped_by,
-            rows: failure.n_pending,
+            rows,
             counts,
             ..Self::new(failure.exit, failure.message)
         }
@@ -386,6 +392,17 @@ mod tests {
     fn told(reason: &StopReason) -> String {
         let (what, text) = stop_text(reason);
         format!("{} {}: {what}: {text}", Exit::of_stop(reason).status(), stop_name(reason))
+    }
+
+    #[test]
+    fn a_fault_says_null_of_rows_that_nobody_has_counted() {
+        let json = |failure: Failure| Summary::from(failure).json();
+        let unknown = json(Failure::new(Exit::InUse, "in use"));
+        for name in ["rows", "created", "pending", "in_doubt", "failed"] {
+            assert_eq!(unknown.get(name), Some(&Value::Null), "{name}");
+        }
+        let stopped = json(Failure::new(Exit::Server, "gone").stopping("unreachable", 7));
+        assert_eq!((&stopped["rows"], &stopped["pending"], &stopped["created"]), (&7.into(), &7.into(), &0.into()));
     }
 
     #[test]

@@ -87,6 +87,25 @@ fn foreign_and_damaged_ledgers_are_refused() {
 }
 
 #[test]
+fn a_patience_of_nothing_is_warned_of_at_a_server() {
+    let folder = Folder::new();
+    folder.write("wave.csv", enrollments(1));
+    let words = ["submit", "wave.csv", "--settle", "0s", "--dry-run"];
+    let at = |end: &[&str]| folder.run(&[&words[..], end].concat()).exits(0);
+    at(&["--server", "cm.contoso.test"]).says("warning: --settle is less than 1 s").says("sent twice");
+    assert!(!at(&["--simulate"]).stderr.contains("warning"));
+}
+
+#[test]
+fn a_fault_in_json_says_null_of_what_nobody_counted() {
+    let folder = Folder::new();
+    let json = folder.run(&["status", "none.ledger", "--json"]).exits(2).json();
+    assert!(json["rows"].is_null() && json["created"].is_null() && json["in_doubt"].is_null(), "{json}");
+    let json = folder.run(&["submit", "wave.csv", "--rate", "fast", "--json"]).exits(2).json();
+    assert!(json["rows"].is_null() && json["pending"].is_null(), "{json}");
+}
+
+#[test]
 fn plain_http_goes_to_this_machine_only() {
     let folder = Folder::new();
     folder.write("wave.csv", enrollments(1));
