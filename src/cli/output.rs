@@ -1,8 +1,11 @@
 //! The only place that prints.
 
 use std::io::{self, IsTerminal, Write};
+use std::path::Path;
 
 use indicatif::MultiProgress;
+
+use crate::request::{printable_lines, printable_up_to};
 
 /// The longest reason to stop, in characters: what is to be done stands last.
 pub(crate) const MAX_REASON: usize = 1_000;
@@ -47,14 +50,14 @@ impl Shell {
     pub(crate) fn result_line(&self, text: &str) {
         if !self.quiet {
             // Who closed standard output wants no more lines; the last one says how it ended.
-            let _ = result(&format!("{text}\n"));
+            let _ = result(&format!("{}\n", printable_lines(text)));
         }
     }
 
     /// Warns: shown with `--quiet`, too.
     pub(crate) fn warn(&self, text: &str) {
         if self.json_log {
-            tracing::warn!("{text}");
+            tracing::warn!("{}", printable_lines(text));
         } else {
             self.line(&format!("warning: {text}"));
         }
@@ -63,7 +66,7 @@ impl Shell {
     /// Says what even `--quiet` does not silence: diagnostics and the last line.
     pub(crate) fn always(&self, text: &str) {
         if self.json_log {
-            tracing::info!("{text}");
+            tracing::info!("{}", printable_lines(text));
         } else {
             self.line(text);
         }
@@ -72,13 +75,14 @@ impl Shell {
     /// Says what went wrong.
     pub(crate) fn error(&self, text: &str) {
         if self.json_log {
-            tracing::error!("{text}");
+            tracing::error!("{}", printable_lines(text));
         } else {
             self.line(&format!("error: {text}"));
         }
     }
 
     fn line(&self, text: &str) {
+        let text = printable_lines(text);
         self.without_bars(|| {
             // As one write, so that lines of several threads do not mix.
             let _ = Log.write_all(format!("{text}\n").as_bytes());
@@ -95,7 +99,7 @@ impl Shell {
     /// Asks a question on the terminal and returns the line that was typed; none at the end of input.
     pub(crate) fn ask(&self, question: &str) -> Option<String> {
         self.without_bars(|| {
-            let _ = write!(Log, "{question} ");
+            let _ = write!(Log, "{} ", printable_lines(question));
         });
         let mut answer = String::new();
         match io::stdin().read_line(&mut answer) {
@@ -131,6 +135,14 @@ pub(crate) fn result(text: &str) -> io::Result<()> {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error),
         Ok(()) | Err(_) => Ok(()),
     }
+}
+
+/// The longest path that is shown, in characters: that of Linux.
+const MAX_PATH: usize = 4_096;
+
+/// Returns a path for people, with control characters escaped.
+pub(crate) fn shown(path: &Path) -> String {
+    printable_up_to(&path.to_string_lossy(), MAX_PATH)
 }
 
 /// Returns a number with commas between the thousands.

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::output::{grouped, rows};
+use super::output::{grouped, rows, shown};
 use super::progress::span;
 use super::reach::Reach;
 use crate::request::{RequestType, printable};
@@ -77,7 +77,7 @@ impl Plan {
     /// Returns the plan as lines; the first has rows and server.
     pub(crate) fn lines(&self) -> String {
         let label = self.label.as_ref().map_or_else(String::new, |label| format!(" [{}]", printable(label)));
-        let files: Vec<String> = self.config_files.iter().map(|file| file.display().to_string()).collect();
+        let files: Vec<String> = self.config_files.iter().map(|file| shown(file)).collect();
         let files = if files.is_empty() { "none".to_owned() } else { files.join(", ") };
         let fresh = if self.ledger_is_new { "new" } else { "continued" };
         let settled = if self.settled > 0 {
@@ -100,7 +100,7 @@ impl Plan {
             by_type(&self.by_type),
             self.server,
             self.account,
-            self.ledger.display(),
+            shown(&self.ledger),
             self.rate,
             self.concurrency,
             self.duration(),

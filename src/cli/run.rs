@@ -1,5 +1,6 @@
 //! From arguments to exit status.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -23,6 +24,7 @@ use super::summary::Summary;
 use crate::client::{Endpoint, Secret};
 use crate::ledger::SessionInfo;
 use crate::platform;
+use crate::request::printable_lines;
 
 /// Runs the program with the process's own arguments and environment.
 pub fn main() -> ExitCode {
@@ -40,8 +42,13 @@ pub fn main() -> ExitCode {
     match layers::read(&argv, &environment) {
         Ok(layered) => run(layered, &argv, &environment).into(),
         Err(LayerError::Clap(error)) => {
-            // Help and version are results; everything else is a usage error. clap knows which stream is which.
-            let _ = error.print();
+            // Help and version are results; everything else is a usage error. clap knows which stream is which, and prints
+            // words of the command line as they are.
+            if error.use_stderr() && matches!(printable_lines(&error.to_string()), Cow::Owned(_)) {
+                Shell::new(false, false).always(error.to_string().trim_end());
+            } else {
+                let _ = error.print();
+            }
             if !error.use_stderr() {
                 return Exit::Done.into();
             }

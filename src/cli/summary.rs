@@ -10,12 +10,12 @@ use super::commands::doubt;
 use super::exit::{Exit, NO_API_REMEDY};
 use super::failure::{Failure, chain};
 use super::invocation::quoted;
-use super::output::{self, MAX_REASON, Shell, rows};
+use super::output::{self, MAX_REASON, Shell, rows, shown};
 use super::progress::span;
 use crate::ledger::{Reader, RowState};
 use crate::reconcile::{Disagreement, Report, worth_asking_again};
 use crate::report::Counts;
-use crate::request::{ErrorCode, Fault, RequestKind, RequestUuid, RowId, printable, printable_up_to};
+use crate::request::{ErrorCode, Fault, RequestKind, RequestUuid, RowId, printable_up_to};
 use crate::submit::{StopReason, Trip};
 
 /// What a command did.
@@ -171,7 +171,8 @@ impl Summary {
     /// The JSON object could not be written.
     pub(crate) fn print(&self, shell: &Shell, as_json: bool) -> io::Result<()> {
         let written = if as_json { output::result(&self.json_line()) } else { Ok(()) };
-        let ledger = self.ledger.as_ref().map_or_else(String::new, |ledger| format!("\nledger: {}", printable(ledger)));
+        let ledger =
+            self.ledger.as_ref().map_or_else(String::new, |ledger| format!("\nledger: {}", shown(Path::new(ledger))));
         let next = self.next.as_ref().map_or_else(String::new, |next| format!("\nnext: {next}"));
         shell.always(&format!("{}{ledger}{next}", self.message));
         written
