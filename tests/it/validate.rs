@@ -97,6 +97,10 @@ fn usage_errors_exit_2_and_help_exits_0() {
     let folder = Folder::new();
     folder.run(&["validate"]).exits(2);
     folder.run(&["submit", "a.csv", "--rate", "fast"]).exits(2).says("50/s");
+    // Of an option given twice the last one counts, where it takes one value.
+    folder.write("a.csv", enrollments(1));
+    let words = ["submit", "a.csv", "--simulate", "--dry-run", "--rate", "5/s", "--json", "--rate", "6/s", "--json"];
+    folder.run(&words).exits(0).says("rate: 6/s");
     folder.run(&["--help"]).exits(0);
     folder.run(&["submit", "--help"]).exits(0);
     assert!(folder.run(&["--version"]).exits(0).stdout.starts_with("cmbatch "));
