@@ -1,7 +1,7 @@
 //! Reading and checking manifests.
 
 use super::failure::Failure;
-use crate::manifest::{Manifest, ManifestError, ReadOptions, Source};
+use crate::manifest::{Manifest, ReadOptions, Source};
 use crate::validate::{self, Progress, Rules, Survey};
 
 /// Manifests that were read once, and what is to be said of them.
@@ -22,15 +22,8 @@ pub fn check(
     rules: &Rules,
     at: &(dyn Fn(Progress) + Sync),
 ) -> Result<Checked, Failure> {
-    let mut manifests = Vec::new();
-    for source in sources {
-        match Manifest::open(source.clone(), reading) {
-            Ok(manifest) => manifests.push(manifest),
-            // A sweep that found nothing may write a file of no bytes.
-            Err(ManifestError::NoHeader { .. }) if rules.allow_empty => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
+    let open = |source: &Source| Manifest::open(source.clone(), reading);
+    let manifests = sources.iter().map(open).collect::<Result<Vec<_>, _>>()?;
     let survey = validate::survey(&manifests, rules, at)?;
     Ok(Checked { manifests, survey })
 }

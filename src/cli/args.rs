@@ -25,6 +25,7 @@ const STYLES: Styles =
 /// Sends a list of requests to MIM Certificate Management: one create request a row, never twice, never lost.
 #[derive(Debug, Parser)]
 #[command(name = "cmbatch", version, styles = STYLES, max_term_width = 100, propagate_version = true)]
+#[command(args_override_self = true)]
 #[command(after_help = "Examples:
   cmbatch validate wave.csv
   cmbatch submit wave.csv --simulate
@@ -39,7 +40,8 @@ invalid, nothing was sent; 4 the server; 5 sign-in or rights; 6 the API is disab
 7 the ledger or an output cannot be written; 8 the ledger is in use; 130 interrupted.
 
 Every option can also stand in a TOML file (--config, else cmbatch.toml) and in the environment
-(CMBATCH_RATE for --rate); the command line wins over the environment, the environment over the file.")]
+(CMBATCH_RATE for --rate); the command line wins over the environment, the environment over the file.
+An option given twice: the last one counts, where it takes one value.")]
 pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) global: GlobalArgs,

@@ -9,6 +9,7 @@ use super::args::{
     ReadingArgs, RowArgs, SubmitArgs, TagPositionArg, ValidateArgs, WireArgs,
 };
 use super::layers::Origins;
+use super::output::shown;
 use super::reach::{Reach, ReachArgs};
 use super::sign_in::Secrets;
 use crate::app::{Already, Existing, Exit, Failure, Ids, Part, chain};
@@ -96,7 +97,7 @@ fn checking(
     }
     for output in [&findings.errors, &findings.rejects].into_iter().flatten() {
         if manifests.iter().any(|input| same_file(input, output)) {
-            return Err(ConfigError(format!("{} is a manifest: an output may not replace an input", output.display())));
+            return Err(ConfigError(format!("{} is a manifest: an output may not replace an input", shown(output))));
         }
     }
     check_findings(findings, origins)?;
@@ -140,15 +141,12 @@ fn check_findings(findings: &FindingArgs, origins: &Origins) -> Result<(), Confi
         && same_file(errors, rejects)
     {
         let names = (origins.name("errors"), origins.name("rejects"));
-        return Err(ConfigError(format!("{} and {} name the same file {}", names.0, names.1, errors.display())));
+        return Err(ConfigError(format!("{} and {} name the same file {}", names.0, names.1, shown(errors))));
     }
     let packed = |path: &Path| path.extension().is_some_and(|end| end == "gz" || end == "zst");
     if let Some(rejects) = findings.rejects.as_ref().filter(|path| packed(path)) {
         let name = origins.name("rejects");
-        return Err(ConfigError(format!(
-            "{name}: {} is not packed; take a name without .gz or .zst",
-            rejects.display()
-        )));
+        return Err(ConfigError(format!("{name}: {} is not packed; take a name without .gz or .zst", shown(rejects))));
     }
     Ok(())
 }
@@ -266,11 +264,11 @@ fn check_guards(
     }
     if let Some(ledger) = &guards.ledger {
         if manifests.iter().any(|input| same_file(input, ledger)) {
-            return Err(ConfigError(format!("{}: {} is the manifest", origins.name("ledger"), ledger.display())));
+            return Err(ConfigError(format!("{}: {} is the manifest", origins.name("ledger"), shown(ledger))));
         }
         for output in [&findings.errors, &findings.rejects].into_iter().flatten() {
             if same_file(output, ledger) {
-                return Err(ConfigError(format!("{} is the ledger: an output may not replace it", output.display())));
+                return Err(ConfigError(format!("{} is the ledger: an output may not replace it", shown(output))));
             }
         }
     }

@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 
 use crate::app::{Next, Piece};
+use crate::request::moves_or_hides;
 
 /// The words of a command line, without the program.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -93,11 +94,18 @@ fn without_user(word: &str) -> String {
     }
 }
 
-/// Returns a word as a shell takes it.
+/// Returns a word as a shell takes it; one with characters that would steer the terminal as bash, ksh and zsh take it.
 pub(crate) fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_alphanumeric() || "-_./:=,@%+".contains(c);
     if !word.is_empty() && word.chars().all(plain) {
         word.to_owned()
+    } else if word.contains(moves_or_hides) {
+        let escaped = word.chars().map(|c| match c {
+            '\'' | '\\' => format!("\\{c}"),
+            c if moves_or_hides(c) => format!("\\U{:08x}", u32::from(c)),
+            c => c.to_string(),
+        });
+        format!("$'{}'", escaped.collect::<String>())
     } else {
         format!("'{}'", word.replace('\'', "'\\''"))
     }
@@ -140,5 +148,6 @@ mod tests {
         );
         let typed = invocation(&["submit", "wave.csv", "--confirm=12"]);
         assert_eq!(typed.instead("--confirm", &["--confirm", "7"]), "cmbatch submit wave.csv --confirm 7");
+        assert_eq!(quoted("a'\u{1b}[31m\n\\.csv"), r"$'a\'\U0000001b[31m\U0000000a\\.csv'");
     }
 }

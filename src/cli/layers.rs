@@ -13,6 +13,7 @@ use clap::parser::ValueSource;
 use clap::{ArgAction, ArgMatches, CommandFactory, FromArgMatches};
 
 use super::args::Cli;
+use super::output::shown;
 use crate::platform::{self, FileTrust};
 use crate::request::Guid;
 
@@ -90,7 +91,7 @@ impl Origins {
         match self.0.get(option) {
             None | Some(Origin::CommandLine) => format!("--{option}"),
             Some(Origin::Environment(name)) => name.clone(),
-            Some(Origin::File(path)) => format!("{}: {option}", path.display()),
+            Some(Origin::File(path)) => format!("{}: {option}", shown(path)),
         }
     }
 }
@@ -254,7 +255,7 @@ fn add_option(
     let place = match origin {
         Origin::CommandLine => format!("--{option}"),
         Origin::Environment(name) => name.clone(),
-        Origin::File(path) => format!("{}: {option}", path.display()),
+        Origin::File(path) => format!("{}: {option}", shown(path)),
     };
     match arg.get_action() {
         ArgAction::SetTrue => match values {
@@ -346,7 +347,7 @@ impl ConfigFile {
     }
 
     fn read(path: PathBuf, profile: Option<&str>, found: Found) -> Result<Self, LayerError> {
-        let shown = path.display().to_string();
+        let shown = shown(&path);
         let text =
             std::fs::read_to_string(&path).map_err(|error| config(format!("{shown}: cannot be read: {error}")))?;
         let mut table: toml::Table =

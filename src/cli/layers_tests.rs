@@ -97,3 +97,54 @@ fn templates_are_read_and_unknown_variables_are_told() {
     assert_eq!(layered.warnings.len(), 1);
     assert!(layered.warnings[0].contains("did you mean CMBATCH_RATE?"), "{}", layered.warnings[0]);
 }
+
+#[test]
+fn a_patience_of_nothing_is_warned_of_where_rows_are_at_stake() {
+    let risks = |words: &[&str], environment: &[(&str, &str)]| {
+        let layered = layered(words, environment, "").unwrap();
+        crate::cli::reach::risks(&layered.cli.command, &layered.origins)
+    };
+    let words = ["submit", "a.csv", "--server", "cm.test", "--settle", "0s", "--server-limit", "999ms"];
+    let found = risks(&words, &[]);
+    assert!(found.len() == 2 && found[0].starts_with("--settle is") && found[1].contains("sent twice"), "{found:?}");
+    assert_eq!(risks(&words[..4], &[]), [""; 0]);
+    assert_eq!(risks(&["submit", "a.csv", "--simulate", "--settle", "0s"], &[]), [""; 0]);
+    let found = risks(&["reconcile", "a.ledger"], &[("CMBATCH_SERVER_LIMIT", "0s")]);
+    assert!(found.len() == 1 && found[0].starts_with("CMBATCH_SERVER_LIMIT is"), "{found:?}");
+    assert_eq!(risks(&["replay", "a.ledger", "--settle", "1s"], &[]), [""; 0]);
+}
+
+#[test]
+fn of_an_option_given_twice_the_last_one_counts_where_it_takes_one_value() {
+    let read = |first: &[&str], second: &[&str]| {
+        let words = [&["submit", "a.csv"], first, second].concat();
+        submit(&words, &[("CMBATCH_SETTLE", "9s")], "rate = \"9/s\"\n").0
+    };
+    assert_eq!(read(&["--rate", "5/s"], &["--rate=6/s"]).pace.rate.to_string(), "6/s");
+    assert_eq!(read(&["--settle", "5s"], &["--settle", "6s"]).doubt.settle, Some(std::time::Duration::from_secs(6)));
+    assert_eq!(read(&["--confirm", "5"], &["--confirm", "6"]).guards.confirm, Some(6));
+    assert!(read(&["--no-tag"], &["--no-tag"]).wire.no_tag);
+    let faults = read(&["--simulate", "--fault", "503=5%"], &["--fault", "html=1%"]).rehearsal.fault;
+    assert_eq!(faults.len(), 2, "an option that can be given again keeps all");
+    assert!(layered(&["submit", "a.csv", "--rate", "fast", "--rate", "5/s"], &[], "").is_err());
+    assert!(layered(&["status", "a.ledger", "b.ledger"], &[], "").is_err());
+}
+
+#[test]
+fn every_option_may_be_given_twice() {
+    use clap::CommandFactory;
+    let command = super::Cli::command();
+    for sub in command.get_subcommands() {
+        for arg in sub.get_arguments().chain(command.get_arguments()) {
+            let Some(option) = arg.get_long() else { continue };
+            let value = match arg.get_action() {
+                ArgAction::Set | ArgAction::Append => Some("1"),
+                _ => None,
+            };
+            let word = value.map_or_else(|| format!("--{option}"), |value| format!("--{option}={value}"));
+            let read = super::Cli::command().try_get_matches_from(["cmbatch", sub.get_name(), &word, &word]);
+            let text = read.err().map(|error| error.to_string()).unwrap_or_default();
+            assert!(!text.contains("multiple times"), "{} --{option}: {text}", sub.get_name());
+        }
+    }
+}

@@ -1,10 +1,12 @@
 //! The only place that prints.
 
 use std::io::{self, IsTerminal, Write};
+use std::path::Path;
 
 use indicatif::MultiProgress;
 
 pub(crate) use crate::app::words::{grouped, rows};
+use crate::request::{printable_lines, printable_up_to};
 
 /// The longest reason to stop, in characters: what is to be done stands last.
 pub(crate) const MAX_REASON: usize = 1_000;
@@ -49,14 +51,14 @@ impl Shell {
     pub(crate) fn result_line(&self, text: &str) {
         if !self.quiet {
             // Who closed standard output wants no more lines; the last one says how it ended.
-            let _ = result(&format!("{text}\n"));
+            let _ = result(&format!("{}\n", printable_lines(text)));
         }
     }
 
     /// Warns: shown with `--quiet`, too.
     pub(crate) fn warn(&self, text: &str) {
         if self.json_log {
-            tracing::warn!("{text}");
+            tracing::warn!("{}", printable_lines(text));
         } else {
             self.line(&format!("warning: {text}"));
         }
@@ -65,7 +67,7 @@ impl Shell {
     /// Says what even `--quiet` does not silence: diagnostics and the last line.
     pub(crate) fn always(&self, text: &str) {
         if self.json_log {
-            tracing::info!("{text}");
+            tracing::info!("{}", printable_lines(text));
         } else {
             self.line(text);
         }
@@ -74,31 +76,53 @@ impl Shell {
     /// Says what went wrong.
     pub(crate) fn error(&self, text: &str) {
         if self.json_log {
-            tracing::error!("{text}");
+            tracing::error!("{}", printable_lines(text));
         } else {
             self.line(&format!("error: {text}"));
         }
     }
 
     fn line(&self, text: &str) {
-        // A closed standard error is no reason to stop a run: what counts is in the ledger.
-        self.bars.suspend(|| {
-            let _ = writeln!(io::stderr().lock(), "{text}");
+        let text = printable_lines(text);
+        self.without_bars(|| {
+            // As one write, so that lines of several threads do not mix.
+            let _ = Log.write_all(format!("{text}\n").as_bytes());
         });
+    }
+
+    /// Does something while no bar is shown; it is drawn again the next time that it has news. (`suspend` would panic where
+    /// the terminal is gone.)
+    fn without_bars(&self, write: impl FnOnce()) {
+        let _ = self.bars.clear();
+        write();
     }
 
     /// Asks a question on the terminal and returns the line that was typed; none at the end of input.
     pub(crate) fn ask(&self, question: &str) -> Option<String> {
-        self.bars.suspend(|| {
-            let mut stderr = io::stderr().lock();
-            let _ = write!(stderr, "{question} ");
-            let _ = stderr.flush();
+        self.without_bars(|| {
+            let _ = write!(Log, "{} ", printable_lines(question));
         });
         let mut answer = String::new();
         match io::stdin().read_line(&mut answer) {
             Ok(n) if n > 0 => Some(answer.trim().to_owned()),
             Ok(_) | Err(_) => None,
         }
+    }
+}
+
+/// Standard error, to which writing never fails: a full disk or a reader that went away is no reason to end a run, because
+/// what counts is in the ledger.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Log;
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let _ = io::stderr().lock().write_all(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 
@@ -112,4 +136,12 @@ pub(crate) fn result(text: &str) -> io::Result<()> {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error),
         Ok(()) | Err(_) => Ok(()),
     }
+}
+
+/// The longest path that is shown, in characters: that of Linux.
+const MAX_PATH: usize = 4_096;
+
+/// Returns a path for people, with control characters escaped.
+pub(crate) fn shown(path: &Path) -> String {
+    printable_up_to(&path.to_string_lossy(), MAX_PATH)
 }

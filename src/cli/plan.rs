@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::output::shown;
 use super::progress::span;
 use super::reach::Reach;
 use crate::app::Plan;
@@ -40,7 +41,7 @@ impl<'a> ShownPlan<'a> {
     pub(crate) fn lines(&self) -> String {
         let plan = self.plan;
         let label = self.label.as_ref().map_or_else(String::new, |label| format!(" [{}]", printable(label)));
-        let files: Vec<String> = self.config_files.iter().map(|file| file.display().to_string()).collect();
+        let files: Vec<String> = self.config_files.iter().map(|file| shown(file)).collect();
         let files = if files.is_empty() { "none".to_owned() } else { files.join(", ") };
         let fresh = if plan.ledger_is_new { "new" } else { "continued" };
         let settled = if plan.settled > 0 {
@@ -63,7 +64,7 @@ impl<'a> ShownPlan<'a> {
             by_type(&plan.by_type),
             self.server,
             self.account,
-            plan.ledger.display(),
+            shown(&plan.ledger),
             self.rate,
             self.concurrency,
             self.duration(),

@@ -3,9 +3,10 @@
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::time::Duration;
 
-use super::args::{DoubtArgs, PaceArgs, RehearsalArgs, ServerArgs};
+use super::args::{Command, DoubtArgs, PaceArgs, RehearsalArgs, ServerArgs};
 use super::config::{ConfigError, World};
 use super::layers::Origins;
+use super::progress::span;
 use super::sign_in::{Secrets, account};
 use crate::client::{AllowHttp, Auth, BaseUrl, Endpoint, Identity, On503, Proxy, ProxyAddress};
 use crate::reconcile::Trust;
@@ -75,6 +76,37 @@ fn patience(args: &ReachArgs<'_>) -> Patience {
         trust: if args.doubt.is_some_and(|doubt| doubt.trust_list) { Trust::List } else { Trust::Proof },
         wait_for_server: args.pace.map_or(Duration::ZERO, |pace| pace.wait_for_server),
     }
+}
+
+/// A list that is asked for sooner than this after a call cannot be trusted to show what the call created.
+const LEAST_PATIENCE: Duration = Duration::from_secs(1);
+
+/// Returns what the patience of a command risks at a server. A rehearsal risks nothing.
+pub(crate) fn risks(command: &Command, origins: &Origins) -> Vec<String> {
+    let (rehearsal, doubt) = match command {
+        Command::Submit(args) => (&args.rehearsal, &args.doubt),
+        Command::Replay(args) => (&args.rehearsal, &args.doubt),
+        Command::Reconcile(args) => (&args.rehearsal, &args.doubt),
+        Command::Validate(_)
+        | Command::Settle(_)
+        | Command::Status(_)
+        | Command::Export(_)
+        | Command::Doctor(_)
+        | Command::Simulate(_) => return Vec::new(),
+    };
+    let too_short = |option: &str, value: Option<Duration>, seen: &str, default: Duration| {
+        value.filter(|value| !rehearsal.simulate && *value < LEAST_PATIENCE).map(|_| {
+            format!(
+                "{} is less than 1 s: a request {seen} is taken for one that was not created, and its row is sent twice; leave \
+                 the option out ({}), or give as long as the server needs",
+                origins.name(option),
+                span(default)
+            )
+        })
+    };
+    let settle = too_short("settle", doubt.settle, "that the server's list does not show yet", SERVER_PATIENCE.0);
+    let limit = too_short("server-limit", doubt.server_limit, "that the server is still working on", SERVER_PATIENCE.1);
+    settle.into_iter().chain(limit).collect()
 }
 
 fn limits(pace: &PaceArgs) -> Limits {

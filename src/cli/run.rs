@@ -1,5 +1,6 @@
 //! From arguments to exit status.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -13,8 +14,8 @@ use super::commands::{doctor, export, reconcile, replay, settle, simulate, statu
 use super::config::{SubmitConfig, ValidateConfig, World};
 use super::invocation::Invocation;
 use super::layers::{self, LayerError, Layered};
-use super::output::Shell;
-use super::reach::{Reach, endpoint_of};
+use super::output::{Log, Shell};
+use super::reach::{Reach, endpoint_of, risks};
 use super::sign_in::Secrets;
 use super::signals;
 use super::summary::Summary;
@@ -23,6 +24,7 @@ use crate::client::{Endpoint, Secret};
 use crate::ledger::SessionInfo;
 use crate::machine::Machine;
 use crate::platform;
+use crate::request::printable_lines;
 
 /// Runs the program with the process's own arguments and environment.
 pub fn main() -> ExitCode {
@@ -40,8 +42,13 @@ pub fn main() -> ExitCode {
     match layers::read(&argv, &environment) {
         Ok(layered) => run(layered, &argv, &environment).into(),
         Err(LayerError::Clap(error)) => {
-            // Help and version are results; everything else is a usage error. clap knows which stream is which.
-            let _ = error.print();
+            // Help and version are results; everything else is a usage error. clap knows which stream is which, and prints
+            // words of the command line as they are.
+            if error.use_stderr() && matches!(printable_lines(&error.to_string()), Cow::Owned(_)) {
+                Shell::new(false, false).always(error.to_string().trim_end());
+            } else {
+                let _ = error.print();
+            }
             if !error.use_stderr() {
                 return Exit::Done.into();
             }
@@ -69,7 +76,7 @@ fn run(layered: Layered, argv: &[OsString], environment: &BTreeMap<String, OsStr
     let (as_json, json_log) = (global.json, global.log_format == LogFormat::Json);
     start_log(global);
     let shell = Shell::new(global.quiet, json_log);
-    for warning in &layered.warnings {
+    for warning in layered.warnings.iter().chain(&risks(&layered.cli.command, &layered.origins)) {
         shell.warn(warning);
     }
     let invocation = Invocation::new(argv);
@@ -120,7 +127,7 @@ fn start_log(global: &GlobalArgs) {
     if global.log_format == LogFormat::Json {
         let level = if global.quiet { tracing::Level::WARN } else { tracing::Level::INFO };
         // A second subscriber in one process is refused, which does no harm.
-        let _ = tracing_subscriber::fmt().json().with_max_level(level).with_writer(std::io::stderr).try_init();
+        let _ = tracing_subscriber::fmt().json().with_max_level(level).with_writer(|| Log).try_init();
     }
 }
 

@@ -7,6 +7,7 @@ use clap::{Args, ValueEnum};
 
 use super::config::ConfigError;
 use super::layers::Origins;
+use super::output::shown;
 use crate::client::{
     Auth, ClientProof, Identity, Mechanism, Negotiate, OAuth, Secret, SignedIn, StoredSecret, TokenUrl,
 };
@@ -259,15 +260,15 @@ fn keytab_file(name: &str) -> Option<PathBuf> {
 pub(crate) fn account(user: &str, auth: &Auth) -> String {
     match auth {
         Auth::None => format!("{user} (no sign-in)"),
-        Auth::BearerFile(path) => format!("{user} (bearer token of {})", path.display()),
-        Auth::CookieFile(path) => format!("{user} (session cookie of {})", path.display()),
+        Auth::BearerFile(path) => format!("{user} (bearer token of {})", shown(path)),
+        Auth::CookieFile(path) => format!("{user} (session cookie of {})", shown(path)),
         Auth::BearerEnv { name, .. } => format!("{user} (bearer token of {name})"),
         Auth::OAuth(oauth) => format!("{} (OAuth client)", oauth.client_id),
         Auth::Negotiate(windows) => {
             let by = if windows.only_ntlm { "NTLM" } else { "Kerberos" };
             match (&windows.principal, &windows.keytab) {
                 (Some(principal), _) => format!("{principal} ({by})"),
-                (None, Some(keytab)) => format!("{user} ({by}, keytab {})", keytab.display()),
+                (None, Some(keytab)) => format!("{user} ({by}, keytab {})", shown(keytab)),
                 (None, None) => format!("{user} ({by})"),
             }
         }

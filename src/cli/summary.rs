@@ -7,13 +7,13 @@ use serde_json::{Map, Value, json};
 
 use super::commands::doubt;
 use super::invocation::{Invocation, quoted};
-use super::output::{self, MAX_REASON, Shell, rows};
+use super::output::{self, MAX_REASON, Shell, rows, shown};
 use super::progress::span;
 use crate::app::{Ending, Exit, Failure, Lead, NO_API_REMEDY, chain};
 use crate::ledger::RowState;
 use crate::reconcile::{Disagreement, Report, worth_asking_again};
 use crate::report::Counts;
-use crate::request::{ErrorCode, Fault, RequestKind, RequestUuid, RowId, printable, printable_up_to};
+use crate::request::{ErrorCode, Fault, RequestKind, RequestUuid, RowId, printable_up_to};
 use crate::submit::{StopReason, Trip};
 
 /// What a command did.
@@ -26,8 +26,9 @@ pub(crate) struct Summary {
     already_finished: bool,
     run: Option<String>,
     ledger: Option<String>,
-    counts: Counts,
-    rows: u64,
+    /// None where nobody has looked at the run.
+    counts: Option<Counts>,
+    rows: Option<u64>,
     created_now: Option<(u64, Duration)>,
     /// Whether the message names the ledger by itself.
     more: Map<String, Value>,
@@ -43,8 +44,8 @@ impl Summary {
             already_finished: false,
             run: None,
             ledger: None,
-            counts: Counts::default(),
-            rows: 0,
+            counts: Some(Counts::default()),
+            rows: Some(0),
             created_now: None,
             more: Map::new(),
         }
@@ -59,7 +60,7 @@ impl Summary {
     pub(crate) fn dry_run(n_rows: u64, n_invalid: u64, message: String) -> Self {
         let exit = if n_invalid > 0 { Exit::SomeRows } else { Exit::Done };
         let mut summary = Self::new(exit, message);
-        summary.rows = n_rows;
+        summary.rows = Some(n_rows);
         summary.more.insert("dry_run".to_owned(), true.into());
         summary.more.insert("invalid".to_owned(), n_invalid.into());
         summary
@@ -68,13 +69,13 @@ impl Summary {
     /// How a run ended. `is_replay` says that failed rows were put back by it.
     pub(crate) fn of_ending(ending: &Ending, invocation: &Invocation, is_replay: bool) -> Self {
         let counts = &ending.counts;
-        let shown = quoted(&ending.ledger.to_string_lossy());
+        let ledger = quoted(&ending.ledger.to_string_lossy());
         let mut summary = Self::new(ending.exit(), counts.in_words());
         summary.run = Some(ending.run.to_string());
         summary.ledger = Some(ending.ledger.to_string_lossy().into_owned());
-        summary.counts = counts.clone();
-        summary.rows = counts.total();
-        summary.next = Some(next_step(counts, &shown));
+        summary.counts = Some(counts.clone());
+        summary.rows = Some(counts.total());
+        summary.next = Some(next_step(counts, &ledger));
         match &ending.lead {
             Lead::None => {}
             Lead::AlreadyFinished => summary.lead("nothing is left to send: "),
@@ -154,7 +155,8 @@ impl Summary {
     /// The JSON object could not be written.
     pub(crate) fn print(&self, shell: &Shell, as_json: bool) -> io::Result<()> {
         let written = if as_json { output::result(&self.json_line()) } else { Ok(()) };
-        let ledger = self.ledger.as_ref().map_or_else(String::new, |ledger| format!("\nledger: {}", printable(ledger)));
+        let ledger =
+            self.ledger.as_ref().map_or_else(String::new, |ledger| format!("\nledger: {}", shown(Path::new(ledger))));
         let next = self.next.as_ref().map_or_else(String::new, |next| format!("\nnext: {next}"));
         shell.always(&format!("{}{ledger}{next}", self.message));
         written
@@ -177,7 +179,7 @@ impl Summary {
         object.insert("ledger".to_owned(), json!(self.ledger));
         object.insert("rows".to_owned(), json!(self.rows));
         for state in RowState::ALL {
-            object.insert(state.as_str().to_owned(), json!(self.counts.get(state)));
+            object.insert(state.as_str().to_owned(), json!(self.counts.as_ref().map(|counts| counts.get(state))));
         }
         object.insert("elapsed_s".to_owned(), json!(elapsed));
         object.insert("per_second".to_owned(), json!(per_second));
@@ -194,12 +196,17 @@ impl Summary {
 impl Summary {
     /// A use case that could not be carried out.
     pub(crate) fn of_failure(failure: Failure, invocation: &Invocation) -> Self {
-        let mut counts = Counts::default();
-        counts.add(RowState::Pending, failure.n_pending);
+        // What stopped a run before its first call knows the rows; anything else may have looked at none.
+        let rows = failure.stopped_by.map(|_| failure.n_pending);
+        let counts = rows.map(|n_pending| {
+            let mut counts = Counts::default();
+            counts.add(RowState::Pending, n_pending);
+            counts
+        });
         Self {
             next: failure.next.map(|next| invocation.shown_next(&next)),
             stopped_by: failure.stopped_by,
-            rows: failure.n_pending,
+            rows,
             counts,
             ..Self::new(failure.exit, failure.message)
         }
@@ -367,6 +374,17 @@ mod tests {
     fn told(reason: &StopReason) -> String {
         let (what, text) = (reason.what(), stop_text(reason));
         format!("{} {}: {what}: {text}", Exit::of_stop(reason).status(), stop_name(reason))
+    }
+
+    #[test]
+    fn a_fault_says_null_of_rows_that_nobody_has_counted() {
+        let json = |failure: Failure| Summary::from(failure).json();
+        let unknown = json(Failure::new(Exit::InUse, "in use"));
+        for name in ["rows", "created", "pending", "in_doubt", "failed"] {
+            assert_eq!(unknown.get(name), Some(&Value::Null), "{name}");
+        }
+        let stopped = json(Failure::new(Exit::Server, "gone").stopping("unreachable", 7));
+        assert_eq!((&stopped["rows"], &stopped["pending"], &stopped["created"]), (&7.into(), &7.into(), &0.into()));
     }
 
     #[test]

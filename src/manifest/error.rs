@@ -6,6 +6,7 @@ use std::io;
 use super::decompress::ExpandError;
 use super::limits::{MAX_COLUMNS, MAX_EXPANDED_BYTES, MAX_RECORD_BYTES, MAX_SPOOLED_BYTES, MAX_ZSTD_WINDOW_BYTES};
 use super::options::TextEncoding;
+use crate::request::printable;
 
 /// How a manifest is compressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,7 +84,7 @@ impl HeaderQuote {
 #[derive(Debug, thiserror::Error)]
 pub enum ManifestError {
     /// The file cannot be opened.
-    #[error("{file}: the manifest cannot be opened; check its name, and that you may read it")]
+    #[error("{file}: the manifest cannot be opened; check its name, and that you may read it", file = printable(file))]
     Open {
         /// The manifest.
         file: String,
@@ -91,19 +92,19 @@ pub enum ManifestError {
         source: io::Error,
     },
     /// It is a folder.
-    #[error("{file}: is a folder; give the manifest's own name")]
+    #[error("{file}: is a folder; give the manifest's own name", file = printable(file))]
     Folder {
         /// The manifest.
         file: String,
     },
     /// It is a device, which has no end.
-    #[error("{file}: is a device; give the manifest as a file, or pipe it in and write - for it")]
+    #[error("{file}: is a device; give the manifest as a file, or pipe it in and write - for it", file = printable(file))]
     Device {
         /// The manifest.
         file: String,
     },
     /// A pipe gives more than is kept.
-    #[error("{file}: gives more than {} GiB; give the manifest as a file", MAX_SPOOLED_BYTES >> 30)]
+    #[error("{file}: gives more than {} GiB; give the manifest as a file", MAX_SPOOLED_BYTES >> 30, file = printable(file))]
     Endless {
         /// The manifest.
         file: String,
@@ -111,8 +112,7 @@ pub enum ManifestError {
     /// Standard input, or a pipe, cannot be kept for reading it twice.
     #[error(
         "{file}: cannot be kept in a temporary file, which it takes to read it twice; \
-         make room there, set TMPDIR to another folder, or give the manifest as a file"
-    )]
+         make room there, set TMPDIR to another folder, or give the manifest as a file", file = printable(file))]
     Spool {
         /// The manifest.
         file: String,
@@ -120,7 +120,7 @@ pub enum ManifestError {
         source: io::Error,
     },
     /// The system could not read on.
-    #[error("{file}:{line}: the manifest cannot be read from here on; try again, or copy it to a local disk first")]
+    #[error("{file}:{line}: the manifest cannot be read from here on; try again, or copy it to a local disk first", file = printable(file))]
     Read {
         /// The manifest.
         file: String,
@@ -130,15 +130,14 @@ pub enum ManifestError {
         source: io::Error,
     },
     /// A pass is asked for more after it failed.
-    #[error("{file}: this reading of the manifest has failed before; begin a new one")]
+    #[error("{file}: this reading of the manifest has failed before; begin a new one", file = printable(file))]
     Failed {
         /// The manifest.
         file: String,
     },
     /// The extension says that the file is compressed, its bytes do not.
     #[error(
-        "{file}:1: its name says {compression} and its content does not; give it its right name, or get it once more"
-    )]
+        "{file}:1: its name says {compression} and its content does not; give it its right name, or get it once more", file = printable(file))]
     NotCompressed {
         /// The manifest.
         file: String,
@@ -146,7 +145,7 @@ pub enum ManifestError {
         compression: Compression,
     },
     /// The compressed data break off.
-    #[error("{file}:{line}: the {compression} data break off here; the file is not whole, get it once more")]
+    #[error("{file}:{line}: the {compression} data break off here; the file is not whole, get it once more", file = printable(file))]
     Truncated {
         /// The manifest.
         file: String,
@@ -158,7 +157,7 @@ pub enum ManifestError {
         source: io::Error,
     },
     /// The compressed data are damaged, or something else follows them.
-    #[error("{file}:{line}: the {compression} data are damaged or end in something else; get the file once more")]
+    #[error("{file}:{line}: the {compression} data are damaged or end in something else; get the file once more", file = printable(file))]
     Corrupt {
         /// The manifest.
         file: String,
@@ -172,8 +171,7 @@ pub enum ManifestError {
     /// Unpacking would take more memory than allowed.
     #[error(
         "{file}:{line}: unpacking takes a window over {} MiB; compress it without --long and --ultra",
-        MAX_ZSTD_WINDOW_BYTES >> 20
-    )]
+        MAX_ZSTD_WINDOW_BYTES >> 20, file = printable(file))]
     ZstdWindow {
         /// The manifest.
         file: String,
@@ -181,7 +179,7 @@ pub enum ManifestError {
         line: u64,
     },
     /// The expanded manifest is too large.
-    #[error("{file}:{line}: expands to more than {} GiB; split it, or unpack it first", MAX_EXPANDED_BYTES >> 30)]
+    #[error("{file}:{line}: expands to more than {} GiB; split it, or unpack it first", MAX_EXPANDED_BYTES >> 30, file = printable(file))]
     TooLarge {
         /// The manifest.
         file: String,
@@ -189,7 +187,7 @@ pub enum ManifestError {
         line: u64,
     },
     /// The manifest has more rows than can be numbered.
-    #[error("{file}:{line}: has more than {} rows; split it", u32::MAX)]
+    #[error("{file}:{line}: has more than {} rows; split it", u32::MAX, file = printable(file))]
     TooManyRows {
         /// The manifest.
         file: String,
@@ -197,7 +195,7 @@ pub enum ManifestError {
         line: u64,
     },
     /// The file is something else than a manifest.
-    #[error("{file}:1: {}", kind.advice())]
+    #[error("{file}:1: {}", kind.advice(), file = printable(file))]
     Foreign {
         /// The manifest.
         file: String,
@@ -206,8 +204,7 @@ pub enum ManifestError {
     },
     /// Text full of NUL bytes: UTF-16 without byte order mark.
     #[error(
-        "{file}:1: is full of NUL bytes, as UTF-16 without byte order mark is; give --encoding {probable}, or save it as UTF-8"
-    )]
+        "{file}:1: is full of NUL bytes, as UTF-16 without byte order mark is; give --encoding {probable}, or save it as UTF-8", file = printable(file))]
     NoByteOrderMark {
         /// The manifest.
         file: String,
@@ -215,7 +212,7 @@ pub enum ManifestError {
         probable: TextEncoding,
     },
     /// The byte order mark is of another encoding than the user said.
-    #[error("{file}:1: begins with the byte order mark of {found}, and --encoding says {asked}; leave --encoding out")]
+    #[error("{file}:1: begins with the byte order mark of {found}, and --encoding says {asked}; leave --encoding out", file = printable(file))]
     OtherByteOrderMark {
         /// The manifest.
         file: String,
@@ -224,14 +221,8 @@ pub enum ManifestError {
         /// What the mark says.
         found: TextEncoding,
     },
-    /// A CSV manifest without any text.
-    #[error("{file}:1: is empty; its first line must name the columns")]
-    NoHeader {
-        /// The manifest.
-        file: String,
-    },
     /// No header line where it must be.
-    #[error("{file}:{line}: no header line ends within the first {} MiB; is this a CSV file?", MAX_RECORD_BYTES >> 20)]
+    #[error("{file}:{line}: no header line ends within the first {} MiB; is this a CSV file?", MAX_RECORD_BYTES >> 20, file = printable(file))]
     HeaderTooLong {
         /// The manifest.
         file: String,
@@ -239,7 +230,7 @@ pub enum ManifestError {
         line: u64,
     },
     /// The header names more columns than a spreadsheet has.
-    #[error("{file}:{line}: has {n_columns} columns, and at most {MAX_COLUMNS} are read; delete the empty ones")]
+    #[error("{file}:{line}: has {n_columns} columns, and at most {MAX_COLUMNS} are read; delete the empty ones", file = printable(file))]
     TooManyColumns {
         /// The manifest.
         file: String,
@@ -251,8 +242,7 @@ pub enum ManifestError {
     /// The header holds something that is not text.
     #[error(
         "{file}:{line}:{column}: {} in the header is not {encoding} text; {}",
-        Unit { unit: *unit, in_windows_1252: *in_windows_1252 }, Unit::advice(*in_windows_1252)
-    )]
+        Unit { unit: *unit, in_windows_1252: *in_windows_1252 }, Unit::advice(*in_windows_1252), file = printable(file))]
     HeaderUndecodable {
         /// The manifest.
         file: String,
@@ -268,7 +258,7 @@ pub enum ManifestError {
         encoding: TextEncoding,
     },
     /// The header's quotes are wrong.
-    #[error("{file}:{line}:{column}: {}", quote.advice())]
+    #[error("{file}:{line}:{column}: {}", quote.advice(), file = printable(file))]
     HeaderQuotes {
         /// The manifest.
         file: String,
@@ -280,7 +270,7 @@ pub enum ManifestError {
         quote: HeaderQuote,
     },
     /// JSON that does not have one object a line.
-    #[error("{file}:{line}: JSON is spread over several lines; write one object a line: jq -c '{}' FILE", jq(*array))]
+    #[error("{file}:{line}: JSON is spread over several lines; write one object a line: jq -c '{}' FILE", jq(*array), file = printable(file))]
     SpreadJson {
         /// The manifest.
         file: String,

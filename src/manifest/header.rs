@@ -90,22 +90,22 @@ impl Head<'_> {
         Ok(())
     }
 
-    /// Reads the header and what comes before it. `asked` is the user's delimiter, `tabs` says that the name is that of a
+    /// Reads the header and what comes before it; text that has no line with anything in it has none, and no rows. `asked` is the user's delimiter, `tabs` says that the name is that of a
     /// file with tabs.
     pub(super) fn csv(
         &mut self,
         asked: Option<Delimiter>,
         tabs: bool,
-    ) -> Result<(Header, Delimiter, Body), ManifestError> {
+    ) -> Result<(Option<Header>, Delimiter, Body), ManifestError> {
         let (mut at, mut line) = (0, 1);
         let mut separator = None;
         let first = loop {
             let Some((end, next)) = self.line_at(at, line)? else {
-                return Err(if self.text.at_end() {
-                    ManifestError::NoHeader { file: self.file.to_owned() }
-                } else {
-                    ManifestError::HeaderTooLong { file: self.file.to_owned(), line }
-                });
+                if self.text.at_end() {
+                    let delimiter = asked.or(separator).unwrap_or(Delimiter::COMMA);
+                    return Ok((None, delimiter, Body { offset: self.bytes.len(), line }));
+                }
+                return Err(ManifestError::HeaderTooLong { file: self.file.to_owned(), line });
             };
             let text = &self.bytes[at..end];
             if let (None, Some(found)) = (separator, detect::separator_line(text)) {
@@ -119,7 +119,7 @@ impl Head<'_> {
         let by_name = (tabs && text.contains(&b'\t')).then_some(Delimiter::TAB);
         let delimiter = asked.or(separator).or(by_name).unwrap_or_else(|| detect::delimiter_of(text));
         let (header, body) = self.header_at(at, line, delimiter)?;
-        Ok((header, delimiter, body))
+        Ok((Some(header), delimiter, body))
     }
 
     fn header_at(&mut self, at: usize, line: u64, delimiter: Delimiter) -> Result<(Header, Body), ManifestError> {

@@ -110,7 +110,7 @@ impl Manifest {
         let (header, delimiter, body) = match format {
             Format::Csv => {
                 let (header, delimiter, body) = head.csv(options.delimiter, named == Some(NamedFormat::Tsv))?;
-                (Some(header), delimiter, body)
+                (header, delimiter, body)
             }
             Format::Jsonl => {
                 head.refuse_spread_json()?;
@@ -147,7 +147,7 @@ impl Manifest {
         self.layout.delimiter
     }
 
-    /// Returns the header, which JSONL does not have.
+    /// Returns the header, which JSONL does not have, nor a CSV manifest without any text.
     pub fn header(&self) -> Option<&Header> {
         self.layout.header.as_ref()
     }

@@ -21,5 +21,6 @@ pub use ids::{AttemptNo, CorrelationId, RequestUri, RequestUuid, RowId, RunId};
 pub use kind::{RequestKind, RequestType, UnknownType};
 pub use named::{NamedValue, NamedValues, NotNamedValues};
 pub use outcome::{ErrorCode, Fault, Outcome};
-pub use printable::{printable, printable_up_to};
+pub(crate) use printable::moves_or_hides;
+pub use printable::{printable, printable_lines, printable_up_to};
 pub use tag::{Fingerprint, RunKey, RunMark, Tag, TagPosition};

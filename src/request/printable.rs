@@ -1,5 +1,7 @@
 //! Text from outside, made safe to print.
 
+use std::borrow::Cow;
+
 /// The longest text from outside that is printed, in characters.
 const MAX_CHARS: usize = 200;
 
@@ -31,8 +33,19 @@ pub fn printable_up_to(text: &str, max_chars: usize) -> String {
     safe
 }
 
+/// Returns lines of the program's own as they may be printed: line ends and tabs stay, what else would steer a terminal is
+/// escaped, wherever it came from.
+pub fn printable_lines(text: &str) -> Cow<'_, str> {
+    let is_wrong = |c: char| moves_or_hides(c) && !matches!(c, '\n' | '\t');
+    if !text.contains(is_wrong) {
+        return Cow::Borrowed(text);
+    }
+    let escaped = text.chars().map(|c| if is_wrong(c) { c.escape_unicode().to_string() } else { c.to_string() });
+    Cow::Owned(escaped.collect())
+}
+
 /// Returns whether a character would move the cursor, or hide or reorder what stands around it.
-fn moves_or_hides(c: char) -> bool {
+pub(crate) fn moves_or_hides(c: char) -> bool {
     c.is_control()
         || matches!(c,
             '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
@@ -42,6 +55,12 @@ fn moves_or_hides(c: char) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn own_lines_keep_their_ends_and_nothing_else_that_steers_a_terminal() {
+        assert_eq!(printable_lines("a\n\tZoë"), "a\n\tZoë");
+        assert_eq!(printable_lines("a\u{1b}[2J\r\n\u{9b}x\u{202e}"), "a\\u{1b}[2J\\u{d}\n\\u{9b}x\\u{202e}");
+    }
 
     #[test]
     fn long_text_is_cut_and_controls_are_escaped() {

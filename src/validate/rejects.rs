@@ -12,7 +12,7 @@ use super::diagnostic::Diagnostic;
 use super::original::Kept;
 use super::rule::Rule;
 use super::rules::{ExtraColumns, Rules};
-use crate::manifest::Manifest;
+use crate::manifest::{Format, Header, Manifest};
 
 /// The column with the row's number in the run it was rejected from.
 const ROW: &str = "_row";
@@ -65,7 +65,11 @@ impl<W: Write> RejectsWriter<W> {
     ///
     /// [`RejectsError::MixedForms`] where some are CSV and others JSONL; [`RejectsError::Write`].
     pub fn new(manifests: &[Manifest], writer: W) -> Result<Self, RejectsError> {
-        let headers: Vec<_> = manifests.iter().map(|manifest| manifest.header().map(|header| header.names())).collect();
+        let header = |manifest| match Manifest::format(manifest) {
+            Format::Csv => Some(manifest.header().map_or(&[][..], Header::names)),
+            Format::Jsonl => None,
+        };
+        let headers: Vec<_> = manifests.iter().map(header).collect();
         Self::with_headers(&headers, writer)
     }
 

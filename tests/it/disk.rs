@@ -25,6 +25,28 @@ fn submit<'a>(url: &'a str, more: &[&'a str]) -> Vec<&'a str> {
     [&["submit", "wave.csv", "--server", url, "--json"], PATIENCE, more].concat()
 }
 
+#[test]
+fn a_log_that_cannot_be_written_ends_nothing() {
+    for format in ["json", "text"] {
+        let folder = Folder::new();
+        folder.write("wave.csv", enrollments(N_ROWS));
+        let server = simulator(&[]);
+        let url = server.base_url();
+        for more in [&["--rate", "unlimited", "--log-format", format, "-vv"][..], &["--log-format", format, "--quiet"]]
+        {
+            let ran = behind(&folder, &["sh", "-c", "exec \"$0\" \"$@\" 2>/dev/full"], &submit(&url, more)).exits(0);
+            assert_eq!(ran.json()["created"], N_ROWS);
+        }
+        assert_all_created(&folder, &server);
+        // Who reads the log has gone away.
+        let script = "{ \"$0\" \"$@\"; echo $? >status; } 2>&1 >/dev/null | true";
+        behind(&folder, &["sh", "-c", script], &["validate", "wave.csv", "--log-format", format]);
+        assert_eq!(folder.read("status"), "0\n", "{format}");
+        behind(&folder, &["sh", "-c", "exec \"$0\" \"$@\" 2>/dev/full"], &["status", "none", "--log-format", format])
+            .exits(2);
+    }
+}
+
 /// All rows are created, each once.
 #[track_caller]
 fn assert_all_created(folder: &Folder, simulator: &Simulator) {

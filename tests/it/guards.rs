@@ -87,6 +87,63 @@ fn foreign_and_damaged_ledgers_are_refused() {
 }
 
 #[test]
+fn a_patience_of_nothing_is_warned_of_at_a_server() {
+    let folder = Folder::new();
+    folder.write("wave.csv", enrollments(1));
+    let words = ["submit", "wave.csv", "--settle", "0s", "--dry-run"];
+    let at = |end: &[&str]| folder.run(&[&words[..], end].concat()).exits(0);
+    at(&["--server", "cm.contoso.test"]).says("warning: --settle is less than 1 s").says("sent twice");
+    assert!(!at(&["--simulate"]).stderr.contains("warning"));
+}
+
+#[test]
+fn a_fault_in_json_says_null_of_what_nobody_counted() {
+    let folder = Folder::new();
+    let json = folder.run(&["status", "none.ledger", "--json"]).exits(2).json();
+    assert!(json["rows"].is_null() && json["created"].is_null() && json["in_doubt"].is_null(), "{json}");
+    let json = folder.run(&["submit", "wave.csv", "--rate", "fast", "--json"]).exits(2).json();
+    assert!(json["rows"].is_null() && json["pending"].is_null(), "{json}");
+}
+
+#[test]
+fn the_name_of_a_file_cannot_steer_the_terminal() {
+    let folder = Folder::new();
+    let name = "w\u{1b}]0;x\u{7}\u{9b}31m\u{202e}.csv";
+    let ledger = name.replace(".csv", ".rehearsal.ledger");
+    folder.write(name, format!("{}E-9,Enroll,{TEMPLATE},nobody,\n", enrollments(2)));
+    folder.write("broken\u{1b}\n.csv", "a,b\"c\n");
+    let run = |words: &[&str], status: i32| {
+        let ran = folder.run(words).exits(status);
+        for text in [&ran.stdout, &ran.stderr] {
+            let steers = |c: char| (c.is_control() && c != '\n') || c == '\u{202e}';
+            assert!(!text.contains(steers), "{words:?}: {text:?}");
+        }
+        ran
+    };
+    run(&["validate", name], 3).says("\\u{1b}").says("$'w\\U0000001b");
+    run(&["validate", "broken\u{1b}\n.csv"], 3).says("broken\\u{1b}\\n.csv:1:4: ");
+    run(&["validate", &format!("--{name}")], 2);
+    for end in [&[][..], &["--dry-run"], &["--on-invalid", "skip", "--dry-run"], &["--config", name]] {
+        let status = if end.is_empty() || end[0] == "--dry-run" {
+            3
+        } else if end[0] == "--config" {
+            2
+        } else {
+            1
+        };
+        run(&[&["submit", name, "--simulate"], end].concat(), status);
+    }
+    run(&["submit", name, "--simulate", "--on-invalid", "skip"], 1).says("ledger: w\\u{1b}");
+    run(&["status", &ledger], 1);
+    run(&["export", &ledger, "--output", name, "--force"], 2);
+    run(&["export", &ledger, "--output", &format!("{name}.out")], 0).says("written to w\\u{1b}");
+    for log in ["text", "json"] {
+        run(&["export", name, "--log-format", log], 2);
+        run(&["submit", name, "--simulate", "--log-format", log, "--new", "--on-invalid", "skip"], 2);
+    }
+}
+
+#[test]
 fn plain_http_goes_to_this_machine_only() {
     let folder = Folder::new();
     folder.write("wave.csv", enrollments(1));

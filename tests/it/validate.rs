@@ -1,5 +1,7 @@
 //! `validate` through the binary.
 
+use std::io::Write;
+
 use crate::common::{Folder, TEMPLATE, enrollments, guid};
 
 #[test]
@@ -70,6 +72,24 @@ fn a_manifest_without_rows_is_an_error_unless_allowed() {
     folder.run(&["validate", "sweep.csv"]).exits(3).says("--allow-empty");
     folder.run(&["validate", "sweep.csv", "--allow-empty"]).exits(0);
     folder.run(&["submit", "sweep.csv", "--simulate", "--allow-empty"]).exits(0).says("no rows");
+    for text in ["", "\n", "\u{feff}"] {
+        folder.write("sweep.csv", text);
+        folder.write("sweep.gz", gzip(text.as_bytes()));
+        for name in ["sweep.csv", "sweep.gz"] {
+            folder.run(&["validate", name]).exits(3).says("error[no-rows]").says("--allow-empty");
+            folder.run(&["submit", name, "--simulate"]).exits(3).says("--allow-empty");
+            folder.run(&["submit", name, "--simulate", "--allow-empty", "--json"]).exits(0).says("no rows");
+        }
+        let words = ["submit", "-", "--simulate", "--allow-empty", "--ledger", "x.ledger"];
+        folder.run_with_input(&words, text).exits(0).says("no rows");
+    }
+    assert!(!folder.file("sweep.rehearsal.ledger").exists() && !folder.file("x.ledger").exists());
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
 }
 
 #[test]
@@ -77,6 +97,10 @@ fn usage_errors_exit_2_and_help_exits_0() {
     let folder = Folder::new();
     folder.run(&["validate"]).exits(2);
     folder.run(&["submit", "a.csv", "--rate", "fast"]).exits(2).says("50/s");
+    // Of an option given twice the last one counts, where it takes one value.
+    folder.write("a.csv", enrollments(1));
+    let words = ["submit", "a.csv", "--simulate", "--dry-run", "--rate", "5/s", "--json", "--rate", "6/s", "--json"];
+    folder.run(&words).exits(0).says("rate: 6/s");
     folder.run(&["--help"]).exits(0);
     folder.run(&["submit", "--help"]).exits(0);
     assert!(folder.run(&["--version"]).exits(0).stdout.starts_with("cmbatch "));

@@ -7,11 +7,12 @@ use crate::app::{Exit, Failure};
 use crate::cli::args::{ExportArgs, ExportFormat};
 use crate::cli::config::{overwrite, same_file};
 use crate::cli::invocation::{Invocation, quoted};
-use crate::cli::output::{Shell, rows};
+use crate::cli::output::{Shell, rows, shown};
 use crate::cli::summary::Summary;
 use crate::ledger::Reader;
 use crate::platform::PrivateOutput;
 use crate::report::{Choice, ChoiceError, Counts, ExportError, Written, manifest_csv, results_csv, results_jsonl};
+use crate::request::printable;
 
 /// Writes the rows of a ledger. Where they went to standard output, nothing else is said but how many were left out.
 pub(crate) fn run(args: &ExportArgs, invocation: &Invocation, shell: &Shell) -> Result<Option<Summary>, Failure> {
@@ -30,13 +31,13 @@ pub(crate) fn run(args: &ExportArgs, invocation: &Invocation, shell: &Shell) -> 
     if let Some(part) = reader.run().parts.iter().find(|part| same_file(Path::new(&part.name), output)) {
         return Err(Failure::new(
             Exit::Usage,
-            format!("{} is a manifest of this run: an output may not replace it", part.name),
+            format!("{} is a manifest of this run: an output may not replace it", printable(&part.name)),
         ));
     }
     let mut file = PrivateOutput::create(output, overwrite(args.force))?;
     let Written { n_rows, left_out: others } = write(&reader, args, &form, &mut file)?;
     file.commit()?;
-    let mut message = format!("{} written to {}", rows(n_rows), output.display());
+    let mut message = format!("{} written to {}", rows(n_rows), shown(output));
     if others.total() > 0 {
         message = format!("{message}; {}", left_out(&others));
     }
@@ -75,20 +76,20 @@ fn left_out(counts: &Counts) -> String {
 
 /// Says what to do instead.
 fn refused(error: ChoiceError, ledger: &Path, invocation: &Invocation) -> Failure {
-    let shown = quoted(&ledger.to_string_lossy());
+    let ledger = quoted(&ledger.to_string_lossy());
     let next = match error {
         ChoiceError::Created => {
             format!(
-                "for a list of what is to be done to them next: cmbatch export {shown} --format manifest --state created --as Revoke"
+                "for a list of what is to be done to them next: cmbatch export {ledger} --format manifest --state created --as Revoke"
             )
         }
         ChoiceError::Sending => {
             format!("wait until the run has ended, then: {}", invocation.instead("--state", &["--state", "failed"]))
         }
         ChoiceError::InDoubt => {
-            format!("cmbatch reconcile {shown}, then: {}", invocation.instead("--state", &["--state", "failed"]))
+            format!("cmbatch reconcile {ledger}, then: {}", invocation.instead("--state", &["--state", "failed"]))
         }
-        ChoiceError::OtherType => format!("cmbatch export {shown} --format manifest --state created --as TYPE"),
+        ChoiceError::OtherType => format!("cmbatch export {ledger} --format manifest --state created --as TYPE"),
     };
     Failure::new(Exit::Usage, error.to_string()).with_next(next)
 }
@@ -102,7 +103,7 @@ fn refuse_ledger(ledger: &Path, output: &Path) -> Result<(), Failure> {
     if ["", ".lock", "-wal", "-shm"].iter().any(|end| same_file(&beside(end), output)) {
         return Err(Failure::new(
             Exit::Usage,
-            format!("{} is the ledger: an output may not replace it", output.display()),
+            format!("{} is the ledger: an output may not replace it", shown(output)),
         ));
     }
     Ok(())

@@ -10,7 +10,7 @@ use crate::cli::output;
 use crate::cli::summary::Summary;
 use crate::ledger::{Reader, RowState, SessionEnd, SessionFate, SessionRecord};
 use crate::report::{Counts, Status};
-use crate::request::printable;
+use crate::request::{printable, printable_lines};
 
 /// The name of the session option that holds the command as it was typed.
 pub(crate) const COMMAND_LINE: &str = "command-line";
@@ -26,11 +26,8 @@ pub(crate) fn run(path: &Path, invocation: &Invocation, as_json: bool) -> Result
     let sessions = reader.sessions()?;
     if !as_json {
         let doubt = about_doubt(&status.counts, path);
-        output::result(&format!(
-            "{}\n{}{doubt}",
-            heading(&reader, &sessions, reader.holder()?.is_some()),
-            status.table()
-        ))?;
+        let text = format!("{}\n{}{doubt}", heading(&reader, &sessions, reader.holder()?.is_some()), status.table());
+        output::result(&printable_lines(&text))?;
     }
     let reasons: Vec<serde_json::Value> = status
         .reasons

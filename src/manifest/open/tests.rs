@@ -277,8 +277,11 @@ fn other_files_are_refused_with_the_way_out() {
 
 #[test]
 fn headers_that_are_not_there_or_not_sound_are_errors() {
-    for text in ["", "\u{feff}", "\n\r\n\r", "sep=;\n", "#TYPE x\n\n"] {
-        assert_eq!(message(open("m.csv", text)), "m.csv:1: is empty; its first line must name the columns");
+    for text in ["", "\n", "\u{feff}", "\n\r\n\r", "sep=;\n", "#TYPE x\n\n"] {
+        for (name, bytes) in [("m.csv", text.as_bytes().to_vec()), ("m.csv.gz", gzip(text.as_bytes()))] {
+            assert_eq!(open(name, &bytes).unwrap().header(), None, "{name} {text:?}");
+            assert_eq!(rows(name, bytes), [], "{name} {text:?}");
+        }
     }
     assert_eq!(
         message(open("m.csv", "a,b\"c\n")),
