@@ -10,6 +10,7 @@
 
 mod append;
 pub mod check;
+mod drop;
 mod env;
 mod exit;
 mod failure;
@@ -31,6 +32,7 @@ mod submit;
 pub(crate) mod words;
 
 pub use check::Checked;
+pub use drop::{Drop, Selection, drop_rows};
 pub use env::Env;
 pub use exit::Exit;
 pub(crate) use exit::NO_API_REMEDY;
@@ -43,7 +45,7 @@ pub use part::{Ids, Part};
 pub use plan::Plan;
 pub use reconcile::reconcile;
 pub use replay::{Cause, Choice, Corrected, Replay, prepare as prepare_replay};
-pub use settle::{Said, check_created, find_doubtful, record_verdict};
+pub use settle::{Said, check_created, close_findings, doubtful_rows, find_doubtful, record_verdicts};
 pub use state::{Note, StateFolder};
 pub use stored::{check_free, check_started, rules_of, wire_of};
 pub use submit::{Existing, Prepared, Ready, Submission, prepare as prepare_submit};

@@ -71,7 +71,7 @@ impl Ids {
         Ok(Self { file, lines })
     }
 
-    fn rows(&self, reader: &Reader) -> Result<Vec<RowId>, Failure> {
+    pub(super) fn rows(&self, reader: &Reader) -> Result<Vec<RowId>, Failure> {
         let find = |(line, id): &(u64, String)| reader.row_of_id(id)?.ok_or_else(|| unknown_id(&self.file, *line, id));
         let mut found = self.lines.iter().map(find).collect::<Result<Vec<RowId>, Failure>>()?;
         found.sort_unstable();

@@ -234,7 +234,7 @@ impl Filter<'_> {
 }
 
 /// Returns the class of a cause.
-fn cause(code: ErrorCode) -> Cause {
+pub(super) fn cause(code: ErrorCode) -> Cause {
     match code {
         ErrorCode::ConnectionRefused
         | ErrorCode::NameNotResolved

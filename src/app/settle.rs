@@ -7,14 +7,13 @@ use super::exit::Exit;
 use super::failure::{Failure, chain};
 use super::job::{Ending, Lead};
 use super::next::Next;
+use super::part::Ids;
 use super::stored::wire_of;
+use super::words::rows;
 use crate::ledger::{DoubtfulRow, Ledger, Reader, Resolution, RowVerdict, SessionEnd, Source};
 use crate::reconcile::check_person;
 use crate::request::{ErrorCode, RequestUri, RequestUuid, RowId, printable};
 use crate::submit::Calls;
-
-/// How many rows are read at a time.
-const PAGE: u32 = 1_000;
 
 /// What a person says of a row in doubt.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,6 +40,47 @@ pub fn find_doubtful(reader: &Reader, number: RowId) -> Result<DoubtfulRow, Fail
     Err(Failure::new(Exit::Usage, message))
 }
 
+/// Returns the rows in doubt of these numbers and ids.
+///
+/// # Errors
+/// One of them is not in doubt, or none is named.
+pub fn doubtful_rows(reader: &Reader, numbers: &[RowId], ids: Option<&Ids>) -> Result<Vec<DoubtfulRow>, Failure> {
+    let mut rows = numbers.to_vec();
+    if let Some(ids) = ids {
+        rows.extend(ids.rows(reader)?);
+    }
+    rows.sort_unstable();
+    rows.dedup();
+    if rows.is_empty() {
+        return Err(Failure::new(Exit::Usage, "no row is named: give --row N, or --ids FILE"));
+    }
+    rows.into_iter().map(|row| find_doubtful(reader, row)).collect()
+}
+
+/// Closes what lists showed to be wrong with rows, because a person looked at it.
+///
+/// # Errors
+/// Nothing is open of a row, or the ledger is in use or failed.
+pub async fn close_findings<S>(
+    path: &Path,
+    rows: &[RowId],
+    reason: &str,
+    env: &Env<'_, S>,
+) -> Result<Ending, Failure> {
+    let open = Reader::open(path)?.open_findings()?;
+    if let Some(row) = rows.iter().find(|row| open.iter().all(|finding| finding.row != Some(**row))) {
+        return Err(Failure::new(Exit::Usage, format!("nothing is open of row {row}; nothing was recorded")));
+    }
+    let who = format!("{}@{}", env.session.user, env.session.host);
+    let ledger = Ledger::open(env.machine, path, env.session)?;
+    for row in rows {
+        ledger.close_finding(*row, format!("{who}: {reason}")).await?;
+    }
+    ledger.close(SessionEnd::Finished)?;
+    let text = format!("what was found of {} is closed", super::words::rows(rows.len() as u64));
+    Ok(Ending { lead: Lead::Recorded(text), ..Ending::of(&Reader::open(path)?, path)? })
+}
+
 /// Reads the request that a person names, and checks that it is the row's.
 ///
 /// # Errors
@@ -57,10 +97,7 @@ pub async fn check_created(
             .with_next(Next::again().after("check the uuid"))
     })?;
     let tag = wire_of(reader.run()).tag(row.row, &row.request);
-    if tag.is_none()
-        && let Some(other) = row_with(reader, uuid)?
-    {
-        // Nothing else tells two requests for the same apart.
+    if let Some(other) = reader.row_of_uuid(uuid)? {
         return Err(Failure::new(
             Exit::Usage,
             format!("request {uuid} is that of row {other} already; nothing was recorded"),
@@ -75,19 +112,6 @@ pub async fn check_created(
     })
 }
 
-/// Returns the row that a request is known to be of, if one is.
-fn row_with(reader: &Reader, uuid: RequestUuid) -> Result<Option<RowId>, Failure> {
-    let mut after = 0;
-    loop {
-        let page = reader.created(after, PAGE)?;
-        let Some(last) = page.last() else { return Ok(None) };
-        after = last.row.get();
-        if let Some(known) = page.iter().find(|known| known.uuid == uuid) {
-            return Ok(Some(known.row));
-        }
-    }
-}
-
 /// Returns what is recorded of a row that a person says was not created.
 fn absent(row: &DoubtfulRow) -> RowVerdict {
     match row.code {
@@ -97,39 +121,53 @@ fn absent(row: &DoubtfulRow) -> RowVerdict {
     }
 }
 
-/// Records a verdict, with who gave it and why.
+/// Records verdicts, with who gave them and why: all of them, or none.
 ///
 /// # Errors
-/// The row is no longer in doubt, or the ledger is in use or failed.
-pub async fn record_verdict<S>(
+/// A row is no longer in doubt, or the ledger is in use or failed.
+pub async fn record_verdicts<S>(
     path: &Path,
-    row: &DoubtfulRow,
-    said: &Said,
+    verdicts: &[(DoubtfulRow, Said)],
     reason: &str,
     env: &Env<'_, S>,
 ) -> Result<Ending, Failure> {
+    let who = format!("{}@{}", env.session.user, env.session.host);
+    let mut texts = Vec::new();
+    let mut resolutions = Vec::new();
+    for (row, said) in verdicts {
+        let (verdict, text) = verdict(row, said)?;
+        let reason = Some(format!("{who}: {reason}"));
+        resolutions.push(Resolution { row: row.row, verdict, source: Source::Person, reason });
+        texts.push(text);
+    }
+    let text = match texts.as_slice() {
+        [text] => text.clone(),
+        _ => format!("{} are settled", rows(texts.len() as u64)),
+    };
+    let ledger = Ledger::open(env.machine, path, env.session)?;
+    let event = format!("{who}: {}: {reason}", texts.join("; "));
+    let resolved = ledger.resolve_with_event(resolutions, "settle", &event).await;
+    ledger.close(SessionEnd::Finished)?;
+    resolved?;
+    Ok(Ending { lead: Lead::Recorded(text), ..Ending::of(&Reader::open(path)?, path)? })
+}
+
+fn verdict(row: &DoubtfulRow, said: &Said) -> Result<(RowVerdict, String), Failure> {
     let number = row.row;
-    let (verdict, text) = match said {
+    match said {
         Said::Created(uuid) => {
             let uri = RequestUri::published(*uuid)
                 .map_err(|_| Failure::new(Exit::Usage, format!("--created: {uuid} is not the uuid of a request")))?;
-            (RowVerdict::Exists(uri), format!("row {number} is created, as request {uuid}"))
+            Ok((RowVerdict::Exists(uri), format!("row {number} is created, as request {uuid}")))
         }
-        Said::NotCreated => match absent(row) {
+        Said::NotCreated => Ok(match absent(row) {
             RowVerdict::AbsentForGood => (
                 RowVerdict::AbsentForGood,
                 format!("row {number} was not created and is failed; cmbatch replay sends it again"),
             ),
             verdict => (verdict, format!("row {number} was not created and is pending")),
-        },
-    };
-    let who = format!("{}@{}", env.session.user, env.session.host);
-    let ledger = Ledger::open(env.machine, path, env.session)?;
-    ledger.record_event("settle", &format!("{who}: {text}: {reason}"))?;
-    let reason = Some(format!("{who}: {reason}"));
-    ledger.resolve(vec![Resolution { row: number, verdict, source: Source::Person, reason }]).await?;
-    ledger.close(SessionEnd::Finished)?;
-    Ok(Ending { lead: Lead::Recorded(text), ..Ending::of(&Reader::open(path)?, path)? })
+        }),
+    }
 }
 
 #[cfg(test)]

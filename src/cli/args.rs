@@ -11,7 +11,7 @@ use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(crate) use self::groups::{
-    AlreadyArg, DataCollectionArg, DoubtArgs, ExtraColumnsArg, FindingArgs, GuardArgs, OnDuplicateArg, OnInvalidArg,
+    AlreadyArg, CheckFirstArg, DataCollectionArg, DoubtArgs, ExtraColumnsArg, FindingArgs, GuardArgs, OnDuplicateArg, OnInvalidArg,
     PaceArgs, PartArgs, ReadingArgs, RehearsalArgs, RowArgs, ServerArgs, TagPositionArg, WireArgs,
 };
 use super::parse;
@@ -87,6 +87,7 @@ pub(crate) enum Command {
     Replay(Box<ReplayArgs>),
     Reconcile(Box<ReconcileArgs>),
     Settle(Box<SettleArgs>),
+    Drop(DropArgs),
     Status(StatusArgs),
     Export(ExportArgs),
     Doctor(Box<DoctorArgs>),
@@ -241,38 +242,87 @@ pub(crate) struct ReconcileArgs {
     pub(crate) max_attempts: NonZeroU32,
 }
 
-/// Record what a person found out about a row in doubt
+/// Settle rows in doubt: by the server's list, or by what a person found out
 ///
-/// With --list it prints for each row in doubt what to look for in the CM portal.
+/// Without a verdict it asks the server, as reconcile does; with --all it reads the list where nothing is in doubt, too, and says what
+/// that shows to be wrong. With --list it prints for each row in doubt what to look for in the CM portal.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
+  cmbatch settle wave.ledger
+  cmbatch settle wave.ledger --all
   cmbatch settle wave.ledger --list
   cmbatch settle wave.ledger --row 17 --created a9b4b42c-cc50-4c9b-89d1-bbc0bcd5a099
-  cmbatch settle wave.ledger --row 18 --not-created --reason 'not in the portal, 9 March, asked the CM team'")]
-#[command(group = clap::ArgGroup::new("verdict").required(true).args(["list", "created", "not_created"]))]
+  cmbatch settle wave.ledger --row 18 --row 19 --not-created --reason 'not in the portal, 9 March, asked the CM team'
+  cmbatch settle wave.ledger --row 20 --looked-at --reason 'canceled the second one in the portal'")]
+#[command(group = clap::ArgGroup::new("verdict").args(["list", "all", "created", "not_created", "looked_at"]))]
 pub(crate) struct SettleArgs {
     /// The ledger
     #[arg(value_name = "LEDGER")]
     pub(crate) ledger: PathBuf,
+    /// Read the server's list even where no row is in doubt
+    #[arg(long, conflicts_with_all = ["row", "ids", "reason"])]
+    pub(crate) all: bool,
     /// List the rows in doubt and what to look for
-    #[arg(long, conflicts_with_all = ["row", "reason"])]
+    #[arg(long, conflicts_with_all = ["row", "ids", "reason"])]
     pub(crate) list: bool,
-    /// The row's number in the run
-    #[arg(long, value_name = "N", required_unless_present = "list")]
-    pub(crate) row: Option<NonZeroU32>,
+    /// The row's number in the run; can be given again for --not-created and --looked-at
+    #[arg(long, value_name = "N", requires = "verdict")]
+    pub(crate) row: Vec<NonZeroU32>,
+    /// The rows whose ids stand in this file, one a line (for --not-created)
+    #[arg(long, value_name = "FILE", requires = "not_created")]
+    pub(crate) ids: Option<PathBuf>,
     /// The row was created as this request; it is read from the server to check that
-    #[arg(long, value_name = "UUID", value_parser = parse::uuid)]
+    #[arg(long, value_name = "UUID", value_parser = parse::uuid, requires = "row")]
     pub(crate) created: Option<Guid>,
-    /// The row was not created; it is pending again, or failed where the server answered 500
+    /// The rows were not created; they are pending again, or failed where the server answered 500
     #[arg(long, requires = "reason")]
     pub(crate) not_created: bool,
+    /// What the list showed to be wrong with these rows was looked at
+    #[arg(long, requires_all = ["reason", "row"])]
+    pub(crate) looked_at: bool,
     /// How that is known
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", requires = "verdict")]
     pub(crate) reason: Option<String>,
     #[command(flatten)]
     pub(crate) server: ServerArgs,
     #[command(flatten)]
     pub(crate) rehearsal: RehearsalArgs,
+    #[command(flatten)]
+    pub(crate) doubt: DoubtArgs,
+    /// How often a row is sent at most where it is certain that nothing arrived
+    #[arg(long, value_name = "N", default_value = "5")]
+    pub(crate) max_attempts: NonZeroU32,
+}
+
+/// Close rows that were not created: not wanted any more, or done elsewhere
+///
+/// Rows that are pending, failed, in doubt or invalid are skipped from then on, with who said so and why. --undo takes it back.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  cmbatch drop wave.ledger --row 127 --reason 'left the company, asked HR'
+  cmbatch drop wave.ledger --ids gone.txt --reason 'done in the portal, ticket 4711'
+  cmbatch drop wave.ledger --cause refused --reason 'cards were revoked by hand'
+  cmbatch drop wave.ledger --row 127 --undo")]
+#[command(group = clap::ArgGroup::new("rows").required(true).multiple(true).args(["row", "ids", "cause"]))]
+pub(crate) struct DropArgs {
+    /// The ledger
+    #[arg(value_name = "LEDGER")]
+    pub(crate) ledger: PathBuf,
+    /// The row's number in the run; can be given again
+    #[arg(long, value_name = "N")]
+    pub(crate) row: Vec<NonZeroU32>,
+    /// The rows whose ids stand in this file, one a line
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ids: Option<PathBuf>,
+    /// The rows whose last attempt ended like this; can be given again
+    #[arg(long, value_name = "CAUSE,...", value_delimiter = ',')]
+    pub(crate) cause: Vec<CauseArg>,
+    /// Why, for those who ask later
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) reason: Option<String>,
+    /// Take it back: the rows are what they were before
+    #[arg(long)]
+    pub(crate) undo: bool,
 }
 
 /// Show what became of a run: counts by state, and why rows failed

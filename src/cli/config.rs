@@ -12,7 +12,7 @@ use super::layers::Origins;
 use super::output::shown;
 use super::reach::{Reach, ReachArgs};
 use super::sign_in::Secrets;
-use crate::app::{Already, Existing, Exit, Failure, Ids, Part, chain};
+use crate::app::{Existing, Exit, Failure, Ids, Part, chain};
 use crate::manifest::{ReadOptions, Source};
 use crate::platform::Overwrite;
 use crate::request::{DataEncoding, Guid, TagPosition};
@@ -61,8 +61,6 @@ pub(crate) struct SubmitConfig {
     pub(crate) existing: Existing,
     pub(crate) dry_run: bool,
     pub(crate) confirm: Option<u64>,
-    pub(crate) already: Already,
-    pub(crate) look_back: Duration,
     pub(crate) part: PartArgs,
     /// The options that shape rows, for the run's identity.
     pub(crate) identity: Vec<(String, String)>,
@@ -74,6 +72,8 @@ pub(crate) struct World {
     pub(crate) templates: BTreeMap<String, Guid>,
     pub(crate) secrets: Secrets,
     pub(crate) user: String,
+    /// Where the environment has state kept.
+    pub(crate) state_dir: Option<PathBuf>,
 }
 
 impl ValidateConfig {
@@ -229,12 +229,6 @@ impl SubmitConfig {
             },
             dry_run: guards.dry_run,
             confirm: guards.confirm,
-            already: match guards.already {
-                AlreadyArg::Stop => Already::Stop,
-                AlreadyArg::Skip => Already::Skip,
-                AlreadyArg::Send => Already::Send,
-            },
-            look_back: guards.look_back,
             part: part.clone(),
             identity,
         })

@@ -46,7 +46,7 @@ const NOT_FROM_FOUND_FILE: [&str; 23] = [
     "allow-http",
 ];
 /// What only the command line may say: options about configuration itself, confirmations, one-off outputs.
-const COMMAND_LINE_ONLY: [&str; 19] = [
+const COMMAND_LINE_ONLY: [&str; 23] = [
     "config",
     "profile",
     "confirm",
@@ -65,6 +65,10 @@ const COMMAND_LINE_ONLY: [&str; 19] = [
     "not-created",
     "reason",
     "trust-list",
+    "without-list",
+    "all",
+    "looked-at",
+    "undo",
     "as",
 ];
 /// Variables that are no options.

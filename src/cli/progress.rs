@@ -55,6 +55,8 @@ impl RunStats {
             | EventKind::ReadBack { .. }
             | EventKind::NotReadBack { .. }
             | EventKind::Reconciled { .. }
+            | EventKind::ListAgain { .. }
+            | EventKind::Behind { .. }
             | EventKind::ServerGone { .. }
             | EventKind::ServerBack => {}
         }
@@ -208,7 +210,7 @@ fn describe(kind: &EventKind) -> Option<(u8, String)> {
             Some((0, format!("{kind}: its first request could not be checked ({}); going on", printable(why))))
         }
         EventKind::Reconciling => {
-            Some((0, "reading the server's list of requests, to settle rows in doubt".to_owned()))
+            Some((0, "reading the server's list of requests".to_owned()))
         }
         EventKind::Reconciled { found, absent, left } => Some((0, reconciled(*found, *absent, *left))),
         EventKind::WaitingForProof { left, rows } => Some((
@@ -216,6 +218,17 @@ fn describe(kind: &EventKind) -> Option<(u8, String)> {
             format!(
                 "{} in doubt: waiting {} until the server's list can prove what was not created",
                 n_rows(*rows),
+                span(*left)
+            ),
+        )),
+        EventKind::ListAgain { wait, why } => Some((
+            0,
+            format!("the server's list could not be read ({}); asking again in {}", printable(why), span(*wait)),
+        )),
+        EventKind::Behind { left } => Some((
+            0,
+            format!(
+                "the ledger is behind the server: waiting {} until its list shows what else was sent, then one row goes alone",
                 span(*left)
             ),
         )),

@@ -1,20 +1,23 @@
 //! Where requests go, as whom, how fast and how patiently: what all commands that call a server need.
 
 use std::num::{NonZeroU32, NonZeroUsize};
+use std::path::PathBuf;
 use std::time::Duration;
 
-use super::args::{Command, DoubtArgs, PaceArgs, RehearsalArgs, ServerArgs};
+use super::args::{AlreadyArg, CheckFirstArg, Command, DoubtArgs, PaceArgs, RehearsalArgs, ServerArgs};
 use super::config::{ConfigError, World};
 use super::layers::Origins;
 use super::progress::span;
 use super::sign_in::{Secrets, account};
-use crate::client::{AllowHttp, Auth, BaseUrl, Endpoint, Identity, On503, Proxy, ProxyAddress};
-use crate::reconcile::Trust;
+use crate::app::{Already, Exit, Failure, Next, Sending, StateFolder};
+use crate::client::{AllowHttp, Auth, BaseUrl, Endpoint, Identity, ListTimeouts, On503, Proxy, ProxyAddress};
+use crate::reconcile::{Asking, Trust};
+use crate::request::Guid;
 use crate::simulator::Script;
-use crate::submit::{BreakerRules, Limits, Patience, Rate};
+use crate::submit::{BreakerRules, CheckFirst, FinalLook, Limits, Patience, Rate};
 
 /// The defaults of `--settle` and `--server-limit`: ASP.NET works on for up to 110 s plus 15 s after a client hung up.
-const SERVER_PATIENCE: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(150));
+const SERVER_PATIENCE: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(125));
 /// The same for the embedded simulator, which acts at once.
 const REHEARSAL_PATIENCE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(1));
 
@@ -38,6 +41,39 @@ pub(crate) struct Reach {
     pub(crate) account: String,
     pub(crate) limits: Limits,
     pub(crate) patience: Patience,
+    /// Where runs note themselves; none where nothing says it.
+    state_root: Option<PathBuf>,
+    asked: Asked,
+}
+
+/// What the options say of the first look at the server.
+#[derive(Clone, Debug, Default)]
+struct Asked {
+    already: Already,
+    look_back: Duration,
+    originators: Vec<Guid>,
+    without_list: bool,
+}
+
+impl Asked {
+    fn of(doubt: &DoubtArgs) -> Self {
+        Self {
+            already: match doubt.already {
+                AlreadyArg::Stop => Already::Stop,
+                AlreadyArg::Skip => Already::Skip,
+                AlreadyArg::Send => Already::Send,
+            },
+            look_back: doubt.look_back,
+            originators: doubt.originator.clone(),
+            without_list: doubt.without_list,
+        }
+    }
+}
+
+/// Returns the state folder that the options or the environment name: `$STATE_DIRECTORY` is what systemd gives a service, else
+/// the XDG Base Directory Specification's.
+fn state_root(doubt: Option<&DoubtArgs>, world: &World) -> Option<PathBuf> {
+    doubt.and_then(|doubt| doubt.state_dir.clone()).or_else(|| world.state_dir.clone())
 }
 
 /// The options that say it.
@@ -53,8 +89,45 @@ pub(crate) struct ReachArgs<'a> {
 }
 
 impl Reach {
+    /// Returns how the server is asked and rows are sent.
+    pub(crate) fn sending(&self) -> Result<Sending, Failure> {
+        let state = match &self.destination {
+            Destination::Simulator(_) => None,
+            Destination::Server(endpoint) => {
+                let root = self.state_root.as_deref().ok_or_else(|| {
+                    Failure::new(
+                        Exit::Disk,
+                        "there is no state folder for runs to note themselves in: neither --state-dir nor $STATE_DIRECTORY, \
+                         $XDG_STATE_HOME or $HOME is set; nothing was sent",
+                    )
+                    .with_next(Next::with("--state-dir", &["--state-dir", "DIR"]))
+                })?;
+                Some(StateFolder::open(root, &endpoint.base.to_string())?)
+            }
+        };
+        let Asked { already, look_back, originators, without_list } = self.asked.clone();
+        Ok(Sending {
+            limits: self.limits.clone(),
+            patience: self.patience,
+            state,
+            without_list,
+            already,
+            look_back,
+            originators,
+        })
+    }
+
     pub(crate) fn resolve(args: &ReachArgs<'_>, origins: &Origins, world: World) -> Result<Self, ConfigError> {
-        let limits = args.pace.map_or_else(limits_for_reading, limits);
+        let patience = patience(args);
+        let limits = Limits {
+            read_back: patience.settle,
+            check_first: match args.doubt.map(|doubt| doubt.check_first) {
+                Some(CheckFirstArg::Warn) => CheckFirst::Warn,
+                Some(CheckFirstArg::Stop) | None => CheckFirst::Stop,
+            },
+            ..args.pace.map_or_else(limits_for_reading, limits)
+        };
+        let state_root = state_root(args.doubt, &world);
         let (destination, account) = if args.rehearsal.simulate {
             (Destination::Simulator(script(args.rehearsal)), account(&world.user, &Auth::None))
         } else {
@@ -62,8 +135,7 @@ impl Reach {
             let account = account(&world.user, &endpoint.auth);
             (Destination::Server(Box::new(endpoint)), account)
         };
-        let patience = patience(args);
-        Ok(Self { destination, label: args.server.label.clone(), account, limits, patience })
+        Ok(Self { destination, state_root, asked: args.doubt.map(Asked::of).unwrap_or_default(), label: args.server.label.clone(), account, limits, patience })
     }
 }
 
@@ -75,6 +147,11 @@ fn patience(args: &ReachArgs<'_>) -> Patience {
         server_limit: given(|doubt| doubt.server_limit).unwrap_or(defaults.1),
         trust: if args.doubt.is_some_and(|doubt| doubt.trust_list) { Trust::List } else { Trust::Proof },
         wait_for_server: args.pace.map_or(Duration::ZERO, |pace| pace.wait_for_server),
+        lists: args.doubt.map_or_else(ListTimeouts::default, |doubt| ListTimeouts {
+            whole: doubt.list_timeout,
+            ..ListTimeouts::default()
+        }),
+        final_look: if args.doubt.is_some_and(|doubt| doubt.no_final_look) { FinalLook::No } else { FinalLook::Yes },
     }
 }
 
@@ -87,8 +164,9 @@ pub(crate) fn risks(command: &Command, origins: &Origins) -> Vec<String> {
         Command::Submit(args) => (&args.rehearsal, &args.doubt),
         Command::Replay(args) => (&args.rehearsal, &args.doubt),
         Command::Reconcile(args) => (&args.rehearsal, &args.doubt),
+        Command::Settle(args) => (&args.rehearsal, &args.doubt),
         Command::Validate(_)
-        | Command::Settle(_)
+        | Command::Drop(_)
         | Command::Status(_)
         | Command::Export(_)
         | Command::Doctor(_)
@@ -123,6 +201,7 @@ fn limits(pace: &PaceArgs) -> Limits {
             kind_refusals: pace.breaker_refused,
         },
         on_503: if pace.resend_503 { On503::NotActedOn } else { On503::InDoubt },
+        ..limits_for_reading()
     }
 }
 
@@ -136,6 +215,9 @@ fn limits_for_reading() -> Limits {
         stall: Duration::ZERO,
         breaker: BreakerRules::default(),
         on_503: On503::InDoubt,
+        read_back: SERVER_PATIENCE.0,
+        check_first: CheckFirst::Stop,
+        n_around: Asking::N_AROUND,
     }
 }
 

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 
 use super::args::{Command, GlobalArgs, LogFormat};
 use super::commands::job::Context;
-use super::commands::{doctor, export, reconcile, replay, settle, simulate, status, submit, validate};
+use super::commands::{doctor, drop, export, reconcile, replay, settle, simulate, status, submit, validate};
 use super::config::{SubmitConfig, ValidateConfig, World};
 use super::invocation::Invocation;
 use super::layers::{self, LayerError, Layered};
@@ -146,7 +146,13 @@ fn command(
         password: secret(super::PASSWORD_VARIABLE),
         keytab: text("KRB5_CLIENT_KTNAME").map(str::to_owned),
     };
-    let world = World { templates, secrets, user: platform::user_name() };
+    let state_dir = text("STATE_DIRECTORY")
+        .and_then(|folders| folders.split(':').next())
+        .map(PathBuf::from)
+        .or_else(|| text("XDG_STATE_HOME").map(|home| PathBuf::from(home).join("cmbatch")))
+        .or_else(|| text("HOME").map(|home| PathBuf::from(home).join(".local/state/cmbatch")))
+        .or_else(|| text("LOCALAPPDATA").map(|home| PathBuf::from(home).join("cmbatch")));
+    let world = World { templates, secrets, user: platform::user_name(), state_dir };
     match cli.command {
         Command::Validate(args) if args.rules => {
             validate::list_rules(cli.global.json)?;
@@ -181,6 +187,10 @@ fn command(
                 &context(session, shell, &cli.global, invocation, &files),
                 cli.global.json,
             )
+        }
+        Command::Drop(args) => {
+            let session = session("drop", world.user.clone(), invocation, Vec::new());
+            drop::run(&args, &context(session, shell, &cli.global, invocation, &files)).map(Some)
         }
         Command::Status(args) => status::run(&args.ledger, invocation, cli.global.json).map(Some),
         Command::Export(args) => export::run(&args, invocation, shell),

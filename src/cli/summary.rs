@@ -10,8 +10,8 @@ use super::invocation::{Invocation, quoted};
 use super::output::{self, MAX_REASON, Shell, rows, shown};
 use super::progress::span;
 use crate::app::{Ending, Exit, Failure, Lead, NO_API_REMEDY, chain};
-use crate::ledger::RowState;
-use crate::reconcile::{Disagreement, Report, worth_asking_again};
+use crate::ledger::{Finding, RowState};
+use crate::reconcile::{Disagreement, Report};
 use crate::report::Counts;
 use crate::request::{ErrorCode, Fault, RequestKind, RequestUuid, RowId, printable_up_to};
 use crate::submit::{StopReason, Trip};
@@ -91,6 +91,7 @@ impl Summary {
         if let Some(report) = &ending.last_list {
             summary = summary.with_doubt(report);
         }
+        summary = summary.with_findings(ending);
         let again = again(ending, invocation, is_replay);
         let n_pending = counts.get(RowState::Pending);
         match &ending.stopped_by {
@@ -123,7 +124,7 @@ impl Summary {
     /// What the server's list left in doubt, and why.
     pub(crate) fn with_doubt(mut self, report: &Report) -> Self {
         let settled = json!({
-            "found": report.found + report.found_unexpectedly,
+            "found": report.found + report.taken_over.n,
             "absent": report.absent,
             "failed": report.failed,
             "in_doubt": report.left,
@@ -132,10 +133,32 @@ impl Summary {
         self.more.insert("reconciled".to_owned(), settled);
         // What no list settles, a person does.
         if report.left > 0
-            && !worth_asking_again(report)
+            && report.ask_again_at.is_none()
             && let Some(ledger) = &self.ledger
         {
             self.next = Some(format!("cmbatch settle {} --list", quoted(ledger)));
+        }
+        self
+    }
+
+    /// What lists showed to be wrong, and nobody has closed.
+    fn with_findings(mut self, ending: &Ending) -> Self {
+        let as_json = |finding: &Finding| {
+            json!({
+                "kind": finding.kind.as_str(), "row": finding.row.map(|row| row.get()),
+                "uuids": finding.uuids.iter().map(ToString::to_string).collect::<Vec<_>>(), "detail": finding.detail,
+            })
+        };
+        let findings: Vec<Value> = ending.findings.iter().map(as_json).collect();
+        let is_asked = ending.is_audited || !findings.is_empty();
+        self.more.insert("audit".to_owned(), if is_asked { json!(findings) } else { Value::Null });
+        if !ending.findings.is_empty() {
+            let what = if ending.findings.len() == 1 { "finding".to_owned() } else { format!("{} findings", ending.findings.len()) };
+            self.message = format!("{}; {what} to be looked at", self.message);
+            let ledger = quoted(&ending.ledger.to_string_lossy());
+            self.next = Some(format!(
+                "look at the requests named above in the CM portal, cancel what is too many, then: cmbatch settle {ledger} --all"
+            ));
         }
         self
     }
@@ -249,7 +272,12 @@ pub(crate) const fn stop_name(reason: &StopReason) -> &'static str {
         StopReason::Unreachable(_) => "unreachable",
         StopReason::Stalled(_) => "stall",
         StopReason::NotAsAsked { .. } => "not-as-asked",
-        StopReason::FirstTimedOut { .. } => "first-timed-out",
+        StopReason::FirstInDoubt { .. } => "first-in-doubt",
+        StopReason::NotReadBack { .. } => "not-read-back",
+        StopReason::NotShown(_) => "not-shown",
+        StopReason::AnotherAtWork { .. } => "another-at-work",
+        StopReason::ClockJumped => "clock",
+        StopReason::NoList(_) => "no-list",
         StopReason::Refused { .. } => "refused",
         StopReason::NotSignedIn(_) => "sign-in",
         StopReason::ApiNotFound(_) => "api-not-found",
@@ -281,10 +309,27 @@ pub(crate) fn stop_text(reason: &StopReason) -> String {
         StopReason::Unreachable(fault) => format!("{}; {CHECK_THE_WAY}", seen(fault)),
         StopReason::Stalled(quiet) => format!("nothing was created for {}", span(*quiet)),
         StopReason::NotAsAsked { row, uuid, kind, disagreements } => not_as_asked(*row, *uuid, kind, disagreements),
-        StopReason::FirstTimedOut { kind, row } => format!(
-            "two calls in a row for {kind} timed out before anything was created, row {row} the last of them; both may have been \
-             created all the same; this is for the team that runs the CM server: look whether requests hang there"
+        StopReason::FirstInDoubt { kind, rows } => format!(
+            "the first calls for {kind} were not answered ({}), and the server's list has none of them; they may have been created \
+             all the same; this is for the team that runs the CM server: look whether requests hang there",
+            rows.iter().map(|row| format!("row {row}")).collect::<Vec<_>>().join(", ")
         ),
+        StopReason::NotReadBack { kind, row, uuid, why } => format!(
+            "row {row} ({kind}) was created as request {uuid}, which cannot be read ({}), so that nobody knows whether it is what was \
+             asked for; no other row of that kind was sent; look at it in the CM portal; where it is right, have the account read \
+             requests, or give --check-first warn",
+            printable_up_to(why, MAX_REASON)
+        ),
+        StopReason::NotShown(row) => format!(
+            "row {row} was sent alone, and no list shows it since: the list cannot tell what else was sent from another copy of this \
+             ledger; look in the CM portal"
+        ),
+        StopReason::AnotherAtWork { row, uuid } => format!(
+            "the server has request {uuid} with the tag of row {row}, which this session did not send; end the other one (another \
+             host, a copy of this ledger, a machine that was put back) before going on"
+        ),
+        StopReason::ClockJumped => "the clock of this machine or of the server jumped".to_owned(),
+        StopReason::NoList(error) => printable_up_to(&chain(error), MAX_REASON),
         StopReason::Refused { kind, status, n_rows } => refused(kind, *status, *n_rows),
         StopReason::NotSignedIn(fault) => {
             // What comes from the sign-in itself says what to do.

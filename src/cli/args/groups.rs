@@ -10,7 +10,7 @@ use crate::cli::parse;
 use crate::cli::sign_in::SignInArgs;
 use crate::client::Pin;
 use crate::manifest::{Delimiter, Format, TextEncoding};
-use crate::request::RequestType;
+use crate::request::{Guid, RequestType};
 use crate::simulator::Fault;
 use crate::submit::Rate;
 
@@ -170,12 +170,6 @@ pub(crate) struct GuardArgs {
     /// What invalid rows do to the run
     #[arg(long, value_name = "WHAT", default_value = "abort")]
     pub(crate) on_invalid: OnInvalidArg,
-    /// What rows do to a new ledger that were requested from another ledger before
-    #[arg(long, value_name = "WHAT", default_value = "stop")]
-    pub(crate) already: AlreadyArg,
-    /// How far back requests of other ledgers count
-    #[arg(long, value_name = "TIME", default_value = "30d", value_parser = parse::duration)]
-    pub(crate) look_back: Duration,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -246,17 +240,49 @@ pub(crate) struct PaceArgs {
 }
 
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Rows in doubt")]
+#[command(next_help_heading = "Asking the server")]
 pub(crate) struct DoubtArgs {
+    /// What rows do that were requested from another ledger before
+    #[arg(long, value_name = "WHAT", default_value = "stop")]
+    pub(crate) already: AlreadyArg,
+    /// How far back requests of other ledgers count
+    #[arg(long, value_name = "TIME", default_value = "30d", value_parser = parse::duration)]
+    pub(crate) look_back: Duration,
+    /// A user on the server whose requests are the site's own, beside this account; can be given again
+    #[arg(long, value_name = "GUID", value_parser = parse::guid)]
+    pub(crate) originator: Vec<Guid>,
+    /// Send though the server's list cannot be read: only rows that were never sent, from an unchanged ledger
+    #[arg(long)]
+    pub(crate) without_list: bool,
+    /// How long the server's list may take in all
+    #[arg(long, value_name = "TIME", default_value = "30m", value_parser = parse::duration)]
+    pub(crate) list_timeout: Duration,
+    /// Do not read the server's list once more at the end
+    #[arg(long)]
+    pub(crate) no_final_look: bool,
+    /// What happens where the first request of a type and template cannot be read back
+    #[arg(long, value_name = "WHAT", default_value = "stop")]
+    pub(crate) check_first: CheckFirstArg,
+    /// Where runs note themselves [default: $STATE_DIRECTORY, else $XDG_STATE_HOME/cmbatch]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) state_dir: Option<PathBuf>,
     /// How long after a call ended the server's list may still miss its request [default: 30s, a rehearsal 1s]
     #[arg(long, value_name = "TIME", value_parser = parse::duration)]
     pub(crate) settle: Option<Duration>,
-    /// How long after a call began the server may still act on it [default: 150s, a rehearsal 1s]
+    /// How long after a call began the server may still act on it [default: 125s, a rehearsal 1s]
     #[arg(long, value_name = "TIME", value_parser = parse::duration)]
     pub(crate) server_limit: Option<Duration>,
     /// Believe that the server's list is complete, though it cannot prove it; risks to send rows twice
     #[arg(long)]
     pub(crate) trust_list: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum CheckFirstArg {
+    /// The run stops, with one request made
+    Stop,
+    /// It goes on, with a warning
+    Warn,
 }
 
 #[derive(Debug, Args)]

@@ -1,36 +1,47 @@
-//! What the server's list says of rows in doubt, for people.
+//! What the server's list says of a run, for people.
 
 use crate::cli::output::{Shell, grouped, rows};
-use crate::reconcile::{Candidate, Report, WhyLeft};
+use crate::ledger::Finding;
+use crate::reconcile::{Ambiguity, Candidate, Report, Some5, WhyLeft};
 use crate::request::printable;
 
-/// How many rows are named of each kind of finding.
-const MAX_NAMED: usize = 5;
+/// How many findings are shown.
+const MAX_FINDINGS: usize = 20;
 
-/// Warns of what a person has to know: rows that the ledger had wrong, rows that exist twice, and why rows stay in doubt.
+/// Warns of what a person has to know: a ledger that is behind, and why rows stay in doubt.
 pub(crate) fn warn(report: &Report, shell: &Shell) {
-    if report.found_unexpectedly > 0 {
+    let taken = &report.taken_over;
+    if taken.n > 0 {
         shell.warn(&format!(
-            "the ledger is older than the server: {} that it had as not created exist there; they are created now and not \
-             sent again",
-            rows(report.found_unexpectedly)
+            "the ledger is behind the server: {} that it had as not sent exist there; another copy of it sent them, or this one was \
+             restored; they are created now and not sent again",
+            rows(taken.n)
         ));
-    }
-    for double in report.doubles.first.iter().take(MAX_NAMED) {
-        let uuids: Vec<String> = double.uuids.iter().map(ToString::to_string).collect();
-        shell.warn(&format!(
-            "row {} exists more than once on the server: {}; it counts as the first; look at the others in the CM portal",
-            double.row,
-            uuids.join(", ")
-        ));
-    }
-    if report.doubles.n > MAX_NAMED as u64 {
-        shell.warn(&format!("... and {} more such rows", grouped(report.doubles.n - MAX_NAMED as u64)));
     }
     for stray in &report.strays.first {
         shell.warn(&format!(
             "request {} carries the tag of row {}, which this ledger cannot have sent: another copy of it did",
             stray.uuid, stray.row
+        ));
+    }
+    if report.corrected > 0 {
+        shell.warn(&format!(
+            "{} were answered with another row's request; their tags in the server's list say which is whose, and the ledger \
+             has that now",
+            rows(report.corrected)
+        ));
+    }
+    if report.audit.n_not_shown > 0 {
+        shell.warn(&format!(
+            "the server's list does not show {} of this session yet; cmbatch settle LEDGER --all looks again",
+            rows(report.audit.n_not_shown)
+        ));
+    }
+    if let Some(error) = report.unreadable.as_ref().filter(|_| report.left > 0) {
+        shell.warn(&format!(
+            "{} in doubt: the server's list could not be read ({})",
+            rows(report.left),
+            printable(&error.to_string())
         ));
     }
     for why in &report.why_left {
@@ -40,38 +51,55 @@ pub(crate) fn warn(report: &Report, shell: &Shell) {
     }
 }
 
+/// Warns of what lists showed to be wrong and nobody has closed.
+pub(crate) fn warn_of_findings(findings: &[Finding], shell: &Shell) {
+    for finding in findings.iter().take(MAX_FINDINGS) {
+        shell.warn(&printable(&finding.detail));
+    }
+    if findings.len() > MAX_FINDINGS {
+        shell.warn(&format!("... and {} more", grouped((findings.len() - MAX_FINDINGS) as u64)));
+    }
+}
+
 /// Returns why rows stay in doubt, where that is more than a matter of time.
 fn warning(why: &WhyLeft, n_left: u64) -> Option<String> {
+    let said = printable(&why.to_string());
     match why {
         WhyLeft::NotRipe { .. } => None,
-        WhyLeft::Unreadable(_) if n_left == 0 => None,
-        WhyLeft::Unreadable(_) => Some(format!("{} in doubt: {}", rows(n_left), printable(&why.to_string()))),
-        WhyLeft::Incomplete(_) | WhyLeft::NothingKnown => Some(format!(
-            "{} in doubt: {}; look for them in the CM portal, or give --trust-list where you know that \
-             the list is complete",
-            rows(n_left),
-            printable(&why.to_string())
+        WhyLeft::Incomplete { .. }
+        | WhyLeft::NothingAlike { .. }
+        | WhyLeft::OldEnd { .. }
+        | WhyLeft::NewEnd { .. }
+        | WhyLeft::Archived { .. } => Some(format!(
+            "{} in doubt: {said}; look for them in the CM portal, or give --trust-list where you know that the list is complete",
+            rows(n_left)
         )),
+        WhyLeft::OtherAccount { .. } | WhyLeft::Unread { .. } | WhyLeft::Probe { .. } => {
+            Some(format!("{} in doubt: {said}; look for them in the CM portal", rows(n_left)))
+        }
         WhyLeft::Contradicted { first, .. } => {
             let named: Vec<String> = first.iter().map(|row| format!("row {row}")).collect();
-            Some(format!("{why}: {}; compare them in the CM portal", named.join(", ")))
+            Some(format!("{said}: {}; compare them in the CM portal", named.join(", ")))
         }
-        WhyLeft::Ambiguous(ambiguous) | WhyLeft::LostTag(ambiguous) => {
-            let named: Vec<String> = ambiguous
-                .first
-                .iter()
-                .map(|one| {
-                    let uuids: Vec<String> =
-                        one.candidates.iter().map(|Candidate { uuid, .. }| uuid.to_string()).collect();
-                    format!("row {} ({})", one.row, uuids.join(", "))
-                })
-                .collect();
-            Some(format!("{why}: {}", named.join("; ")))
+        WhyLeft::LostTag(ambiguous) | WhyLeft::Untagged(ambiguous) => {
+            Some(format!("{said}: {}; look at them in the CM portal", candidates(ambiguous)))
         }
     }
 }
 
+fn candidates(ambiguous: &Some5<Ambiguity>) -> String {
+    let named = |one: &Ambiguity| {
+        let uuids: Vec<String> = one.candidates.iter().map(|Candidate { uuid, .. }| uuid.to_string()).collect();
+        let uuids = if uuids.is_empty() { "no request is like it".to_owned() } else { uuids.join(", ") };
+        format!("row {} ({uuids})", one.row)
+    };
+    let named: Vec<String> = ambiguous.first.iter().map(named).collect();
+    named.join("; ")
+}
+
 /// Returns why rows stay in doubt, in one sentence for the last line; none where no reason was found.
 pub(crate) fn reason(report: &Report) -> Option<String> {
-    report.why_left.first().map(|why| printable(&why.to_string()))
+    let unreadable = report.unreadable.as_ref().map(|error| format!("the server's list could not be read ({error})"));
+    let why = unreadable.or_else(|| report.why_left.first().map(ToString::to_string));
+    why.map(|why| printable(&why))
 }

@@ -9,6 +9,7 @@
 pub(super) mod check;
 pub(super) mod doctor;
 pub(super) mod doubt;
+pub(super) mod drop;
 pub(super) mod export;
 pub(super) mod job;
 pub(super) mod reconcile;

@@ -1,5 +1,8 @@
 //! `cmbatch reconcile`: settle what is in doubt, send nothing.
 
+use std::num::NonZeroU32;
+use std::path::Path;
+
 use tokio::sync::watch;
 
 use super::doubt;
@@ -23,16 +26,30 @@ pub(crate) fn run(
     world: World,
     context: &Context<'_>,
 ) -> Result<Summary, Failure> {
-    let reader = Reader::open(&args.ledger)?;
     let given = Given { server: &args.server, rehearsal: &args.rehearsal, pace: None, doubt: Some(&args.doubt) };
-    let mut reach = stored::reach(&reader, &args.ledger, &given, origins, world, context.shell)?;
-    reach.limits.max_attempts = args.max_attempts;
+    ask(&args.ledger, &given, args.max_attempts, false, origins, world, context)
+}
+
+/// Asks the server for its list, and settles what it says; with `always` where nothing is in doubt, too.
+pub(super) fn ask(
+    ledger: &Path,
+    given: &Given<'_>,
+    max_attempts: NonZeroU32,
+    always: bool,
+    origins: &Origins,
+    world: World,
+    context: &Context<'_>,
+) -> Result<Summary, Failure> {
+    let reader = Reader::open(ledger)?;
+    let mut reach = stored::reach(&reader, ledger, given, origins, world, context.shell)?;
+    reach.limits.max_attempts = max_attempts;
     warn_of_clear_text(&reach, context.shell);
-    app::check_free(&reader, &args.ledger)?;
-    let is_asked = reader.n_in_doubt()? > 0;
+    app::check_free(&reader, ledger)?;
+    let is_asked = always || reader.n_in_doubt()? > 0;
+    let sending = reach.sending()?;
     drop(reader);
     let target =
-        if is_asked { Target::prepare(&reach, &args.ledger)? } else { Target::unsigned(&reach, &args.ledger)? };
+        if is_asked { Target::prepare(&reach, ledger)? } else { Target::unsigned(&reach, ledger)? };
     let session = target.session(context, &reach);
     context.before.over();
     let reporter = Reporter::start(context.shell, context.verbose);
@@ -40,12 +57,13 @@ pub(crate) fn run(
     let ended = OwnRuntime::new()?.block_on(async {
         let (level, control) = watch::channel(StopLevel::Run);
         let _listener = signals::listen(level);
-        app::reconcile(&args.ledger, reach.limits.clone(), reach.patience, &env, control).await
+        app::reconcile(ledger, &sending, always, &env, control).await
     });
     drop(reporter);
     let ending = ended?;
     if let Some(report) = &ending.last_list {
         doubt::warn(report, context.shell);
     }
+    doubt::warn_of_findings(&ending.findings, context.shell);
     Ok(Summary::of_ending(&ending, context.invocation, false))
 }

@@ -40,8 +40,7 @@ pub(crate) fn run(
         choice: choice(args)?,
         from: corrected.as_ref().map(|(checked, rules)| Corrected { checked, rules }),
         dry_run: args.dry_run,
-        limits: reach.limits.clone(),
-        patience: reach.patience,
+        sending: reach.sending()?,
     };
     let n_rows = reader.run().n_rows;
     drop(reader);
@@ -66,7 +65,7 @@ fn choice(args: &ReplayArgs) -> Result<Choice, Failure> {
     })
 }
 
-const fn cause_of(cause: CauseArg) -> Cause {
+pub(super) const fn cause_of(cause: CauseArg) -> Cause {
     match cause {
         CauseArg::NotSent => Cause::NotSent,
         CauseArg::Refused => Cause::Refused,

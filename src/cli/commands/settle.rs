@@ -7,9 +7,10 @@ use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
 use super::job::{Context, OwnRuntime};
+use super::reconcile::ask;
 use super::stored::{self, Given};
 use super::target::Target;
-use crate::app::{self, Env, Exit, Failure, Said, check_created, find_doubtful, record_verdict};
+use crate::app::{self, Env, Exit, Failure, Ids, Said, check_created, find_doubtful, record_verdicts};
 use crate::cli::args::SettleArgs;
 use crate::cli::config::World;
 use crate::cli::invocation::quoted;
@@ -34,6 +35,12 @@ pub(crate) fn run(
     context: &Context<'_>,
     as_json: bool,
 ) -> Result<Option<Summary>, Failure> {
+    let given =
+        Given { server: &args.server, rehearsal: &args.rehearsal, pace: None, doubt: Some(&args.doubt) };
+    let has_verdict = args.created.is_some() || args.not_created || args.looked_at;
+    if !has_verdict && !args.list {
+        return ask(&args.ledger, &given, args.max_attempts, args.all, origins, world, context).map(Some);
+    }
     let reader = Reader::open(&args.ledger)?;
     if args.list {
         return list(&reader, args, as_json).map(Some);
@@ -42,27 +49,37 @@ pub(crate) fn run(
     if args.reason.as_ref().is_some_and(|reason| reason.trim().is_empty()) {
         return Err(Failure::new(Exit::Usage, "--reason is empty: say how it is known, for those who ask later"));
     }
-    let number = args.row.ok_or_else(|| Failure::new(Exit::Usage, "--row N is missing"))?;
-    let row = find_doubtful(&reader, RowId::from(number))?;
-    let said = match args.created {
+    let lines = Lines::new(context.shell, context.verbose);
+    let env = Env { machine: &context.machine, server: &(), sink: &lines, session: &context.session };
+    let numbers: Vec<RowId> = args.row.iter().map(|number| RowId::from(*number)).collect();
+    let reason = args.reason.as_deref().unwrap_or("named the request");
+    if args.looked_at {
+        drop(reader);
+        let closed = app::close_findings(&args.ledger, &numbers, reason, &env);
+        let ending = OwnRuntime::new()?.block_on(closed)?;
+        return Ok(Some(Summary::of_ending(&ending, context.invocation, false)));
+    }
+    let ids = args.ids.as_deref().map(Ids::read).transpose()?;
+    let verdicts = match args.created {
         Some(uuid) => {
+            let [number] = numbers.as_slice() else {
+                return Err(Failure::new(Exit::Usage, "--created names one request, and so takes one --row"));
+            };
+            let row = find_doubtful(&reader, *number)?;
             let uuid = RequestUuid::new(uuid);
-            let given = Given { server: &args.server, rehearsal: &args.rehearsal, pace: None, doubt: None };
             let reach = stored::reach(&reader, &args.ledger, &given, origins, world, context.shell)?;
             let target = Target::prepare(&reach, &args.ledger)?;
             OwnRuntime::new()?.block_on(check_created(&reader, &row, uuid, target.client()))?;
-            Said::Created(uuid)
+            vec![(row, Said::Created(uuid))]
         }
         None => {
-            warn_of_haste(&row, context);
-            Said::NotCreated
+            let rows = app::doubtful_rows(&reader, &numbers, ids.as_ref())?;
+            rows.iter().for_each(|row| warn_of_haste(row, context));
+            rows.into_iter().map(|row| (row, Said::NotCreated)).collect()
         }
     };
     drop(reader);
-    let reason = args.reason.as_deref().unwrap_or("named the request");
-    let lines = Lines::new(context.shell, context.verbose);
-    let env = Env { machine: &context.machine, server: &(), sink: &lines, session: &context.session };
-    let ending = OwnRuntime::new()?.block_on(record_verdict(&args.ledger, &row, &said, reason, &env))?;
+    let ending = OwnRuntime::new()?.block_on(record_verdicts(&args.ledger, &verdicts, reason, &env))?;
     Ok(Some(Summary::of_ending(&ending, context.invocation, false)))
 }
 

@@ -30,14 +30,10 @@ pub(crate) fn run(config: &SubmitConfig, context: &Context<'_>) -> Result<Summar
         identity: identity(config),
         existing: config.existing,
         dry_run: config.dry_run,
-        already: config.already,
-        look_back: config.look_back,
         part,
         tag_position: config.tag_position,
         data: config.data,
-        limits: config.reach.limits.clone(),
-        patience: config.reach.patience,
-        is_real: matches!(config.reach.destination, Destination::Server(_)),
+        sending: config.reach.sending()?,
     };
     let target = Target::prepare(&config.reach, &submission.path)?;
     let session = target.session(context, &config.reach);

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::fs::{File, OpenOptions, Permissions};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use nix::libc::O_NOFOLLOW;
@@ -21,6 +21,14 @@ pub fn create_private(path: &Path) -> io::Result<File> {
     // A umask can take bits away from the mode above, and then the owner could not open the file again.
     file.set_permissions(Permissions::from_mode(0o600))?;
     Ok(file)
+}
+
+/// Makes a folder that only its owner may enter (mode 0700), with those above it that are missing. One that exists stays as it is.
+///
+/// # Errors
+/// The system's reason.
+pub fn create_private_folder(path: &Path) -> io::Result<()> {
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
 
 /// Opens a file for its lock; it is made (mode 0600) where it does not exist. A symbolic link is an error.

@@ -31,6 +31,14 @@ pub fn create_private(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).write(true).create_new(true).open(path)
 }
 
+/// Makes a folder, with those above it that are missing. The one above says who else may enter it.
+///
+/// # Errors
+/// The system's reason.
+pub fn create_private_folder(path: &Path) -> io::Result<()> {
+    std::fs::create_dir_all(path)
+}
+
 /// Others may read and write a file that is open for its lock, as far as the lock lets them, and not delete it: on a new file of
 /// its name another process would hold the same lock.
 const KEPT: u32 = FILE_SHARE_READ | FILE_SHARE_WRITE;
