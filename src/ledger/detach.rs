@@ -31,7 +31,6 @@ pub(super) fn detach(conn: &Connection, working: &mut Working, through: RowId) -
     )?;
     working.n_free += n_listed as u64;
     working.fresh_after = through;
-    working.claimed = working.claimed.max(through);
     conn.execute("UPDATE progress SET fresh_after = ? WHERE run = ?", params![through, RUN])?;
     Ok(())
 }

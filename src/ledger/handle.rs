@@ -8,21 +8,21 @@ use std::thread::JoinHandle;
 use jiff::Timestamp;
 use tokio::sync::oneshot;
 
+use super::clock::SessionClock;
 use super::error::LedgerError;
-use super::resolution::{Resolution, Standing};
+use super::resolution::Resolution;
 use super::run::RunInfo;
-use super::session::SessionEnd;
+use super::session::{FirstLook, SessionEnd};
 use super::step::{Step, StepAnswer};
 use super::writer::{Command, Reply, Writer};
-use crate::machine::{Machine, Threads};
-use crate::platform::FileLock;
+use crate::machine::Threads;
 use crate::request::{RequestKind, RowId};
 
 /// How many commands wait for the writer. A run has one dispatcher that waits for each answer, and now and then an event or a
 /// verdict, so more than a few never do; a command takes about 200 bytes, its step some KiB, its verdicts what their lists take.
 const QUEUE: usize = 8;
 
-/// A run's ledger, held exclusively: by a lock on the file beside it, and one writer that owns the only writable connection. The
+/// A run's ledger, held exclusively: by a lock on its file, and one writer that owns the only writable connection. The
 /// writer has a thread of its own, unless the machine has one thread only ([`Threads::One`]); then it works where it is asked.
 ///
 /// [`close`](Self::close) leaves one file. Dropped without it, the ledger is left as by a crash, which loses nothing: what was
@@ -70,13 +70,10 @@ const QUEUE: usize = 8;
 #[derive(Debug)]
 pub struct Ledger {
     path: PathBuf,
-    machine: Machine,
+    clock: SessionClock,
     run: RunInfo,
     session: u32,
-    standing: Standing,
     writer: Served,
-    /// Given up last, after the writer has closed the file.
-    _lock: FileLock,
 }
 
 /// Where the writer works.
@@ -94,7 +91,7 @@ enum Served {
 
 impl Served {
     fn start(writer: Writer) -> Result<Self, LedgerError> {
-        if writer.machine.threads() == Threads::One {
+        if writer.clock.machine().threads() == Threads::One {
             return Ok(Self::Here(Mutex::new(Some(Box::new(writer)))));
         }
         let path = writer.path.clone();
@@ -118,11 +115,10 @@ fn handle_here(writer: &Mutex<Option<Box<Writer>>>, command: Command) {
 
 impl Ledger {
     /// Starts the writer.
-    pub(super) fn start(writer: Writer, run: RunInfo, lock: FileLock) -> Result<Self, LedgerError> {
-        let (path, session, standing) = (writer.path.clone(), writer.working.session, writer.standing);
-        let machine = writer.machine.clone();
+    pub(super) fn start(writer: Writer, run: RunInfo) -> Result<Self, LedgerError> {
+        let (path, session, clock) = (writer.path.clone(), writer.working.session, writer.clock.clone());
         let writer = Served::start(writer)?;
-        Ok(Self { path, machine, run, session, standing, writer, _lock: lock })
+        Ok(Self { path, clock, run, session, writer })
     }
 
     /// Returns what the ledger says about its run.
@@ -135,19 +131,15 @@ impl Ledger {
         self.session
     }
 
-    /// Returns in which condition the ledger was found when this session began.
-    pub const fn standing(&self) -> Standing {
-        self.standing
-    }
-
     /// Returns the path of the ledger, its folder's links resolved.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Returns the time, as the ledger's own entries have it.
+    /// Returns the session's time, which all that it records is stamped with: the wall clock's when the session began, and what
+    /// has passed since by the clock that runs during sleep. It never goes back.
     pub fn now(&self) -> Timestamp {
-        self.machine.now()
+        self.clock.now()
     }
 
     /// Marks the run as told to run, durably. A second time it changes nothing.
@@ -231,6 +223,19 @@ impl Ledger {
     /// The event could not be written; no later step is taken.
     pub fn record_event(&self, kind: &str, detail: &str) -> Result<(), LedgerError> {
         self.ask_blocking(|reply| Command::Event { kind: kind.to_owned(), detail: detail.to_owned(), reply })
+    }
+
+    /// Notes what the session saw of the server when it first asked for the list ([`SessionRecord::first_look`]), at most the first
+    /// [`FirstLook::MAX_NEWEST`] of the newest requests. A later note takes the place of an earlier one. Blocks the thread until it
+    /// is durable.
+    ///
+    /// [`SessionRecord::first_look`]: super::SessionRecord::first_look
+    ///
+    /// # Errors
+    /// It could not be written; no later step is taken.
+    pub fn note_first_look(&self, mut look: FirstLook) -> Result<(), LedgerError> {
+        look.newest.truncate(FirstLook::MAX_NEWEST);
+        self.ask_blocking(|reply| Command::FirstLook(look, reply))
     }
 
     /// Ends the session: writes how, folds the log into the file, and gives the lock up. The ledger is one file then, unless a

@@ -9,10 +9,10 @@ use super::loaded::Loaded;
 use super::reader::Reader;
 use super::resolution::{KindRecord, KindRefusals, RowFacts};
 use super::result::CreatedRow;
-use super::schema::{OLDEST_VERSION, RUN, version};
+use super::schema::RUN;
 use super::sql::{REQUEST_COLUMNS, Sql, request_of};
 use super::state::RowState;
-use super::working::{fresh_after, fresh_after_of_1};
+use super::working::fresh_after;
 use crate::request::{CreateRequest, RequestUuid, RowId};
 
 pub(super) const PENDING_ROWS: &str = "SELECT row FROM pending_again WHERE run = ?1 AND row > ?2
@@ -43,11 +43,7 @@ impl Reader {
     /// The ledger cannot be read.
     pub fn pending(&self, after: u32, limit: u32) -> Result<Vec<RowId>, LedgerError> {
         self.read(|transaction| {
-            let fresh_after = if version(transaction)? == OLDEST_VERSION {
-                fresh_after_of_1(transaction)
-            } else {
-                fresh_after(transaction)
-            }?;
+            let fresh_after = fresh_after(transaction)?;
             let mut statement = transaction.prepare_cached(PENDING_ROWS)?;
             let rows =
                 statement.query_map((RUN, after, fresh_after, limit), |line| Ok(line.get::<_, Sql<RowId>>(0)?.0))?;

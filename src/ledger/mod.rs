@@ -7,6 +7,7 @@
 //! **Flow**: takes validated rows once, then steps from `submit`; gives claimed rows back, and pages of results to `report`.
 
 mod append;
+mod clock;
 mod connection;
 mod crash;
 mod create;
@@ -20,8 +21,6 @@ mod kinds;
 mod loaded;
 mod loader;
 mod lookup;
-mod migrate;
-mod older;
 mod open;
 mod path;
 mod reader;
@@ -31,7 +30,6 @@ mod run;
 mod schema;
 mod session;
 mod sql;
-mod standing;
 mod state;
 mod step;
 mod step_exec;
@@ -41,7 +39,6 @@ mod tally;
 mod tests;
 mod verdict;
 mod view;
-mod watermark;
 mod working;
 mod writer;
 
@@ -52,12 +49,12 @@ pub use history::Source;
 pub use item::{Difference, InvalidItem, Item, LoadRow, ManifestPart, RowPlace, RunIdentity, SessionInfo};
 pub use loader::Loader;
 pub use lookup::CreatedMarks;
-pub use path::{Purpose, default_path, lock_path, path_in_dir};
+pub use path::{Purpose, default_path, path_in_dir};
 pub use reader::Reader;
-pub use resolution::{DoubtfulRow, KindRecord, KindRefusals, Resolution, RowFacts, RowVerdict, Standing};
+pub use resolution::{DoubtfulRow, KindRecord, KindRefusals, Resolution, RowFacts, RowVerdict};
 pub use result::{AttemptInfo, CreatedRow, EventRecord, FailureReason, InvalidText, ResultRow};
 pub use run::RunInfo;
-pub use session::{SessionEnd, SessionFate, SessionRecord};
+pub use session::{FirstLook, SessionEnd, SessionFate, SessionRecord};
 pub use state::{IllegalTransition, RowEvent, RowState, UnknownState};
 pub use step::{AttemptRecord, ClaimedRow, Requeue, RunState, Step, StepAnswer};
 pub use tally::Tally;

@@ -103,16 +103,3 @@ pub struct KindRefusals {
     /// The HTTP status of all of them; none where they differ.
     pub status: Option<u16>,
 }
-
-/// In which condition a ledger was found when a session began.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Standing {
-    /// New, or as its last session left it.
-    Clean,
-    /// Its last session did not end by itself.
-    Unclean,
-    /// It is on another host or in another file than its last session's, or was changed since: a copy or a restored backup.
-    Copied,
-    /// It is behind what was noted beside it: rows that it had as pending may have been sent. They are in doubt now.
-    Older,
-}

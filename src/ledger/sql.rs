@@ -103,6 +103,27 @@ impl FromSql for Sql<Guid> {
     }
 }
 
+impl ToSql for Sql<RequestUuid> {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(self.0.guid().as_bytes().as_slice().into())
+    }
+}
+
+/// Some uuids, one behind the other.
+impl ToSql for Sql<&[RequestUuid]> {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        let bytes: Vec<u8> = self.0.iter().flat_map(|uuid| *uuid.guid().as_bytes()).collect();
+        Ok(bytes.into())
+    }
+}
+
+impl FromSql for Sql<Vec<RequestUuid>> {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        let (uuids, []) = value.as_blob()?.as_chunks() else { return Err(FromSqlError::InvalidType) };
+        Ok(Self(uuids.iter().map(|bytes| RequestUuid::new(Guid::from_bytes(*bytes))).collect()))
+    }
+}
+
 impl FromSql for Sql<RequestUuid> {
     fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
         Sql::<Guid>::column_result(value).map(|guid| Self(RequestUuid::new(guid.0)))

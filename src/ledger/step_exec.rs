@@ -278,8 +278,6 @@ impl StepExec<'_> {
                 "INSERT INTO claims (run, first_row, attempt, last_row, session, claimed_at) VALUES (?, ?, ?, ?, ?, ?)",
             )?
             .execute(params![RUN, Sql(first), Sql(attempt), Sql(last), self.working.session, Sql(self.now)])?;
-        self.working.n_claims += 1;
-        self.working.claimed = self.working.claimed.max(last.get());
         Ok(())
     }
 

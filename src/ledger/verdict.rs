@@ -1,7 +1,7 @@
 //! Verdicts: what is decided about rows outside of their attempts, inside one transaction.
 
 use jiff::Timestamp;
-use rusqlite::{Connection, params};
+use rusqlite::Connection;
 
 use super::error::{Fault, StepError};
 use super::history::{OutcomeLine, RowHistory, Source, load_histories};
@@ -164,9 +164,6 @@ impl ResolveExec<'_> {
         if done.after == RowState::Pending {
             self.queue(resolution.row, history)?;
         }
-        if resolution.verdict == RowVerdict::Again {
-            self.working.n_again += 1;
-        }
         if let (Some(uri), Some(kind)) = (decision.uri, done.loaded.kind) {
             self.working.kinds.see(self.conn, kind, resolution.row, uri.uuid())?;
         }
@@ -199,10 +196,6 @@ impl ResolveExec<'_> {
     }
 
     fn finish(self) -> Result<(), Fault> {
-        self.tallies.write(self.conn)?;
-        self.conn
-            .prepare_cached("UPDATE progress SET n_again = ? WHERE run = ?")?
-            .execute(params![Sql(self.working.n_again), RUN])?;
-        Ok(())
+        Ok(self.tallies.write(self.conn)?)
     }
 }

@@ -9,22 +9,21 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, TransactionBehavior, params};
 use tokio::sync::oneshot;
 
+use super::clock::SessionClock;
 use super::crash;
 use super::detach::{detach, release};
 use super::error::{Fault, LedgerError, StepError};
 use super::kinds::note_read_back;
-use super::resolution::{Resolution, Standing};
+use super::resolution::Resolution;
 use super::schema::RUN;
-use super::session::{SessionEnd, end_session, insert_event, last_session};
+use super::session::{FirstLook, SessionEnd, end_session, insert_event, insert_first_look, last_session};
 use super::sql::Sql;
 use super::step::{Step, StepAnswer};
 use super::step_exec::{Answered, execute};
 use super::verdict::resolve;
-use super::watermark::{AtRest, Note};
 use super::working::Working;
-use crate::machine::Machine;
-use crate::platform::{FileLock, file_mark, inode};
-use crate::request::{RequestKind, RowId, RunId};
+use crate::platform::DataLock;
+use crate::request::{RequestKind, RowId};
 
 /// What the writer is asked for.
 #[derive(Debug)]
@@ -50,6 +49,8 @@ pub(super) enum Command {
         /// Where the answer goes.
         reply: Reply<()>,
     },
+    /// Note what the session saw of the server first.
+    FirstLook(FirstLook, Reply<()>),
     /// End the session and fold the log into the file. The writer ends.
     Close(SessionEnd, Reply<()>),
 }
@@ -76,15 +77,8 @@ impl<T> Reply<T> {
 #[derive(Debug)]
 pub(super) struct Writer {
     pub(super) conn: Connection,
-    pub(super) machine: Machine,
+    pub(super) clock: SessionClock,
     pub(super) path: PathBuf,
-    pub(super) run: RunId,
-    /// Where the watermark is noted.
-    pub(super) lock: FileLock,
-    /// In which condition the ledger was found.
-    pub(super) standing: Standing,
-    /// The file's inode when it was opened.
-    pub(super) inode: u64,
     pub(super) working: Working,
     pub(super) started_at: Option<Timestamp>,
     /// The memory as it was a step ago, of which nothing but the room is used again.
@@ -94,6 +88,8 @@ pub(super) struct Writer {
     /// Whether a write failed. After a failed sync nobody knows what the disk holds, and another commit could look durable on
     /// top of one that is not; the next session reads what is there.
     pub(super) has_failed: bool,
+    /// Given up last, after SQLite has closed the file.
+    pub(super) lock: DataLock,
 }
 
 impl Writer {
@@ -117,6 +113,7 @@ impl Writer {
             Command::Release(reply) => reply.send(self.release()),
             Command::StartRun(reply) => reply.send(self.start_run()),
             Command::Event { kind, detail, reply } => reply.send(self.event(&kind, &detail)),
+            Command::FirstLook(look, reply) => reply.send(self.first_look(&look)),
             Command::Close(end, reply) => {
                 reply.send(self.close(&end));
                 return None;
@@ -144,7 +141,7 @@ impl Writer {
             }
             None => self.working.clone(),
         };
-        let now = self.machine.now();
+        let now = self.clock.now();
         let answer = self.transact("step", |conn| {
             if !is_started && (step.claim > 0 || !step.claim_rows.is_empty()) {
                 return Err(Fault::NotStarted);
@@ -158,7 +155,7 @@ impl Writer {
 
     fn resolve(&mut self, resolutions: Vec<Resolution>) -> Result<(), LedgerError> {
         let mut working = self.working.clone();
-        let now = self.machine.now();
+        let now = self.clock.now();
         self.transact("resolve", |conn| resolve(conn, &mut working, resolutions, now))?;
         self.remember(working);
         Ok(())
@@ -182,22 +179,16 @@ impl Writer {
         Ok(())
     }
 
-    /// Takes what is durable now for the writer's memory, and notes beside the ledger how far the run has come.
+    /// Takes what is durable now for the writer's memory.
     fn remember(&mut self, working: Working) {
         self.spare = Some(std::mem::replace(&mut self.working, working));
-        self.note(None);
-    }
-
-    /// Notes beside the ledger how far the run has come.
-    pub(super) fn note(&self, at_rest: Option<AtRest>) {
-        Note { run: self.run, progress: self.working.progress(), at_rest }.write(&self.lock);
     }
 
     fn start_run(&mut self) -> Result<Timestamp, LedgerError> {
         if let Some(at) = self.started_at {
             return Ok(at);
         }
-        let (now, session) = (self.machine.now(), self.working.session);
+        let (now, session) = (self.clock.now(), self.working.session);
         self.transact("start", |conn| {
             conn.execute("UPDATE runs SET started_at = ? WHERE run = ?", params![Sql(now), RUN])?;
             insert_event(conn, session, now, "start", "told to run")?;
@@ -208,24 +199,30 @@ impl Writer {
     }
 
     fn event(&mut self, kind: &str, detail: &str) -> Result<(), LedgerError> {
-        let (now, session) = (self.machine.now(), self.working.session);
+        let (now, session) = (self.clock.now(), self.working.session);
         self.transact("event", |conn| Ok(insert_event(conn, session, now, kind, detail)?))
     }
 
+    fn first_look(&mut self, look: &FirstLook) -> Result<(), LedgerError> {
+        let session = self.working.session;
+        self.transact("first-look", |conn| Ok(insert_first_look(conn, session, look)?))
+    }
+
     fn close(mut self, end: &SessionEnd) -> Result<(), LedgerError> {
-        let (now, session) = (self.machine.now(), self.working.session);
+        let (now, session) = (self.clock.now(), self.working.session);
         self.transact("close", |conn| Ok(end_session(conn, session, end, now)?))?;
         crash::point("close-before-checkpoint");
-        let Self { conn, path, run, lock, working, .. } = self;
+        let Self { conn, path, lock, .. } = self;
         let at = |error| Fault::from(error).at(&path);
         // A reader in the middle of a page keeps the log from being emptied. Nothing is lost then; it stays beside the file.
         conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).map_err(at)?;
         conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false).map_err(at)?;
-        conn.close().map_err(|(_, error)| at(error))?;
-        // From here on only a session may write the file; without this note it would pass for a copy.
-        let at_rest = file_mark(&path).ok().map(|file| AtRest::of(&file));
-        Note { run, progress: working.progress(), at_rest }.write(&lock);
-        Ok(())
+        let closed = conn.close().map_err(|(conn, error)| {
+            drop(conn);
+            at(error)
+        });
+        drop(lock);
+        closed
     }
 
     /// Runs `work` in one transaction that is durable when this returns, or did nothing. The command's name is in the points before
@@ -239,13 +236,13 @@ impl Writer {
             return Err(LedgerError::Closed { path: self.path.clone() });
         }
         let session = self.working.session;
-        let is_gone = inode(&self.path).ok() != Some(self.inode);
+        let is_gone = !self.lock.is_of(&self.path).unwrap_or(false);
         let done = transact(&mut self.conn, |conn| {
             // What is written into a file without a name, or with another one, is lost when the process ends.
             if is_gone {
                 return Err(Fault::Gone);
             }
-            // The lock keeps others out, unless someone deletes its file. The newest session is the holder then.
+            // The lock keeps others out, unless the file system only says so. The newest session is the holder then.
             if last_session(conn)? != session {
                 return Err(Fault::TakenOver);
             }

@@ -18,10 +18,9 @@ use crate::cli::progress::{Lines, Reporter};
 use crate::cli::reach::{Destination, Reach};
 use crate::cli::signals::{self, Before};
 use crate::cli::summary::{Summary, stop_text};
-use crate::ledger::{Ledger, LedgerError, Reader, RowState, SessionEnd, SessionInfo, Standing};
-use crate::reconcile::{Completeness, Report, Trust};
+use crate::ledger::{Ledger, LedgerError, Reader, RowState, SessionEnd, SessionInfo};
+use crate::reconcile::{Report, Trust};
 use crate::report::Counts;
-use crate::request::printable;
 use crate::submit::{Session, SessionReport, Setting, StopLevel, StopReason, Wire, Work};
 
 /// What a command needs besides its options.
@@ -38,7 +37,6 @@ pub(crate) struct Context<'a> {
 /// A run whose ledger this process holds.
 pub(crate) struct Job<'a> {
     context: &'a Context<'a>,
-    reach: &'a Reach,
     path: PathBuf,
     target: Target,
     pub(crate) ledger: Ledger,
@@ -63,7 +61,7 @@ impl<'a> Job<'a> {
         }
         target.start(path, reach, &wire)?;
         let session = Session::begin(&ledger, wire, reach.limits.clone(), reach.patience)?;
-        Ok(Self { context, reach, path: path.to_owned(), target, ledger, session, runtime: OwnRuntime::new()? })
+        Ok(Self { context, path: path.to_owned(), target, ledger, session, runtime: OwnRuntime::new()? })
     }
 
     pub(crate) fn reader(&self) -> &Reader {
@@ -74,10 +72,9 @@ impl<'a> Job<'a> {
         &self.target
     }
 
-    /// Asks the server first where the ledger's own word is not enough: rows are in doubt, or its last session did not end by
-    /// itself, or it is a copy.
+    /// Asks the server first where rows are in doubt.
     pub(crate) fn ask_first(&mut self) -> Result<Option<Report>, Failure> {
-        if self.ledger.standing() == Standing::Clean && self.reader().n_in_doubt()? == 0 {
+        if self.reader().n_in_doubt()? == 0 {
             return Ok(None);
         }
         self.ask().map(Some)
@@ -88,56 +85,9 @@ impl<'a> Job<'a> {
         let lines = Lines::new(self.context.shell, self.context.verbose);
         let client = self.target.client()?;
         let setting = Setting { ledger: &self.ledger, calls: client, sink: &lines };
-        let counts = Counts::of(self.session.reader())?;
-        let may_lack = self.ledger.standing() == Standing::Copied
-            && counts.get(RowState::Pending) + counts.get(RowState::Failed) > 0;
-        let report = if may_lack {
-            self.context.shell.warn(
-                "the ledger is a copy, or was restored, moved or changed: rows that it has as pending may have been sent, so \
-                 that the server's list is waited for before anything is sent",
-            );
-            self.runtime.block_on(self.session.look_when_ripe(&setting))?
-        } else {
-            self.runtime.block_on(self.session.look(&setting))?
-        };
+        let report = self.runtime.block_on(self.session.look(&setting))?;
         doubt::warn(&report, self.context.shell);
-        self.check_standing(&report)?;
         Ok(report)
-    }
-
-    /// A ledger that may lack what was sent is not sent on without the server's word.
-    fn check_standing(&self, report: &Report) -> Result<(), Failure> {
-        let what = match self.ledger.standing() {
-            Standing::Clean | Standing::Unclean => return Ok(()),
-            Standing::Copied => "is a copy, or was restored or moved",
-            Standing::Older => "is older than its last session",
-        };
-        let (exit, why) = match (report.unreadable(), &report.completeness) {
-            (Some(error), _) => (doubt::exit_of(error), format!("the server's list cannot be read ({error})")),
-            (None, Some(Completeness::Incomplete(gaps))) => (Exit::Server, gaps.to_string()),
-            // Of a copy in which nothing was created yet nothing shows whether the list is complete.
-            (None, Some(Completeness::NothingKnown)) if self.ledger.standing() == Standing::Copied => {
-                (Exit::Server, "nothing shows whether the server's list is complete".to_owned())
-            }
-            (None, Some(Completeness::Complete | Completeness::NothingKnown) | None) => return Ok(()),
-        };
-        let why = printable(&why);
-        if self.reach.patience.trust == Trust::List {
-            self.context.shell.warn(&format!(
-                "the ledger {what}, and {why}: rows that were sent after the copy was made may be sent twice"
-            ));
-            return Ok(());
-        }
-        Err(Failure::new(
-            exit,
-            format!(
-                "the ledger {what}, so that rows that it has as pending may have been sent, and {why}; nothing was sent"
-            ),
-        )
-        .with_next(format!(
-            "go on with the newest ledger, or let the account read the whole list of requests, then: {}",
-            self.context.invocation.again()
-        )))
     }
 
     /// Ends without sending.

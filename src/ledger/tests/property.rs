@@ -10,7 +10,7 @@ use super::model::{Fate, Model, ModelRow};
 use super::support::*;
 use crate::ledger::{
     AttemptRecord, CreateError, Item, Ledger, LedgerError, LoadRow, ManifestPart, Requeue, Resolution, RowState,
-    RowVerdict, SessionEnd, Standing, Step,
+    RowVerdict, SessionEnd, Step,
 };
 use crate::machine::Threads;
 use crate::request::{CreateRequest, ErrorCode, Fault, Outcome, RowId};
@@ -109,8 +109,6 @@ struct Run {
     number: u64,
     n_parts: u32,
     model: Model,
-    /// The rows that were claimed since this was last emptied.
-    claimed: BTreeSet<RowId>,
 }
 
 impl Run {
@@ -124,7 +122,7 @@ impl Run {
         }
         let ledger = Some(place.started(rows));
         let model = Model { rows: known, open: BTreeMap::new(), touched: BTreeSet::new(), kinds: BTreeSet::new() };
-        Self { place, ledger, number: 0, n_parts: 1, model, claimed: BTreeSet::new() }
+        Self { place, ledger, number: 0, n_parts: 1, model }
     }
 
     fn ledger(&self) -> &Ledger {
@@ -146,16 +144,16 @@ impl Run {
             Act::Crash => {
                 self.end(true);
                 self.check();
-                self.reopen(Standing::Unclean);
+                self.reopen();
             }
             Act::Close => {
                 self.end(false);
                 self.check();
-                self.reopen(Standing::Clean);
+                self.reopen();
             }
             Act::Append { dies, kinds, replaced } => {
                 self.end(*dies);
-                self.append(if *dies { Standing::Unclean } else { Standing::Clean }, kinds, replaced);
+                self.append(kinds, replaced);
             }
         }
         self.check();
@@ -167,18 +165,17 @@ impl Run {
             return drop(ledger);
         }
         ledger.close(SessionEnd::Finished).unwrap();
-        assert_eq!(self.place.names(), ["wave.ledger", "wave.ledger.lock"]);
+        assert_eq!(self.place.names(), ["wave.ledger"]);
     }
 
-    fn reopen(&mut self, standing: Standing) {
+    fn reopen(&mut self) {
         let ledger = self.place.open();
-        assert_eq!(ledger.standing(), standing);
         self.ledger = Some(ledger);
         self.number = 0;
         self.model.die();
     }
 
-    fn append(&mut self, standing: Standing, kinds: &[u8], replaced: &[Index]) {
+    fn append(&mut self, kinds: &[u8], replaced: &[Index]) {
         let mut model = self.model.clone();
         model.die();
         let last = u32::try_from(model.rows.len()).unwrap();
@@ -214,14 +211,13 @@ impl Run {
             });
         match (appended, expected) {
             (Ok(ledger), Some(model)) => {
-                assert_eq!(ledger.standing(), standing);
                 assert_eq!(ledger.run().n_rows, u64::from(last) + kinds.len() as u64);
                 (self.ledger, self.number, self.model) = (Some(ledger), 0, model);
                 self.n_parts += 1;
             }
             (Err(CreateError::Ledger(_) | CreateError::Feed(_)), None) => {
                 assert_eq!(dump(&self.place.path), before);
-                self.reopen(standing);
+                self.reopen();
             }
             (appended, expected) => panic!("{appended:?} where {expected:?} was expected"),
         }
@@ -262,7 +258,6 @@ impl Run {
         assert_eq!(answer.rows.iter().map(|claimed| claimed.row).collect::<Vec<_>>(), expected);
         for claimed in &answer.rows {
             self.model.claim(claimed.row, claimed.attempt, claimed.counted_attempts);
-            self.claimed.insert(claimed.row);
         }
         assert_eq!(answer.pending_left, self.model.in_state(RowState::Pending).len() as u64);
     }
@@ -346,25 +341,6 @@ impl Run {
     }
 }
 
-/// Checks a copy that was put back in the place of a ledger which had gone on: what was claimed since is not sent again.
-fn check_restored(place: &Place, claimed: &BTreeSet<RowId>, lacks_rows: bool) {
-    let ledger = match Ledger::open(&machine(), &place.path, &session("submit")) {
-        Ok(ledger) => ledger,
-        Err(LedgerError::Older { .. }) => {
-            assert!(lacks_rows, "all rows are in the copy");
-            return;
-        }
-        Err(error) => panic!("{error}"),
-    };
-    let rows = place.reader().page(0, u32::MAX, &[]).unwrap();
-    check_agreement(place, &place.reader(), &rows);
-    let again = pairs(&ledger.step_blocking(Step { number: 1, claim: u32::MAX, ..Step::default() }).unwrap());
-    let twice: Vec<_> = again.iter().filter(|(number, _)| claimed.contains(&row(*number))).collect();
-    assert!(twice.is_empty(), "{twice:?} of {claimed:?}");
-    drop(ledger);
-    assert_eq!(place.open().standing(), Standing::Unclean);
-}
-
 proptest! {
     #![proptest_config(ProptestConfig { cases: 32, ..ProptestConfig::default() })]
     #[test]
@@ -377,21 +353,5 @@ proptest! {
         for act in &acts {
             run.act(act);
         }
-    }
-
-    #[test]
-    fn an_older_copy_sends_nothing_again_that_was_claimed_since(
-        kinds in prop::collection::vec(0_u8..8, 1..24),
-        before in prop::collection::vec(arb_act(), 0..12),
-        after in prop::collection::vec(arb_act(), 1..12),
-    ) {
-        let mut run = Run::new(Threads::Many, &kinds);
-        before.iter().for_each(|act| run.act(act));
-        let (backup, n_parts) = (run.place.backup(), run.n_parts);
-        run.claimed.clear();
-        after.iter().for_each(|act| run.act(act));
-        drop(run.ledger.take());
-        run.place.restore(&backup);
-        check_restored(&run.place, &run.claimed, run.n_parts > n_parts);
     }
 }

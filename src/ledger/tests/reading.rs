@@ -141,7 +141,7 @@ fn a_reader_sees_what_is_done_while_it_is_open() {
     ledger.close(SessionEnd::Finished).unwrap();
     assert_eq!(reader.holder().unwrap(), None);
     drop(reader);
-    assert_eq!(place.names(), ["wave.ledger", "wave.ledger.lock"]);
+    assert_eq!(place.names(), ["wave.ledger"]);
 }
 
 #[test]
@@ -150,7 +150,7 @@ fn a_reader_leaves_a_ledger_as_it_found_it() {
     create(&place.path, bare_rows(2)).unwrap().close(SessionEnd::Finished).unwrap();
     let before = std::fs::read(&place.path).unwrap();
     assert_eq!(place.states(), [RowState::Pending; 2]);
-    assert_eq!(place.names(), ["wave.ledger", "wave.ledger.lock"]);
+    assert_eq!(place.names(), ["wave.ledger"]);
     assert_eq!(std::fs::read(&place.path).unwrap(), before);
 
     // A log with rows in it is folded in by the next session, not by a reader.
@@ -170,7 +170,6 @@ fn a_ledger_at_rest_can_be_read_where_nothing_can_be_written() {
     let place = Place::new();
     create(&place.path, bare_rows(2)).unwrap().close(SessionEnd::Finished).unwrap();
     set_mode(&place.path, 0o444);
-    set_mode(&place.folder().join("wave.ledger.lock"), 0o444);
     set_mode(place.folder(), 0o555);
     std::thread::scope(|scope| {
         scope.spawn(|| {
@@ -181,6 +180,6 @@ fn a_ledger_at_rest_can_be_read_where_nothing_can_be_written() {
             assert_eq!(place.reader().holder().unwrap(), None);
         });
     });
-    assert_eq!(place.names(), ["wave.ledger", "wave.ledger.lock"]);
+    assert_eq!(place.names(), ["wave.ledger"]);
     set_mode(place.folder(), 0o755);
 }

@@ -1,4 +1,4 @@
-//! The same over a real ledger, backups and crashes included.
+//! The same over a real ledger, crashes included.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -12,12 +12,12 @@ use super::support::*;
 use super::world::{Desk, World};
 use crate::ledger::{
     AttemptRecord, CreatedMarks, CreatedRow, DoubtfulRow, Item, Ledger, LedgerError, LoadRow, ManifestPart, Reader,
-    Requeue, Resolution, RowFacts, RowPlace, RunIdentity, SessionInfo, Standing, Step,
+    Requeue, Resolution, RowFacts, RowPlace, RunIdentity, SessionInfo, Step,
 };
 use crate::reconcile::{Book, Identity, LedgerBook, Tagging};
 use crate::request::{AttemptNo, CreateRequest, NamedValues, Outcome, RowId};
 
-/// A ledger in a folder of its own, with copies beside it.
+/// A ledger in a folder of its own.
 struct RealDesk {
     _folder: TempDir,
     path: PathBuf,
@@ -83,9 +83,7 @@ impl RealDesk {
         })
         .unwrap();
         ledger.start_run().unwrap();
-        let desk = Self { _folder: folder, path, open: Some(Open::of(ledger)) };
-        desk.copy_files("", ".backup");
-        desk
+        Self { _folder: folder, path, open: Some(Open::of(ledger)) }
     }
 
     fn who(&self) -> Identity {
@@ -99,18 +97,6 @@ impl RealDesk {
 
     fn book(&self) -> LedgerBook<'_> {
         LedgerBook::new(&self.open().ledger, &self.open().reader)
-    }
-
-    /// Copies the ledger with its log, as a backup program does that stops nobody; no step is under way meanwhile.
-    fn copy_files(&self, from: &str, to: &str) {
-        for end in ["", "-wal"] {
-            let name = |middle: &str| PathBuf::from(format!("{}{middle}{end}", self.path.display()));
-            if name(from).exists() {
-                std::fs::copy(name(from), name(to)).unwrap();
-            } else if name(to).exists() {
-                std::fs::remove_file(name(to)).unwrap();
-            }
-        }
     }
 }
 
@@ -165,15 +151,11 @@ impl Desk for RealDesk {
         self.open = Some(Open::of(Ledger::open(&crate::machine::Machine::system(), &self.path, &session()).unwrap()));
     }
 
-    fn back_up(&mut self) {
-        self.copy_files("", ".backup");
-    }
+    fn back_up(&mut self) {}
 
+    /// What to do with an older copy is not decided by the ledger: here the process only dies.
     fn restore(&mut self, now: Timestamp) {
-        drop(self.open.take());
-        self.copy_files(".backup", "");
         self.crash(now);
-        assert_ne!(self.open().ledger.standing(), Standing::Clean);
     }
 }
 
