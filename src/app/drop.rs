@@ -10,7 +10,7 @@ use super::part::Ids;
 use super::replay::{Cause, cause};
 use super::stored::check_free;
 use super::words::rows;
-use crate::ledger::{Ledger, Reader, Resolution, RowState, RowVerdict, SessionEnd, Source};
+use crate::ledger::{AuditEvent, Ledger, Reader, Resolution, RowState, RowVerdict, SessionEnd, Source};
 use crate::request::RowId;
 
 /// How many rows are named that cannot be dropped.
@@ -117,8 +117,8 @@ pub async fn drop_rows<S>(
         reason: Some(format!("{who}: {reason}")),
     };
     let ledger = Ledger::open(env.machine, path, env.session)?;
-    let event = format!("{who}: {text}: {reason}");
-    let resolved = ledger.resolve_with_event(chosen.into_iter().map(resolution).collect(), "drop", &event).await;
+    let event = AuditEvent { kind: "drop".to_owned(), detail: format!("{who}: {text}: {reason}") };
+    let resolved = ledger.resolve(chosen.into_iter().map(resolution).collect(), Some(event)).await;
     ledger.close(SessionEnd::Finished)?;
     resolved?;
     Ok(Ending { lead: Lead::Recorded(text), ..Ending::of(&Reader::open(path)?, path)? })

@@ -19,7 +19,8 @@ pub(super) fn of_report(report: &Report) -> Vec<Finding> {
         add(FindingKind::Double, Some(double.row), double.uuids.clone(), detail);
     }
     for stray in &report.strays.first {
-        let state = stray.state.map_or("is not in this ledger".to_owned(), |state| format!("is {state} and another one here"));
+        let state =
+            stray.state.map_or("is not in this ledger".to_owned(), |state| format!("is {state} and another one here"));
         let detail = format!("request {} carries the tag of row {}, which {state}", stray.uuid, stray.row);
         add(FindingKind::Unsent, None, vec![stray.uuid], detail);
     }

@@ -109,7 +109,7 @@ impl Ending {
             stopped_by: None,
             last_list: None,
             is_audited: false,
-            findings: reader.open_findings()?,
+            findings: reader.open_findings()?.into_iter().map(|open| open.finding).collect(),
             unrecorded: Vec::new(),
             is_part: false,
             n_left_destructive: n_destructive(&reader.unsettled_by_type()?),
@@ -117,8 +117,7 @@ impl Ending {
     }
 
     pub(super) fn nothing_to_send(self) -> Self {
-        let lead =
-            if self.counts.get(RowState::Pending) == 0 { Lead::AlreadyFinished } else { Lead::NothingAskedFor };
+        let lead = if self.counts.get(RowState::Pending) == 0 { Lead::AlreadyFinished } else { Lead::NothingAskedFor };
         Self { lead, ..self }
     }
 
@@ -131,10 +130,7 @@ impl Ending {
             (None, _) if is_well && self.counts.is_settled() => Exit::Done,
             // Only a part of the rows was asked for, and the others wait.
             (None, _)
-                if is_well
-                    && self.is_part
-                    && self.sent.is_some()
-                    && self.counts.is_settled_but(RowState::Pending) =>
+                if is_well && self.is_part && self.sent.is_some() && self.counts.is_settled_but(RowState::Pending) =>
             {
                 Exit::Done
             }
@@ -227,7 +223,7 @@ impl Job {
             return Err(look::no_list(&error, n_rows, n_destructive(&by_type)));
         }
         self.is_without_list = false;
-        self.ledger.set_findings(findings::of_report(&report)).await?;
+        self.ledger.set_findings(findings::of_report(&report))?;
         let mut notes = Vec::new();
         if let Some(note) = &mut self.note {
             note.learn(report.first_look.originator);
@@ -271,7 +267,7 @@ impl Job {
         let report = self.session.settle(&setting, &mut control).await?;
         let is_interrupted = *control.borrow() != StopLevel::Run;
         if report.unreadable.is_none() && !is_interrupted {
-            self.ledger.set_findings(findings::of_report(&report)).await?;
+            self.ledger.set_findings(findings::of_report(&report))?;
         }
         let Self { ledger, path, session, note, machine, .. } = self;
         drop(session);
@@ -302,7 +298,7 @@ impl Job {
         let report = self.session.send(&setting, work, control).await;
         if let Some(list) = report.last_list.as_ref().filter(|list| list.unreadable.is_none()) {
             if report.sent.stopped_by.as_ref().is_none_or(|reason| !matches!(reason, StopReason::Ledger(_))) {
-                self.ledger.set_findings(findings::of_report(list)).await?;
+                self.ledger.set_findings(findings::of_report(list))?;
             }
             if let Some(note) = &mut self.note {
                 note.learn(list.first_look.originator);

@@ -84,9 +84,7 @@ impl New {
     }
 
     fn asks_for_the_same(&self, other: &CreateRequest) -> bool {
-        let identity = |request: &CreateRequest| {
-            (request.kind, request.target, request.template, request.smartcard)
-        };
+        let identity = |request: &CreateRequest| (request.kind, request.target, request.template, request.smartcard);
         identity(&self.request) == identity(other)
     }
 }

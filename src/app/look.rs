@@ -78,7 +78,7 @@ pub(super) async fn others(
     match already {
         Already::Stop => Err(stop_for(&hits, n_rows)),
         Already::Send => {
-            job.ledger.accept_hits(found.into_iter().map(|(_, hit)| hit.uuid).collect()).await?;
+            job.ledger.accept_hits(found.into_iter().map(|(_, hit)| hit.uuid).collect())?;
             Ok((hits, 0))
         }
         Already::Skip => {
@@ -94,7 +94,7 @@ pub(super) async fn others(
                 source: Source::List,
                 reason: Some(format!("requested before as {} by run {}", hit.uuid, hit.run)),
             };
-            job.ledger.resolve(found.into_iter().map(resolution).collect()).await?;
+            job.ledger.resolve(found.into_iter().map(resolution).collect(), None).await?;
             Ok((hits, n_rows))
         }
     }
@@ -138,8 +138,13 @@ fn stop_for(hits: &Hits, n_rows: u64) -> Failure {
 }
 
 fn stop_for_strangers(hits: &Hits, n_rows: u64, own: &BTreeSet<Guid>) -> Failure {
-    let who = if own.is_empty() { "it is not known yet which user on the server this account is" } else { "they are another account's" };
-    let mut originators: Vec<String> = hits.by_run().iter().flat_map(|run| &run.originators).map(Guid::to_string).collect();
+    let who = if own.is_empty() {
+        "it is not known yet which user on the server this account is"
+    } else {
+        "they are another account's"
+    };
+    let mut originators: Vec<String> =
+        hits.by_run().iter().flat_map(|run| &run.originators).map(Guid::to_string).collect();
     originators.sort_unstable();
     originators.dedup();
     let option: Vec<&str> = originators.iter().flat_map(|guid| ["--originator", guid.as_str()]).collect();

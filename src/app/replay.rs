@@ -255,7 +255,8 @@ pub(super) fn cause(code: ErrorCode) -> Cause {
         | ErrorCode::ConnectionLost
         | ErrorCode::AnswerBroken
         | ErrorCode::LeftOpen
-        | ErrorCode::Contradicted => Cause::Unknown,
+        | ErrorCode::Contradicted
+        | ErrorCode::UuidShared => Cause::Unknown,
     }
 }
 
@@ -370,7 +371,7 @@ pub(super) async fn put_back(work: &Work, job: &Job) -> Result<(), Failure> {
         }
     }
     for batch in failed.chunks(BATCH) {
-        job.ledger.resolve(batch.iter().map(|row| again(*row)).collect()).await?;
+        job.ledger.resolve(batch.iter().map(|row| again(*row)).collect(), None).await?;
     }
     Ok(())
 }
@@ -383,6 +384,6 @@ mod tests {
     fn every_cause_has_a_class() {
         let of = |class| ErrorCode::ALL.into_iter().filter(|code| cause(*code) == class).count();
         let classes = [Cause::NotSent, Cause::Refused, Cause::ServerError, Cause::Unknown].map(of);
-        assert_eq!(classes, [8, 3, 1, 10]);
+        assert_eq!(classes, [8, 3, 1, 11]);
     }
 }

@@ -10,7 +10,7 @@ use super::next::Next;
 use super::part::Ids;
 use super::stored::wire_of;
 use super::words::rows;
-use crate::ledger::{DoubtfulRow, Ledger, Reader, Resolution, RowVerdict, SessionEnd, Source};
+use crate::ledger::{AuditEvent, DoubtfulRow, Ledger, Reader, Resolution, RowVerdict, SessionEnd, Source};
 use crate::reconcile::check_person;
 use crate::request::{ErrorCode, RequestUri, RequestUuid, RowId, printable};
 use crate::submit::Calls;
@@ -61,20 +61,15 @@ pub fn doubtful_rows(reader: &Reader, numbers: &[RowId], ids: Option<&Ids>) -> R
 ///
 /// # Errors
 /// Nothing is open of a row, or the ledger is in use or failed.
-pub async fn close_findings<S>(
-    path: &Path,
-    rows: &[RowId],
-    reason: &str,
-    env: &Env<'_, S>,
-) -> Result<Ending, Failure> {
+pub async fn close_findings<S>(path: &Path, rows: &[RowId], reason: &str, env: &Env<'_, S>) -> Result<Ending, Failure> {
     let open = Reader::open(path)?.open_findings()?;
-    if let Some(row) = rows.iter().find(|row| open.iter().all(|finding| finding.row != Some(**row))) {
+    if let Some(row) = rows.iter().find(|row| open.iter().all(|finding| finding.finding.row != Some(**row))) {
         return Err(Failure::new(Exit::Usage, format!("nothing is open of row {row}; nothing was recorded")));
     }
     let who = format!("{}@{}", env.session.user, env.session.host);
     let ledger = Ledger::open(env.machine, path, env.session)?;
     for row in rows {
-        ledger.close_finding(*row, format!("{who}: {reason}")).await?;
+        ledger.close_finding(*row, &format!("{who}: {reason}"))?;
     }
     ledger.close(SessionEnd::Finished)?;
     let text = format!("what was found of {} is closed", super::words::rows(rows.len() as u64));
@@ -145,8 +140,8 @@ pub async fn record_verdicts<S>(
         _ => format!("{} are settled", rows(texts.len() as u64)),
     };
     let ledger = Ledger::open(env.machine, path, env.session)?;
-    let event = format!("{who}: {}: {reason}", texts.join("; "));
-    let resolved = ledger.resolve_with_event(resolutions, "settle", &event).await;
+    let event = AuditEvent { kind: "settle".to_owned(), detail: format!("{who}: {}: {reason}", texts.join("; ")) };
+    let resolved = ledger.resolve(resolutions, Some(event)).await;
     ledger.close(SessionEnd::Finished)?;
     resolved?;
     Ok(Ending { lead: Lead::Recorded(text), ..Ending::of(&Reader::open(path)?, path)? })

@@ -81,13 +81,20 @@ impl StateFolder {
     ///
     /// # Errors
     /// Another process works on a ledger of the same run, or the folder cannot be written.
-    pub async fn enter(&self, machine: &Machine, run: RunId, ledger: &Path, session: &SessionInfo) -> Result<Note, Failure> {
+    pub async fn enter(
+        &self,
+        machine: &Machine,
+        run: RunId,
+        ledger: &Path,
+        session: &SessionInfo,
+    ) -> Result<Note, Failure> {
         let _entry = self.lock().await?;
         let name = run.to_string();
         let own = self.lock_of(&name)?;
         let Some(lock) = own else {
             let holder = self.read(&name);
-            let who = holder.map_or_else(String::new, |noted| format!(" ({}, pid {})", shown(&noted.ledger), noted.pid));
+            let who =
+                holder.map_or_else(String::new, |noted| format!(" ({}, pid {})", shown(&noted.ledger), noted.pid));
             return Err(Failure::new(
                 Exit::InUse,
                 format!("another process works on this run, from another copy of its ledger{who}; nothing was sent"),
@@ -100,7 +107,7 @@ impl StateFolder {
         let mut originators = BTreeSet::new();
         for noted in self.all()? {
             if noted.account == account {
-                originators.extend(noted.originator.as_ref().and_then(|guid| guid.parse().ok()));
+                originators.extend(noted.originator.as_ref().and_then(|guid| guid.parse::<Guid>().ok()));
             }
             if noted.run == name {
                 continue;
@@ -120,7 +127,11 @@ impl StateFolder {
             extent: None,
             ended: None,
         };
-        let before = known.and_then(|noted| noted.extent).map(|(session, n_claims, n_outcomes)| Extent { session, n_claims, n_outcomes });
+        let before = known.and_then(|noted| noted.extent).map(|(session, n_claims, n_outcomes)| Extent {
+            session,
+            n_claims,
+            n_outcomes,
+        });
         let note = Note { folder: self.clone(), noted, others, before, originators, _lock: lock };
         note.write()?;
         Ok(note)
@@ -137,7 +148,8 @@ impl StateFolder {
                     waited += LOCK_EVERY;
                 }
                 Ok(None) => {
-                    let text = format!("the state folder {} is locked by another process; nothing was sent", shown(&self.0));
+                    let text =
+                        format!("the state folder {} is locked by another process; nothing was sent", shown(&self.0));
                     return Err(Failure::new(Exit::InUse, text));
                 }
                 Err(error) => return Err(unusable(&self.0, &error)),
@@ -192,7 +204,9 @@ impl Note {
     /// Returns whether the ledger is not as far as it was when the last session ended: an older copy.
     pub(super) fn is_ahead_of(&self, extent: Extent) -> bool {
         self.before.is_some_and(|before| {
-            extent.session < before.session || extent.n_claims < before.n_claims || extent.n_outcomes < before.n_outcomes
+            extent.session < before.session
+                || extent.n_claims < before.n_claims
+                || extent.n_outcomes < before.n_outcomes
         })
     }
 
@@ -228,7 +242,10 @@ impl Note {
                 Some(0) => continue,
                 shared => shared,
             };
-            let what = n.map_or_else(|| "may have to send some of these rows".to_owned(), |n| format!("has {} of these", rows(n)));
+            let what = n.map_or_else(
+                || "may have to send some of these rows".to_owned(),
+                |n| format!("has {} of these", rows(n)),
+            );
             let Noted { ledger, pid, .. } = &other.noted;
             let (when, first) = if other.is_alive {
                 (format!("is at work (pid {pid})"), "wait until it has ended")
@@ -283,11 +300,9 @@ impl Other {
                     row.last_attempt_at.is_some_and(|at| at > lately)
                         && row.request_uuid.is_none_or(|uuid| !shown.contains(&uuid))
                 }
-                RowState::Failed
-                | RowState::Invalid
-                | RowState::Skipped
-                | RowState::Canceled
-                | RowState::Replaced => false,
+                RowState::Failed | RowState::Invalid | RowState::Skipped | RowState::Canceled | RowState::Replaced => {
+                    false
+                }
             };
             if counts && row.request.is_some_and(|request| wanted.contains(&request.fingerprint().number())) {
                 n += 1;

@@ -11,8 +11,8 @@ use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(crate) use self::groups::{
-    AlreadyArg, CheckFirstArg, DataCollectionArg, DoubtArgs, ExtraColumnsArg, FindingArgs, GuardArgs, OnDuplicateArg, OnInvalidArg,
-    PaceArgs, PartArgs, ReadingArgs, RehearsalArgs, RowArgs, ServerArgs, TagPositionArg, WireArgs,
+    AlreadyArg, CheckFirstArg, DataCollectionArg, DoubtArgs, ExtraColumnsArg, FindingArgs, GuardArgs, OnDuplicateArg,
+    OnInvalidArg, PaceArgs, PartArgs, ReadingArgs, RehearsalArgs, RowArgs, ServerArgs, TagPositionArg, WireArgs,
 };
 use super::parse;
 use crate::ledger::RowState;

@@ -2,11 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use super::args::{
-    AlreadyArg, DataCollectionArg, ExtraColumnsArg, FindingArgs, GuardArgs, OnDuplicateArg, OnInvalidArg, PartArgs,
-    ReadingArgs, RowArgs, SubmitArgs, TagPositionArg, ValidateArgs, WireArgs,
+    DataCollectionArg, ExtraColumnsArg, FindingArgs, GuardArgs, OnDuplicateArg, OnInvalidArg, PartArgs, ReadingArgs,
+    RowArgs, SubmitArgs, TagPositionArg, ValidateArgs, WireArgs,
 };
 use super::layers::Origins;
 use super::output::shown;

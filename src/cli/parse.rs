@@ -54,6 +54,11 @@ pub(super) fn uuid(text: &str) -> Result<Guid, String> {
         .ok_or_else(|| "write the uuid of a request: 8-4-4-4-12 hexadecimal digits".to_owned())
 }
 
+pub(super) fn guid(text: &str) -> Result<Guid, String> {
+    let guid: Option<Guid> = text.trim().parse().ok();
+    guid.filter(|guid| !guid.is_zero()).ok_or_else(|| "write a GUID: 8-4-4-4-12 hexadecimal digits".to_owned())
+}
+
 pub(super) fn pin(text: &str) -> Result<Pin, String> {
     text.parse::<Pin>().map_err(|error| error.to_string())
 }

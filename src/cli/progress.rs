@@ -209,9 +209,7 @@ fn describe(kind: &EventKind) -> Option<(u8, String)> {
         EventKind::NotReadBack { kind, why } => {
             Some((0, format!("{kind}: its first request could not be checked ({}); going on", printable(why))))
         }
-        EventKind::Reconciling => {
-            Some((0, "reading the server's list of requests".to_owned()))
-        }
+        EventKind::Reconciling => Some((0, "reading the server's list of requests".to_owned())),
         EventKind::Reconciled { found, absent, left } => Some((0, reconciled(*found, *absent, *left))),
         EventKind::WaitingForProof { left, rows } => Some((
             0,

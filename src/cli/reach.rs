@@ -135,7 +135,15 @@ impl Reach {
             let account = account(&world.user, &endpoint.auth);
             (Destination::Server(Box::new(endpoint)), account)
         };
-        Ok(Self { destination, state_root, asked: args.doubt.map(Asked::of).unwrap_or_default(), label: args.server.label.clone(), account, limits, patience })
+        Ok(Self {
+            destination,
+            state_root,
+            asked: args.doubt.map(Asked::of).unwrap_or_default(),
+            label: args.server.label.clone(),
+            account,
+            limits,
+            patience,
+        })
     }
 }
 

@@ -1,6 +1,7 @@
 //! How a command ended: the last line for people, one JSON object for scripts.
 
 use std::io;
+use std::path::Path;
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
@@ -153,7 +154,11 @@ impl Summary {
         let is_asked = ending.is_audited || !findings.is_empty();
         self.more.insert("audit".to_owned(), if is_asked { json!(findings) } else { Value::Null });
         if !ending.findings.is_empty() {
-            let what = if ending.findings.len() == 1 { "finding".to_owned() } else { format!("{} findings", ending.findings.len()) };
+            let what = if ending.findings.len() == 1 {
+                "finding".to_owned()
+            } else {
+                format!("{} findings", ending.findings.len())
+            };
             self.message = format!("{}; {what} to be looked at", self.message);
             let ledger = quoted(&ending.ledger.to_string_lossy());
             self.next = Some(format!(

@@ -5,6 +5,7 @@ use std::path::Path;
 use jiff::Timestamp;
 use rusqlite::{Connection, params};
 
+use super::clock::SessionClock;
 use super::crash;
 use super::create::CreateError;
 use super::error::Fault;
@@ -37,8 +38,9 @@ impl Ledger {
     ) -> Result<Self, CreateError<E>> {
         let path = resolve(path)?;
         let lock = lock_existing(&path)?;
-        let begun = begin_with(machine, &path, session, &lock, |conn, run, number| {
-            let now = machine.now();
+        let clock = SessionClock::start(machine);
+        let begun = begin_with(&clock, &path, session, lock, |conn, run, number| {
+            let now = clock.now();
             let mut loader = Loader::new(conn, &path, (number, now), Held::of(run));
             let parts = feed(&mut loader, run).map_err(Undone::Other)?;
             loader.finish(&parts)?;
@@ -51,7 +53,7 @@ impl Ledger {
             BeginError::Other(error) => CreateError::Feed(error),
         })?;
         crash::point("append-committed");
-        Ok(Self::start(writer, run, lock)?)
+        Ok(Self::start(writer, run)?)
     }
 }
 

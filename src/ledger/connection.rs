@@ -124,7 +124,6 @@ impl AtRest {
 
 /// Opens a connection that reads, for as long as it likes, while another process writes.
 pub(super) fn open_for_reading(path: &Path) -> Result<(Connection, ReadMode), LedgerError> {
-    check_is_file(path)?;
     let at = |error| Fault::from(error).at(path);
     let mode = AtRest::look(path).read_mode();
     let conn = match mode {

@@ -1,24 +1,23 @@
 //! Making a new ledger with all its rows, or nothing.
 
-use std::fs::OpenOptions;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use rusqlite::Connection;
 use tempfile::TempPath;
 
+use super::clock::SessionClock;
 use super::connection::{open_for_load, use_write_ahead_log};
 use super::crash;
 use super::error::{Fault, LedgerError};
 use super::handle::Ledger;
 use super::item::{ManifestPart, RunIdentity, SessionInfo};
 use super::loader::{Held, Loader};
-use super::open::take_lock;
 use super::path::{beside, check_is_free, check_is_local, resolve};
 use super::run::{RunInfo, insert_run};
 use super::schema::{create_indexes_and_view, create_tables};
 use crate::machine::Machine;
-use crate::platform::{create_private, folder_of, sync_folder};
+use crate::platform::{DataLock, folder_of, sync_folder};
 use crate::request::{RunId, RunKey};
 
 /// A new ledger could not be made. Nothing is left of it.
@@ -51,12 +50,12 @@ impl Ledger {
         let path = resolve(path)?;
         check_is_local(&path)?;
         check_is_free(&path)?;
-        let lock = take_lock(&path)?;
+        let clock = SessionClock::start(machine);
+        let loading = Loading::begin(&path)?;
         // Asked again, now that nobody else can make it.
         check_is_free(&path)?;
-        let loading = Loading::begin(&path)?;
         let conn = loading.open()?;
-        let mut loader = Loader::new(&conn, &path, (FIRST_SESSION, machine.now()), Held::default());
+        let mut loader = Loader::new(&conn, &path, (FIRST_SESSION, clock.now()), Held::default());
         let parts = feed(&mut loader).map_err(CreateError::Feed)?;
         let (mut id, mut key) = ([0; 16], [0; 32]);
         machine.fill(&mut id).and_then(|()| machine.fill(&mut key)).map_err(LedgerError::NoRandomBytes)?;
@@ -66,15 +65,15 @@ impl Ledger {
             identity: identity.clone(),
             n_rows: parts.iter().map(|part| u64::from(part.n_rows)).sum(),
             parts,
-            created_at: machine.now(),
+            created_at: clock.now(),
             started_at: None,
         };
         let at = |fault: Fault| fault.at(&path);
         loader.finish(&run.parts).map_err(at)?;
         finish_run(&conn, &run).map_err(at)?;
         conn.close().map_err(|(_, error)| at(error.into()))?;
-        loading.finish()?;
-        Ok(Self::open_locked(machine, &path, session, lock)?)
+        let lock = loading.finish()?;
+        Ok(Self::open_locked(&clock, &path, session, lock)?)
     }
 }
 
@@ -94,24 +93,26 @@ fn finish_run(conn: &Connection, run: &RunInfo) -> Result<(), Fault> {
 struct Loading {
     ledger: PathBuf,
     file: TempPath,
+    lock: DataLock,
 }
 
 impl Loading {
-    /// Makes the file, under the ledger's lock: one that is there is left of a process that died.
+    /// Makes the file, with its lock held: one that is there is left of a process that died.
     fn begin(ledger: &Path) -> Result<Self, LedgerError> {
         let path = beside(ledger, ".loading");
         let failed = |source| LedgerError::Unwritable { path: path.clone(), source };
-        for suffix in ["", "-wal", "-shm", "-journal"] {
+        let Some(lock) = DataLock::create(&path, ledger).map_err(failed)? else {
+            return Err(LedgerError::InUse { path: ledger.to_owned(), holder: None });
+        };
+        let file = TempPath::try_from_path(&path).map_err(failed)?;
+        for suffix in ["-wal", "-shm", "-journal"] {
             match std::fs::remove_file(beside(&path, suffix)) {
                 Ok(()) => {}
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(source) => return Err(failed(source)),
             }
         }
-        // Closed before SQLite opens it: the file is empty and private from the very first moment.
-        drop(create_private(&path).map_err(failed)?);
-        let file = TempPath::try_from_path(&path).map_err(failed)?;
-        Ok(Self { ledger: ledger.to_owned(), file })
+        Ok(Self { ledger: ledger.to_owned(), file, lock })
     }
 
     /// Opens it with its tables made, in a transaction.
@@ -125,19 +126,18 @@ impl Loading {
         make().map_err(|error| LedgerError::of_sqlite(&self.ledger, error))
     }
 
-    /// Makes the content durable, then the name.
-    fn finish(self) -> Result<(), LedgerError> {
-        let Self { ledger, file } = self;
+    /// Makes the content durable, then the name. The lock stays the ledger's.
+    fn finish(self) -> Result<DataLock, LedgerError> {
+        let Self { ledger, file, lock } = self;
         let failed = |source| LedgerError::Unwritable { path: ledger.clone(), source };
-        // No connection is open on it, so closing this handle takes no lock of SQLite's away.
-        // Windows syncs only what was opened to be written.
-        OpenOptions::new().write(true).open(&file).and_then(|file| file.sync_all()).map_err(failed)?;
+        lock.sync(&file).map_err(failed)?;
         crash::point("create-before-rename");
         file.persist_noclobber(&ledger).map_err(|error| match error.error.kind() {
             io::ErrorKind::AlreadyExists => LedgerError::AlreadyExists { path: ledger.clone() },
             _ => failed(error.error),
         })?;
         crash::point("create-after-rename");
-        sync_folder(folder_of(&ledger)).map_err(failed)
+        sync_folder(folder_of(&ledger)).map_err(failed)?;
+        Ok(lock)
     }
 }

@@ -4,10 +4,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::item::SessionInfo;
-use super::path::lock_path;
 use super::state::IllegalTransition;
 use crate::platform::NetworkFileSystem;
-use crate::request::{AttemptNo, RequestKind, RowId};
+use crate::request::{AttemptNo, RequestKind, RequestUuid, RowId};
 
 /// A ledger cannot be made, opened, read or written.
 #[derive(Debug, thiserror::Error)]
@@ -55,6 +54,14 @@ pub enum LedgerError {
         /// The newest version that this program knows.
         known: i64,
     },
+    /// A program that was never released made it.
+    #[error("the ledger {path:?} has version {found}, of an older cmbatch that was never released; make a new ledger")]
+    OlderVersion {
+        /// The ledger.
+        path: PathBuf,
+        /// Its version.
+        found: i64,
+    },
     /// There is no such file.
     #[error("there is no ledger {path:?}")]
     NotFound {
@@ -69,7 +76,7 @@ pub enum LedgerError {
     },
     /// The file has more than one name.
     #[error(
-        "the ledger {path:?} has {n_names} names (hard links), so that its lock does not hold; keep one name and delete the \
+        "the ledger {path:?} has {n_names} names (hard links), and its log has only one; keep one name and delete the \
          others, or make a copy"
     )]
     HardLinked {
@@ -136,18 +143,10 @@ pub enum LedgerError {
         /// Where it was.
         path: PathBuf,
     },
-    /// The ledger is older than what was noted of its run, and rows that may have been sent since are not in it at all.
+    /// Another process took the ledger over, though this one lives. Nothing more is recorded.
     #[error(
-        "the ledger {path:?} is older than its last session (a restored copy, or its -wal file was deleted) and lacks rows \
-         that were appended since and may have been sent; put the newest one back. To go on without them, delete {:?} first",
-        lock_path(path)
+        "another process has taken over the ledger {path:?}, so that its disk keeps no locks; put it on a local disk"
     )]
-    Older {
-        /// The ledger.
-        path: PathBuf,
-    },
-    /// Another process took the ledger over, though this one lives: its lock file was deleted. Nothing more is recorded.
-    #[error("another process has taken over the ledger {path:?}; leave its lock file alone")]
     TakenOver {
         /// The ledger.
         path: PathBuf,
@@ -246,6 +245,22 @@ pub enum StepError {
         /// The row.
         row: RowId,
     },
+    /// The request is another row's.
+    #[error("row {row} cannot be request {uuid}, which is that of row {other}")]
+    UuidTaken {
+        /// The row.
+        row: RowId,
+        /// The row whose request it is.
+        other: RowId,
+        /// The request.
+        uuid: RequestUuid,
+    },
+    /// Nothing that is open was found about the row.
+    #[error("no finding about row {row} is open")]
+    NoFinding {
+        /// The row.
+        row: RowId,
+    },
     /// Nothing of this kind was created.
     #[error("no {kind} was created")]
     NoSuchKind {
@@ -316,11 +331,11 @@ impl LedgerError {
             | Self::NotALedger { .. }
             | Self::Damaged { .. }
             | Self::NewerVersion { .. }
+            | Self::OlderVersion { .. }
             | Self::NotFound { .. }
             | Self::AlreadyExists { .. }
             | Self::NoWriteAheadLog { .. }
             | Self::Unreadable { .. }
-            | Self::Older { .. }
             | Self::Symlink { .. }
             | Self::HardLinked { .. } => LedgerTrouble::Unusable,
             Self::Unwritable { .. }
@@ -370,8 +385,6 @@ pub(super) enum Fault {
     Step(StepError),
     /// What was to be loaded is not one whole run.
     Load(LoadError),
-    /// Rows may have been sent that the file does not have.
-    Older,
     /// Rows are to be claimed, and the run was not started.
     NotStarted,
     /// SQLite has no write-ahead log there.
@@ -390,7 +403,6 @@ impl Fault {
             Self::Damage(damage) => LedgerError::Damaged { path: path.to_owned(), damage },
             Self::Step(error) => LedgerError::Step(error),
             Self::Load(error) => LedgerError::Load(error),
-            Self::Older => LedgerError::Older { path: path.to_owned() },
             Self::NotStarted => LedgerError::NotStarted { path: path.to_owned() },
             Self::Gone => LedgerError::Gone { path: path.to_owned() },
             Self::TakenOver => LedgerError::TakenOver { path: path.to_owned() },
@@ -402,9 +414,7 @@ impl Fault {
     pub(super) const fn is_callers(&self) -> bool {
         match self {
             Self::Step(_) | Self::Load(_) | Self::NotStarted => true,
-            Self::Sql(_) | Self::Damage(_) | Self::Older | Self::NoWriteAheadLog | Self::Gone | Self::TakenOver => {
-                false
-            }
+            Self::Sql(_) | Self::Damage(_) | Self::NoWriteAheadLog | Self::Gone | Self::TakenOver => false,
         }
     }
 }

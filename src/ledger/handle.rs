@@ -8,21 +8,22 @@ use std::thread::JoinHandle;
 use jiff::Timestamp;
 use tokio::sync::oneshot;
 
+use super::clock::SessionClock;
 use super::error::LedgerError;
-use super::resolution::{Resolution, Standing};
+use super::findings::Finding;
+use super::resolution::{AuditEvent, Resolution};
 use super::run::RunInfo;
-use super::session::SessionEnd;
+use super::session::{FirstLook, SessionEnd};
 use super::step::{Step, StepAnswer};
 use super::writer::{Command, Reply, Writer};
-use crate::machine::{Machine, Threads};
-use crate::platform::FileLock;
-use crate::request::{RequestKind, RowId};
+use crate::machine::Threads;
+use crate::request::{RequestKind, RequestUuid, RowId};
 
 /// How many commands wait for the writer. A run has one dispatcher that waits for each answer, and now and then an event or a
 /// verdict, so more than a few never do; a command takes about 200 bytes, its step some KiB, its verdicts what their lists take.
 const QUEUE: usize = 8;
 
-/// A run's ledger, held exclusively: by a lock on the file beside it, and one writer that owns the only writable connection. The
+/// A run's ledger, held exclusively: by a lock on its file, and one writer that owns the only writable connection. The
 /// writer has a thread of its own, unless the machine has one thread only ([`Threads::One`]); then it works where it is asked.
 ///
 /// [`close`](Self::close) leaves one file. Dropped without it, the ledger is left as by a crash, which loses nothing: what was
@@ -70,13 +71,10 @@ const QUEUE: usize = 8;
 #[derive(Debug)]
 pub struct Ledger {
     path: PathBuf,
-    machine: Machine,
+    clock: SessionClock,
     run: RunInfo,
     session: u32,
-    standing: Standing,
     writer: Served,
-    /// Given up last, after the writer has closed the file.
-    _lock: FileLock,
 }
 
 /// Where the writer works.
@@ -94,7 +92,7 @@ enum Served {
 
 impl Served {
     fn start(writer: Writer) -> Result<Self, LedgerError> {
-        if writer.machine.threads() == Threads::One {
+        if writer.clock.machine().threads() == Threads::One {
             return Ok(Self::Here(Mutex::new(Some(Box::new(writer)))));
         }
         let path = writer.path.clone();
@@ -118,11 +116,10 @@ fn handle_here(writer: &Mutex<Option<Box<Writer>>>, command: Command) {
 
 impl Ledger {
     /// Starts the writer.
-    pub(super) fn start(writer: Writer, run: RunInfo, lock: FileLock) -> Result<Self, LedgerError> {
-        let (path, session, standing) = (writer.path.clone(), writer.working.session, writer.standing);
-        let machine = writer.machine.clone();
+    pub(super) fn start(writer: Writer, run: RunInfo) -> Result<Self, LedgerError> {
+        let (path, session, clock) = (writer.path.clone(), writer.working.session, writer.clock.clone());
         let writer = Served::start(writer)?;
-        Ok(Self { path, machine, run, session, standing, writer, _lock: lock })
+        Ok(Self { path, clock, run, session, writer })
     }
 
     /// Returns what the ledger says about its run.
@@ -135,19 +132,15 @@ impl Ledger {
         self.session
     }
 
-    /// Returns in which condition the ledger was found when this session began.
-    pub const fn standing(&self) -> Standing {
-        self.standing
-    }
-
     /// Returns the path of the ledger, its folder's links resolved.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Returns the time, as the ledger's own entries have it.
+    /// Returns the session's time, which all that it records is stamped with: the wall clock's when the session began, and what
+    /// has passed since by the clock that runs during sleep. It never goes back.
     pub fn now(&self) -> Timestamp {
-        self.machine.now()
+        self.clock.now()
     }
 
     /// Marks the run as told to run, durably. A second time it changes nothing.
@@ -179,22 +172,22 @@ impl Ledger {
         self.ask_blocking(|reply| Command::Step(step, reply))
     }
 
-    /// Decides about rows, in the order of their numbers; two verdicts on one row in their own order. When this returns, all of
-    /// it is durable, or none of it is recorded.
+    /// Decides about rows, in the order of their numbers; two verdicts on one row in their own order. An event about it goes into
+    /// the audit trail with them. When this returns, all of it is durable, or none of it is recorded.
     ///
     /// # Errors
-    /// [`LedgerError::Step`]: a row cannot go that way (one that this session has claimed among them), or the run has no such
-    /// row; nothing changed. Any other: nothing is recorded, and no later step is taken.
-    pub async fn resolve(&self, resolutions: Vec<Resolution>) -> Result<(), LedgerError> {
-        self.ask(|reply| Command::Resolve(resolutions, reply)).await
+    /// [`LedgerError::Step`]: a row cannot go that way (one that this session has claimed among them), two rows would be one
+    /// request, or the run has no such row; nothing changed. Any other: nothing is recorded, and no later step is taken.
+    pub async fn resolve(&self, resolutions: Vec<Resolution>, event: Option<AuditEvent>) -> Result<(), LedgerError> {
+        self.ask(|reply| Command::Resolve(resolutions, event, reply)).await
     }
 
     /// Decides about rows, and blocks the thread until that is durable. As [`resolve`](Self::resolve) in everything else.
     ///
     /// # Errors
     /// Those of [`resolve`](Self::resolve).
-    pub fn resolve_blocking(&self, resolutions: Vec<Resolution>) -> Result<(), LedgerError> {
-        self.ask_blocking(|reply| Command::Resolve(resolutions, reply))
+    pub fn resolve_blocking(&self, resolutions: Vec<Resolution>, event: Option<AuditEvent>) -> Result<(), LedgerError> {
+        self.ask_blocking(|reply| Command::Resolve(resolutions, event, reply))
     }
 
     /// Notes durably what was read back of the first created row of a kind, or why nothing could be. A later note takes the
@@ -205,6 +198,15 @@ impl Ledger {
     /// is taken.
     pub async fn note_read_back(&self, kind: RequestKind, read_back: String) -> Result<(), LedgerError> {
         self.ask(|reply| Command::ReadBack(kind, read_back, reply)).await
+    }
+
+    /// Notes what was read back, and blocks the thread until that is durable. As [`note_read_back`](Self::note_read_back) in
+    /// everything else.
+    ///
+    /// # Errors
+    /// Those of [`note_read_back`](Self::note_read_back).
+    pub fn note_read_back_blocking(&self, kind: RequestKind, read_back: String) -> Result<(), LedgerError> {
+        self.ask_blocking(|reply| Command::ReadBack(kind, read_back, reply))
     }
 
     /// Makes the rows up to and including `through` that were never claimed claimable by number ([`Step::claim_rows`]), as
@@ -230,7 +232,48 @@ impl Ledger {
     /// # Errors
     /// The event could not be written; no later step is taken.
     pub fn record_event(&self, kind: &str, detail: &str) -> Result<(), LedgerError> {
-        self.ask_blocking(|reply| Command::Event { kind: kind.to_owned(), detail: detail.to_owned(), reply })
+        let event = AuditEvent { kind: kind.to_owned(), detail: detail.to_owned() };
+        self.ask_blocking(|reply| Command::Event(event, reply))
+    }
+
+    /// Keeps requests of other runs beside which a person wants those of this run sent
+    /// ([`Reader::accepted_hits`](super::Reader::accepted_hits)), and blocks the thread until that is durable.
+    ///
+    /// # Errors
+    /// It could not be written; no later step is taken.
+    pub fn accept_hits(&self, hits: Vec<RequestUuid>) -> Result<(), LedgerError> {
+        self.ask_blocking(|reply| Command::AcceptHits(hits, reply))
+    }
+
+    /// Makes exactly these the open findings, and blocks the thread until that is durable: one that was open stays with its first
+    /// date, and one that is not among these is closed as not seen any more.
+    ///
+    /// # Errors
+    /// It could not be written; no later step is taken.
+    pub fn set_findings(&self, findings: Vec<Finding>) -> Result<(), LedgerError> {
+        self.ask_blocking(|reply| Command::SetFindings(findings, reply))
+    }
+
+    /// Closes the open findings about a row, for this reason, and blocks the thread until that is durable. A later
+    /// [`set_findings`](Self::set_findings) that has one of them opens it anew.
+    ///
+    /// # Errors
+    /// [`LedgerError::Step`]: none about this row is open. Any other: it could not be written, and no later step is taken.
+    pub fn close_finding(&self, row: RowId, reason: &str) -> Result<(), LedgerError> {
+        self.ask_blocking(|reply| Command::CloseFinding(row, reason.to_owned(), reply))
+    }
+
+    /// Notes what the session saw of the server when it first asked for the list ([`SessionRecord::first_look`]), at most the first
+    /// [`FirstLook::MAX_NEWEST`] of the newest requests. A later note takes the place of an earlier one. Blocks the thread until it
+    /// is durable.
+    ///
+    /// [`SessionRecord::first_look`]: super::SessionRecord::first_look
+    ///
+    /// # Errors
+    /// It could not be written; no later step is taken.
+    pub fn note_first_look(&self, mut look: FirstLook) -> Result<(), LedgerError> {
+        look.newest.truncate(FirstLook::MAX_NEWEST);
+        self.ask_blocking(|reply| Command::FirstLook(look, reply))
     }
 
     /// Ends the session: writes how, folds the log into the file, and gives the lock up. The ledger is one file then, unless a

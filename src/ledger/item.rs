@@ -136,3 +136,13 @@ pub struct SessionInfo {
     /// When it started.
     pub started_at: Timestamp,
 }
+
+impl SessionInfo {
+    /// The option that holds the account of the session's calls.
+    pub const ACCOUNT: &'static str = "account";
+
+    /// Returns the account of the session's calls, where it is known.
+    pub fn account(&self) -> Option<&str> {
+        self.options.iter().find(|(name, _)| name == Self::ACCOUNT).map(|(_, value)| value.as_str())
+    }
+}

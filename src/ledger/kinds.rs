@@ -7,8 +7,8 @@ use rusqlite::{Connection, params};
 
 use super::error::{Fault, StepError};
 use super::loaded::kind_of;
-use super::resolution::{KindRecord, KindRefusals};
-use super::schema::{RUN, VERSION, version};
+use super::resolution::KindRecord;
+use super::schema::RUN;
 use super::sql::Sql;
 use crate::request::{RequestKind, RequestUuid, RowId};
 
@@ -59,23 +59,11 @@ pub(super) fn note_read_back(conn: &Connection, kind: RequestKind, text: &str) -
     if n_changed == 0 { Err(StepError::NoSuchKind { kind }.into()) } else { Ok(()) }
 }
 
-/// Selects the kinds from the rows, as a ledger without the table knows them.
-pub(super) const KINDS_OF_ROWS: &str =
-    "SELECT i.run, i.type, ifnull(i.template, x'') AS template, min(o.row) AS row, o.uuid, \
-     NULL AS read_back FROM outcomes o JOIN items i ON i.run = o.run AND i.row = o.row
-     WHERE o.state = 'created' AND o.uuid IS NOT NULL GROUP BY i.run, i.type, i.template";
-
-/// Returns the kinds, from whatever version of the ledger.
-fn kinds_source(conn: &Connection) -> rusqlite::Result<&'static str> {
-    Ok(if version(conn)? < VERSION { KINDS_OF_ROWS } else { "SELECT * FROM kinds" })
-}
-
 /// Reads all kinds, in the order of type and template.
 pub(super) fn load_kinds(conn: &Connection) -> rusqlite::Result<Vec<KindRecord>> {
-    let mut statement = conn.prepare_cached(&format!(
-        "SELECT type, template, row, uuid, read_back FROM ({}) WHERE run = ? ORDER BY type, template",
-        kinds_source(conn)?
-    ))?;
+    let mut statement = conn.prepare_cached(
+        "SELECT type, template, row, uuid, read_back FROM kinds WHERE run = ? ORDER BY type, template",
+    )?;
     let kinds = statement.query_map([RUN], |line| {
         Ok(KindRecord {
             kind: kind_of(line, 0)?,
@@ -85,29 +73,4 @@ pub(super) fn load_kinds(conn: &Connection) -> rusqlite::Result<Vec<KindRecord>>
         })
     })?;
     kinds.collect()
-}
-
-/// Counts the rows of kinds without a created one that are failed or in doubt after an answer of the server.
-///
-/// It looks at each row that ever had a fault, by the index on the codes, and at no other.
-pub(super) fn load_refusals(conn: &Connection) -> rusqlite::Result<Vec<KindRefusals>> {
-    let mut statement = conn.prepare_cached(&format!(
-        "SELECT i.type, ifnull(i.template, x''), count(*), min(o.http_status), max(o.http_status)
-         FROM outcomes o JOIN items i ON i.run = o.run AND i.row = o.row
-         WHERE o.run = ? AND o.code IS NOT NULL AND o.state IN ('failed', 'in_doubt') AND o.http_status IS NOT NULL
-             AND NOT EXISTS (SELECT 1 FROM outcomes x WHERE x.run = o.run AND x.row = o.row
-                 AND (x.attempt, x.verdict) > (o.attempt, o.verdict))
-             AND (i.type, ifnull(i.template, x'')) NOT IN (SELECT type, template FROM ({}))
-         GROUP BY i.type, i.template ORDER BY i.type, i.template",
-        kinds_source(conn)?
-    ))?;
-    let refusals = statement.query_map([RUN], |line| {
-        let (lowest, highest): (u16, u16) = (line.get(3)?, line.get(4)?);
-        Ok(KindRefusals {
-            kind: kind_of(line, 0)?,
-            n_rows: line.get(2)?,
-            status: (lowest == highest).then_some(lowest),
-        })
-    })?;
-    refusals.collect()
 }

@@ -1,25 +1,31 @@
 //! Looking up single rows and kinds, fast enough to be asked for each request of a server's list.
 
+use jiff::Timestamp;
 use rusqlite::{OptionalExtension, Transaction};
 
 use super::error::{Fault, LedgerError};
 use super::history::history_of;
-use super::kinds::{load_kinds, load_refusals};
-use super::loaded::Loaded;
+use super::kinds::load_kinds;
+use super::loaded::{Loaded, kind_of};
 use super::reader::Reader;
-use super::resolution::{KindRecord, KindRefusals, RowFacts};
-use super::result::CreatedRow;
-use super::schema::{OLDEST_VERSION, RUN, version};
+use super::resolution::{KindRecord, RowFacts};
+use super::result::CreatedAt;
+use super::schema::RUN;
 use super::sql::{REQUEST_COLUMNS, Sql, request_of};
 use super::state::RowState;
-use super::working::{fresh_after, fresh_after_of_1};
+use super::working::fresh_after;
 use crate::request::{CreateRequest, RequestUuid, RowId};
 
 pub(super) const PENDING_ROWS: &str = "SELECT row FROM pending_again WHERE run = ?1 AND row > ?2
     UNION ALL
     SELECT row FROM items i WHERE run = ?1 AND row > max(?2, ?3) AND skipped IS NULL
         AND NOT EXISTS (SELECT 1 FROM outcomes o WHERE o.run = i.run AND o.row = i.row)
+        AND NOT EXISTS (SELECT 1 FROM left_out l WHERE l.run = i.run AND l.row = i.row)
     ORDER BY row LIMIT ?4";
+
+/// Leaves out lines of `outcomes o` that are not the last word on their row.
+const LAST_WORD: &str = "NOT EXISTS (SELECT 1 FROM outcomes x WHERE x.run = o.run AND x.row = o.row
+    AND (x.attempt, x.verdict) > (o.attempt, o.verdict))";
 
 impl Reader {
     /// Returns what is known of a row, or none where the run has no such row. A few lookups by index.
@@ -43,11 +49,7 @@ impl Reader {
     /// The ledger cannot be read.
     pub fn pending(&self, after: u32, limit: u32) -> Result<Vec<RowId>, LedgerError> {
         self.read(|transaction| {
-            let fresh_after = if version(transaction)? == OLDEST_VERSION {
-                fresh_after_of_1(transaction)
-            } else {
-                fresh_after(transaction)
-            }?;
+            let fresh_after = fresh_after(transaction)?;
             let mut statement = transaction.prepare_cached(PENDING_ROWS)?;
             let rows =
                 statement.query_map((RUN, after, fresh_after, limit), |line| Ok(line.get::<_, Sql<RowId>>(0)?.0))?;
@@ -70,32 +72,6 @@ impl Reader {
         })
     }
 
-    /// Returns the requests that the ledger knew as created, the ones recorded last first, at most `limit`.
-    ///
-    /// It passes over all outcomes: an index on the time would cost every step more than this costs now and then.
-    ///
-    /// # Errors
-    /// The ledger cannot be read.
-    pub fn newest_created(&self, limit: u32) -> Result<Vec<CreatedRow>, LedgerError> {
-        self.read(|transaction| {
-            let mut statement = transaction.prepare_cached(&format!(
-                "SELECT {REQUEST_COLUMNS}, i.row, o.uuid FROM
-                     (SELECT row, uuid, recorded_at FROM outcomes
-                      WHERE run = ?1 AND state = 'created' AND uuid IS NOT NULL
-                      ORDER BY recorded_at DESC, row DESC LIMIT ?2) o
-                 JOIN items i ON i.run = ?1 AND i.row = o.row ORDER BY o.recorded_at DESC, o.row DESC"
-            ))?;
-            let rows = statement.query_map((RUN, limit), |line| {
-                Ok(CreatedRow {
-                    row: line.get::<_, Sql<RowId>>(9)?.0,
-                    uuid: line.get::<_, Sql<RequestUuid>>(10)?.0,
-                    request: request_of(line, 0)?,
-                })
-            })?;
-            Ok(rows.collect::<rusqlite::Result<_>>()?)
-        })
-    }
-
     /// Returns the marks of all requests that the ledger knows as created. It passes over all outcomes once, which is cheaper
     /// than some ten thousand calls of [`facts`](Self::facts).
     ///
@@ -103,15 +79,47 @@ impl Reader {
     /// The ledger cannot be read.
     pub fn created_marks(&self) -> Result<CreatedMarks, LedgerError> {
         self.read(|transaction| {
-            let mut statement = transaction.prepare_cached(
-                "SELECT row, uuid FROM outcomes WHERE run = ? AND state = 'created' AND uuid IS NOT NULL ORDER BY row",
-            )?;
+            let mut statement = transaction.prepare_cached(&format!(
+                "SELECT row, uuid FROM outcomes o WHERE run = ? AND state = 'created' AND uuid IS NOT NULL AND {LAST_WORD}
+                 ORDER BY row"
+            ))?;
             let mut rows = statement.query([RUN])?;
             let mut marks = CreatedMarks::default();
             while let Some(line) = rows.next()? {
                 marks.add(line.get::<_, Sql<RowId>>(0)?.0, line.get::<_, Sql<RequestUuid>>(1)?.0);
             }
             Ok(marks)
+        })
+    }
+
+    /// Calls `each` for every row that is created now, in the order in which the requests came to be, as far as the ledger knows:
+    /// by the session that made the attempt, by its start, by row. It passes over all outcomes and sorts them once; one is in
+    /// memory here at a time.
+    ///
+    /// # Errors
+    /// The ledger cannot be read.
+    pub fn created_in_order(&self, mut each: impl FnMut(CreatedAt)) -> Result<(), LedgerError> {
+        self.read(|transaction| {
+            let mut statement = transaction.prepare_cached(&format!(
+                "SELECT o.row, o.uuid, i.type, ifnull(i.template, x''), coalesce(a.made_by, a.session, o.session),
+                     coalesce(a.started_at, o.recorded_at)
+                 FROM outcomes o JOIN items i ON i.run = o.run AND i.row = o.row
+                 LEFT JOIN outcomes a ON a.run = o.run AND a.row = o.row AND a.verdict = 0 AND a.attempt =
+                     CASE WHEN o.verdict = 0 THEN o.attempt ELSE (SELECT max(x.attempt) FROM outcomes x
+                         WHERE x.run = o.run AND x.row = o.row AND x.verdict = 0) END
+                 WHERE o.run = ? AND o.state = 'created' AND o.uuid IS NOT NULL AND {LAST_WORD} ORDER BY 5, 6, 1"
+            ))?;
+            let mut rows = statement.query([RUN])?;
+            while let Some(line) = rows.next()? {
+                each(CreatedAt {
+                    row: line.get::<_, Sql<RowId>>(0)?.0,
+                    uuid: line.get::<_, Sql<RequestUuid>>(1)?.0,
+                    kind: kind_of(line, 2)?,
+                    session: line.get(4)?,
+                    started_at: line.get::<_, Sql<Timestamp>>(5)?.0,
+                });
+            }
+            Ok(())
         })
     }
 
@@ -123,14 +131,50 @@ impl Reader {
         self.read(|transaction| Ok(load_kinds(transaction)?))
     }
 
-    /// Returns how the rows of the other kinds were refused, in the order of type and template; kinds without a refused row
-    /// are left out. Rows count whose last word is an answer of the server and that are failed or in doubt by it.
+    /// Returns the pending rows that were never claimed, in order: no copy of the ledger as it is can have sent them.
     ///
     /// # Errors
     /// The ledger cannot be read.
-    pub fn refusals(&self) -> Result<Vec<KindRefusals>, LedgerError> {
-        self.read(|transaction| Ok(load_refusals(transaction)?))
+    pub fn never_claimed(&self) -> Result<Vec<RowId>, LedgerError> {
+        self.read(|transaction| {
+            let fresh_after = fresh_after(transaction)?;
+            let mut statement = transaction.prepare_cached(&format!(
+                "SELECT row FROM ({PENDING_ROWS}) p WHERE NOT EXISTS
+                     (SELECT 1 FROM claims c WHERE c.run = ?1 AND p.row BETWEEN c.first_row AND c.last_row) ORDER BY row"
+            ))?;
+            let rows = statement.query_map((RUN, 0, fresh_after, -1), |line| Ok(line.get::<_, Sql<RowId>>(0)?.0))?;
+            Ok(rows.collect::<rusqlite::Result<_>>()?)
+        })
     }
+
+    /// Returns how far the run has come.
+    ///
+    /// # Errors
+    /// The ledger cannot be read.
+    pub fn extent(&self) -> Result<Extent, LedgerError> {
+        self.read(|transaction| {
+            Ok(transaction.query_row(
+                "SELECT (SELECT ifnull(max(session), 0) FROM sessions WHERE run = ?1),
+                     (SELECT count(*) FROM claims WHERE run = ?1), (SELECT count(*) FROM outcomes WHERE run = ?1)",
+                [RUN],
+                |line| {
+                    let count = |column| Ok::<_, rusqlite::Error>(line.get::<_, Sql<u64>>(column)?.0);
+                    Ok(Extent { session: line.get(0)?, n_claims: count(1)?, n_outcomes: count(2)? })
+                },
+            )?)
+        })
+    }
+}
+
+/// How far a run has come. None of it ever goes back.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Extent {
+    /// The newest session.
+    pub session: u32,
+    /// How many claims are on record.
+    pub n_claims: u64,
+    /// How many outcomes and verdicts are.
+    pub n_outcomes: u64,
 }
 
 /// 32 bits of the request of each row that is known as created: enough to pass over what a long list says of it again.
@@ -174,7 +218,8 @@ fn facts_of(transaction: &Transaction<'_>, row: RowId) -> Result<Option<RowFacts
         | RowState::Canceled
         | RowState::Replaced => None,
     };
-    Ok(Some(RowFacts { state, request, uuid }))
+    let session = history.claim.as_ref().map(|claim| claim.session);
+    Ok(Some(RowFacts { state, request, uuid, session }))
 }
 
 /// Returns the state that a row was loaded with, and what it asks for.

@@ -52,11 +52,6 @@ pub fn path_in_dir(dir: &Path, manifest: &Path, sha256: &[u8; 32], purpose: Purp
     dir.join(name)
 }
 
-/// Returns the path of the empty file whose lock is the lock on a ledger.
-pub fn lock_path(ledger: &Path) -> PathBuf {
-    beside(ledger, ".lock")
-}
-
 fn stem(manifest: &Path) -> OsString {
     let mut name = PathBuf::from(manifest.file_name().unwrap_or(OsStr::new("manifest")));
     while let Some(extension) = name.extension().and_then(OsStr::to_str)
@@ -102,7 +97,7 @@ pub(super) fn check_is_file(path: &Path) -> Result<(), LedgerError> {
     Ok(())
 }
 
-/// Checks that a ledger that is to be written has one name: the lock is named after it, so that two names would be two locks.
+/// Checks that a ledger that is to be written has one name: its log is named after it, so that two names would be two logs.
 pub(super) fn check_has_one_name(path: &Path) -> Result<(), LedgerError> {
     let counted = n_names(path).map_err(|source| LedgerError::Unreadable { path: path.to_owned(), source })?;
     match counted {
@@ -160,11 +155,6 @@ mod tests {
         sha256[..5].copy_from_slice(&[0xDE, 0xAD, 0xBE, 0x0F, 0x11]);
         let path = path_in_dir(Path::new("/var/ledgers"), Path::new("in/wave.csv.gz"), &sha256, Purpose::Sending);
         assert_eq!(path, Path::new("/var/ledgers/wave-deadbe0f.ledger"));
-    }
-
-    #[test]
-    fn the_lock_lies_beside_the_ledger() {
-        assert_eq!(lock_path(Path::new("in/wave.ledger")), Path::new("in/wave.ledger.lock"));
     }
 
     #[test]

@@ -11,7 +11,7 @@ use super::connection::{ReadMode, fold_when_last, open_for_reading};
 use super::error::{Fault, LedgerError};
 use super::history::load_histories;
 use super::item::{ManifestPart, SessionInfo};
-use super::path::{beside, lock_path, resolve};
+use super::path::{beside, check_is_file, resolve};
 use super::result::{
     AttemptInfo, CreatedRow, EventRecord, FailureReason, Holder, ResultRow, attempts_of, invalid_columns, item_columns,
     loaded_invalid, loaded_item,
@@ -22,7 +22,7 @@ use super::session::{SessionFate, SessionRecord, load_sessions};
 use super::sql::Sql;
 use super::state::RowState;
 use super::tally::{Tally, TallyKey, load_tallies};
-use crate::platform::FileLock;
+use crate::platform::DataLock;
 use crate::request::{ErrorCode, RequestType, RowId};
 
 /// How many rows a page looks at in one transaction: about 10 ms, so that the writer's log can be folded in between.
@@ -45,6 +45,8 @@ pub struct Reader {
     path: PathBuf,
     mode: ReadMode,
     run: RunInfo,
+    /// Given up last, after SQLite has closed the file.
+    lock: DataLock,
 }
 
 impl Reader {
@@ -54,10 +56,12 @@ impl Reader {
     /// There is none, it is none, it is damaged, newer, or cannot be read.
     pub fn open(path: &Path) -> Result<Self, LedgerError> {
         let path = resolve(path)?;
+        check_is_file(&path)?;
+        let lock = DataLock::open(&path).map_err(|source| LedgerError::Unreadable { path: path.clone(), source })?;
         let (conn, mode) = open_for_reading(&path)?;
         let run = load_run(&conn).map_err(|fault| fault.at(&path))?;
         fold_when_last(&conn).map_err(|error| LedgerError::of_sqlite(&path, error))?;
-        Ok(Self { conn, path, mode, run })
+        Ok(Self { conn, path, mode, run, lock })
     }
 
     /// Returns what the ledger said about its run when it was opened.
@@ -188,7 +192,15 @@ impl Reader {
     /// # Errors
     /// The ledger cannot be read.
     pub fn sessions(&self) -> Result<Vec<SessionRecord>, LedgerError> {
-        self.read(|transaction| Ok(load_sessions(transaction)?))
+        self.read(|transaction| Ok(load_sessions(transaction, 0, u32::MAX)?))
+    }
+
+    /// Returns one session, or none where the run has none of this number.
+    ///
+    /// # Errors
+    /// The ledger cannot be read.
+    pub fn session(&self, number: u32) -> Result<Option<SessionRecord>, LedgerError> {
+        self.read(|transaction| Ok(load_sessions(transaction, number, number)?.pop()))
     }
 
     /// Returns who works on the ledger now, if anyone does.
@@ -230,11 +242,10 @@ impl Reader {
     }
 
     pub(super) fn holder_state(&self) -> Result<Holder, LedgerError> {
-        let path = lock_path(&self.path);
-        match FileLock::is_held(&path) {
+        match self.lock.is_held() {
             Ok(true) => Ok(Holder::Lives),
             Ok(false) => Ok(Holder::Gone),
-            Err(source) => Err(LedgerError::Unreadable { path, source }),
+            Err(source) => Err(LedgerError::Unreadable { path: self.path.clone(), source }),
         }
     }
 
@@ -316,7 +327,8 @@ fn add_example(transaction: &Transaction<'_>, reason: &mut FailureReason) -> Res
     while let Some(line) = lines.next()? {
         let row = line.get::<_, Sql<RowId>>(0)?.0;
         let history = load_histories(transaction, row.get(), row.get())?.remove(&row.get()).unwrap_or_default();
-        let is_current = history.open_claim().is_none()
+        let is_current = history.left_out.is_none()
+            && history.open_claim().is_none()
             && history.outcomes.last().is_some_and(|last| last.state == reason.state && last.code == Some(code));
         if is_current {
             (reason.row, reason.message) = (Some(row), line.get(1)?);

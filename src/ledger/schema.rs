@@ -10,11 +10,8 @@ use super::view::results_view;
 /// What tells a ledger from other SQLite files: `cmba` in ASCII.
 pub(super) const APPLICATION_ID: i64 = 0x636D_6261;
 
-/// The version of the tables below. A change to them raises it and comes with a migration.
-pub(super) const VERSION: i64 = 2;
-
-/// The oldest version that this program reads, and that it brings to [`VERSION`] when it writes.
-pub(super) const OLDEST_VERSION: i64 = 1;
+/// The version of the tables below. Versions 1 and 2 were never released.
+pub(super) const VERSION: i64 = 3;
 
 /// The number of the one run that a ledger file holds; all tables carry it, so that they could hold more.
 pub(super) const RUN: i64 = 1;
@@ -102,6 +99,7 @@ CREATE TABLE outcomes (
     source TEXT NOT NULL,         -- who says so: 'answer', 'takeover' where a dead session left the attempt open, 'list' (the
                                   -- server's), 'person', 'replay' (a person's order)
     session INTEGER NOT NULL,     -- the session that recorded it
+    made_by INTEGER,              -- the session that made the attempt, where that is another one
     recorded_at INTEGER NOT NULL,
     started_at INTEGER,           -- when the call started; after a takeover when it was claimed
     latency_us INTEGER,
@@ -147,10 +145,14 @@ CREATE TABLE sessions (
     command TEXT NOT NULL,
     options TEXT,
     started_at INTEGER NOT NULL,
-    ledger_inode INTEGER NOT NULL, -- the ledger file's, so that a copy can be told
+    began_at INTEGER NOT NULL,    -- the wall clock when it began; its other times go on from there by the clock since boot
     ended_at INTEGER,
     how TEXT,                     -- 'finished', 'stopped', 'interrupted'; 'died' where the next session found it open
     reason TEXT,
+    first_date INTEGER,           -- of its first look at the server: the server's date
+    first_newest BLOB,            -- the newest requests of anybody, 16 bytes each; NULL where it did not look yet
+    first_account TEXT,           -- the account that looked
+    first_originator BLOB,        -- what the server calls the originator of that account's requests
     PRIMARY KEY (run, session)
 ) STRICT, WITHOUT ROWID;
 
@@ -163,10 +165,7 @@ CREATE TABLE events (
     detail TEXT NOT NULL,
     PRIMARY KEY (run, event)
 ) STRICT, WITHOUT ROWID;
-";
 
-/// The tables that version 2 brought.
-pub(super) const TABLES_OF_2: &str = "
 -- The kinds of request of which one was created: its first row, and what was read back of that.
 CREATE TABLE kinds (
     run INTEGER NOT NULL,
@@ -181,54 +180,85 @@ CREATE TABLE kinds (
 -- What claims and outcomes do not tell of how far the run has come.
 CREATE TABLE progress (
     run INTEGER PRIMARY KEY,
-    fresh_after INTEGER NOT NULL, -- up to here no row is claimed in row order any more, whether it was or not
-    n_again INTEGER NOT NULL      -- how many failed rows a person has ordered to be sent again
+    fresh_after INTEGER NOT NULL  -- up to here no row is claimed in row order any more, whether it was or not
 ) STRICT;
-INSERT INTO progress (run, fresh_after, n_again) VALUES (1, 0, 0);
-";
+INSERT INTO progress (run, fresh_after) VALUES (1, 0);
 
-/// The index that version 2 brought: the rows that are or were in doubt.
-pub(super) const INDEX_OF_2: &str = "CREATE INDEX outcomes_in_doubt ON outcomes (run, row) WHERE state = 'in_doubt';";
+-- The rows that are left out since they were loaded. Beneath this they are what they were, and are that again when their line is
+-- deleted.
+CREATE TABLE left_out (
+    run INTEGER NOT NULL,
+    row INTEGER NOT NULL,
+    attempt INTEGER,              -- the number of the next attempt, of a row that was listed as pending again
+    source TEXT NOT NULL,
+    session INTEGER NOT NULL,
+    recorded_at INTEGER NOT NULL,
+    reason TEXT,
+    uuid BLOB,                    -- the request of another run that stands for the row's
+    PRIMARY KEY (run, row)
+) STRICT, WITHOUT ROWID;
+
+-- Requests of other runs beside which a person wants those of this run sent.
+CREATE TABLE accepted_hits (
+    run INTEGER NOT NULL,
+    uuid BLOB NOT NULL,
+    session INTEGER NOT NULL,
+    recorded_at INTEGER NOT NULL,
+    PRIMARY KEY (run, uuid)
+) STRICT, WITHOUT ROWID;
+
+-- What lists showed that is not as it should be. Never deleted; open where closed_at is NULL.
+CREATE TABLE findings (
+    run INTEGER NOT NULL,
+    finding INTEGER NOT NULL,
+    kind TEXT NOT NULL,
+    row INTEGER,
+    uuids BLOB NOT NULL,          -- 16 bytes each, sorted
+    detail TEXT NOT NULL,
+    found_at INTEGER NOT NULL,
+    session INTEGER NOT NULL,     -- the session that found it
+    closed_at INTEGER,
+    reason TEXT,                  -- why it is closed
+    PRIMARY KEY (run, finding)
+) STRICT, WITHOUT ROWID;
+";
 
 // Made after the rows are in: sorting once is faster than keeping an index sorted.
 const INDEXES: &str = "
 CREATE INDEX items_by_id ON items (run, id) WHERE id IS NOT NULL;
 CREATE INDEX outcomes_by_code ON outcomes (run, code, row) WHERE code IS NOT NULL;
+CREATE INDEX outcomes_by_uuid ON outcomes (run, uuid) WHERE uuid IS NOT NULL;
+CREATE INDEX outcomes_in_doubt ON outcomes (run, row) WHERE state = 'in_doubt';
 ";
 
 /// Makes the tables in an empty database.
 pub(super) fn create_tables(conn: &Connection) -> rusqlite::Result<()> {
     conn.pragma_update(None, "application_id", APPLICATION_ID)?;
     conn.pragma_update(None, "user_version", VERSION)?;
-    conn.execute_batch(TABLES)?;
-    conn.execute_batch(TABLES_OF_2)
+    conn.execute_batch(TABLES)
 }
 
 /// Makes the indexes and the view, once the rows are in.
 pub(super) fn create_indexes_and_view(conn: &Connection) -> rusqlite::Result<()> {
     conn.execute_batch(INDEXES)?;
-    conn.execute_batch(INDEX_OF_2)?;
     conn.execute_batch(&results_view())
-}
-
-/// Returns the version of the tables in a file. It can change while another process has the ledger.
-pub(super) fn version(conn: &Connection) -> rusqlite::Result<i64> {
-    conn.query_row("PRAGMA user_version", [], |row| row.get(0))
 }
 
 /// Checks that the open file is a ledger that this program knows.
 ///
 /// # Errors
-/// `NotALedger`, `Damaged`, `NewerVersion`.
+/// `NotALedger`, `Damaged`, `NewerVersion`, `OlderVersion`.
 pub(super) fn check_file(conn: &Connection, path: &Path) -> Result<(), LedgerError> {
     let at = |error| Fault::from(error).at(path);
     let id: i64 = conn.query_row("PRAGMA application_id", [], |row| row.get(0)).map_err(at)?;
     if id != APPLICATION_ID {
         return Err(LedgerError::NotALedger { path: path.to_owned() });
     }
-    match version(conn).map_err(at)? {
-        OLDEST_VERSION..=VERSION => Ok(()),
-        found if found > VERSION => Err(LedgerError::NewerVersion { path: path.to_owned(), found, known: VERSION }),
+    let found: i64 = conn.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(at)?;
+    match found {
+        VERSION => Ok(()),
+        1..VERSION => Err(LedgerError::OlderVersion { path: path.to_owned(), found }),
+        _ if found > VERSION => Err(LedgerError::NewerVersion { path: path.to_owned(), found, known: VERSION }),
         // A ledger appears under its name only when it is whole, with its version.
         _ => Err(LedgerError::NotALedger { path: path.to_owned() }),
     }

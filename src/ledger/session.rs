@@ -8,7 +8,7 @@ use super::item::SessionInfo;
 use super::run::{options_of, options_to_pairs};
 use super::schema::RUN;
 use super::sql::Sql;
-use crate::request::NamedValues;
+use crate::request::{Guid, NamedValues, RequestUuid};
 
 /// How a session ended that ended by itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,25 +61,48 @@ pub struct SessionRecord {
     pub number: u32,
     /// Who, where, what and when.
     pub info: SessionInfo,
-    /// The inode of the ledger file that it worked on; another one means that the file is a copy.
-    pub ledger_inode: u64,
+    /// Where the wall clock stood when it began. All times that it recorded go on from there, by the clock that runs during sleep.
+    pub began_wall: Timestamp,
+    /// What it saw of the server when it first asked for the list; none where it did not.
+    pub first_look: Option<FirstLook>,
     /// What became of it.
     pub fate: SessionFate,
 }
 
+/// What a session saw of the server when it first asked for the list.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FirstLook {
+    /// The server's own date.
+    pub date: Option<Timestamp>,
+    /// The newest requests of anybody, the newest one first; at most [`MAX_NEWEST`](Self::MAX_NEWEST).
+    pub newest: Vec<RequestUuid>,
+    /// The account that asked.
+    pub account: Option<String>,
+    /// What the server calls the originator of that account's requests.
+    pub originator: Option<Guid>,
+}
+
+impl FirstLook {
+    /// How many requests are kept.
+    pub const MAX_NEWEST: usize = 100;
+}
+
+impl SessionRecord {
+    /// Returns the account that the session signed in with, where it did.
+    pub fn account(&self) -> Option<&str> {
+        self.info.account()
+    }
+}
+
 const DIED: &str = "died";
 
-/// Writes a new session and returns its number: above all others, and above `noted`, so that no two copies of a ledger count
-/// two sessions alike. Sessions before it that have not ended are dead, since the lock is held by this one.
-pub(super) fn begin_session(conn: &Connection, info: &SessionInfo, inode: u64, noted: u32) -> rusqlite::Result<u32> {
+/// Writes a new session and returns its number: above all others. Sessions before it that have not ended are dead, since the lock
+/// is held by this one.
+pub(super) fn begin_session(conn: &Connection, info: &SessionInfo, began_wall: Timestamp) -> rusqlite::Result<u32> {
     conn.execute("UPDATE sessions SET how = ? WHERE run = ? AND how IS NULL", params![DIED, RUN])?;
-    let number = conn.query_row(
-        "SELECT max(coalesce(max(session), 0), ?) + 1 FROM sessions WHERE run = ?",
-        params![noted, RUN],
-        |row| row.get(0),
-    )?;
+    let number = last_session(conn)? + 1;
     conn.execute(
-        "INSERT INTO sessions (run, session, version, user, host, pid, command, options, started_at, ledger_inode)
+        "INSERT INTO sessions (run, session, version, user, host, pid, command, options, started_at, began_at)
          VALUES (?,?,?,?,?,?,?,?,?,?)",
         params![
             RUN,
@@ -91,16 +114,15 @@ pub(super) fn begin_session(conn: &Connection, info: &SessionInfo, inode: u64, n
             info.command,
             Sql(&options_to_pairs(&info.options)),
             Sql(info.started_at),
-            // An inode is 64 bits of any kind; SQLite's numbers are signed.
-            inode.cast_signed(),
+            Sql(began_wall),
         ],
     )?;
     Ok(number)
 }
 
-/// Returns the number of the newest session.
+/// Returns the number of the newest session, or 0.
 pub(super) fn last_session(conn: &Connection) -> rusqlite::Result<u32> {
-    conn.prepare_cached("SELECT session FROM sessions WHERE run = ? ORDER BY session DESC LIMIT 1")?
+    conn.prepare_cached("SELECT ifnull(max(session), 0) FROM sessions WHERE run = ?")?
         .query_row([RUN], |row| row.get(0))
 }
 
@@ -113,13 +135,34 @@ pub(super) fn end_session(conn: &Connection, session: u32, end: &SessionEnd, at:
     Ok(())
 }
 
-/// Reads all sessions, the first one first.
-pub(super) fn load_sessions(conn: &Connection) -> rusqlite::Result<Vec<SessionRecord>> {
-    let mut statement = conn.prepare_cached(
-        "SELECT session, version, user, host, pid, command, options, started_at, ledger_inode, ended_at, how, reason
-         FROM sessions WHERE run = ? ORDER BY session",
+/// Notes what a session saw of the server when it first asked.
+pub(super) fn insert_first_look(conn: &Connection, session: u32, look: &FirstLook) -> rusqlite::Result<()> {
+    conn.execute(
+        "UPDATE sessions SET first_date = ?, first_newest = ?, first_account = ?, first_originator = ?
+         WHERE run = ? AND session = ?",
+        params![look.date.map(Sql), Sql(look.newest.as_slice()), look.account, look.originator.map(Sql), RUN, session,],
     )?;
-    let sessions = statement.query_map([RUN], |row| {
+    Ok(())
+}
+
+fn first_look_of(row: &Row<'_>) -> rusqlite::Result<Option<FirstLook>> {
+    let Some(Sql(newest)) = row.get::<_, Option<Sql<Vec<RequestUuid>>>>(13)? else { return Ok(None) };
+    Ok(Some(FirstLook {
+        date: row.get::<_, Option<Sql<Timestamp>>>(12)?.map(|at| at.0),
+        newest,
+        account: row.get(14)?,
+        originator: row.get::<_, Option<Sql<Guid>>>(15)?.map(|guid| guid.0),
+    }))
+}
+
+/// Reads the sessions from one number to another, the first one first.
+pub(super) fn load_sessions(conn: &Connection, first: u32, last: u32) -> rusqlite::Result<Vec<SessionRecord>> {
+    let mut statement = conn.prepare_cached(
+        "SELECT session, version, user, host, pid, command, options, started_at, began_at, ended_at, how, reason,
+             first_date, first_newest, first_account, first_originator
+         FROM sessions WHERE run = ? AND session BETWEEN ? AND ? ORDER BY session",
+    )?;
+    let sessions = statement.query_map((RUN, first, last), |row| {
         Ok(SessionRecord {
             number: row.get(0)?,
             info: SessionInfo {
@@ -131,7 +174,8 @@ pub(super) fn load_sessions(conn: &Connection) -> rusqlite::Result<Vec<SessionRe
                 options: options_of(&row.get::<_, Sql<NamedValues>>(6)?.0),
                 started_at: row.get::<_, Sql<Timestamp>>(7)?.0,
             },
-            ledger_inode: row.get::<_, i64>(8)?.cast_unsigned(),
+            began_wall: row.get::<_, Sql<Timestamp>>(8)?.0,
+            first_look: first_look_of(row)?,
             fate: fate_of(row)?,
         })
     })?;

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSqlOutput, ValueRef};
 use rusqlite::{Row, ToSql};
 
+use super::findings::FindingKind;
 use super::item::RowPlace;
 use super::state::RowState;
 use crate::request::{
@@ -48,6 +49,12 @@ impl FromSql for Sql<ErrorCode> {
     fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
         let name = value.as_str()?;
         ErrorCode::from_name(name).map(Self).ok_or_else(|| FromSqlError::other(UnknownName(name.to_owned())))
+    }
+}
+
+impl FromSql for Sql<FindingKind> {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        parsed(value)
     }
 }
 
@@ -100,6 +107,27 @@ impl ToSql for Sql<Guid> {
 impl FromSql for Sql<Guid> {
     fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
         <[u8; 16]>::column_result(value).map(|bytes| Self(Guid::from_bytes(bytes)))
+    }
+}
+
+impl ToSql for Sql<RequestUuid> {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(self.0.guid().as_bytes().as_slice().into())
+    }
+}
+
+/// Some uuids, one behind the other.
+impl ToSql for Sql<&[RequestUuid]> {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        let bytes: Vec<u8> = self.0.iter().flat_map(|uuid| *uuid.guid().as_bytes()).collect();
+        Ok(bytes.into())
+    }
+}
+
+impl FromSql for Sql<Vec<RequestUuid>> {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        let (uuids, []) = value.as_blob()?.as_chunks() else { return Err(FromSqlError::InvalidType) };
+        Ok(Self(uuids.iter().map(|bytes| RequestUuid::new(Guid::from_bytes(*bytes))).collect()))
     }
 }
 

@@ -9,7 +9,6 @@ use super::schema::RUN;
 use super::sql::Sql;
 use super::state::RowState;
 use super::tally::{count_in, load_tallies};
-use super::watermark::Progress;
 use crate::request::{AttemptNo, ErrorCode, RequestKind, RowId};
 
 /// A row that is claimed.
@@ -34,27 +33,16 @@ const LAST_FIRST_CLAIM: &str =
 pub(super) fn fresh_after(conn: &Connection) -> rusqlite::Result<u32> {
     let passed_over: u32 =
         conn.prepare_cached("SELECT fresh_after FROM progress WHERE run = ?")?.query_row([RUN], |row| row.get(0))?;
-    Ok(passed_over.max(fresh_after_of_1(conn)?))
+    let claimed: u32 = conn.prepare_cached(LAST_FIRST_CLAIM)?.query_row([RUN], |row| row.get(0))?;
+    Ok(passed_over.max(claimed))
 }
 
-/// Returns what [`fresh_after`] does of a ledger of version 1, in which no row was passed over.
-pub(super) fn fresh_after_of_1(conn: &Connection) -> rusqlite::Result<u32> {
-    conn.prepare_cached(LAST_FIRST_CLAIM)?.query_row([RUN], |row| row.get(0))
-}
-
-/// Reads how far the run has come, as the tables tell it; passes over all claims.
-pub(super) fn load_progress(conn: &Connection, session: u32) -> rusqlite::Result<Progress> {
-    let (claimed, n_claims): (u32, i64) =
-        conn.query_row("SELECT ifnull(max(last_row), 0), count(*) FROM claims WHERE run = ?", [RUN], |row| {
-            Ok((row.get(0)?, row.get(1)?))
-        })?;
-    let n_again: Sql<u64> = conn.query_row("SELECT n_again FROM progress WHERE run = ?", [RUN], |row| row.get(0))?;
-    Ok(Progress {
-        session,
-        claimed: claimed.max(fresh_after(conn)?),
-        n_claims: n_claims.unsigned_abs(),
-        n_again: n_again.0,
-    })
+/// Writes down that no row up to this one is claimed in row order any more: where rows are listed that were never claimed, the
+/// claims do not tell it.
+pub(super) fn note_fresh_after(conn: &Connection, row: RowId) -> rusqlite::Result<()> {
+    conn.prepare_cached("UPDATE progress SET fresh_after = max(fresh_after, ?) WHERE run = ?")?
+        .execute((Sql(row), RUN))?;
+    Ok(())
 }
 
 /// The writer's memory. All of it follows from the tables; a step works on a copy, which takes the place of the original when
@@ -73,12 +61,6 @@ pub(super) struct Working {
     pub(super) n_pending: u64,
     /// The kinds of request of which one was created.
     pub(super) kinds: KnownKinds,
-    /// The highest row that was ever claimed, or passed over; 0 before the first.
-    pub(super) claimed: u32,
-    /// How many claims are on record.
-    pub(super) n_claims: u64,
-    /// How many failed rows a person has ordered to be sent again.
-    pub(super) n_again: u64,
 }
 
 impl Clone for Working {
@@ -99,7 +81,6 @@ impl Working {
     pub(super) fn load(conn: &Connection, session: u32) -> rusqlite::Result<Self> {
         let n_free: i64 =
             conn.query_row("SELECT count(*) FROM pending_again WHERE run = ?", [RUN], |row| row.get(0))?;
-        let Progress { claimed, n_claims, n_again, .. } = load_progress(conn, session)?;
         Ok(Self {
             session,
             in_flight: HashMap::new(),
@@ -107,14 +88,6 @@ impl Working {
             n_free: n_free.unsigned_abs(),
             n_pending: count_in(&load_tallies(conn)?, RowState::Pending),
             kinds: KnownKinds::load(conn)?,
-            claimed,
-            n_claims,
-            n_again,
         })
-    }
-
-    /// Returns how far the run has come.
-    pub(super) const fn progress(&self) -> Progress {
-        Progress { session: self.session, claimed: self.claimed, n_claims: self.n_claims, n_again: self.n_again }
     }
 }

@@ -9,30 +9,31 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, TransactionBehavior, params};
 use tokio::sync::oneshot;
 
+use super::clock::SessionClock;
 use super::crash;
 use super::detach::{detach, release};
 use super::error::{Fault, LedgerError, StepError};
+use super::findings::{Finding, close_findings, set_findings};
+use super::hits::accept_hits;
 use super::kinds::note_read_back;
-use super::resolution::{Resolution, Standing};
+use super::resolution::{AuditEvent, Resolution};
 use super::schema::RUN;
-use super::session::{SessionEnd, end_session, insert_event, last_session};
+use super::session::{FirstLook, SessionEnd, end_session, insert_event, insert_first_look, last_session};
 use super::sql::Sql;
 use super::step::{Step, StepAnswer};
 use super::step_exec::{Answered, execute};
 use super::verdict::resolve;
-use super::watermark::{AtRest, Note};
 use super::working::Working;
-use crate::machine::Machine;
-use crate::platform::{FileLock, file_mark, inode};
-use crate::request::{RequestKind, RowId, RunId};
+use crate::platform::DataLock;
+use crate::request::{RequestKind, RequestUuid, RowId};
 
 /// What the writer is asked for.
 #[derive(Debug)]
 pub(super) enum Command {
     /// Do a step.
     Step(Step, Reply<StepAnswer>),
-    /// Decide about rows.
-    Resolve(Vec<Resolution>, Reply<()>),
+    /// Decide about rows, and write an event about it into the audit trail.
+    Resolve(Vec<Resolution>, Option<AuditEvent>, Reply<()>),
     /// Note what was read back of a kind's first row.
     ReadBack(RequestKind, String, Reply<()>),
     /// Make rows that were never claimed claimable by number, up to this one.
@@ -42,14 +43,15 @@ pub(super) enum Command {
     /// Mark the run as told to run; the answer is since when it is.
     StartRun(Reply<Timestamp>),
     /// Write an event into the audit trail.
-    Event {
-        /// What kind of event.
-        kind: String,
-        /// What happened.
-        detail: String,
-        /// Where the answer goes.
-        reply: Reply<()>,
-    },
+    Event(AuditEvent, Reply<()>),
+    /// Keep requests of other runs as accepted.
+    AcceptHits(Vec<RequestUuid>, Reply<()>),
+    /// Make exactly these the open findings.
+    SetFindings(Vec<Finding>, Reply<()>),
+    /// Close the findings about a row, for this reason.
+    CloseFinding(RowId, String, Reply<()>),
+    /// Note what the session saw of the server first.
+    FirstLook(FirstLook, Reply<()>),
     /// End the session and fold the log into the file. The writer ends.
     Close(SessionEnd, Reply<()>),
 }
@@ -72,19 +74,26 @@ impl<T> Reply<T> {
     }
 }
 
+/// A transaction in which something is recorded.
+struct Recording<'a> {
+    conn: &'a Connection,
+    session: u32,
+    now: Timestamp,
+}
+
+impl Recording<'_> {
+    /// Writes an event into the audit trail.
+    fn write(&self, event: &AuditEvent) -> Result<(), Fault> {
+        Ok(insert_event(self.conn, self.session, self.now, &event.kind, &event.detail)?)
+    }
+}
+
 /// The writer's own state.
 #[derive(Debug)]
 pub(super) struct Writer {
     pub(super) conn: Connection,
-    pub(super) machine: Machine,
+    pub(super) clock: SessionClock,
     pub(super) path: PathBuf,
-    pub(super) run: RunId,
-    /// Where the watermark is noted.
-    pub(super) lock: FileLock,
-    /// In which condition the ledger was found.
-    pub(super) standing: Standing,
-    /// The file's inode when it was opened.
-    pub(super) inode: u64,
     pub(super) working: Working,
     pub(super) started_at: Option<Timestamp>,
     /// The memory as it was a step ago, of which nothing but the room is used again.
@@ -94,6 +103,8 @@ pub(super) struct Writer {
     /// Whether a write failed. After a failed sync nobody knows what the disk holds, and another commit could look durable on
     /// top of one that is not; the next session reads what is there.
     pub(super) has_failed: bool,
+    /// Given up last, after SQLite has closed the file.
+    pub(super) lock: DataLock,
 }
 
 impl Writer {
@@ -111,12 +122,28 @@ impl Writer {
     pub(super) fn handle(mut self, command: Command) -> Option<Self> {
         match command {
             Command::Step(step, reply) => reply.send(self.step(&step)),
-            Command::Resolve(resolutions, reply) => reply.send(self.resolve(resolutions)),
+            Command::Resolve(resolutions, event, reply) => reply.send(self.resolve(resolutions, event.as_ref())),
             Command::ReadBack(kind, text, reply) => reply.send(self.read_back(kind, &text)),
             Command::Detach(through, reply) => reply.send(self.detach(through)),
             Command::Release(reply) => reply.send(self.release()),
             Command::StartRun(reply) => reply.send(self.start_run()),
-            Command::Event { kind, detail, reply } => reply.send(self.event(&kind, &detail)),
+            Command::Event(event, reply) => reply.send(self.record("event", |done| done.write(&event))),
+            Command::AcceptHits(hits, reply) => {
+                reply.send(
+                    self.record("accept-hits", |done| Ok(accept_hits(done.conn, done.session, done.now, &hits)?)),
+                );
+            }
+            Command::SetFindings(findings, reply) => {
+                reply.send(
+                    self.record("set-findings", |done| Ok(set_findings(done.conn, done.session, done.now, findings)?)),
+                );
+            }
+            Command::CloseFinding(row, reason, reply) => {
+                reply.send(self.record("close-finding", |done| close_findings(done.conn, done.now, row, &reason)));
+            }
+            Command::FirstLook(look, reply) => {
+                reply.send(self.record("first-look", |done| Ok(insert_first_look(done.conn, done.session, &look)?)));
+            }
             Command::Close(end, reply) => {
                 reply.send(self.close(&end));
                 return None;
@@ -144,7 +171,7 @@ impl Writer {
             }
             None => self.working.clone(),
         };
-        let now = self.machine.now();
+        let now = self.clock.now();
         let answer = self.transact("step", |conn| {
             if !is_started && (step.claim > 0 || !step.claim_rows.is_empty()) {
                 return Err(Fault::NotStarted);
@@ -156,10 +183,12 @@ impl Writer {
         Ok(answer)
     }
 
-    fn resolve(&mut self, resolutions: Vec<Resolution>) -> Result<(), LedgerError> {
+    fn resolve(&mut self, resolutions: Vec<Resolution>, event: Option<&AuditEvent>) -> Result<(), LedgerError> {
         let mut working = self.working.clone();
-        let now = self.machine.now();
-        self.transact("resolve", |conn| resolve(conn, &mut working, resolutions, now))?;
+        self.record("resolve", |done| {
+            resolve(done.conn, &mut working, resolutions, done.now)?;
+            event.map_or(Ok(()), |event| done.write(event))
+        })?;
         self.remember(working);
         Ok(())
     }
@@ -182,22 +211,16 @@ impl Writer {
         Ok(())
     }
 
-    /// Takes what is durable now for the writer's memory, and notes beside the ledger how far the run has come.
+    /// Takes what is durable now for the writer's memory.
     fn remember(&mut self, working: Working) {
         self.spare = Some(std::mem::replace(&mut self.working, working));
-        self.note(None);
-    }
-
-    /// Notes beside the ledger how far the run has come.
-    pub(super) fn note(&self, at_rest: Option<AtRest>) {
-        Note { run: self.run, progress: self.working.progress(), at_rest }.write(&self.lock);
     }
 
     fn start_run(&mut self) -> Result<Timestamp, LedgerError> {
         if let Some(at) = self.started_at {
             return Ok(at);
         }
-        let (now, session) = (self.machine.now(), self.working.session);
+        let (now, session) = (self.clock.now(), self.working.session);
         self.transact("start", |conn| {
             conn.execute("UPDATE runs SET started_at = ? WHERE run = ?", params![Sql(now), RUN])?;
             insert_event(conn, session, now, "start", "told to run")?;
@@ -207,25 +230,31 @@ impl Writer {
         Ok(now)
     }
 
-    fn event(&mut self, kind: &str, detail: &str) -> Result<(), LedgerError> {
-        let (now, session) = (self.machine.now(), self.working.session);
-        self.transact("event", |conn| Ok(insert_event(conn, session, now, kind, detail)?))
+    /// Runs `work` in one transaction, and tells it the session and its time.
+    fn record(
+        &mut self,
+        command: &str,
+        work: impl FnOnce(&Recording<'_>) -> Result<(), Fault>,
+    ) -> Result<(), LedgerError> {
+        let (now, session) = (self.clock.now(), self.working.session);
+        self.transact(command, |conn| work(&Recording { conn, session, now }))
     }
 
     fn close(mut self, end: &SessionEnd) -> Result<(), LedgerError> {
-        let (now, session) = (self.machine.now(), self.working.session);
+        let (now, session) = (self.clock.now(), self.working.session);
         self.transact("close", |conn| Ok(end_session(conn, session, end, now)?))?;
         crash::point("close-before-checkpoint");
-        let Self { conn, path, run, lock, working, .. } = self;
+        let Self { conn, path, lock, .. } = self;
         let at = |error| Fault::from(error).at(&path);
         // A reader in the middle of a page keeps the log from being emptied. Nothing is lost then; it stays beside the file.
         conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).map_err(at)?;
         conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false).map_err(at)?;
-        conn.close().map_err(|(_, error)| at(error))?;
-        // From here on only a session may write the file; without this note it would pass for a copy.
-        let at_rest = file_mark(&path).ok().map(|file| AtRest::of(&file));
-        Note { run, progress: working.progress(), at_rest }.write(&lock);
-        Ok(())
+        let closed = conn.close().map_err(|(conn, error)| {
+            drop(conn);
+            at(error)
+        });
+        drop(lock);
+        closed
     }
 
     /// Runs `work` in one transaction that is durable when this returns, or did nothing. The command's name is in the points before
@@ -239,13 +268,13 @@ impl Writer {
             return Err(LedgerError::Closed { path: self.path.clone() });
         }
         let session = self.working.session;
-        let is_gone = inode(&self.path).ok() != Some(self.inode);
+        let is_gone = !self.lock.is_of(&self.path).unwrap_or(false);
         let done = transact(&mut self.conn, |conn| {
             // What is written into a file without a name, or with another one, is lost when the process ends.
             if is_gone {
                 return Err(Fault::Gone);
             }
-            // The lock keeps others out, unless someone deletes its file. The newest session is the holder then.
+            // The lock keeps others out, unless the file system only says so. The newest session is the holder then.
             if last_session(conn)? != session {
                 return Err(Fault::TakenOver);
             }

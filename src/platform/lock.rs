@@ -4,19 +4,18 @@ use std::fs::{File, TryLockError};
 use std::io;
 use std::path::Path;
 
-use super::system::files::{open_to_lock, open_to_look, read_at, write_at_start};
+use super::system::files::{open_to_lock, open_to_look};
 
-/// How often a lock is tried again that only [`FileLock::is_held`] stood in the way of; each such look takes microseconds.
-const MAX_TRIES: u32 = 1000;
+/// How often a lock is tried again that only a look at it stood in the way of; each such look takes microseconds.
+pub(super) const MAX_TRIES: u32 = 1000;
 
 /// An exclusive lock on a file; it ends when this value is dropped, and with the process however that ends.
 ///
 /// The lock is advisory (`flock`): it keeps out those who ask for it. On Windows it is not (`LockFileEx`): nobody else can read
-/// or write the file meanwhile, a value of [`share`](Self::share) excepted, which is the same open file. The file itself stays, because deleting a lock file
-/// lets two processes hold "the" lock on two files of one name.
+/// or write the file meanwhile. The file itself stays, because deleting a lock file lets two processes hold "the" lock on two files of one name.
 #[derive(Debug)]
 pub struct FileLock {
-    file: File,
+    _file: File,
 }
 
 impl FileLock {
@@ -31,7 +30,7 @@ impl FileLock {
         for _ in 0..MAX_TRIES {
             let file = open_to_lock(path)?;
             if locked(file.try_lock())? {
-                return Ok(Some(Self { file }));
+                return Ok(Some(Self { _file: file }));
             }
             // A shared lock is refused by a holder, but not by those who merely look whether there is one.
             if !locked(file.try_lock_shared())? {
@@ -42,35 +41,6 @@ impl FileLock {
             std::thread::yield_now();
         }
         Ok(None)
-    }
-
-    /// Returns a second hold on the same lock, which ends when both are dropped.
-    ///
-    /// # Errors
-    /// The process has no file descriptor left.
-    pub fn share(&self) -> io::Result<Self> {
-        self.file.try_clone().map(|file| Self { file })
-    }
-
-    /// Writes a text into the file, in place of what was there. It is not synced.
-    ///
-    /// # Errors
-    /// The file cannot be written.
-    pub fn note(&self, text: &str) -> io::Result<()> {
-        write_at_start(&self.file, text.as_bytes())?;
-        let len = text.len() as u64;
-        // Most notes are as long as the one before.
-        if self.file.metadata()?.len() == len { Ok(()) } else { self.file.set_len(len) }
-    }
-
-    /// Returns the text in the file, at most 1 KiB of it.
-    ///
-    /// # Errors
-    /// The file cannot be read.
-    pub fn noted(&self) -> io::Result<String> {
-        let mut bytes = [0; 1024];
-        let n_bytes = read_at(&self.file, &mut bytes, 0)?;
-        Ok(String::from_utf8_lossy(&bytes[..n_bytes]).into_owned())
     }
 
     /// Returns whether someone holds the lock on `path` now. A file that does not exist is not locked.
@@ -87,7 +57,8 @@ impl FileLock {
     }
 }
 
-fn locked(result: Result<(), TryLockError>) -> io::Result<bool> {
+/// Returns whether a lock was taken.
+pub(super) fn locked(result: Result<(), TryLockError>) -> io::Result<bool> {
     match result {
         Ok(()) => Ok(true),
         Err(TryLockError::WouldBlock) => Ok(false),
@@ -111,22 +82,6 @@ mod tests {
         assert!(!FileLock::is_held(&path).unwrap());
         assert!(path.exists());
         assert!(FileLock::try_acquire(&path).unwrap().is_some());
-    }
-
-    #[test]
-    fn a_shared_hold_keeps_the_lock_and_reads_what_is_noted() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("x.lock");
-        let lock = FileLock::try_acquire(&path).unwrap().unwrap();
-        let second = lock.share().unwrap();
-        lock.note("a long note").unwrap();
-        second.note("a note").unwrap();
-        assert_eq!(lock.noted().unwrap(), "a note");
-        drop(lock);
-        assert!(FileLock::try_acquire(&path).unwrap().is_none());
-        assert_eq!(second.noted().unwrap(), "a note");
-        drop(second);
-        assert_eq!(FileLock::try_acquire(&path).unwrap().unwrap().noted().unwrap(), "a note");
     }
 
     #[cfg(windows)]

@@ -10,6 +10,7 @@
 
 #[cfg(debug_assertions)]
 pub mod crash;
+mod data_lock;
 mod filesystem;
 #[cfg(unix)]
 mod gss;
@@ -32,15 +33,16 @@ use unix as system;
 #[cfg(windows)]
 use windows as system;
 
+pub use data_lock::DataLock;
 pub use filesystem::{FileSystem, NetworkFileSystem, file_system};
 pub use lock::FileLock;
 pub use output::{OutputError, Overwrite, PrivateOutput};
-pub use private::{FileMark, FileTrust, Stamp, folder_of};
+pub use private::{FileTrust, Stamp, folder_of};
 pub use stop::{StopRequest, StopRequests, outlive_file_size_limit};
 pub use system::access::can_write;
 pub use system::clock::since_boot;
 pub use system::files::{
-    create_private, create_private_folder, file_mark, inode, is_device, n_names, read_at, real_folder, stamp, sync_folder, uri_path,
+    create_private, create_private_folder, is_device, n_names, read_at, real_folder, stamp, sync_folder, uri_path,
 };
 #[cfg(test)]
 pub(crate) use system::files::{is_private, set_mode};

@@ -10,19 +10,6 @@ pub fn folder_of(path: &Path) -> &Path {
     }
 }
 
-/// What tells a file from others, and from itself before it was written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct FileMark {
-    /// The inode number; on Windows the file's index.
-    pub inode: u64,
-    /// The size in bytes.
-    pub size_bytes: u64,
-    /// When content, name, owner or mode last changed, in whole seconds since 1970 UTC.
-    pub changed_s: i64,
-    /// The nanoseconds of that second.
-    pub changed_ns: i64,
-}
-
 /// What tells a file apart from what it was, without reading it. The times are in seconds and nanoseconds since 1970 UTC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stamp {
@@ -54,7 +41,7 @@ mod tests {
     use std::io;
 
     use super::*;
-    use crate::platform::{create_private, file_mark, inode, n_names, stamp, sync_folder};
+    use crate::platform::{create_private, n_names, stamp, sync_folder};
 
     #[test]
     fn a_private_file_is_never_another_file() {
@@ -63,28 +50,25 @@ mod tests {
         drop(create_private(&path).unwrap());
         assert_eq!(create_private(&path).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
         sync_folder(folder.path()).unwrap();
-        let mark = file_mark(&path).unwrap();
-        assert_eq!((mark.inode, mark.size_bytes), (inode(&path).unwrap(), 0));
-        assert_ne!(mark.inode, inode(folder.path()).unwrap());
-        assert_eq!(stamp(&path).unwrap().inode, mark.inode);
+        let before = stamp(&path).unwrap();
+        assert_ne!(before.inode, stamp(folder.path()).unwrap().inode);
         std::fs::write(&path, "x").unwrap();
-        assert_ne!(file_mark(&path).unwrap(), mark);
+        assert_ne!(stamp(&path).unwrap(), before);
         assert_eq!(n_names(&path).unwrap(), 1);
         std::fs::hard_link(&path, folder.path().join("y")).unwrap();
         assert_eq!(n_names(&path).unwrap(), 2);
-        assert!(inode(&folder.path().join("missing")).is_err());
+        assert!(n_names(&folder.path().join("missing")).is_err());
     }
 
     #[cfg(unix)]
     #[test]
     fn a_private_file_is_the_owners_alone() {
-        use std::os::unix::fs::{MetadataExt, PermissionsExt};
+        use std::os::unix::fs::PermissionsExt;
 
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x");
         let file = create_private(&path).unwrap();
         assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600);
-        assert_eq!(inode(&path).unwrap(), file.metadata().unwrap().ino());
         let link = folder.path().join("link");
         std::os::unix::fs::symlink(folder.path().join("elsewhere"), &link).unwrap();
         assert_eq!(create_private(&link).unwrap_err().kind(), io::ErrorKind::AlreadyExists);

@@ -173,8 +173,11 @@ impl Proof<'_> {
             || self.anchors.order[around.behind.clone()].iter().any(|anchor| {
                 let (session, at) = anchor.made;
                 // What an earlier session left had ended when the next one began.
-                let since =
-                    if session == doubt.session { Some(doubt.sent_at()) } else { self.session(session).map(|s| s.info.started_at) };
+                let since = if session == doubt.session {
+                    Some(doubt.sent_at())
+                } else {
+                    self.session(session).map(|s| s.info.started_at)
+                };
                 since.is_some_and(|since| elapsed(since, at))
             })
     }

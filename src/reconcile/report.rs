@@ -283,7 +283,11 @@ impl fmt::Display for WhyLeft {
                 write!(f, "requests without a readable tag may be those of {} of them", ambiguous.n)
             }
             Self::Untagged(ambiguous) => {
-                write!(f, "this run sends no tags, so that only a person can tell whether {} of them exist", ambiguous.n)
+                write!(
+                    f,
+                    "this run sends no tags, so that only a person can tell whether {} of them exist",
+                    ambiguous.n
+                )
             }
         }
     }

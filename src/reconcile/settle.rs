@@ -73,8 +73,7 @@ pub async fn look(
             };
             settle_absent(ledger, &proof, &seen, &mut report).await?;
             report.audit = audit(&sight, asking, reader)?;
-            report.first_look =
-                FirstLook { date, newest: sight.newest(), account: None, originator: sight.originator };
+            report.first_look = FirstLook { date, newest: sight.newest(), account: None, originator: sight.originator };
             report.kinds_seen = std::mem::take(&mut sight.kinds_seen);
             report.not_ours = sight.not_ours;
             report.strays = std::mem::take(&mut sight.strays);
@@ -101,10 +100,10 @@ async fn settle_found(ledger: &Ledger, seen: &Seen, report: &mut Report) -> Resu
     let (corrected, others): (Vec<&Exists>, Vec<&Exists>) =
         seen.exists.iter().partition(|found| found.before == RowState::Created);
     if !corrected.is_empty() {
-        ledger.resolve(corrected.iter().map(|found| exists(found)).collect()).await?;
+        ledger.resolve(corrected.iter().map(|found| exists(found)).collect(), None).await?;
     }
     for batch in others.chunks(BATCH) {
-        ledger.resolve(batch.iter().map(|found| exists(found)).collect()).await?;
+        ledger.resolve(batch.iter().map(|found| exists(found)).collect(), None).await?;
     }
     report.corrected = corrected.len() as u64;
     report.found = seen.exists.iter().filter(|found| found.before == RowState::InDoubt).count() as u64;
@@ -133,7 +132,7 @@ async fn settle_contradicted(
         })
         .collect();
     if !resolutions.is_empty() {
-        ledger.resolve(resolutions).await?;
+        ledger.resolve(resolutions, None).await?;
     }
     report.contradicted = seen.contradictions.len() as u64;
     let unseen = known.into_iter().filter(|row| !seen.speaks_of(*row));
@@ -162,8 +161,7 @@ async fn settle_absent(
     report: &mut Report,
 ) -> Result<(), LedgerError> {
     let asking = proof.asking;
-    let not_seen: Vec<_> =
-        proof.anchors.around.iter().filter(|around| !seen.speaks_of(around.doubt.row)).collect();
+    let not_seen: Vec<_> = proof.anchors.around.iter().filter(|around| !seen.speaks_of(around.doubt.row)).collect();
     if asking.who.tagging == Tagging::Untagged {
         let mut untagged = Some5::default();
         for around in not_seen {
@@ -211,11 +209,11 @@ async fn settle_absent(
         Trust::List => "the server's list does not have it (trusted without proof)",
     };
     for batch in again.chunks(BATCH) {
-        ledger.resolve(batch.iter().map(|row| absent(*row, RowVerdict::Absent, Some(reason))).collect()).await?;
+        ledger.resolve(batch.iter().map(|row| absent(*row, RowVerdict::Absent, Some(reason))).collect(), None).await?;
     }
     for batch in failed.chunks(BATCH) {
         // What the server said of the last attempt says more than a reason.
-        ledger.resolve(batch.iter().map(|row| absent(*row, RowVerdict::AbsentForGood, None)).collect()).await?;
+        ledger.resolve(batch.iter().map(|row| absent(*row, RowVerdict::AbsentForGood, None)).collect(), None).await?;
     }
     report.absent = again.len() as u64;
     report.failed = failed.len() as u64;

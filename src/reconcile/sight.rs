@@ -257,7 +257,8 @@ impl<'a> Sight<'a> {
             match &first.differs {
                 Some(differs) => seen.contradictions.push(Contradiction {
                     row: first.row,
-                    reason: format!("request {} carries the row's tag and is not the row's: {differs}", first.uuid).into(),
+                    reason: format!("request {} carries the row's tag and is not the row's: {differs}", first.uuid)
+                        .into(),
                 }),
                 None => seen.exists.push(Exists { row: first.row, uuid: first.uuid, before: first.before }),
             }

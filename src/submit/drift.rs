@@ -91,9 +91,13 @@ mod tests {
             hands.1.store(boot, Ordering::Relaxed);
         };
         let mut drift = Drift::new(&machine);
-        for (wall, boot, jumped) in
-            [(1_003, 13, false), (5_003, 4_013, false), (5_010, 4_016, false), (5_017, 4_017, true), (5_018, 4_018, false)]
-        {
+        for (wall, boot, jumped) in [
+            (1_003, 13, false),
+            (5_003, 4_013, false),
+            (5_010, 4_016, false),
+            (5_017, 4_017, true),
+            (5_018, 4_018, false),
+        ] {
             turn(wall, boot);
             assert_eq!(drift.take_jump(&machine), jumped, "{wall} {boot}");
         }
@@ -107,7 +111,9 @@ mod tests {
         let machine = Machine::new(hands.clone(), hands, Threads::One);
         let mut drift = Drift::new(&machine);
         let at = |s| Timestamp::UNIX_EPOCH + Duration::from_secs(s);
-        for (date, jumped) in [(900, false), (904, false), (800, false), (904, false), (910, true), (800, false), (910, false)] {
+        for (date, jumped) in
+            [(900, false), (904, false), (800, false), (904, false), (910, true), (800, false), (910, false)]
+        {
             drift.server(at(date), &machine);
             assert_eq!(drift.take_jump(&machine), jumped, "{date}");
         }

@@ -75,12 +75,7 @@ pub(crate) struct Flow<'a> {
 }
 
 impl<'a> Flow<'a> {
-    pub(crate) fn new(
-        limits: &'a Limits,
-        sink: &'a dyn EventSink,
-        memory: &'a mut Memory,
-        work: Work,
-    ) -> Self {
+    pub(crate) fn new(limits: &'a Limits, sink: &'a dyn EventSink, memory: &'a mut Memory, work: Work) -> Self {
         Self {
             limits,
             sink,
@@ -227,11 +222,7 @@ impl<'a> Flow<'a> {
         self.rows.take_up(now, &self.memory.kinds);
         let kinds = &self.memory.kinds;
         let guard = Guard {
-            kinds: ClaimKinds::Guarded {
-                open: kinds.open(),
-                held: kinds.held(),
-                pass_over: self.rows.room_aside(),
-            },
+            kinds: ClaimKinds::Guarded { open: kinds.open(), held: kinds.held(), pass_over: self.rows.room_aside() },
             send_before: self.memory.machine.since_boot() + CLAIM_GOOD,
         };
         let step = self.steps.next(now, &mut self.rows, reach, self.memory.step_number + 1, guard)?;

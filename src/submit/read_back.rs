@@ -174,12 +174,8 @@ pub(crate) mod tests {
 
     #[test]
     fn what_cannot_be_read_is_told_from_what_is_not_there_yet_and_from_a_server_that_is_away() {
-        let status = |status| ReadError::Status {
-            status,
-            message: String::new(),
-            correlation_id: None,
-            retry_after: None,
-        };
+        let status =
+            |status| ReadError::Status { status, message: String::new(), correlation_id: None, retry_after: None };
         for error in [status(404), ReadError::NoContent] {
             assert_eq!(Finding::of_error(&error), Finding::NotThere);
         }

@@ -120,14 +120,14 @@ impl Rows {
         }
     }
 
-    /// Adds rows whose claim is durable, and which were passed over. `asked` were asked for in row order, and `n_listed` by
-    /// number; the claims are good until `send_before`.
-    pub(crate) fn claimed(&mut self, answer: StepAnswer, asked: u32, n_listed: usize, send_before: Duration) {
-        let n_passed = answer.passed_over.len();
-        let n_fresh = (answer.rows.len() + n_passed).saturating_sub(n_listed);
+    /// Adds rows whose claim is durable, and which were passed over. `asked` were asked for in row order, and those that are
+    /// `listed`, in order, by number; the claims are good until `send_before`.
+    pub(crate) fn claimed(&mut self, answer: StepAnswer, asked: u32, listed: &[RowId], send_before: Duration) {
+        let is_listed = |row: RowId| listed.binary_search(&row).is_ok();
+        let n_fresh = answer.rows.iter().filter(|claimed| !is_listed(claimed.row)).count();
         match &mut self.supply {
             Supply::InOrder { exhausted } if asked > 0 => {
-                *exhausted = n_fresh.saturating_sub(n_passed) < asked as usize && !answer.stopped_short;
+                *exhausted = n_fresh < asked as usize && !answer.stopped_short;
             }
             Supply::InOrder { .. } | Supply::Listed(_) => {}
         }

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use super::rows::Rows;
 use super::stop::Unrecorded;
 use crate::ledger::{AttemptRecord, ClaimKinds, LedgerError, RunState, Step, StepAnswer};
-use crate::request::Outcome;
+use crate::request::{Outcome, RowId};
 
 /// The time between two steps, unless rows run short: groups the outcomes of that time into one sync.
 const TICK: Duration = Duration::from_millis(5);
@@ -15,7 +15,8 @@ const TICK: Duration = Duration::from_millis(5);
 /// What the step under way asked for.
 struct Asked {
     claim: u32,
-    n_listed: usize,
+    /// The rows that were to be claimed by number, in order.
+    listed: Vec<RowId>,
     /// Until when its claims are good.
     send_before: Duration,
     /// The created rows that it records, to be told should the ledger fail.
@@ -100,13 +101,11 @@ impl Steps {
             claim_rows,
             claim,
             kinds: guard.kinds,
+            ..Step::default()
         };
-        self.asked = Some(Asked {
-            claim,
-            n_listed: step.claim_rows.len(),
-            send_before: guard.send_before,
-            created: created_in(&step.record),
-        });
+        let mut listed = step.claim_rows.clone();
+        listed.sort_unstable();
+        self.asked = Some(Asked { claim, listed, send_before: guard.send_before, created: created_in(&step.record) });
         Some(step)
     }
 
@@ -118,7 +117,7 @@ impl Steps {
             Ok(answer) => {
                 self.slots = answer.slots;
                 let state = answer.state;
-                rows.claimed(answer, asked.claim, asked.n_listed, asked.send_before);
+                rows.claimed(answer, asked.claim, &asked.listed, asked.send_before);
                 match state {
                     RunState::Running => StepEnd::Running,
                     RunState::Stopped => StepEnd::Stopped,

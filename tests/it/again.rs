@@ -424,45 +424,6 @@ fn a_row_stays_in_doubt_while_a_request_like_it_may_have_lost_its_tag() {
 }
 
 #[test]
-fn a_copy_without_its_note_waits_for_proof_and_sends_nothing_twice() {
-    let folder = Folder::new();
-    folder.write("wave.csv", enrollments(30));
-    let simulator = simulator(&[]);
-    let server = simulator.base_url();
-    let words = ["submit", "wave.csv", "--server", &server];
-    let mut part = words.to_vec();
-    part.extend(["--limit", "10"]);
-    run(&folder, &part).exits(0);
-    let copy = std::fs::read(folder.file("wave.ledger")).unwrap();
-    part[5] = "12";
-    run(&folder, &part).exits(0);
-    assert_eq!(posts(&simulator).len(), 22);
-    std::fs::write(folder.file("wave.ledger"), copy).unwrap();
-    std::fs::remove_file(folder.file("wave.ledger.lock")).unwrap();
-    run(&folder, &words).exits(0).says("the ledger is a copy").says("waiting 1 s").says("12 rows");
-    assert_eq!((posts(&simulator).len(), simulator.requests().len()), (30, 30));
-}
-
-#[test]
-fn a_copy_is_not_sent_on_where_the_list_proves_nothing() {
-    for fault in ["list-hides=100%", "list:403=100%", "list-lags=1h"] {
-        let folder = Folder::new();
-        folder.write("wave.csv", enrollments(6));
-        let faulty = simulator(&[fault]);
-        let server = faulty.base_url();
-        let words = ["submit", "wave.csv", "--server", &server, "--already", "send"];
-        let mut part = words.to_vec();
-        part.extend(["--limit", "3"]);
-        run(&folder, &part).exits(0);
-        std::fs::remove_file(folder.file("wave.ledger.lock")).unwrap();
-        let ran = run(&folder, &words);
-        assert!([4, 5].contains(&ran.status), "{fault}: {}", ran.stderr);
-        ran.says("nothing was sent");
-        assert_eq!(posts(&faulty).len(), 3, "{fault}");
-    }
-}
-
-#[test]
 fn a_ledger_with_two_names_is_refused() {
     let folder = Folder::new();
     folder.write("wave.csv", enrollments(6));

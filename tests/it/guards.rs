@@ -236,43 +236,6 @@ fn killed_midway(folder: &Folder, server: &str, n_posts: impl Fn() -> usize) -> 
 }
 
 #[test]
-fn an_older_ledger_is_settled_by_the_server_instead_of_sent_again() {
-    let simulator = simulator(&[]);
-    let server = simulator.base_url();
-    let n_posts = || posts(&simulator).len();
-    // The log that holds the last claims was deleted.
-    let folder = Folder::new();
-    let words = killed_midway(&folder, &server, n_posts);
-    let words: Vec<&str> = words.iter().map(String::as_str).collect();
-    let before = n_posts();
-    let whole = std::fs::read(folder.file("wave.ledger")).unwrap();
-    let log = std::fs::read(folder.file("wave.ledger-wal")).unwrap();
-    std::fs::remove_file(folder.file("wave.ledger-wal")).unwrap();
-    let mut quick = words.to_vec();
-    quick.extend(["--settle", "1s", "--server-limit", "1s", "--rate", "unlimited"]);
-    quick.retain(|word| *word != "50/s");
-    let at = quick.iter().position(|word| *word == "--rate").unwrap();
-    quick.remove(at);
-    folder.run(&quick).exits(0).says("the server's list");
-    assert!(before < 200 && n_posts() == 200, "{before} before, {} after", n_posts());
-    assert_eq!(distinct_targets(&simulator), 200, "a row was sent twice");
-    // A copy from before all of that: whatever it has as pending is asked for first.
-    std::fs::write(folder.file("wave.ledger"), &whole).unwrap();
-    std::fs::write(folder.file("wave.ledger-wal"), &log).unwrap();
-    let _ = std::fs::remove_file(folder.file("wave.ledger-shm"));
-    folder.run(&quick).exits(0).says("settled by the server's list");
-    assert_eq!(n_posts(), 200);
-    let status = folder.run(&["status", "wave.ledger", "--json"]).exits(0).json();
-    assert_eq!(status["created"], 200);
-}
-
-fn distinct_targets(simulator: &cmbatch::simulator::Simulator) -> usize {
-    let bodies = crate::common::bodies(simulator);
-    let targets: std::collections::HashSet<_> = bodies.iter().map(|body| body["target"].to_string()).collect();
-    targets.len()
-}
-
-#[test]
 fn a_refused_or_dry_run_leaves_the_ledger_as_it_is() {
     let folder = Folder::new();
     let simulator = simulator(&[]);

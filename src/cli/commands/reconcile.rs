@@ -48,8 +48,7 @@ pub(super) fn ask(
     let is_asked = always || reader.n_in_doubt()? > 0;
     let sending = reach.sending()?;
     drop(reader);
-    let target =
-        if is_asked { Target::prepare(&reach, ledger)? } else { Target::unsigned(&reach, ledger)? };
+    let target = if is_asked { Target::prepare(&reach, ledger)? } else { Target::unsigned(&reach, ledger)? };
     let session = target.session(context, &reach);
     context.before.over();
     let reporter = Reporter::start(context.shell, context.verbose);

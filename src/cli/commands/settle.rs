@@ -35,8 +35,7 @@ pub(crate) fn run(
     context: &Context<'_>,
     as_json: bool,
 ) -> Result<Option<Summary>, Failure> {
-    let given =
-        Given { server: &args.server, rehearsal: &args.rehearsal, pace: None, doubt: Some(&args.doubt) };
+    let given = Given { server: &args.server, rehearsal: &args.rehearsal, pace: None, doubt: Some(&args.doubt) };
     let has_verdict = args.created.is_some() || args.not_created || args.looked_at;
     if !has_verdict && !args.list {
         return ask(&args.ledger, &given, args.max_attempts, args.all, origins, world, context).map(Some);

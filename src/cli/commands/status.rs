@@ -14,8 +14,6 @@ use crate::request::{printable, printable_lines};
 
 /// The name of the session option that holds the command as it was typed.
 pub(crate) const COMMAND_LINE: &str = "command-line";
-/// The option of a session that holds whom its calls were signed in as.
-pub(crate) const ACCOUNT: &str = "account";
 /// The commands that send rows.
 const SENDING: [&str; 2] = ["submit", "replay"];
 
@@ -68,7 +66,7 @@ fn heading(reader: &Reader, sessions: &[SessionRecord], is_held: bool) -> String
             "  {} by {}@{} (pid {}) {:.0}, {how}",
             session.info.command, session.info.user, session.info.host, session.info.pid, session.info.started_at
         ));
-        lines.extend(option(session, ACCOUNT).map(|account| format!("    calls as {}", printable(account))));
+        lines.extend(session.info.account().map(|account| format!("    calls as {}", printable(account))));
     }
     lines.push(String::new());
     lines.join("\n")

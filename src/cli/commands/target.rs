@@ -4,7 +4,6 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 
 use super::job::{Context, block_on};
-use super::status::ACCOUNT;
 use crate::app::{Exit, Failure, wire_of};
 use crate::cli::reach::{Destination, Reach};
 use crate::cli::sign_in::signed_in as signed_in_as;
@@ -72,7 +71,7 @@ impl Target {
     /// Returns the session that a ledger records: with the account of its calls, which is asked for after the fact.
     pub(crate) fn session(&self, context: &Context<'_>, reach: &Reach) -> SessionInfo {
         let mut session = context.session.clone();
-        session.options.push((ACCOUNT.to_owned(), self.account(reach)));
+        session.options.push((SessionInfo::ACCOUNT.to_owned(), self.account(reach)));
         session
     }
 

@@ -81,7 +81,7 @@ fn a_feed_that_fails_leaves_the_ledger_as_it_was() {
         Err("the manifest broke off")
     });
     assert!(matches!(failed, Err(CreateError::Feed("the manifest broke off"))));
-    assert_eq!(place.names(), ["wave.ledger", "wave.ledger.lock"]);
+    assert_eq!(place.names(), ["wave.ledger"]);
     assert_eq!((std::fs::read(&place.path).unwrap(), dump(&place.path)), before);
     assert_eq!(place.open().session(), 2);
 

@@ -3,6 +3,9 @@ use crate::ledger::{CreateError, Ledger, LedgerError, LoadError, RowState, Sessi
 use crate::platform::is_private;
 use crate::request::RequestType;
 
+/// The names of no files.
+const NOTHING: [&str; 0] = [];
+
 #[test]
 fn what_is_loaded_comes_back_as_it_was() {
     let place = Place::new();
@@ -54,12 +57,12 @@ fn a_ledger_at_rest_is_one_file_and_all_of_its_files_are_private() {
     let place = Place::new();
     let ledger = place.started(bare_rows(3));
     Steps::of(&ledger).claim(1);
-    assert_eq!(place.names(), ["wave.ledger", "wave.ledger-shm", "wave.ledger-wal", "wave.ledger.lock"]);
+    assert_eq!(place.names(), ["wave.ledger", "wave.ledger-shm", "wave.ledger-wal"]);
     for name in place.names() {
         assert!(is_private(&place.folder().join(&name)), "{name}");
     }
     ledger.close(SessionEnd::Finished).unwrap();
-    assert_eq!(place.names(), ["wave.ledger", "wave.ledger.lock"]);
+    assert_eq!(place.names(), ["wave.ledger"]);
     assert!(is_private(&place.path));
 }
 
@@ -67,7 +70,7 @@ fn a_ledger_at_rest_is_one_file_and_all_of_its_files_are_private() {
 fn the_file_is_private_while_it_is_loaded() {
     let place = Place::new();
     let loaded = Ledger::create(&machine(), &place.path, &identity(), &session("submit"), |loader| {
-        assert_eq!(place.names(), ["wave.ledger.loading", "wave.ledger.lock"]);
+        assert_eq!(place.names(), ["wave.ledger.loading"]);
         assert!(is_private(&place.folder().join("wave.ledger.loading")));
         feed(loader, bare_rows(1), 1)
     });
@@ -82,7 +85,7 @@ fn a_feed_that_fails_leaves_no_ledger() {
         Err("the manifest broke off")
     });
     assert!(matches!(failed, Err(CreateError::Feed("the manifest broke off"))));
-    assert_eq!(place.names(), ["wave.ledger.lock"]);
+    assert_eq!(place.names(), NOTHING);
     create(&place.path, bare_rows(2)).unwrap();
 }
 
@@ -93,7 +96,7 @@ fn what_a_killed_load_left_is_not_in_the_way() {
         std::fs::write(place.folder().join(format!("wave.ledger.loading{suffix}")), "half a ledger").unwrap();
     }
     create(&place.path, bare_rows(2)).unwrap().close(SessionEnd::Finished).unwrap();
-    assert_eq!(place.names(), ["wave.ledger", "wave.ledger.lock"]);
+    assert_eq!(place.names(), ["wave.ledger"]);
 }
 
 #[test]
@@ -116,7 +119,7 @@ fn rows_that_are_not_one_whole_run_are_refused() {
             }
             other => panic!("{expected}: {other:?}"),
         }
-        assert_eq!(place.names(), ["wave.ledger.lock"]);
+        assert_eq!(place.names(), NOTHING);
     }
 }
 
@@ -148,7 +151,7 @@ fn a_file_that_comes_while_rows_are_loaded_is_kept() {
     });
     assert!(matches!(refused, Err(CreateError::Ledger(LedgerError::AlreadyExists { .. }))));
     assert_eq!(std::fs::read(&place.path).unwrap(), b"theirs");
-    assert_eq!(place.names(), ["wave.ledger", "wave.ledger.lock"]);
+    assert_eq!(place.names(), ["wave.ledger"]);
 }
 
 #[cfg(unix)]

@@ -3,8 +3,8 @@ use std::path::Path;
 use rusqlite::Connection;
 
 use super::support::*;
-use crate::ledger::{Damage, Ledger, LedgerError, LedgerTrouble, Reader, SessionEnd, lock_path};
-use crate::platform::FileLock;
+use crate::ledger::{CreateError, Damage, Ledger, LedgerError, LedgerTrouble, Reader, SessionEnd};
+use crate::platform::DataLock;
 
 fn refused_both_ways(path: &Path) -> LedgerError {
     let reading = Reader::open(path).unwrap_err();
@@ -45,11 +45,24 @@ fn only_a_ledger_is_opened_and_nothing_is_left_beside_other_files() {
 #[test]
 fn a_newer_ledger_is_refused() {
     let place = at_rest();
-    change(&place, "PRAGMA user_version = 3");
+    change(&place, "PRAGMA user_version = 4");
     let refused = refused_both_ways(&place.path);
-    assert!(matches!(refused, LedgerError::NewerVersion { found: 3, known: 2, .. }), "{refused}");
+    assert!(matches!(refused, LedgerError::NewerVersion { found: 4, known: 3, .. }), "{refused}");
     let text = refused.to_string();
-    assert!(text.ends_with("has version 3, and this program knows versions up to 2; use a newer cmbatch"), "{text}");
+    assert!(text.ends_with("has version 4, and this program knows versions up to 3; use a newer cmbatch"), "{text}");
+}
+
+#[test]
+fn a_ledger_of_a_program_that_was_never_released_is_refused() {
+    for version in [1, 2] {
+        let place = at_rest();
+        change(&place, &format!("PRAGMA user_version = {version}"));
+        let refused = refused_both_ways(&place.path);
+        assert_eq!(refused.trouble(), LedgerTrouble::Unusable);
+        let text = refused.to_string();
+        let expected = format!("has version {version}, of an older cmbatch that was never released; make a new ledger");
+        assert!(text.ends_with(&expected), "{text}");
+    }
 }
 
 #[cfg(unix)]
@@ -121,7 +134,8 @@ fn a_ledger_has_one_holder_who_is_named() {
 #[test]
 fn a_lock_without_session_is_respected_too() {
     let place = at_rest();
-    let lock = FileLock::try_acquire(&lock_path(&place.path)).unwrap().unwrap();
+    let mut lock = DataLock::open(&place.path).unwrap();
+    assert!(lock.try_hold().unwrap());
     let refused = Ledger::open(&machine(), &place.path, &session("replay")).unwrap_err();
     assert!(matches!(refused, LedgerError::InUse { holder: None, .. }), "{refused}");
     assert_eq!(refused.trouble(), LedgerTrouble::InUse);
@@ -141,8 +155,46 @@ fn a_copy_of_ledger_and_log_is_whole() {
         std::fs::copy(place.folder().join(&name), copy.folder().join(&name)).unwrap();
     }
     assert_eq!(copy.states(), place.states());
-    drop(copy.open());
-    let inodes: Vec<u64> = copy.reader().sessions().unwrap().iter().map(|session| session.ledger_inode).collect();
-    assert_eq!(inodes.len(), 2);
-    assert_ne!(inodes[0], inodes[1]);
+    assert_eq!(copy.open().session(), 2);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_pipe_in_a_ledgers_place_is_an_error_and_nothing_waits() {
+    let place = Place::new();
+    let made = std::process::Command::new("mkfifo").arg(&place.path).status().unwrap();
+    assert!(made.success());
+    assert!(matches!(refused_both_ways(&place.path), LedgerError::NotALedger { .. }));
+    std::fs::rename(&place.path, place.folder().join("wave.ledger.loading")).unwrap();
+    let refused = create(&place.path, bare_rows(1)).unwrap_err();
+    assert!(matches!(&refused, CreateError::Ledger(LedgerError::Unwritable { .. })), "{refused:?}");
+}
+
+#[test]
+fn a_ledger_with_a_second_name_is_refused_by_both() {
+    let place = at_rest();
+    let second = place.folder().join("second.ledger");
+    std::fs::hard_link(&place.path, &second).unwrap();
+    for path in [&place.path, &second] {
+        let refused = Ledger::open(&machine(), path, &session("replay")).unwrap_err();
+        assert!(matches!(refused, LedgerError::HardLinked { n_names: 2, .. }), "{refused}");
+    }
+    std::fs::remove_file(&second).unwrap();
+    place.open();
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn another_process_meets_the_lock_however_many_readers_come_and_go_here() {
+    let place = Place::new();
+    let ledger = place.started(bare_rows(1));
+    for _ in 0..3 {
+        assert!(place.reader().holder().unwrap().is_some());
+        let locked = std::process::Command::new("flock").args(["-n", place.path.to_str().unwrap(), "true"]).status();
+        assert!(!locked.unwrap().success());
+    }
+    let reader = place.reader();
+    ledger.close(SessionEnd::Finished).unwrap();
+    assert_eq!(reader.holder().unwrap(), None);
+    drop(place.open());
 }

@@ -1,13 +1,15 @@
 #[cfg(debug_assertions)]
 use std::{cell::RefCell, rc::Rc};
 
+use std::time::Duration;
+
 use super::support::*;
 #[cfg(debug_assertions)]
 use crate::ledger::LedgerError;
-use crate::ledger::{RowState, SessionEnd, SessionFate, Source, Step};
+use crate::ledger::{FirstLook, RowState, SessionEnd, SessionFate, Source, Step};
 #[cfg(debug_assertions)]
 use crate::platform::crash;
-use crate::request::ErrorCode;
+use crate::request::{ErrorCode, Outcome, RequestUuid};
 
 #[test]
 fn sessions_keep_how_they_ended() {
@@ -127,6 +129,53 @@ fn rows_left_open_at_a_clean_end_are_in_doubt_too() {
     }
 }
 
+#[test]
+fn the_times_of_a_session_go_on_from_its_start_whatever_the_wall_clock_does() {
+    let clock = HandClock::at(time("2026-03-01T08:00:00Z"));
+    let place = Place::on(clock.machine());
+    let ledger = place.started(bare_rows(2));
+    let mut steps = Steps::of(&ledger);
+    clock.pass(Duration::from_secs(5), time("2026-03-01T09:00:00Z"));
+    steps.claim(2);
+    assert_eq!(ledger.now(), time("2026-03-01T08:00:05Z"));
+    clock.pass(Duration::from_secs(5), time("2020-01-01T00:00:00Z"));
+    steps.record(vec![record(1, 1, Outcome::InDoubt(fault(ErrorCode::Timeout, 504)))]);
+    ledger.record_event("note", "").unwrap();
+    assert_eq!(place.reader().in_doubt(0, 1).unwrap()[0].recorded_at, time("2026-03-01T08:00:10Z"));
+    drop(ledger);
+    drop(place.open());
+    let reader = place.reader();
+    let at: Vec<_> = reader.events().unwrap().into_iter().map(|event| event.at).collect();
+    assert_eq!(at[..2], [time("2026-03-01T08:00:00Z"), time("2026-03-01T08:00:10Z")]);
+    let began: Vec<_> = reader.sessions().unwrap().into_iter().map(|session| session.began_wall).collect();
+    assert_eq!(began, [time("2026-03-01T08:00:00Z"), time("2020-01-01T00:00:00Z")]);
+    assert_eq!(reader.run().created_at, began[0]);
+}
+
+#[test]
+fn what_a_session_saw_first_of_the_server_is_kept_with_it() {
+    for place in Place::both() {
+        let ledger = place.created(bare_rows(1));
+        assert_eq!(place.reader().session(1).unwrap().unwrap().first_look, None);
+        let newest: Vec<_> = (0..120).map(|byte| RequestUuid::new(guid(byte))).collect();
+        let look = FirstLook {
+            date: Some(time("2026-03-01T08:00:01Z")),
+            newest,
+            account: Some("CONTOSO\\svc".to_owned()),
+            originator: Some(guid(7)),
+        };
+        ledger.note_first_look(FirstLook::default()).unwrap();
+        assert_eq!(place.reader().session(1).unwrap().unwrap().first_look, Some(FirstLook::default()));
+        ledger.note_first_look(look.clone()).unwrap();
+        drop(ledger);
+        drop(place.open());
+        let sessions = place.reader().sessions().unwrap();
+        let kept = FirstLook { newest: look.newest[..100].to_vec(), ..look };
+        assert_eq!((&sessions[0].first_look, &sessions[1].first_look), (&Some(kept), &None));
+        assert_eq!(place.reader().session(3).unwrap(), None);
+    }
+}
+
 /// Does something on this thread that is to die at a point, and tells whether it did.
 #[cfg(debug_assertions)]
 fn dies_at(point: &'static str, work: impl FnOnce()) -> bool {
@@ -166,7 +215,7 @@ fn every_command_comes_to_a_point_before_its_commit_and_to_one_after_it() {
     ledger.record_event("note", "").unwrap();
     ledger.detach(row(1)).unwrap();
     block_on(ledger.release()).unwrap();
-    ledger.resolve_blocking(Vec::new()).unwrap();
+    ledger.resolve_blocking(Vec::new(), None).unwrap();
     ledger.close(SessionEnd::Finished).unwrap();
     crash::set_hook(before);
     let names = ["start", "event", "detach", "release", "resolve", "close"];

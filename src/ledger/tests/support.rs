@@ -1,7 +1,7 @@
 //! What the tests of the ledger share.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -14,7 +14,7 @@ use crate::ledger::{
 use crate::machine::{Chance, Clock, Machine, Threads};
 use crate::request::{
     AttemptNo, CorrelationId, CreateRequest, ErrorCode, Fault, Guid, NamedValue, NamedValues, Outcome, RequestType,
-    RequestUri, RowId,
+    RequestUri, RequestUuid, RowId,
 };
 
 /// The machine that the tests run on.
@@ -45,6 +45,36 @@ impl Chance for Real {
     }
 }
 
+/// The clocks of a machine, set by hand.
+#[derive(Debug)]
+pub(super) struct HandClock(Mutex<(Duration, Timestamp)>);
+
+impl HandClock {
+    pub(super) fn at(wall: Timestamp) -> Arc<Self> {
+        Arc::new(Self(Mutex::new((Duration::from_secs(1000), wall))))
+    }
+
+    /// Lets time pass by the clock since boot, and sets the other one.
+    pub(super) fn pass(&self, passed: Duration, wall: Timestamp) {
+        let mut clocks = self.0.lock().unwrap();
+        *clocks = (clocks.0 + passed, wall);
+    }
+
+    pub(super) fn machine(self: &Arc<Self>) -> Machine {
+        Machine::new(Arc::<Self>::clone(self), Arc::new(Real), Threads::One)
+    }
+}
+
+impl Clock for HandClock {
+    fn since_boot(&self) -> Duration {
+        self.0.lock().unwrap().0
+    }
+
+    fn now(&self) -> Timestamp {
+        self.0.lock().unwrap().1
+    }
+}
+
 /// A folder with a ledger in it.
 pub(super) struct Place {
     _folder: TempDir,
@@ -68,26 +98,17 @@ impl Place {
         [Threads::Many, Threads::One].map(|threads| Self::on(machine_of(threads)))
     }
 
-    /// Copies ledger and log to a place of their own.
-    pub(super) fn backup(&self) -> Self {
-        let backup = Self::new();
-        copy_ledger(&self.path, &backup.path);
-        backup
-    }
-
-    /// Puts a copy where the ledger is, in the same file; what is noted beside it stays.
-    pub(super) fn restore(&self, backup: &Self) {
-        copy_ledger(&backup.path, &self.path);
-    }
-
     pub(super) fn folder(&self) -> &Path {
         self.path.parent().unwrap()
     }
 
-    /// Returns the names of the files in the folder.
+    /// Returns the names of the files in the folder, but for those that are nothing but a lock, on systems that need one.
     pub(super) fn names(&self) -> Vec<String> {
         let entries = self.folder().read_dir().unwrap();
         let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        if !cfg!(any(target_os = "linux", target_os = "android")) {
+            names.retain(|name| !name.ends_with(".lock"));
+        }
         names.sort();
         names
     }
@@ -121,19 +142,6 @@ impl Place {
         let mut page = self.reader().page(number - 1, 1, &[]).unwrap();
         assert_eq!(page[0].row, row(number));
         page.remove(0)
-    }
-}
-
-fn copy_ledger(from: &Path, to: &Path) {
-    for suffix in ["", "-wal", "-shm"] {
-        let beside = |path: &Path| PathBuf::from(format!("{}{suffix}", path.display()));
-        match suffix {
-            // Written over, so that it stays the same file.
-            "" => drop(std::fs::copy(from, to).unwrap()),
-            "-wal" if beside(from).exists() => drop(std::fs::copy(beside(from), beside(to)).unwrap()),
-            // The index of the log is made anew.
-            _ => drop(std::fs::remove_file(beside(to))),
-        }
     }
 }
 
@@ -262,12 +270,24 @@ pub(super) fn feed(loader: &mut Loader, rows: Vec<LoadRow>, n_rows: u32) -> Resu
     Ok(vec![part(n_rows)])
 }
 
-pub(super) fn created(byte: u8) -> Outcome {
-    Outcome::Created(uri(byte))
+pub(super) fn created(number: u32) -> Outcome {
+    Outcome::Created(uri(number))
 }
 
-pub(super) fn uri(byte: u8) -> RequestUri {
-    format!("api/v1.0/requests/{}", guid(byte)).parse().unwrap()
+/// A request; those of small numbers have that byte all over their uuid.
+pub(super) fn uri(number: u32) -> RequestUri {
+    let uuid = u8::try_from(number).map_or_else(|_| many(number), guid);
+    format!("api/v1.0/requests/{uuid}").parse().unwrap()
+}
+
+fn many(number: u32) -> Guid {
+    let mut bytes = [0xEE; 16];
+    bytes[..4].copy_from_slice(&number.to_be_bytes());
+    Guid::from_bytes(bytes)
+}
+
+pub(super) fn uuid(number: u32) -> RequestUuid {
+    uri(number).uuid()
 }
 
 /// A verdict as those give it who may.
@@ -298,7 +318,7 @@ pub(super) fn record(number: u32, attempt_number: u32, outcome: Outcome) -> Atte
 
 /// Numbers steps and does them.
 pub(super) struct Steps<'a> {
-    ledger: &'a Ledger,
+    pub(super) ledger: &'a Ledger,
     pub(super) number: u64,
 }
 
@@ -353,6 +373,9 @@ pub(super) fn dump(path: &Path) -> String {
         "events",
         "kinds",
         "progress",
+        "left_out",
+        "accepted_hits",
+        "findings",
     ] {
         let mut statement = conn.prepare(&format!("SELECT * FROM {table}")).unwrap();
         let n_columns = statement.column_count();

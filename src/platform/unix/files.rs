@@ -7,9 +7,9 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, FileExt, FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use nix::libc::O_NOFOLLOW;
+use nix::libc::{O_NOFOLLOW, O_NONBLOCK};
 
-use crate::platform::{FileMark, Stamp};
+use crate::platform::Stamp;
 
 /// Makes a new, empty file of mode 0600 whatever the umask, open for reading and writing.
 ///
@@ -48,17 +48,24 @@ pub(in crate::platform) fn open_to_look(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).custom_flags(O_NOFOLLOW).open(path)
 }
 
+/// Opens a plain file to read it, and nothing else: no symbolic link, and no pipe, which would wait for its other end.
+pub(in crate::platform) fn open_plain(path: &Path) -> io::Result<File> {
+    let file = OpenOptions::new().read(true).custom_flags(O_NOFOLLOW | O_NONBLOCK).open(path)?;
+    if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("it is no plain file")) }
+}
+
+/// Returns the number that tells a file from others of its file system, without opening it.
+#[cfg(any(test, not(any(target_os = "linux", target_os = "android"))))]
+pub(in crate::platform) fn file_id(path: &Path) -> io::Result<u64> {
+    Ok(path.symlink_metadata()?.ino())
+}
+
 /// Reads at a place of the file, counted in bytes from its start, wherever others read in it.
 ///
 /// # Errors
 /// The system's reason.
 pub fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
     file.read_at(buffer, offset)
-}
-
-/// Writes all of the bytes from the file's start on.
-pub(in crate::platform) fn write_at_start(file: &File, bytes: &[u8]) -> io::Result<()> {
-    file.write_all_at(bytes, 0)
 }
 
 /// Makes the names in a folder durable: a file that was made or renamed in it is still there after a power cut.
@@ -91,29 +98,12 @@ pub fn is_device(file: &File) -> io::Result<bool> {
     Ok(kind.is_char_device() || kind.is_block_device())
 }
 
-/// Returns the file's inode number, without opening it.
-///
-/// # Errors
-/// There is no such file, or it cannot be asked.
-pub fn inode(path: &Path) -> io::Result<u64> {
-    Ok(path.symlink_metadata()?.ino())
-}
-
 /// Returns how many names a file has. A symbolic link is not followed.
 ///
 /// # Errors
 /// There is no such file, or it cannot be asked.
 pub fn n_names(path: &Path) -> io::Result<u64> {
     Ok(path.symlink_metadata()?.nlink())
-}
-
-/// Returns a file's mark, without opening it.
-///
-/// # Errors
-/// There is no such file, or it cannot be asked.
-pub fn file_mark(path: &Path) -> io::Result<FileMark> {
-    let file = path.symlink_metadata()?;
-    Ok(FileMark { inode: file.ino(), size_bytes: file.size(), changed_s: file.ctime(), changed_ns: file.ctime_nsec() })
 }
 
 /// Sets a file's mode, where there is such a thing.

@@ -13,7 +13,7 @@ use windows_sys::Win32::Storage::FileSystem::{
     FILE_SHARE_WRITE,
 };
 
-use crate::platform::{FileMark, Stamp};
+use crate::platform::Stamp;
 
 /// A time of a file counts 100 ns from 1601 on; so many seconds later is 1970.
 const EPOCH_S: i64 = 11_644_473_600;
@@ -66,18 +66,6 @@ fn not_a_link(file: File) -> io::Result<File> {
 /// The system's reason.
 pub fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
     file.seek_read(buffer, offset)
-}
-
-/// Writes all of the bytes from the file's start on.
-pub(in crate::platform) fn write_at_start(file: &File, bytes: &[u8]) -> io::Result<()> {
-    let mut done = 0;
-    while done < bytes.len() {
-        match file.seek_write(&bytes[done..], done as u64)? {
-            0 => return Err(io::ErrorKind::WriteZero.into()),
-            n => done += n,
-        }
-    }
-    Ok(())
 }
 
 /// Makes the names in a folder durable, as far as Windows lets a program do that: a folder is flushed where the file system knows
@@ -141,10 +129,7 @@ fn since_1970(ticks: u64) -> (i64, i64) {
 }
 
 /// Returns the file's index, which is what an inode number is elsewhere. A symbolic link is not followed.
-///
-/// # Errors
-/// There is no such file, or it cannot be asked.
-pub fn inode(path: &Path) -> io::Result<u64> {
+pub(in crate::platform) fn file_id(path: &Path) -> io::Result<u64> {
     look(path, FILE_FLAG_OPEN_REPARSE_POINT).map(|file| file.file_index())
 }
 
@@ -154,16 +139,6 @@ pub fn inode(path: &Path) -> io::Result<u64> {
 /// There is no such file, or it cannot be asked.
 pub fn n_names(path: &Path) -> io::Result<u64> {
     look(path, FILE_FLAG_OPEN_REPARSE_POINT).map(|file| file.number_of_links())
-}
-
-/// Returns a file's mark. It changed when it was last written: Windows has another time, of which std does not tell.
-///
-/// # Errors
-/// There is no such file, or it cannot be asked.
-pub fn file_mark(path: &Path) -> io::Result<FileMark> {
-    let file = look(path, FILE_FLAG_OPEN_REPARSE_POINT)?;
-    let (changed_s, changed_ns) = since_1970(file.last_write_time().unwrap_or(0));
-    Ok(FileMark { inode: file.file_index(), size_bytes: file.file_size(), changed_s, changed_ns })
 }
 
 /// Sets a file's mode, where there is such a thing.
