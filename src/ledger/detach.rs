@@ -26,7 +26,8 @@ pub(super) fn detach(conn: &Connection, working: &mut Working, through: RowId) -
     let n_listed = conn.execute(
         "INSERT INTO pending_again (run, row, attempt) SELECT run, row, ?1 FROM items i
          WHERE run = ?2 AND row > ?3 AND row <= ?4 AND skipped IS NULL
-             AND NOT EXISTS (SELECT 1 FROM outcomes o WHERE o.run = i.run AND o.row = i.row)",
+             AND NOT EXISTS (SELECT 1 FROM outcomes o WHERE o.run = i.run AND o.row = i.row)
+             AND NOT EXISTS (SELECT 1 FROM left_out l WHERE l.run = i.run AND l.row = i.row)",
         params![Sql(AttemptNo::FIRST), RUN, working.fresh_after, through],
     )?;
     working.n_free += n_listed as u64;

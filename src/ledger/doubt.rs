@@ -47,7 +47,8 @@ impl Reader {
 // The state stands in the text, because SQLite takes the index of these rows only then.
 pub(super) const ROWS_IN_DOUBT: &str = "SELECT row FROM outcomes o WHERE run = ? AND row > ? AND state = 'in_doubt'
     AND NOT EXISTS (SELECT 1 FROM outcomes x WHERE x.run = o.run AND x.row = o.row
-        AND (x.attempt, x.verdict) > (o.attempt, o.verdict)) ORDER BY row LIMIT ?";
+        AND (x.attempt, x.verdict) > (o.attempt, o.verdict))
+    AND NOT EXISTS (SELECT 1 FROM left_out l WHERE l.run = o.run AND l.row = o.row) ORDER BY row LIMIT ?";
 
 fn recorded_in_doubt(transaction: &Transaction<'_>, after: u32, limit: u32) -> rusqlite::Result<Vec<RowId>> {
     let mut statement = transaction.prepare_cached(ROWS_IN_DOUBT)?;
@@ -81,6 +82,7 @@ fn doubtful(transaction: &Transaction<'_>, row: RowId) -> Result<DoubtfulRow, Fa
             request,
             attempt: AttemptNo::new(claim.attempt).ok_or(Damage::RowGone(row))?,
             session: claim.session,
+            recorded_by: claim.session,
             code: Some(ErrorCode::LeftOpen),
             started_at: Some(claim.claimed_at),
             recorded_at: claim.claimed_at,
@@ -95,7 +97,8 @@ fn doubtful(transaction: &Transaction<'_>, row: RowId) -> Result<DoubtfulRow, Fa
         request,
         // A row without attempt is in doubt only where the server contradicts it.
         attempt: AttemptNo::new(last.attempt).unwrap_or(AttemptNo::FIRST),
-        session: last.session,
+        session: last.made_by.unwrap_or(last.session),
+        recorded_by: last.session,
         code: history.code(),
         started_at: last.started_at,
         recorded_at: last.recorded_at,

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::item::SessionInfo;
 use super::state::IllegalTransition;
 use crate::platform::NetworkFileSystem;
-use crate::request::{AttemptNo, RequestKind, RowId};
+use crate::request::{AttemptNo, RequestKind, RequestUuid, RowId};
 
 /// A ledger cannot be made, opened, read or written.
 #[derive(Debug, thiserror::Error)]
@@ -242,6 +242,22 @@ pub enum StepError {
     /// The run has no such row.
     #[error("the run has no row {row}")]
     NoSuchRow {
+        /// The row.
+        row: RowId,
+    },
+    /// The request is another row's.
+    #[error("row {row} cannot be request {uuid}, which is that of row {other}")]
+    UuidTaken {
+        /// The row.
+        row: RowId,
+        /// The row whose request it is.
+        other: RowId,
+        /// The request.
+        uuid: RequestUuid,
+    },
+    /// Nothing that is open was found about the row.
+    #[error("no finding about row {row} is open")]
+    NoFinding {
         /// The row.
         row: RowId,
     },

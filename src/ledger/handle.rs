@@ -10,13 +10,14 @@ use tokio::sync::oneshot;
 
 use super::clock::SessionClock;
 use super::error::LedgerError;
-use super::resolution::Resolution;
+use super::findings::Finding;
+use super::resolution::{AuditEvent, Resolution};
 use super::run::RunInfo;
 use super::session::{FirstLook, SessionEnd};
 use super::step::{Step, StepAnswer};
 use super::writer::{Command, Reply, Writer};
 use crate::machine::Threads;
-use crate::request::{RequestKind, RowId};
+use crate::request::{RequestKind, RequestUuid, RowId};
 
 /// How many commands wait for the writer. A run has one dispatcher that waits for each answer, and now and then an event or a
 /// verdict, so more than a few never do; a command takes about 200 bytes, its step some KiB, its verdicts what their lists take.
@@ -171,22 +172,22 @@ impl Ledger {
         self.ask_blocking(|reply| Command::Step(step, reply))
     }
 
-    /// Decides about rows, in the order of their numbers; two verdicts on one row in their own order. When this returns, all of
-    /// it is durable, or none of it is recorded.
+    /// Decides about rows, in the order of their numbers; two verdicts on one row in their own order. An event about it goes into
+    /// the audit trail with them. When this returns, all of it is durable, or none of it is recorded.
     ///
     /// # Errors
-    /// [`LedgerError::Step`]: a row cannot go that way (one that this session has claimed among them), or the run has no such
-    /// row; nothing changed. Any other: nothing is recorded, and no later step is taken.
-    pub async fn resolve(&self, resolutions: Vec<Resolution>) -> Result<(), LedgerError> {
-        self.ask(|reply| Command::Resolve(resolutions, reply)).await
+    /// [`LedgerError::Step`]: a row cannot go that way (one that this session has claimed among them), two rows would be one
+    /// request, or the run has no such row; nothing changed. Any other: nothing is recorded, and no later step is taken.
+    pub async fn resolve(&self, resolutions: Vec<Resolution>, event: Option<AuditEvent>) -> Result<(), LedgerError> {
+        self.ask(|reply| Command::Resolve(resolutions, event, reply)).await
     }
 
     /// Decides about rows, and blocks the thread until that is durable. As [`resolve`](Self::resolve) in everything else.
     ///
     /// # Errors
     /// Those of [`resolve`](Self::resolve).
-    pub fn resolve_blocking(&self, resolutions: Vec<Resolution>) -> Result<(), LedgerError> {
-        self.ask_blocking(|reply| Command::Resolve(resolutions, reply))
+    pub fn resolve_blocking(&self, resolutions: Vec<Resolution>, event: Option<AuditEvent>) -> Result<(), LedgerError> {
+        self.ask_blocking(|reply| Command::Resolve(resolutions, event, reply))
     }
 
     /// Notes durably what was read back of the first created row of a kind, or why nothing could be. A later note takes the
@@ -222,7 +223,35 @@ impl Ledger {
     /// # Errors
     /// The event could not be written; no later step is taken.
     pub fn record_event(&self, kind: &str, detail: &str) -> Result<(), LedgerError> {
-        self.ask_blocking(|reply| Command::Event { kind: kind.to_owned(), detail: detail.to_owned(), reply })
+        let event = AuditEvent { kind: kind.to_owned(), detail: detail.to_owned() };
+        self.ask_blocking(|reply| Command::Event(event, reply))
+    }
+
+    /// Keeps requests of other runs beside which a person wants those of this run sent
+    /// ([`Reader::accepted_hits`](super::Reader::accepted_hits)), and blocks the thread until that is durable.
+    ///
+    /// # Errors
+    /// It could not be written; no later step is taken.
+    pub fn accept_hits(&self, hits: Vec<RequestUuid>) -> Result<(), LedgerError> {
+        self.ask_blocking(|reply| Command::AcceptHits(hits, reply))
+    }
+
+    /// Makes exactly these the open findings, and blocks the thread until that is durable: one that was open stays with its first
+    /// date, and one that is not among these is closed as not seen any more.
+    ///
+    /// # Errors
+    /// It could not be written; no later step is taken.
+    pub fn set_findings(&self, findings: Vec<Finding>) -> Result<(), LedgerError> {
+        self.ask_blocking(|reply| Command::SetFindings(findings, reply))
+    }
+
+    /// Closes the open findings about a row, for this reason, and blocks the thread until that is durable. A later
+    /// [`set_findings`](Self::set_findings) that has one of them opens it anew.
+    ///
+    /// # Errors
+    /// [`LedgerError::Step`]: none about this row is open. Any other: it could not be written, and no later step is taken.
+    pub fn close_finding(&self, row: RowId, reason: &str) -> Result<(), LedgerError> {
+        self.ask_blocking(|reply| Command::CloseFinding(row, reason.to_owned(), reply))
     }
 
     /// Notes what the session saw of the server when it first asked for the list ([`SessionRecord::first_look`]), at most the first

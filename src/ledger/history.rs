@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSqlOutput, ValueRef};
 use rusqlite::{Connection, Row, ToSql, params};
 
+use super::left_out::LeftOutLine;
 use super::schema::RUN;
 use super::sql::Sql;
 use super::state::RowState;
@@ -64,6 +65,8 @@ pub(super) struct OutcomeLine {
     pub(super) state: RowState,
     pub(super) source: Source,
     pub(super) session: u32,
+    /// The session that made the attempt, where that is another one.
+    pub(super) made_by: Option<u32>,
     pub(super) recorded_at: Timestamp,
     pub(super) started_at: Option<Timestamp>,
     pub(super) latency_us: Option<u64>,
@@ -77,7 +80,7 @@ pub(super) struct OutcomeLine {
 }
 
 const OUTCOME_COLUMNS: &str = "row, attempt, verdict, state, source, session, recorded_at, started_at, latency_us, \
-     http_status, code, message, correlation_id, uuid, uri, replaced_by";
+     http_status, code, message, correlation_id, uuid, uri, replaced_by, made_by";
 
 impl OutcomeLine {
     fn read(row: &Row<'_>) -> rusqlite::Result<(u32, Self)> {
@@ -87,6 +90,7 @@ impl OutcomeLine {
             state: row.get::<_, Sql<RowState>>(3)?.0,
             source: row.get::<_, Sql<Source>>(4)?.0,
             session: row.get(5)?,
+            made_by: row.get(16)?,
             recorded_at: row.get::<_, Sql<Timestamp>>(6)?.0,
             started_at: row.get::<_, Option<Sql<Timestamp>>>(7)?.map(|at| at.0),
             latency_us: row.get::<_, Option<Sql<u64>>>(8)?.map(|us| us.0),
@@ -115,6 +119,7 @@ impl OutcomeLine {
             state,
             source,
             session,
+            made_by: None,
             recorded_at,
             started_at: None,
             latency_us: None,
@@ -131,7 +136,7 @@ impl OutcomeLine {
     /// Appends the line to what is known of a row.
     pub(super) fn insert(&self, conn: &Connection, row: RowId) -> rusqlite::Result<()> {
         conn.prepare_cached(&format!(
-            "INSERT INTO outcomes (run, {OUTCOME_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+            "INSERT INTO outcomes (run, {OUTCOME_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
         ))?
         .execute(params![
             RUN,
@@ -151,6 +156,7 @@ impl OutcomeLine {
             self.uuid.map(|uuid| Sql(*uuid.guid())),
             self.uri.as_ref().map(|uri| uri.as_str()),
             self.replaced_by.map(Sql),
+            self.made_by,
         ])?;
         Ok(())
     }
@@ -176,22 +182,34 @@ pub(super) struct RowHistory {
     pub(super) claim: Option<ClaimLine>,
     /// The number of the next attempt, where the row is pending again.
     pub(super) next_attempt: Option<u32>,
+    /// Why it is left out, where it is.
+    pub(super) left_out: Option<LeftOutLine>,
     /// What became of it, the earliest first.
     pub(super) outcomes: Vec<OutcomeLine>,
 }
 
 impl RowHistory {
+    /// Returns the number of the next attempt, where the row is pending again, or was when it was left out.
+    fn listed(&self) -> Option<u32> {
+        self.next_attempt.or_else(|| self.left_out.as_ref()?.attempt)
+    }
+
     /// Returns the claim whose outcome is not known yet.
     pub(super) fn open_claim(&self) -> Option<ClaimLine> {
         let ended = self.outcomes.last().map_or(0, |line| line.attempt);
-        self.claim.filter(|claim| self.next_attempt.is_none() && claim.attempt > ended)
+        self.claim.filter(|claim| self.listed().is_none() && claim.attempt > ended)
     }
 
     /// Returns the row's state, `loaded` being the one that it was loaded with.
     pub(super) fn state(&self, loaded: RowState) -> RowState {
+        if self.left_out.is_some() { RowState::Skipped } else { self.beneath(loaded) }
+    }
+
+    /// Returns the state that the row has when it is not left out.
+    pub(super) fn beneath(&self, loaded: RowState) -> RowState {
         if self.open_claim().is_some() {
             RowState::Sending
-        } else if self.next_attempt.is_some() {
+        } else if self.listed().is_some() {
             RowState::Pending
         } else {
             self.outcomes.last().map_or(loaded, |line| line.state)
@@ -260,6 +278,14 @@ pub(super) fn load_histories(conn: &Connection, first: u32, last: u32) -> rusqli
         histories.entry(row.get(0)?).or_default().next_attempt = Some(row.get(1)?);
     }
 
+    let mut statement =
+        conn.prepare_cached("SELECT row, attempt, reason FROM left_out WHERE run = ? AND row BETWEEN ? AND ?")?;
+    let mut rows = statement.query((RUN, first, last))?;
+    while let Some(row) = rows.next()? {
+        let line = LeftOutLine { attempt: row.get(1)?, reason: row.get(2)? };
+        histories.entry(row.get(0)?).or_default().left_out = Some(line);
+    }
+
     let mut statement = conn.prepare_cached(&format!(
         "SELECT {OUTCOME_COLUMNS} FROM outcomes WHERE run = ? AND row BETWEEN ? AND ? ORDER BY row, attempt, verdict"
     ))?;
@@ -322,7 +348,7 @@ mod tests {
             (None, None, vec![ended(0, 1, RowState::Skipped)], RowState::Skipped),
         ] {
             let claim = claimed.map(|attempt| ClaimLine { attempt, session: 1, claimed_at: Timestamp::UNIX_EPOCH });
-            let history = RowHistory { claim, next_attempt, outcomes };
+            let history = RowHistory { claim, next_attempt, left_out: None, outcomes };
             assert_eq!(history.state(RowState::Pending), expected, "{history:?}");
         }
     }

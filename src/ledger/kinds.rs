@@ -85,6 +85,7 @@ pub(super) fn load_refusals(conn: &Connection) -> rusqlite::Result<Vec<KindRefus
          WHERE o.run = ? AND o.code IS NOT NULL AND o.state IN ('failed', 'in_doubt') AND o.http_status IS NOT NULL
              AND NOT EXISTS (SELECT 1 FROM outcomes x WHERE x.run = o.run AND x.row = o.row
                  AND (x.attempt, x.verdict) > (o.attempt, o.verdict))
+             AND NOT EXISTS (SELECT 1 FROM left_out l WHERE l.run = o.run AND l.row = o.row)
              AND (i.type, ifnull(i.template, x'')) NOT IN (SELECT type, template FROM kinds)
          GROUP BY i.type, i.template ORDER BY i.type, i.template",
     )?;

@@ -1,14 +1,15 @@
 //! Looking up single rows and kinds, fast enough to be asked for each request of a server's list.
 
+use jiff::Timestamp;
 use rusqlite::{OptionalExtension, Transaction};
 
 use super::error::{Fault, LedgerError};
 use super::history::history_of;
 use super::kinds::{load_kinds, load_refusals};
-use super::loaded::Loaded;
+use super::loaded::{Loaded, kind_of};
 use super::reader::Reader;
 use super::resolution::{KindRecord, KindRefusals, RowFacts};
-use super::result::CreatedRow;
+use super::result::{CreatedAt, CreatedRow};
 use super::schema::RUN;
 use super::sql::{REQUEST_COLUMNS, Sql, request_of};
 use super::state::RowState;
@@ -19,7 +20,12 @@ pub(super) const PENDING_ROWS: &str = "SELECT row FROM pending_again WHERE run =
     UNION ALL
     SELECT row FROM items i WHERE run = ?1 AND row > max(?2, ?3) AND skipped IS NULL
         AND NOT EXISTS (SELECT 1 FROM outcomes o WHERE o.run = i.run AND o.row = i.row)
+        AND NOT EXISTS (SELECT 1 FROM left_out l WHERE l.run = i.run AND l.row = i.row)
     ORDER BY row LIMIT ?4";
+
+/// Leaves out lines of `outcomes o` that are not the last word on their row.
+const LAST_WORD: &str = "NOT EXISTS (SELECT 1 FROM outcomes x WHERE x.run = o.run AND x.row = o.row
+    AND (x.attempt, x.verdict) > (o.attempt, o.verdict))";
 
 impl Reader {
     /// Returns what is known of a row, or none where the run has no such row. A few lookups by index.
@@ -66,7 +72,7 @@ impl Reader {
         })
     }
 
-    /// Returns the requests that the ledger knew as created, the ones recorded last first, at most `limit`.
+    /// Returns the requests that the ledger knows as created, the ones recorded last first, at most `limit`.
     ///
     /// It passes over all outcomes: an index on the time would cost every step more than this costs now and then.
     ///
@@ -76,8 +82,8 @@ impl Reader {
         self.read(|transaction| {
             let mut statement = transaction.prepare_cached(&format!(
                 "SELECT {REQUEST_COLUMNS}, i.row, o.uuid FROM
-                     (SELECT row, uuid, recorded_at FROM outcomes
-                      WHERE run = ?1 AND state = 'created' AND uuid IS NOT NULL
+                     (SELECT row, uuid, recorded_at FROM outcomes o
+                      WHERE run = ?1 AND state = 'created' AND uuid IS NOT NULL AND {LAST_WORD}
                       ORDER BY recorded_at DESC, row DESC LIMIT ?2) o
                  JOIN items i ON i.run = ?1 AND i.row = o.row ORDER BY o.recorded_at DESC, o.row DESC"
             ))?;
@@ -99,15 +105,47 @@ impl Reader {
     /// The ledger cannot be read.
     pub fn created_marks(&self) -> Result<CreatedMarks, LedgerError> {
         self.read(|transaction| {
-            let mut statement = transaction.prepare_cached(
-                "SELECT row, uuid FROM outcomes WHERE run = ? AND state = 'created' AND uuid IS NOT NULL ORDER BY row",
-            )?;
+            let mut statement = transaction.prepare_cached(&format!(
+                "SELECT row, uuid FROM outcomes o WHERE run = ? AND state = 'created' AND uuid IS NOT NULL AND {LAST_WORD}
+                 ORDER BY row"
+            ))?;
             let mut rows = statement.query([RUN])?;
             let mut marks = CreatedMarks::default();
             while let Some(line) = rows.next()? {
                 marks.add(line.get::<_, Sql<RowId>>(0)?.0, line.get::<_, Sql<RequestUuid>>(1)?.0);
             }
             Ok(marks)
+        })
+    }
+
+    /// Calls `each` for every row that is created now, in the order in which the requests came to be, as far as the ledger knows:
+    /// by the session that made the attempt, by its start, by row. It passes over all outcomes and sorts them once; one is in
+    /// memory here at a time.
+    ///
+    /// # Errors
+    /// The ledger cannot be read.
+    pub fn created_in_order(&self, mut each: impl FnMut(CreatedAt)) -> Result<(), LedgerError> {
+        self.read(|transaction| {
+            let mut statement = transaction.prepare_cached(&format!(
+                "SELECT o.row, o.uuid, i.type, ifnull(i.template, x''), coalesce(a.made_by, a.session, o.session),
+                     coalesce(a.started_at, o.recorded_at)
+                 FROM outcomes o JOIN items i ON i.run = o.run AND i.row = o.row
+                 LEFT JOIN outcomes a ON a.run = o.run AND a.row = o.row AND a.verdict = 0 AND a.attempt =
+                     CASE WHEN o.verdict = 0 THEN o.attempt ELSE (SELECT max(x.attempt) FROM outcomes x
+                         WHERE x.run = o.run AND x.row = o.row AND x.verdict = 0) END
+                 WHERE o.run = ? AND o.state = 'created' AND o.uuid IS NOT NULL AND {LAST_WORD} ORDER BY 5, 6, 1"
+            ))?;
+            let mut rows = statement.query([RUN])?;
+            while let Some(line) = rows.next()? {
+                each(CreatedAt {
+                    row: line.get::<_, Sql<RowId>>(0)?.0,
+                    uuid: line.get::<_, Sql<RequestUuid>>(1)?.0,
+                    kind: kind_of(line, 2)?,
+                    session: line.get(4)?,
+                    started_at: line.get::<_, Sql<Timestamp>>(5)?.0,
+                });
+            }
+            Ok(())
         })
     }
 

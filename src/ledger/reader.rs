@@ -327,7 +327,8 @@ fn add_example(transaction: &Transaction<'_>, reason: &mut FailureReason) -> Res
     while let Some(line) = lines.next()? {
         let row = line.get::<_, Sql<RowId>>(0)?.0;
         let history = load_histories(transaction, row.get(), row.get())?.remove(&row.get()).unwrap_or_default();
-        let is_current = history.open_claim().is_none()
+        let is_current = history.left_out.is_none()
+            && history.open_claim().is_none()
             && history.outcomes.last().is_some_and(|last| last.state == reason.state && last.code == Some(code));
         if is_current {
             (reason.row, reason.message) = (Some(row), line.get(1)?);

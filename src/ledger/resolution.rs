@@ -23,18 +23,36 @@ pub struct Resolution {
 /// What can be decided about a row, and from which states.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RowVerdict {
-    /// The request exists: in_doubt, pending or failed -> created.
+    /// The request exists: in_doubt, pending, failed, skipped, replaced or created (as another request) -> created. No two rows
+    /// are one request when all verdicts of a call are taken, so that two rows can exchange theirs.
     Exists(RequestUri),
     /// It does not, and the row may be sent again: in_doubt -> pending.
     Absent,
     /// It does not, and the row is not sent again by itself: in_doubt -> failed, with the cause of its last attempt.
     AbsentForGood,
-    /// The server has a request with the row's tag that is not the row's: in_doubt, pending or failed -> in_doubt.
+    /// The server has a request with the row's tag that is not the row's, or the row's request under another row's tag:
+    /// in_doubt, pending, failed or created -> in_doubt.
     Contradicted,
     /// It is left out on purpose: pending -> skipped.
     LeftOut,
+    /// It is left out because this request of another run stands for it: pending -> skipped.
+    Elsewhere(RequestUuid),
+    /// It is closed by a person: pending, failed, in_doubt or invalid -> skipped.
+    Dropped,
+    /// It is not left out any more, and is what it was before: its state, its cause, its place among the pending, its next attempt
+    /// and what counts of the earlier ones. Not for rows that were skipped when they were loaded.
+    Restored,
     /// It is to be sent again on a person's order: failed -> pending. Attempts before this no longer count.
     Again,
+}
+
+/// An entry for the audit trail.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuditEvent {
+    /// What kind of event.
+    pub kind: String,
+    /// What happened.
+    pub detail: String,
 }
 
 /// A row in doubt, with what is needed to settle it.
@@ -50,8 +68,10 @@ pub struct DoubtfulRow {
     pub request: CreateRequest,
     /// Its last attempt.
     pub attempt: AttemptNo,
-    /// The session that recorded how that attempt ended.
+    /// The session that made that attempt; of a row without attempt, the one that recorded it.
     pub session: u32,
+    /// The session that recorded how it ended: another one where its own died before.
+    pub recorded_by: u32,
     /// Why the row is in doubt.
     pub code: Option<ErrorCode>,
     /// When the attempt started, by the wall clock; where its process died, when it was claimed.

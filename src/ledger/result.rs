@@ -10,7 +10,9 @@ use super::history::{OutcomeLine, RowHistory, Source};
 use super::item::{ManifestPart, RowPlace};
 use super::sql::{PLACE_COLUMNS, REQUEST_COLUMNS, Sql, place_of, request_of};
 use super::state::RowState;
-use crate::request::{AttemptNo, CorrelationId, CreateRequest, ErrorCode, NamedValues, RequestUri, RequestUuid, RowId};
+use crate::request::{
+    AttemptNo, CorrelationId, CreateRequest, ErrorCode, NamedValues, RequestKind, RequestUri, RequestUuid, RowId,
+};
 
 /// One row and what became of it. Times, status and error are those of its last attempt; a row whose call is open has none.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,7 +39,7 @@ pub struct ResultRow {
     pub http_status: Option<u16>,
     /// Why it was not created.
     pub error_code: Option<ErrorCode>,
-    /// What the server or the library said: text from outside.
+    /// What the server or the library said: text from outside; of a row that was left out later, why it was.
     pub error_message: Option<String>,
     /// The id under which the server logged it.
     pub correlation_id: Option<CorrelationId>,
@@ -51,7 +53,7 @@ pub struct ResultRow {
     pub latency_ms: Option<u64>,
     /// What is wrong with an invalid row.
     pub invalid: Option<InvalidText>,
-    /// Why the row was left out from the start, where it was.
+    /// Why the row was left out from the start, where it was and still is.
     pub skipped: Option<String>,
     /// The mended row that stands for this one, where it is replaced.
     pub replaced_by: Option<RowId>,
@@ -119,6 +121,21 @@ pub struct CreatedRow {
     pub uuid: RequestUuid,
     /// What was sent, without tag.
     pub request: CreateRequest,
+}
+
+/// A request that the ledger knows as created, with its place among the others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CreatedAt {
+    /// The row.
+    pub row: RowId,
+    /// Its request's uuid.
+    pub uuid: RequestUuid,
+    /// What the row asks for.
+    pub kind: RequestKind,
+    /// The session that made its last attempt; of a row without attempt, the one that recorded it as created.
+    pub session: u32,
+    /// When that attempt started, by that session's time; of a row without attempt, when it was recorded as created.
+    pub started_at: Timestamp,
 }
 
 /// An entry of the audit trail.
@@ -225,6 +242,8 @@ impl ResultRow {
     /// Adds to a loaded row what was appended about it.
     pub(super) fn with(mut self, history: RowHistory, holder: Holder) -> Self {
         self.state = holder.reads(history.state(self.state));
+        let is_as_loaded = self.state == RowState::Skipped && history.left_out.is_none();
+        self.skipped = self.skipped.filter(|_| is_as_loaded);
         let open = history.open_claim();
         let ended: Vec<&OutcomeLine> = history.outcomes.iter().filter(|line| line.ends_attempt()).collect();
         let n_attempts = ended.len() + usize::from(open.is_some());
@@ -232,7 +251,9 @@ impl ResultRow {
         self.first_attempt_at = ended.first().and_then(|line| line.started_at);
         self.last_attempt_at = ended.last().and_then(|line| line.started_at);
         self.latency_ms = ended.last().and_then(|line| line.latency_us).map(|us| us / 1000);
-        if let Some(claim) = open {
+        if let Some(left_out) = history.left_out {
+            self.error_message = left_out.reason;
+        } else if let Some(claim) = open {
             self.first_attempt_at = self.first_attempt_at.or(Some(claim.claimed_at));
             self.last_attempt_at = Some(claim.claimed_at);
             self.latency_ms = None;

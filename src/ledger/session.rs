@@ -87,6 +87,16 @@ impl FirstLook {
     pub const MAX_NEWEST: usize = 100;
 }
 
+/// The option under which a session keeps the account that it signs in with.
+const ACCOUNT: &str = "account";
+
+impl SessionRecord {
+    /// Returns the account that the session signed in with, where it did.
+    pub fn account(&self) -> Option<&str> {
+        self.info.options.iter().find(|(name, _)| name == ACCOUNT).map(|(_, value)| value.as_str())
+    }
+}
+
 const DIED: &str = "died";
 
 /// Writes a new session and returns its number: above all others. Sessions before it that have not ended are dead, since the lock

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSqlOutput, ValueRef};
 use rusqlite::{Row, ToSql};
 
+use super::findings::FindingKind;
 use super::item::RowPlace;
 use super::state::RowState;
 use crate::request::{
@@ -48,6 +49,12 @@ impl FromSql for Sql<ErrorCode> {
     fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
         let name = value.as_str()?;
         ErrorCode::from_name(name).map(Self).ok_or_else(|| FromSqlError::other(UnknownName(name.to_owned())))
+    }
+}
+
+impl FromSql for Sql<FindingKind> {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        parsed(value)
     }
 }
 

@@ -71,72 +71,37 @@ impl RowState {
     /// # Errors
     /// The event cannot happen to a row in this state.
     pub const fn next(self, event: RowEvent) -> Result<Self, IllegalTransition> {
-        let illegal = Err(IllegalTransition { state: self, event });
-        match self {
-            Self::Pending => match event {
-                RowEvent::Claimed => Ok(Self::Sending),
-                RowEvent::Found => Ok(Self::Created),
-                RowEvent::Contradicted => Ok(Self::InDoubt),
-                RowEvent::LeftOut => Ok(Self::Skipped),
-                RowEvent::Created
-                | RowEvent::NothingCreated
-                | RowEvent::Failed
-                | RowEvent::InDoubt
-                | RowEvent::GivenBack
-                | RowEvent::LeftOpen
-                | RowEvent::Absent
-                | RowEvent::AbsentForGood
-                | RowEvent::Again
-                | RowEvent::Replaced => illegal,
-            },
-            Self::Sending => match event {
-                RowEvent::Created => Ok(Self::Created),
-                RowEvent::NothingCreated | RowEvent::GivenBack => Ok(Self::Pending),
-                RowEvent::Failed => Ok(Self::Failed),
-                RowEvent::InDoubt | RowEvent::LeftOpen => Ok(Self::InDoubt),
-                RowEvent::Claimed
-                | RowEvent::Found
-                | RowEvent::Absent
-                | RowEvent::AbsentForGood
-                | RowEvent::Contradicted
-                | RowEvent::LeftOut
-                | RowEvent::Again
-                | RowEvent::Replaced => illegal,
-            },
-            Self::InDoubt => match event {
-                RowEvent::Found => Ok(Self::Created),
-                RowEvent::Absent => Ok(Self::Pending),
-                RowEvent::AbsentForGood => Ok(Self::Failed),
-                RowEvent::Contradicted => Ok(Self::InDoubt),
-                RowEvent::Claimed
-                | RowEvent::Created
-                | RowEvent::NothingCreated
-                | RowEvent::Failed
-                | RowEvent::InDoubt
-                | RowEvent::GivenBack
-                | RowEvent::LeftOpen
-                | RowEvent::LeftOut
-                | RowEvent::Again
-                | RowEvent::Replaced => illegal,
-            },
-            Self::Failed => match event {
-                RowEvent::Found => Ok(Self::Created),
-                RowEvent::Contradicted => Ok(Self::InDoubt),
-                RowEvent::Again => Ok(Self::Pending),
-                RowEvent::Replaced => Ok(Self::Replaced),
-                RowEvent::Claimed
-                | RowEvent::Created
-                | RowEvent::NothingCreated
-                | RowEvent::Failed
-                | RowEvent::InDoubt
-                | RowEvent::GivenBack
-                | RowEvent::LeftOpen
-                | RowEvent::Absent
-                | RowEvent::AbsentForGood
-                | RowEvent::LeftOut => illegal,
-            },
-            Self::Invalid => match event {
-                RowEvent::Replaced => Ok(Self::Replaced),
+        let next = match (self, event) {
+            (Self::Pending, RowEvent::Claimed) => Self::Sending,
+            (Self::Sending, RowEvent::Created) => Self::Created,
+            (Self::Sending, RowEvent::NothingCreated | RowEvent::GivenBack) => Self::Pending,
+            (Self::Sending, RowEvent::Failed) => Self::Failed,
+            (Self::Sending, RowEvent::InDoubt | RowEvent::LeftOpen) => Self::InDoubt,
+            (
+                Self::InDoubt | Self::Pending | Self::Failed | Self::Skipped | Self::Replaced | Self::Created,
+                RowEvent::Found,
+            ) => Self::Created,
+            (Self::InDoubt, RowEvent::Absent) => Self::Pending,
+            (Self::InDoubt, RowEvent::AbsentForGood) => Self::Failed,
+            (Self::InDoubt | Self::Pending | Self::Failed | Self::Created, RowEvent::Contradicted) => Self::InDoubt,
+            (Self::Pending, RowEvent::LeftOut) => Self::Skipped,
+            (Self::Pending | Self::Failed | Self::InDoubt | Self::Invalid, RowEvent::Dropped) => Self::Skipped,
+            (
+                Self::Skipped,
+                RowEvent::Restored(to @ (Self::Pending | Self::Failed | Self::InDoubt | Self::Invalid)),
+            ) => to,
+            (Self::Failed, RowEvent::Again) => Self::Pending,
+            (Self::Failed | Self::Invalid, RowEvent::Replaced) => Self::Replaced,
+            (
+                Self::Pending
+                | Self::Sending
+                | Self::Created
+                | Self::Failed
+                | Self::InDoubt
+                | Self::Invalid
+                | Self::Skipped
+                | Self::Canceled
+                | Self::Replaced,
                 RowEvent::Claimed
                 | RowEvent::Created
                 | RowEvent::NothingCreated
@@ -149,10 +114,13 @@ impl RowState {
                 | RowEvent::AbsentForGood
                 | RowEvent::Contradicted
                 | RowEvent::LeftOut
-                | RowEvent::Again => illegal,
-            },
-            Self::Created | Self::Skipped | Self::Canceled | Self::Replaced => illegal,
-        }
+                | RowEvent::Dropped
+                | RowEvent::Restored(_)
+                | RowEvent::Again
+                | RowEvent::Replaced,
+            ) => return Err(IllegalTransition { state: self, event }),
+        };
+        Ok(next)
     }
 }
 
@@ -179,10 +147,14 @@ pub enum RowEvent {
     Absent,
     /// It was proven not to exist; the row is not sent again by itself.
     AbsentForGood,
-    /// The server has a request with the row's tag that is not the row's.
+    /// The server has a request with the row's tag that is not the row's, or has the row's request under another row's tag.
     Contradicted,
-    /// The row is left out on purpose.
+    /// The row is left out on purpose, before it is sent.
     LeftOut,
+    /// A person closes the row, whose request is not known to exist.
+    Dropped,
+    /// The row is not left out any more, and is in this state again.
+    Restored(RowState),
     /// The row is to be sent again on a person's order.
     Again,
     /// A mended row stands for it.
@@ -191,7 +163,7 @@ pub enum RowEvent {
 
 impl RowEvent {
     /// All events.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 24] = [
         Self::Claimed,
         Self::Created,
         Self::NothingCreated,
@@ -204,18 +176,30 @@ impl RowEvent {
         Self::AbsentForGood,
         Self::Contradicted,
         Self::LeftOut,
+        Self::Dropped,
+        Self::Restored(RowState::Pending),
+        Self::Restored(RowState::Sending),
+        Self::Restored(RowState::Created),
+        Self::Restored(RowState::Failed),
+        Self::Restored(RowState::InDoubt),
+        Self::Restored(RowState::Invalid),
+        Self::Restored(RowState::Skipped),
+        Self::Restored(RowState::Canceled),
+        Self::Restored(RowState::Replaced),
         Self::Again,
         Self::Replaced,
     ];
 
-    /// Returns what a verdict means for its row.
-    pub const fn of_verdict(verdict: &RowVerdict) -> Self {
+    /// Returns what a verdict means for its row, `beneath` being the state that the row has when it is not left out.
+    pub const fn of_verdict(verdict: &RowVerdict, beneath: RowState) -> Self {
         match verdict {
             RowVerdict::Exists(_) => Self::Found,
             RowVerdict::Absent => Self::Absent,
             RowVerdict::AbsentForGood => Self::AbsentForGood,
             RowVerdict::Contradicted => Self::Contradicted,
-            RowVerdict::LeftOut => Self::LeftOut,
+            RowVerdict::LeftOut | RowVerdict::Elsewhere(_) => Self::LeftOut,
+            RowVerdict::Dropped => Self::Dropped,
+            RowVerdict::Restored => Self::Restored(beneath),
             RowVerdict::Again => Self::Again,
         }
     }
@@ -246,6 +230,8 @@ impl fmt::Display for RowEvent {
             Self::AbsentForGood => "settled as failed",
             Self::Contradicted => "contradicted",
             Self::LeftOut => "left out",
+            Self::Dropped => "dropped",
+            Self::Restored(_) => "restored",
             Self::Again => "sent again on order",
             Self::Replaced => "replaced",
         })
@@ -306,6 +292,18 @@ mod tests {
             (RowState::InDoubt, RowEvent::Found, RowState::Created),
             (RowState::Pending, RowEvent::Found, RowState::Created),
             (RowState::Failed, RowEvent::Found, RowState::Created),
+            (RowState::Skipped, RowEvent::Found, RowState::Created),
+            (RowState::Replaced, RowEvent::Found, RowState::Created),
+            (RowState::Created, RowEvent::Found, RowState::Created),
+            (RowState::Created, RowEvent::Contradicted, RowState::InDoubt),
+            (RowState::Pending, RowEvent::Dropped, RowState::Skipped),
+            (RowState::Failed, RowEvent::Dropped, RowState::Skipped),
+            (RowState::InDoubt, RowEvent::Dropped, RowState::Skipped),
+            (RowState::Invalid, RowEvent::Dropped, RowState::Skipped),
+            (RowState::Skipped, RowEvent::Restored(RowState::Pending), RowState::Pending),
+            (RowState::Skipped, RowEvent::Restored(RowState::Failed), RowState::Failed),
+            (RowState::Skipped, RowEvent::Restored(RowState::InDoubt), RowState::InDoubt),
+            (RowState::Skipped, RowEvent::Restored(RowState::Invalid), RowState::Invalid),
             (RowState::InDoubt, RowEvent::Absent, RowState::Pending),
             (RowState::InDoubt, RowEvent::AbsentForGood, RowState::Failed),
             (RowState::InDoubt, RowEvent::Contradicted, RowState::InDoubt),

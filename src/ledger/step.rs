@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use jiff::Timestamp;
 
-use crate::request::{AttemptNo, CreateRequest, Outcome, RowId};
+use crate::request::{AttemptNo, CreateRequest, Outcome, RequestKind, RequestUuid, RowId};
 
 /// What became of one attempt, for the ledger to keep.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,6 +48,26 @@ pub struct Step {
     pub claim_rows: Vec<RowId>,
     /// How many further pending rows to claim, in row order.
     pub claim: u32,
+    /// Of which kinds those are. Rows that are claimed by number are the caller's decision.
+    pub kinds: ClaimKinds,
+}
+
+/// Of which kinds rows are claimed in row order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum ClaimKinds {
+    /// Of all, as they come.
+    #[default]
+    All,
+    /// As far as the kinds are known to go well, so that a crash leaves no more than one row in doubt of any other kind.
+    Guarded {
+        /// Any number of rows of these kinds.
+        open: Vec<RequestKind>,
+        /// None of these. Of every other kind at most one is claimed at a time, those that were claimed by number counted.
+        held: Vec<RequestKind>,
+        /// How many rows may be passed over, at most, before the claim stops short. A row that is passed over stays pending, also
+        /// after a crash, and this session alone claims it, by number, as with [`Requeue::Listed`].
+        pass_over: u32,
+    },
 }
 
 /// A row that may be sent now: its claim is durable.
@@ -87,4 +107,11 @@ pub struct StepAnswer {
     pub state: RunState,
     /// How many rows are pending after this step and can be claimed by number or in order, this session's backoffs among them.
     pub pending_left: u64,
+    /// The rows that were passed over ([`ClaimKinds::Guarded`]), with their kinds.
+    pub passed_over: Vec<(RowId, RequestKind)>,
+    /// Whether the claim ended because too many rows were to be passed over: fewer rows than asked for does not mean then that
+    /// there are no more.
+    pub stopped_short: bool,
+    /// Rows whose call was answered with a request that is another row's, which stands second: they are in doubt.
+    pub shared: Vec<(RowId, RowId, RequestUuid)>,
 }

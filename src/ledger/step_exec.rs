@@ -5,15 +5,17 @@ use rusqlite::{Connection, OptionalExtension, Statement, params};
 
 use super::crash;
 use super::error::{Damage, Fault, StepError};
+use super::guard::{Admission, Guard};
 use super::history::{Source, history_of};
-use super::loaded::Loaded;
+use super::loaded::{Loaded, kind_of};
 use super::schema::RUN;
 use super::sql::{REQUEST_COLUMNS, Sql, request_of};
 use super::state::{RowEvent, RowState};
 use super::step::{AttemptRecord, ClaimedRow, Requeue, RunState, Step, StepAnswer};
 use super::tally::{TallyChanges, TallyKey};
-use super::working::{InFlight, Working};
-use crate::request::{AttemptNo, CreateRequest, ErrorCode, Outcome, RowId};
+use super::uuids::{ROWS_OF_UUID, rows_of, shared_with};
+use super::working::{InFlight, Working, note_fresh_after};
+use crate::request::{AttemptNo, CreateRequest, ErrorCode, Outcome, RequestKind, RequestUuid, RowId};
 
 /// Does a step: records, gives back, sets aside, claims by number, claims in row order, in this order. The caller commits, or rolls back
 /// and forgets `working`.
@@ -27,7 +29,8 @@ pub(super) fn execute(
     now: Timestamp,
 ) -> Result<StepAnswer, Fault> {
     crash::point("step-begin");
-    let mut exec = StepExec { conn, working, now, tallies: TallyChanges::default(), claimed: Vec::new() };
+    let (tallies, answer) = (TallyChanges::default(), Answered::default());
+    let mut exec = StepExec { conn, working, now, tallies, n_wanted: step.claim, claimed: Vec::new(), answer };
     exec.record_all(&step.record)?;
     for &(row, attempt) in &step.give_back {
         exec.give_back(row, attempt, Requeue::Anyone)?;
@@ -39,28 +42,42 @@ pub(super) fn execute(
     for &row in &step.claim_rows {
         exec.claim_again(row)?;
     }
-    let n_free = exec.claim_free(step.claim)?;
-    exec.claim_fresh(step.claim - n_free)?;
+    if step.claim > 0 {
+        let mut guard = Guard::new(&step.kinds, exec.working.in_flight.values().map(|flight| flight.kind));
+        exec.claim_free(&mut guard)?;
+        exec.claim_fresh(&mut guard)?;
+    }
     exec.tallies.write(conn)?;
     crash::point("step-claimed");
-    Ok(answer(step.number, exec.claimed, exec.working.n_pending))
+    let StepExec { working, claimed, answer, .. } = exec;
+    let answer = Answered { number: step.number, pending_left: working.n_pending, ..answer };
+    Ok(answer.with_rows(claimed))
 }
 
 /// What is remembered of a step's answer: the requests are read anew when it is asked for again.
-#[derive(Debug)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Answered {
     /// The step's number.
     pub(super) number: u64,
     /// The rows that may be sent, each with its attempt and how many earlier ones count.
     rows: Vec<(RowId, AttemptNo, u32)>,
     pending_left: u64,
+    passed_over: PassedOver,
+    stopped_short: bool,
+    shared: Vec<(RowId, RowId, RequestUuid)>,
 }
 
 impl Answered {
     /// Remembers an answer.
     pub(super) fn with(answer: &StepAnswer) -> Self {
-        let rows = answer.rows.iter().map(|claimed| (claimed.row, claimed.attempt, claimed.counted_attempts)).collect();
-        Self { number: answer.number, rows, pending_left: answer.pending_left }
+        Self {
+            number: answer.number,
+            rows: answer.rows.iter().map(|claimed| (claimed.row, claimed.attempt, claimed.counted_attempts)).collect(),
+            pending_left: answer.pending_left,
+            passed_over: answer.passed_over.clone(),
+            stopped_short: answer.stopped_short,
+            shared: answer.shared.clone(),
+        }
     }
 
     /// Gives the answer once more.
@@ -71,12 +88,23 @@ impl Answered {
         let claimed = |&(row, attempt, counted_attempts): &_| {
             Ok(ClaimedRow { row, attempt, counted_attempts, request: request_in(conn, row)? })
         };
-        Ok(answer(self.number, self.rows.iter().map(claimed).collect::<Result<_, Fault>>()?, self.pending_left))
+        let rows = self.rows.iter().map(claimed).collect::<Result<_, Fault>>()?;
+        Ok(self.clone().with_rows(rows))
     }
-}
 
-const fn answer(number: u64, rows: Vec<ClaimedRow>, pending_left: u64) -> StepAnswer {
-    StepAnswer { number, rows, send_before: None, slots: None, state: RunState::Running, pending_left }
+    fn with_rows(self, rows: Vec<ClaimedRow>) -> StepAnswer {
+        StepAnswer {
+            number: self.number,
+            rows,
+            send_before: None,
+            slots: None,
+            state: RunState::Running,
+            pending_left: self.pending_left,
+            passed_over: self.passed_over,
+            stopped_short: self.stopped_short,
+            shared: self.shared,
+        }
+    }
 }
 
 /// Reads what a row asks for.
@@ -93,24 +121,61 @@ const INSERT_OUTCOME: &str =
      VALUES (?, ?, ?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
 
 /// Leaves out rows about which something was decided before they were ever claimed.
-const UNDECIDED: &str = "AND NOT EXISTS (SELECT 1 FROM outcomes o WHERE o.run = i.run AND o.row = i.row)";
+const UNDECIDED: &str = "AND NOT EXISTS (SELECT 1 FROM outcomes o WHERE o.run = i.run AND o.row = i.row)
+    AND NOT EXISTS (SELECT 1 FROM left_out l WHERE l.run = i.run AND l.row = i.row)";
+
+/// A row that was never claimed, and what it asks for.
+type FreshRow = (RowId, CreateRequest);
+
+/// Rows that are passed over, with their kinds.
+type PassedOver = Vec<(RowId, RequestKind)>;
 
 struct StepExec<'a> {
     conn: &'a Connection,
     working: &'a mut Working,
     now: Timestamp,
     tallies: TallyChanges,
+    /// How many rows are still to be claimed in row order.
+    n_wanted: u32,
     claimed: Vec<ClaimedRow>,
+    /// What else is answered.
+    answer: Answered,
 }
 
 impl StepExec<'_> {
     fn record_all(&mut self, records: &[AttemptRecord]) -> Result<(), Fault> {
         // Looking a statement up costs a fifth of running it.
         let mut insert = self.conn.prepare_cached(INSERT_OUTCOME)?;
+        let mut owner = self.conn.prepare_cached(ROWS_OF_UUID)?;
         // Calls end in any order, and SQLite adds a row behind the last one for less than between others.
         let mut in_order: Vec<&AttemptRecord> = records.iter().collect();
         in_order.sort_unstable_by_key(|record| record.row);
-        in_order.into_iter().try_for_each(|record| self.record(record, &mut insert))
+        for record in in_order {
+            match &record.outcome {
+                Outcome::Created(uri) => match rows_of(&mut owner, uri.uuid())? {
+                    (Some(other), _) if other != record.row => {
+                        self.record_shared(record, other, uri.uuid(), &mut insert)?;
+                    }
+                    (Some(_) | None, _) => self.record(record, &mut insert)?,
+                },
+                Outcome::Pending(_) | Outcome::Failed(_) | Outcome::InDoubt(_) => self.record(record, &mut insert)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Records a row whose call was answered with another row's request.
+    fn record_shared(
+        &mut self,
+        record: &AttemptRecord,
+        other: RowId,
+        uuid: RequestUuid,
+        insert: &mut Statement<'_>,
+    ) -> Result<(), Fault> {
+        let outcome = Outcome::InDoubt(shared_with(other, uuid));
+        self.record(&AttemptRecord { outcome, ..record.clone() }, insert)?;
+        self.answer.shared.push((record.row, other, uuid));
+        Ok(())
     }
 
     fn record(&mut self, record: &AttemptRecord, insert: &mut Statement<'_>) -> Result<(), Fault> {
@@ -192,22 +257,49 @@ impl StepExec<'_> {
         Ok(())
     }
 
-    /// Claims rows that are pending again and that nobody holds, the lowest first, and returns how many.
-    fn claim_free(&mut self, limit: u32) -> Result<u32, Fault> {
-        if limit == 0 || self.working.n_free == 0 {
-            return Ok(0);
+    /// Claims rows that are pending again and that this session does not hold, the lowest first.
+    fn claim_free(&mut self, guard: &mut Guard<'_>) -> Result<(), Fault> {
+        if self.working.n_free == 0 {
+            return Ok(());
         }
         let rows = self
             .conn
-            .prepare_cached("SELECT row FROM pending_again WHERE run = ? AND session IS NOT ? ORDER BY row LIMIT ?")?
-            .query_map((RUN, self.working.session, limit), |row| Ok(row.get::<_, Sql<RowId>>(0)?.0))?
+            .prepare_cached(
+                "SELECT p.row, i.type, i.template FROM pending_again p JOIN items i ON i.run = p.run AND i.row = p.row
+                 WHERE p.run = ? AND p.session IS NOT ? ORDER BY p.row LIMIT ?",
+            )?
+            .query_map((RUN, self.working.session, guard.n_to_look_at(self.n_wanted)), |line| {
+                Ok((line.get::<_, Sql<RowId>>(0)?.0, kind_of(line, 1)?))
+            })?
             .collect::<rusqlite::Result<Vec<_>>>()?;
-        let mut n_claimed = 0;
-        for row in rows {
-            self.claim_again(row)?;
-            n_claimed += 1;
+        for (row, kind) in rows {
+            match self.admit(guard, kind) {
+                Admission::Claim => self.claim_again(row)?,
+                Admission::PassOver => {
+                    self.conn
+                        .prepare_cached("UPDATE pending_again SET session = ? WHERE run = ? AND row = ?")?
+                        .execute((self.working.session, RUN, Sql(row)))?;
+                    self.working.n_free -= 1;
+                    self.answer.passed_over.push((row, kind));
+                }
+                Admission::Stop => return Ok(()),
+            }
         }
-        Ok(n_claimed)
+        Ok(())
+    }
+
+    /// Decides about a row that a claim in row order comes to, and counts it.
+    fn admit(&mut self, guard: &mut Guard<'_>, kind: RequestKind) -> Admission {
+        if self.n_wanted == 0 {
+            return Admission::Stop;
+        }
+        let admission = guard.admit(kind);
+        match admission {
+            Admission::Claim => self.n_wanted -= 1,
+            Admission::PassOver => {}
+            Admission::Stop => (self.n_wanted, self.answer.stopped_short) = (0, true),
+        }
+        admission
     }
 
     /// Claims a row that is pending again.
@@ -232,22 +324,11 @@ impl StepExec<'_> {
 
     /// Claims rows that were never claimed, in row order. One about which something was decided is left alone: it is settled,
     /// or it is listed as pending again.
-    fn claim_fresh(&mut self, limit: u32) -> Result<(), Fault> {
-        if limit == 0 || self.working.fresh_after == u32::MAX {
+    fn claim_fresh(&mut self, guard: &mut Guard<'_>) -> Result<(), Fault> {
+        if self.n_wanted == 0 || self.working.fresh_after == u32::MAX {
             return Ok(());
         }
-        // Hardly ever was anything decided about rows that are not yet claimed; then it need not be asked for each.
-        let undecided = if self.has_outcome_after(self.working.fresh_after)? { UNDECIDED } else { "" };
-        let fresh = self
-            .conn
-            .prepare_cached(&format!(
-                "SELECT {REQUEST_COLUMNS}, row FROM items i WHERE run = ? AND row > ? AND skipped IS NULL {undecided}
-                 ORDER BY row LIMIT ?"
-            ))?
-            .query_map((RUN, self.working.fresh_after, limit), |line| {
-                Ok((line.get::<_, Sql<RowId>>(9)?.0, request_of(line, 0)?))
-            })?
-            .collect::<rusqlite::Result<Vec<_>>>()?;
+        let (fresh, passed_over) = self.look_at_fresh(guard)?;
         for range in fresh.chunk_by(|(one, _), (other, _)| other.get() - one.get() == 1) {
             if let [(first, _), ..] = range
                 && let [.., (last, _)] = range
@@ -255,20 +336,54 @@ impl StepExec<'_> {
                 self.insert_claim(*first, *last, AttemptNo::FIRST)?;
             }
         }
-        // Once there are no more, the rows behind the last one (all skipped) are not searched again at every step.
-        self.working.fresh_after = match fresh.last() {
-            Some((last, _)) if fresh.len() as u64 == u64::from(limit) => last.get(),
-            Some(_) | None => u32::MAX,
-        };
         for (row, request) in fresh {
             self.take_off(row, AttemptNo::FIRST, None, 0, request);
         }
+        for &(row, _) in &passed_over {
+            self.requeue(row, AttemptNo::FIRST, Requeue::Listed)?;
+        }
+        if let Some((last, _)) = passed_over.last() {
+            note_fresh_after(self.conn, *last)?;
+        }
+        self.answer.passed_over.extend(passed_over);
         Ok(())
     }
 
-    fn has_outcome_after(&self, row: u32) -> rusqlite::Result<bool> {
+    /// Looks at rows that were never claimed, and returns which of them are to be claimed, and which are passed over.
+    fn look_at_fresh(&mut self, guard: &mut Guard<'_>) -> Result<(Vec<FreshRow>, PassedOver), Fault> {
+        let conn = self.conn;
+        // Hardly ever was anything decided about rows that are not yet claimed; then it need not be asked for each.
+        let undecided = if self.has_decisions_after(self.working.fresh_after)? { UNDECIDED } else { "" };
+        let mut statement = conn.prepare_cached(&format!(
+            "SELECT {REQUEST_COLUMNS}, row FROM items i WHERE run = ? AND row > ? AND skipped IS NULL {undecided}
+             ORDER BY row LIMIT ?"
+        ))?;
+        let mut n_left = guard.n_to_look_at(self.n_wanted);
+        let mut lines = statement.query((RUN, self.working.fresh_after, n_left))?;
+        let (mut fresh, mut passed_over) = (Vec::new(), Vec::new());
+        while let Some(line) = lines.next()? {
+            let (row, kind) = (line.get::<_, Sql<RowId>>(9)?.0, kind_of(line, 0)?);
+            match self.admit(guard, kind) {
+                Admission::Claim => fresh.push((row, request_of(line, 0)?)),
+                Admission::PassOver => passed_over.push((row, kind)),
+                Admission::Stop => return Ok((fresh, passed_over)),
+            }
+            self.working.fresh_after = row.get();
+            n_left -= 1;
+        }
+        if n_left > 0 {
+            // There are no more: the rows behind the last one (all skipped) are not searched again at every step.
+            self.working.fresh_after = u32::MAX;
+        }
+        Ok((fresh, passed_over))
+    }
+
+    fn has_decisions_after(&self, row: u32) -> rusqlite::Result<bool> {
         self.conn
-            .prepare_cached("SELECT EXISTS (SELECT 1 FROM outcomes WHERE run = ? AND row > ?)")?
+            .prepare_cached(
+                "SELECT EXISTS (SELECT 1 FROM outcomes WHERE run = ?1 AND row > ?2)
+                     OR EXISTS (SELECT 1 FROM left_out WHERE run = ?1 AND row > ?2)",
+            )?
             .query_row((RUN, row), |line| line.get(0))
     }
 

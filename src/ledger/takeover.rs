@@ -45,6 +45,7 @@ const OPEN_CLAIMS: &str = "SELECT i.row, c.attempt, c.session, c.claimed_at
     WHERE c.run = ? AND c.session = ?
         AND NOT EXISTS (SELECT 1 FROM outcomes o WHERE o.run = c.run AND o.row = i.row AND o.attempt >= c.attempt)
         AND NOT EXISTS (SELECT 1 FROM pending_again p WHERE p.run = c.run AND p.row = i.row)
+        AND NOT EXISTS (SELECT 1 FROM left_out l WHERE l.run = c.run AND l.row = i.row)
     ORDER BY c.attempt";
 
 /// Returns the claims of a session that have no outcome and were not given back, by row. It looks at the rows that this
@@ -60,7 +61,7 @@ pub(super) fn open_claims(conn: &Connection, session: u32) -> rusqlite::Result<B
 }
 
 /// Appends that a claim was left open, and returns what its row was loaded as.
-pub(super) fn record_left_open(
+fn record_left_open(
     conn: &Connection,
     session: u32,
     now: Timestamp,
@@ -71,6 +72,7 @@ pub(super) fn record_left_open(
     let state = RowState::Sending.next(RowEvent::LeftOpen).expect("what is being sent can be left open");
     OutcomeLine {
         started_at: Some(claim.claimed_at),
+        made_by: Some(claim.session),
         code: Some(ErrorCode::LeftOpen),
         ..OutcomeLine::new((claim.attempt, 0), state, Source::Takeover, session, now)
     }

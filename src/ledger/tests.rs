@@ -3,6 +3,9 @@
 mod agreement;
 mod append;
 mod detach;
+mod findings;
+mod guard;
+mod left_out;
 mod load;
 mod lookups;
 mod model;
@@ -12,5 +15,6 @@ mod reading;
 mod sessions;
 mod steps;
 mod support;
+mod uuids;
 mod verdicts;
 mod view;

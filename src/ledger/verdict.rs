@@ -5,14 +5,16 @@ use rusqlite::Connection;
 
 use super::error::{Fault, StepError};
 use super::history::{OutcomeLine, RowHistory, Source, load_histories};
+use super::left_out::{LeaveOut, take_back};
 use super::loaded::Loaded;
 use super::resolution::{Resolution, RowVerdict};
 use super::schema::RUN;
 use super::sql::Sql;
-use super::state::{RowEvent, RowState};
+use super::state::{IllegalTransition, RowEvent, RowState};
 use super::tally::{TallyChanges, TallyKey};
-use super::working::Working;
-use crate::request::{ErrorCode, RequestUri, RowId};
+use super::uuids::check_owners;
+use super::working::{Working, note_fresh_after};
+use crate::request::{AttemptNo, ErrorCode, RequestUri, RequestUuid, RowId};
 
 /// Up to how far apart rows lie whose histories are read together.
 const ROWS_A_LOOK: u32 = 1000;
@@ -29,7 +31,7 @@ pub(super) fn resolve(
 ) -> Result<(), Fault> {
     // Stable, so that two verdicts on one row are taken in their order.
     resolutions.sort_by_key(|resolution| resolution.row);
-    let mut exec = ResolveExec { conn, working, now, tallies: TallyChanges::default() };
+    let mut exec = ResolveExec { conn, working, now, tallies: TallyChanges::default(), settled: Vec::new() };
     let mut rest = resolutions.as_slice();
     while let [first, ..] = rest {
         let (near, later) = rest.split_at(n_near(first.row, rest));
@@ -59,6 +61,7 @@ pub(super) struct Decision<'a> {
 }
 
 impl<'a> Decision<'a> {
+    /// A verdict that is a line of its own.
     fn of(resolution: &'a Resolution) -> Self {
         let uri = match &resolution.verdict {
             RowVerdict::Exists(uri) => Some(uri),
@@ -66,11 +69,14 @@ impl<'a> Decision<'a> {
             | RowVerdict::AbsentForGood
             | RowVerdict::Contradicted
             | RowVerdict::LeftOut
+            | RowVerdict::Elsewhere(_)
+            | RowVerdict::Dropped
+            | RowVerdict::Restored
             | RowVerdict::Again => None,
         };
         Self {
             row: resolution.row,
-            event: RowEvent::of_verdict(&resolution.verdict),
+            event: RowEvent::of_verdict(&resolution.verdict, RowState::Skipped),
             source: resolution.source,
             reason: resolution.reason.as_deref(),
             uri,
@@ -118,7 +124,12 @@ impl<'a> Decision<'a> {
         let row = self.row;
         let loaded = Loaded::read(conn, row)?.ok_or(StepError::NoSuchRow { row })?;
         let before = history.state(loaded.state);
-        let after = before.next(self.event).map_err(|illegal| StepError::Illegal { row, illegal })?;
+        let illegal = |illegal| StepError::Illegal { row, illegal };
+        let after = before.next(self.event).map_err(illegal)?;
+        if after == RowState::Created && loaded.kind.is_none() {
+            // It was never a request, whatever became of it since.
+            return Err(illegal(IllegalTransition { state: loaded.state, event: self.event }).into());
+        }
         let line = self.line(history, after, session, now);
         line.insert(conn, row)?;
         let kind = loaded.request_type();
@@ -140,6 +151,8 @@ struct ResolveExec<'a> {
     working: &'a mut Working,
     now: Timestamp,
     tallies: TallyChanges,
+    /// The rows that were settled as created, with their requests.
+    settled: Vec<(RowId, RequestUuid)>,
 }
 
 impl ResolveExec<'_> {
@@ -156,18 +169,98 @@ impl ResolveExec<'_> {
     }
 
     fn resolve_one(&mut self, resolution: &Resolution, history: &RowHistory) -> Result<(), Fault> {
+        match &resolution.verdict {
+            RowVerdict::Exists(_)
+            | RowVerdict::Absent
+            | RowVerdict::AbsentForGood
+            | RowVerdict::Contradicted
+            | RowVerdict::Again => self.decide(resolution, history),
+            RowVerdict::LeftOut | RowVerdict::Dropped => self.leave_out(resolution, history, None),
+            RowVerdict::Elsewhere(uuid) => self.leave_out(resolution, history, Some(*uuid)),
+            RowVerdict::Restored => self.restore(resolution, history),
+        }
+    }
+
+    fn decide(&mut self, resolution: &Resolution, history: &RowHistory) -> Result<(), Fault> {
         let decision = Decision::of(resolution);
         let done = decision.append(self.conn, history, self.working.session, self.now, &mut self.tallies)?;
+        if history.left_out.is_some() {
+            take_back(self.conn, resolution.row)?;
+        }
         if done.before == RowState::Pending {
             self.unqueue(resolution.row, history)?;
         }
         if done.after == RowState::Pending {
-            self.queue(resolution.row, history)?;
+            self.queue(resolution.row, history.attempt_after())?;
+            self.working.n_pending += 1;
         }
         if let (Some(uri), Some(kind)) = (decision.uri, done.loaded.kind) {
             self.working.kinds.see(self.conn, kind, resolution.row, uri.uuid())?;
+            self.settled.push((resolution.row, uri.uuid()));
         }
         Ok(())
+    }
+
+    fn leave_out(
+        &mut self,
+        resolution: &Resolution,
+        history: &RowHistory,
+        uuid: Option<RequestUuid>,
+    ) -> Result<(), Fault> {
+        let Resolution { row, verdict, source, reason } = resolution;
+        let (loaded, before, after) = self.change(*row, verdict, history)?;
+        let (attempt, reason) = (history.next_attempt, reason.as_deref());
+        LeaveOut { row: *row, attempt, source: *source, reason, uuid }.insert(
+            self.conn,
+            self.working.session,
+            self.now,
+        )?;
+        if before == RowState::Pending {
+            self.unqueue(*row, history)?;
+        }
+        self.tallies.shift(
+            TallyKey::of(before, history.code(), loaded.request_type()),
+            TallyKey::of(after, None, loaded.request_type()),
+        );
+        Ok(())
+    }
+
+    fn restore(&mut self, resolution: &Resolution, history: &RowHistory) -> Result<(), Fault> {
+        let row = resolution.row;
+        let (loaded, before, after) = self.change(row, &resolution.verdict, history)?;
+        take_back(self.conn, row)?;
+        if after == RowState::Pending {
+            self.working.n_pending += 1;
+            match history.left_out.as_ref().and_then(|line| line.attempt).and_then(AttemptNo::new) {
+                Some(attempt) => self.queue(row, attempt)?,
+                // Claims in row order have passed it meanwhile. How far they came is written down, because a listed row tells
+                // them nothing.
+                None if row.get() <= self.working.fresh_after => {
+                    self.queue(row, AttemptNo::FIRST)?;
+                    note_fresh_after(self.conn, row)?;
+                }
+                None => {}
+            }
+        }
+        self.tallies.shift(
+            TallyKey::of(before, None, loaded.request_type()),
+            TallyKey::of(after, history.code(), loaded.request_type()),
+        );
+        Ok(())
+    }
+
+    /// Returns what a row was loaded as, its state, and the one that a verdict takes it to.
+    fn change(
+        &self,
+        row: RowId,
+        verdict: &RowVerdict,
+        history: &RowHistory,
+    ) -> Result<(Loaded, RowState, RowState), Fault> {
+        let loaded = Loaded::read(self.conn, row)?.ok_or(StepError::NoSuchRow { row })?;
+        let before = history.state(loaded.state);
+        let event = RowEvent::of_verdict(verdict, history.beneath(loaded.state));
+        let after = before.next(event).map_err(|illegal| StepError::Illegal { row, illegal })?;
+        Ok((loaded, before, after))
     }
 
     /// Takes a row out of those that may be claimed. A fresh one is not listed: its new line keeps it from being claimed.
@@ -184,18 +277,18 @@ impl ResolveExec<'_> {
     }
 
     /// Lists a row as pending again, for anyone to claim.
-    fn queue(&mut self, row: RowId, history: &RowHistory) -> rusqlite::Result<()> {
+    fn queue(&mut self, row: RowId, attempt: AttemptNo) -> rusqlite::Result<()> {
         self.conn.prepare_cached("INSERT INTO pending_again (run, row, attempt) VALUES (?, ?, ?)")?.execute((
             RUN,
             Sql(row),
-            Sql(history.attempt_after()),
+            Sql(attempt),
         ))?;
-        self.working.n_pending += 1;
         self.working.n_free += 1;
         Ok(())
     }
 
     fn finish(self) -> Result<(), Fault> {
+        check_owners(self.conn, &self.settled)?;
         Ok(self.tallies.write(self.conn)?)
     }
 }

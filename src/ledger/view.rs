@@ -11,16 +11,20 @@ const RESULTS: &str = "CREATE VIEW results AS
 -- row why it was left out, of a replaced row which one stands for it.
 WITH placed AS (
     SELECT i.run, i.row, i.id, i.type, i.template, i.target, i.smartcard, i.skipped,
-        p.attempt AS next_attempt,
+        coalesce(p.attempt, l.attempt) AS next_attempt, l.row IS NOT NULL AS left_out, l.reason,
         coalesce(
             (SELECT max(c.attempt) FROM claims c WHERE c.run = i.run AND c.first_row = i.row AND c.attempt > 1),
             (SELECT CASE WHEN c.last_row >= i.row THEN 1 ELSE 0 END FROM claims c
                 WHERE c.run = i.run AND c.first_row <= i.row AND c.attempt = 1 ORDER BY c.first_row DESC LIMIT 1),
             0) AS claimed
     FROM items i LEFT JOIN pending_again p ON p.run = i.run AND p.row = i.row
+        LEFT JOIN left_out l ON l.run = i.run AND l.row = i.row
 ),
 judged AS (
-    SELECT a.*, o.state, o.uri, o.uuid, o.http_status, o.code, o.message, o.correlation_id,
+    SELECT a.*, o.state, o.message,
+        CASE WHEN NOT a.left_out THEN o.uri END AS uri, CASE WHEN NOT a.left_out THEN o.uuid END AS uuid,
+        CASE WHEN NOT a.left_out THEN o.http_status END AS http_status, CASE WHEN NOT a.left_out THEN o.code END AS code,
+        CASE WHEN NOT a.left_out THEN o.correlation_id END AS correlation_id,
         a.next_attempt IS NULL AND a.claimed > coalesce(o.attempt, 0) AS open,
         (SELECT max(c.claimed_at) FROM claims c WHERE c.run = a.run AND c.attempt = a.claimed AND c.first_row =
             (SELECT max(f.first_row) FROM claims f
@@ -56,13 +60,13 @@ pub(super) fn results_view() -> String {
     };
     format!(
         "{RESULTS}SELECT row, id, type, {template} AS profiletemplateuuid, {target} AS target, {smartcard} AS smartcard,
-    CASE WHEN open THEN '{in_doubt}' WHEN next_attempt IS NOT NULL THEN '{pending}' WHEN state IS NOT NULL THEN state
+    CASE WHEN left_out THEN '{skipped}' WHEN open THEN '{in_doubt}' WHEN next_attempt IS NOT NULL THEN '{pending}' WHEN state IS NOT NULL THEN state
         WHEN skipped IS NOT NULL THEN '{skipped}' ELSE '{pending}' END AS state,
     CASE WHEN NOT open THEN uri END AS request_uri,
     CASE WHEN NOT open THEN {uuid} END AS request_uuid,
     CASE WHEN NOT open THEN http_status END AS http_status,
     CASE WHEN open THEN '{left_open}' ELSE code END AS error_code,
-    CASE WHEN NOT open THEN CASE WHEN state IS NULL THEN skipped ELSE message END END AS error_message,
+    CASE WHEN left_out THEN reason WHEN NOT open THEN CASE WHEN state IS NULL THEN skipped ELSE message END END AS error_message,
     CASE WHEN NOT open THEN correlation_id END AS correlation_id,
     ended + open AS attempts,
     CASE WHEN open AND first_at IS NULL THEN {claimed_at} ELSE {first_at} END AS first_attempt_at,
@@ -70,9 +74,9 @@ pub(super) fn results_view() -> String {
     CASE WHEN NOT open THEN last_ms END AS latency_ms
 FROM judged
 UNION ALL
-SELECT v.row, NULL, NULL, NULL, NULL, NULL, coalesce(o.state, '{invalid}'),
-    NULL, NULL, NULL, NULL, coalesce(o.message, v.errors), NULL, 0, NULL, NULL, NULL
-FROM invalid_rows v LEFT JOIN outcomes o ON o.run = v.run AND o.row = v.row AND NOT EXISTS
+SELECT v.row, NULL, NULL, NULL, NULL, NULL, CASE WHEN l.row IS NOT NULL THEN '{skipped}' ELSE coalesce(o.state, '{invalid}') END,
+    NULL, NULL, NULL, NULL, coalesce(l.reason, o.message, v.errors), NULL, 0, NULL, NULL, NULL
+FROM invalid_rows v LEFT JOIN left_out l ON l.run = v.run AND l.row = v.row LEFT JOIN outcomes o ON o.run = v.run AND o.row = v.row AND NOT EXISTS
     (SELECT 1 FROM outcomes x WHERE x.run = o.run AND x.row = o.row AND (x.attempt, x.verdict) > (o.attempt, o.verdict));",
         template = guid("template"),
         target = guid("target"),

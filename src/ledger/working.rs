@@ -6,6 +6,7 @@ use rusqlite::Connection;
 
 use super::kinds::KnownKinds;
 use super::schema::RUN;
+use super::sql::Sql;
 use super::state::RowState;
 use super::tally::{count_in, load_tallies};
 use crate::request::{AttemptNo, ErrorCode, RequestKind, RowId};
@@ -34,6 +35,14 @@ pub(super) fn fresh_after(conn: &Connection) -> rusqlite::Result<u32> {
         conn.prepare_cached("SELECT fresh_after FROM progress WHERE run = ?")?.query_row([RUN], |row| row.get(0))?;
     let claimed: u32 = conn.prepare_cached(LAST_FIRST_CLAIM)?.query_row([RUN], |row| row.get(0))?;
     Ok(passed_over.max(claimed))
+}
+
+/// Writes down that no row up to this one is claimed in row order any more: where rows are listed that were never claimed, the
+/// claims do not tell it.
+pub(super) fn note_fresh_after(conn: &Connection, row: RowId) -> rusqlite::Result<()> {
+    conn.prepare_cached("UPDATE progress SET fresh_after = max(fresh_after, ?) WHERE run = ?")?
+        .execute((Sql(row), RUN))?;
+    Ok(())
 }
 
 /// The writer's memory. All of it follows from the tables; a step works on a copy, which takes the place of the original when

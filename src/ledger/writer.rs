@@ -13,8 +13,10 @@ use super::clock::SessionClock;
 use super::crash;
 use super::detach::{detach, release};
 use super::error::{Fault, LedgerError, StepError};
+use super::findings::{Finding, close_findings, set_findings};
+use super::hits::accept_hits;
 use super::kinds::note_read_back;
-use super::resolution::Resolution;
+use super::resolution::{AuditEvent, Resolution};
 use super::schema::RUN;
 use super::session::{FirstLook, SessionEnd, end_session, insert_event, insert_first_look, last_session};
 use super::sql::Sql;
@@ -23,15 +25,15 @@ use super::step_exec::{Answered, execute};
 use super::verdict::resolve;
 use super::working::Working;
 use crate::platform::DataLock;
-use crate::request::{RequestKind, RowId};
+use crate::request::{RequestKind, RequestUuid, RowId};
 
 /// What the writer is asked for.
 #[derive(Debug)]
 pub(super) enum Command {
     /// Do a step.
     Step(Step, Reply<StepAnswer>),
-    /// Decide about rows.
-    Resolve(Vec<Resolution>, Reply<()>),
+    /// Decide about rows, and write an event about it into the audit trail.
+    Resolve(Vec<Resolution>, Option<AuditEvent>, Reply<()>),
     /// Note what was read back of a kind's first row.
     ReadBack(RequestKind, String, Reply<()>),
     /// Make rows that were never claimed claimable by number, up to this one.
@@ -41,14 +43,13 @@ pub(super) enum Command {
     /// Mark the run as told to run; the answer is since when it is.
     StartRun(Reply<Timestamp>),
     /// Write an event into the audit trail.
-    Event {
-        /// What kind of event.
-        kind: String,
-        /// What happened.
-        detail: String,
-        /// Where the answer goes.
-        reply: Reply<()>,
-    },
+    Event(AuditEvent, Reply<()>),
+    /// Keep requests of other runs as accepted.
+    AcceptHits(Vec<RequestUuid>, Reply<()>),
+    /// Make exactly these the open findings.
+    SetFindings(Vec<Finding>, Reply<()>),
+    /// Close the findings about a row, for this reason.
+    CloseFinding(RowId, String, Reply<()>),
     /// Note what the session saw of the server first.
     FirstLook(FirstLook, Reply<()>),
     /// End the session and fold the log into the file. The writer ends.
@@ -70,6 +71,20 @@ impl<T> Reply<T> {
             Self::Task(sender) => drop(sender.send(answer)),
             Self::Thread(sender) => drop(sender.send(answer)),
         }
+    }
+}
+
+/// A transaction in which something is recorded.
+struct Recording<'a> {
+    conn: &'a Connection,
+    session: u32,
+    now: Timestamp,
+}
+
+impl Recording<'_> {
+    /// Writes an event into the audit trail.
+    fn write(&self, event: &AuditEvent) -> Result<(), Fault> {
+        Ok(insert_event(self.conn, self.session, self.now, &event.kind, &event.detail)?)
     }
 }
 
@@ -107,13 +122,28 @@ impl Writer {
     pub(super) fn handle(mut self, command: Command) -> Option<Self> {
         match command {
             Command::Step(step, reply) => reply.send(self.step(&step)),
-            Command::Resolve(resolutions, reply) => reply.send(self.resolve(resolutions)),
+            Command::Resolve(resolutions, event, reply) => reply.send(self.resolve(resolutions, event.as_ref())),
             Command::ReadBack(kind, text, reply) => reply.send(self.read_back(kind, &text)),
             Command::Detach(through, reply) => reply.send(self.detach(through)),
             Command::Release(reply) => reply.send(self.release()),
             Command::StartRun(reply) => reply.send(self.start_run()),
-            Command::Event { kind, detail, reply } => reply.send(self.event(&kind, &detail)),
-            Command::FirstLook(look, reply) => reply.send(self.first_look(&look)),
+            Command::Event(event, reply) => reply.send(self.record("event", |done| done.write(&event))),
+            Command::AcceptHits(hits, reply) => {
+                reply.send(
+                    self.record("accept-hits", |done| Ok(accept_hits(done.conn, done.session, done.now, &hits)?)),
+                );
+            }
+            Command::SetFindings(findings, reply) => {
+                reply.send(
+                    self.record("set-findings", |done| Ok(set_findings(done.conn, done.session, done.now, findings)?)),
+                );
+            }
+            Command::CloseFinding(row, reason, reply) => {
+                reply.send(self.record("close-finding", |done| close_findings(done.conn, done.now, row, &reason)));
+            }
+            Command::FirstLook(look, reply) => {
+                reply.send(self.record("first-look", |done| Ok(insert_first_look(done.conn, done.session, &look)?)));
+            }
             Command::Close(end, reply) => {
                 reply.send(self.close(&end));
                 return None;
@@ -153,10 +183,12 @@ impl Writer {
         Ok(answer)
     }
 
-    fn resolve(&mut self, resolutions: Vec<Resolution>) -> Result<(), LedgerError> {
+    fn resolve(&mut self, resolutions: Vec<Resolution>, event: Option<&AuditEvent>) -> Result<(), LedgerError> {
         let mut working = self.working.clone();
-        let now = self.clock.now();
-        self.transact("resolve", |conn| resolve(conn, &mut working, resolutions, now))?;
+        self.record("resolve", |done| {
+            resolve(done.conn, &mut working, resolutions, done.now)?;
+            event.map_or(Ok(()), |event| done.write(event))
+        })?;
         self.remember(working);
         Ok(())
     }
@@ -198,14 +230,14 @@ impl Writer {
         Ok(now)
     }
 
-    fn event(&mut self, kind: &str, detail: &str) -> Result<(), LedgerError> {
+    /// Runs `work` in one transaction, and tells it the session and its time.
+    fn record(
+        &mut self,
+        command: &str,
+        work: impl FnOnce(&Recording<'_>) -> Result<(), Fault>,
+    ) -> Result<(), LedgerError> {
         let (now, session) = (self.clock.now(), self.working.session);
-        self.transact("event", |conn| Ok(insert_event(conn, session, now, kind, detail)?))
-    }
-
-    fn first_look(&mut self, look: &FirstLook) -> Result<(), LedgerError> {
-        let session = self.working.session;
-        self.transact("first-look", |conn| Ok(insert_first_look(conn, session, look)?))
+        self.transact(command, |conn| work(&Recording { conn, session, now }))
     }
 
     fn close(mut self, end: &SessionEnd) -> Result<(), LedgerError> {

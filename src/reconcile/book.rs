@@ -96,6 +96,6 @@ impl Book for LedgerBook<'_> {
     }
 
     async fn resolve(&self, resolutions: Vec<Resolution>) -> Result<(), LedgerError> {
-        self.ledger.resolve(resolutions).await
+        self.ledger.resolve(resolutions, None).await
     }
 }

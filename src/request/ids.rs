@@ -92,7 +92,7 @@ impl fmt::Display for RunId {
 }
 
 /// The uuid of a request on the server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RequestUuid(Guid);
 
 impl RequestUuid {

@@ -47,11 +47,13 @@ pub enum ErrorCode {
     LeftOpen,
     /// The server has a request with the row's tag whose target or template is another one.
     Contradicted,
+    /// The server answered with a request that is another row's.
+    UuidShared,
 }
 
 impl ErrorCode {
     /// All codes.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::ConnectionRefused,
         Self::NameNotResolved,
         Self::TlsFailed,
@@ -73,6 +75,7 @@ impl ErrorCode {
         Self::AnswerBroken,
         Self::LeftOpen,
         Self::Contradicted,
+        Self::UuidShared,
     ];
 
     /// Returns the stable name, as exports and the ledger write it.
@@ -99,6 +102,7 @@ impl ErrorCode {
             Self::AnswerBroken => "answer-broken",
             Self::LeftOpen => "left-open",
             Self::Contradicted => "contradicted",
+            Self::UuidShared => "uuid-shared",
         }
     }
 
@@ -131,6 +135,7 @@ impl ErrorCode {
             Self::AnswerBroken => "the answer broke off; it may have happened",
             Self::LeftOpen => "the program ended before the answer came; it may have happened",
             Self::Contradicted => "the server has this row's tag on a request that is not the row's",
+            Self::UuidShared => "the server answered with another row's request; the row's own may exist",
         }
     }
 }

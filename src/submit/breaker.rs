@@ -81,7 +81,8 @@ fn weigh(outcome: &Outcome) -> Weight {
         | ErrorCode::ConnectionLost
         | ErrorCode::AnswerBroken
         | ErrorCode::LeftOpen
-        | ErrorCode::Contradicted => Weight::Failure(fault.code),
+        | ErrorCode::Contradicted
+        | ErrorCode::UuidShared => Weight::Failure(fault.code),
     }
 }
 

@@ -46,7 +46,8 @@ pub(crate) fn next(outcome: &Outcome, counted_attempts: u32, max_attempts: u32) 
             | ErrorCode::ConnectionLost
             | ErrorCode::AnswerBroken
             | ErrorCode::LeftOpen
-            | ErrorCode::Contradicted => {
+            | ErrorCode::Contradicted
+            | ErrorCode::UuidShared => {
                 if counted_attempts + 1 < max_attempts {
                     Next::Retry
                 } else {
@@ -91,7 +92,8 @@ pub(crate) fn pressure(outcome: &Outcome, retry_after: Option<Duration>) -> Pres
             | ErrorCode::ConnectionLost
             | ErrorCode::AnswerBroken
             | ErrorCode::LeftOpen
-            | ErrorCode::Contradicted,
+            | ErrorCode::Contradicted
+            | ErrorCode::UuidShared,
             _,
         ) => Pressure::Unknown,
     }

@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::rows::Rows;
 use super::stop::Unrecorded;
-use crate::ledger::{AttemptRecord, LedgerError, RunState, Step, StepAnswer};
+use crate::ledger::{AttemptRecord, ClaimKinds, LedgerError, RunState, Step, StepAnswer};
 use crate::request::Outcome;
 
 /// The time between two steps, unless rows run short: groups the outcomes of that time into one sync.
@@ -83,6 +83,7 @@ impl Steps {
             set_aside: rows.take_set_aside(),
             claim_rows,
             claim,
+            kinds: ClaimKinds::All,
         };
         self.asked = Some(Asked { claim, n_listed: step.claim_rows.len(), created: created_in(&step.record) });
         Some(step)

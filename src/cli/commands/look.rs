@@ -140,7 +140,7 @@ pub(crate) fn before_first_call(submission: &Submission<'_>, job: &Job<'_>) -> R
         stop_for(submission, hits, found.len() as u64)?;
     }
     if !found.is_empty() {
-        job.ledger.resolve_blocking(found)?;
+        job.ledger.resolve_blocking(found, None)?;
     }
     Ok(looked)
 }

@@ -218,7 +218,8 @@ fn cause(code: ErrorCode) -> CauseArg {
         | ErrorCode::ConnectionLost
         | ErrorCode::AnswerBroken
         | ErrorCode::LeftOpen
-        | ErrorCode::Contradicted => CauseArg::Unknown,
+        | ErrorCode::Contradicted
+        | ErrorCode::UuidShared => CauseArg::Unknown,
     }
 }
 
@@ -362,7 +363,7 @@ fn put_back(chosen: Option<&[RowId]>, job: &Job<'_>) -> Result<(), Failure> {
         }
     }
     for batch in failed.chunks(BATCH) {
-        job.ledger.resolve_blocking(batch.iter().map(|row| again(*row)).collect())?;
+        job.ledger.resolve_blocking(batch.iter().map(|row| again(*row)).collect(), None)?;
     }
     Ok(())
 }

@@ -17,7 +17,7 @@ use crate::cli::invocation::quoted;
 use crate::cli::layers::Origins;
 use crate::cli::output::{self, rows};
 use crate::cli::summary::Summary;
-use crate::ledger::{DoubtfulRow, Ledger, Reader, Resolution, RowVerdict, SessionEnd, Source};
+use crate::ledger::{AuditEvent, DoubtfulRow, Ledger, Reader, Resolution, RowVerdict, SessionEnd, Source};
 use crate::reconcile::check_person;
 use crate::report::Counts;
 use crate::request::{ErrorCode, Guid, RequestUri, RequestUuid, RowId, printable};
@@ -162,13 +162,10 @@ fn record(
         }
         _ => format!("row {} was not created and is pending", row.row),
     };
-    ledger.record_event("settle", &format!("{who}: {text}: {said}"))?;
-    ledger.resolve_blocking(vec![Resolution {
-        row: row.row,
-        verdict,
-        source: Source::Person,
-        reason: Some(format!("{who}: {said}")),
-    }])?;
+    let resolution =
+        Resolution { row: row.row, verdict, source: Source::Person, reason: Some(format!("{who}: {said}")) };
+    let event = AuditEvent { kind: "settle".to_owned(), detail: format!("{who}: {text}: {said}") };
+    ledger.resolve_blocking(vec![resolution], Some(event))?;
     ledger.close(SessionEnd::Finished)?;
     let reader = Reader::open(&args.ledger)?;
     let counts = Counts::of(&reader)?;
@@ -266,6 +263,7 @@ mod tests {
             request: crate::request::CreateRequest::new(crate::request::RequestType::Enroll),
             attempt: crate::request::AttemptNo::FIRST,
             session: 1,
+            recorded_by: 1,
             code: Some(code),
             started_at: "2026-03-01T08:00:00Z".parse().ok(),
             recorded_at: "2026-03-01T08:02:10Z".parse().unwrap(),

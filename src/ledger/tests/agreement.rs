@@ -68,6 +68,18 @@ fn check_lookups(reader: &Reader, rows: &[ResultRow]) {
     let mut created: Vec<_> = reader.newest_created(u32::MAX).unwrap().iter().map(|row| row.row).collect();
     created.sort();
     assert_eq!(created, numbers(RowState::Created));
+    let mut in_order = Vec::new();
+    reader.created_in_order(|created| in_order.push(created)).unwrap();
+    assert!(in_order.is_sorted_by_key(|created| (created.session, created.started_at, created.row)));
+    let mut created: Vec<_> = in_order.iter().map(|created| (created.row, Some(created.uuid))).collect();
+    created.sort();
+    let known: Vec<_> = rows.iter().filter(|row| row.state == RowState::Created).collect();
+    assert_eq!(created, known.iter().map(|row| (row.row, row.request_uuid)).collect::<Vec<_>>());
+    let marks = reader.created_marks().unwrap();
+    for row in known {
+        let uuid = row.request_uuid.unwrap();
+        assert_eq!((reader.row_of_uuid(uuid).unwrap(), marks.has(row.row, uuid)), (Some(row.row), true));
+    }
     for row in rows {
         let facts = reader.facts(row.row).unwrap().unwrap();
         assert_eq!((facts.state, &facts.request, facts.uuid), (row.state, &row.request, row.request_uuid));

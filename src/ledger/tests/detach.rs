@@ -79,7 +79,7 @@ fn only_rows_that_may_be_sent_are_listed() {
     rows.extend([skipped(5), invalid(6)]);
     let ledger = place.started(rows);
     ledger
-        .resolve_blocking(vec![resolution(2, RowVerdict::Exists(uri(1))), resolution(3, RowVerdict::LeftOut)])
+        .resolve_blocking(vec![resolution(2, RowVerdict::Exists(uri(1))), resolution(3, RowVerdict::LeftOut)], None)
         .unwrap();
     ledger.detach(row(6)).unwrap();
     assert_eq!(Steps::of(&ledger).claim(99), firsts([1, 4]));
@@ -96,7 +96,7 @@ fn a_row_claimed_by_number_is_told_from_the_ranges_around_it() {
     assert_eq!(claim_rows(&mut steps, &[4]), [(4, 1)]);
     // What is listed comes first, then a range of rows that were never looked at.
     assert_eq!(steps.claim(4), firsts([3, 6, 7, 8]));
-    steps.record([2, 4, 5, 8].map(|number| record(number, 1, created(1))).into());
+    steps.record([2, 4, 5, 8].map(|number| record(number, 1, created(number))).into());
     steps.do_step(Step { give_back: vec![(row(6), attempt(1))], ..Step::default() }).unwrap();
     let expected = [
         RowState::Sending,
@@ -125,11 +125,14 @@ fn a_row_passed_over_can_be_settled_and_then_claimed_under_another_number() {
     let ledger = place.started(bare_rows(3));
     ledger.detach(row(3)).unwrap();
     ledger
-        .resolve_blocking(vec![resolution(1, RowVerdict::Exists(uri(1))), resolution(2, RowVerdict::Contradicted)])
+        .resolve_blocking(
+            vec![resolution(1, RowVerdict::Exists(uri(1))), resolution(2, RowVerdict::Contradicted)],
+            None,
+        )
         .unwrap();
     let mut steps = Steps::of(&ledger);
     assert_eq!(steps.claim(99), [(3, 1)]);
-    ledger.resolve_blocking(vec![resolution(2, RowVerdict::Absent)]).unwrap();
+    ledger.resolve_blocking(vec![resolution(2, RowVerdict::Absent)], None).unwrap();
     assert_eq!(claim_rows(&mut steps, &[2]), [(2, 2)]);
     steps.record(vec![record(2, 2, created(2))]);
     assert_eq!((place.row(2).state, place.row(2).attempts), (RowState::Created, 1));

@@ -1,7 +1,7 @@
 use rusqlite::Connection;
 
 use super::support::*;
-use crate::ledger::{Item, KindRefusals, LedgerError, LoadRow, RowState, RowVerdict, StepError};
+use crate::ledger::{AttemptRecord, Item, KindRefusals, LedgerError, LoadRow, RowState, RowVerdict, StepError};
 use crate::request::{CreateRequest, ErrorCode, Fault, Outcome, RequestKind, RequestType};
 
 fn kind(request_type: RequestType, template: Option<u8>) -> RequestKind {
@@ -29,7 +29,7 @@ fn the_first_created_row_of_a_kind_is_kept_with_what_was_read_back() {
     steps.claim(4);
     steps.record(vec![record(3, 1, created(3))]);
     steps.record(vec![record(1, 1, created(1))]);
-    ledger.resolve_blocking(vec![resolution(5, RowVerdict::Exists(uri(5)))]).unwrap();
+    ledger.resolve_blocking(vec![resolution(5, RowVerdict::Exists(uri(5)))], None).unwrap();
     note(renew, "tag missing").unwrap();
     note(renew, "as sent").unwrap();
     let told = || -> Vec<_> {
@@ -41,7 +41,10 @@ fn the_first_created_row_of_a_kind_is_kept_with_what_was_read_back() {
     drop(ledger);
     let ledger = place.open();
     ledger
-        .resolve_blocking(vec![resolution(2, RowVerdict::Exists(uri(2))), resolution(4, RowVerdict::Exists(uri(4)))])
+        .resolve_blocking(
+            vec![resolution(2, RowVerdict::Exists(uri(2))), resolution(4, RowVerdict::Exists(uri(4)))],
+            None,
+        )
         .unwrap();
     expected.insert(1, (other, 4, guid(4), None));
     assert_eq!(told(), expected);
@@ -71,11 +74,14 @@ fn refusals_are_counted_by_kind_until_one_of_it_is_created() {
     assert_eq!(refusals(), [counted(one, 2, Some(403)), counted(two, 2, None), counted(three, 1, Some(400))]);
     // A row counts by its last word, once.
     ledger
-        .resolve_blocking(vec![
-            resolution(1, RowVerdict::Again),
-            resolution(4, RowVerdict::AbsentForGood),
-            resolution(5, RowVerdict::Exists(uri(5))),
-        ])
+        .resolve_blocking(
+            vec![
+                resolution(1, RowVerdict::Again),
+                resolution(4, RowVerdict::AbsentForGood),
+                resolution(5, RowVerdict::Exists(uri(5))),
+            ],
+            None,
+        )
         .unwrap();
     assert_eq!(refusals(), [counted(one, 1, Some(403)), counted(two, 2, None)]);
 }
@@ -87,9 +93,9 @@ fn the_newest_created_rows_are_those_recorded_last() {
     let mut steps = Steps::of(&ledger);
     steps.claim(4);
     for number in [3, 1, 4] {
-        steps.record(vec![record(number, 1, created(u8::try_from(number).unwrap()))]);
+        steps.record(vec![record(number, 1, created(number))]);
     }
-    ledger.resolve_blocking(vec![resolution(5, RowVerdict::Exists(uri(5)))]).unwrap();
+    ledger.resolve_blocking(vec![resolution(5, RowVerdict::Exists(uri(5)))], None).unwrap();
     let newest = |limit| -> Vec<u32> {
         place.reader().newest_created(limit).unwrap().iter().map(|created| created.row.get()).collect()
     };
@@ -108,7 +114,7 @@ fn rows_in_doubt_come_in_pages_with_what_is_needed_to_settle_them() {
     let in_doubt = || Outcome::InDoubt(fault(ErrorCode::Unavailable, 503));
     steps.record([1, 2, 4].map(|number| record(number, 1, in_doubt())).into());
     ledger
-        .resolve_blocking(vec![resolution(1, RowVerdict::Exists(uri(1))), resolution(2, RowVerdict::Absent)])
+        .resolve_blocking(vec![resolution(1, RowVerdict::Exists(uri(1))), resolution(2, RowVerdict::Absent)], None)
         .unwrap();
     assert_eq!(steps.claim(1), [(2, 2)]);
     steps.record(vec![record(2, 2, in_doubt())]);
@@ -130,7 +136,38 @@ fn rows_in_doubt_come_in_pages_with_what_is_needed_to_settle_them() {
     let ledger = place.open();
     assert_eq!(numbers(0, 9), [2, 3, 4, 5]);
     let taken = place.reader().in_doubt(2, 1).unwrap().remove(0);
-    assert_eq!((taken.code, taken.session, taken.started_at), (open.code, ledger.session(), open.started_at));
+    // The session that made the attempt is the dead one.
+    assert_eq!((taken.code, taken.session, taken.started_at), (open.code, 1, open.started_at));
+    assert_eq!((open.recorded_by, taken.recorded_by), (1, ledger.session()));
+}
+
+#[test]
+fn created_rows_come_in_the_order_in_which_they_came_to_be() {
+    let place = Place::new();
+    let ledger = place.started(bare_rows(6));
+    let mut steps = Steps::of(&ledger);
+    steps.claim(4);
+    let at = |number: u32, tries, minute: i8, outcome| AttemptRecord {
+        started_at: time("2026-03-01T08:00:00Z") + jiff::SignedDuration::from_mins(minute.into()),
+        ..record(number, tries, outcome)
+    };
+    steps.record(vec![
+        at(1, 1, 9, created(1)),
+        at(2, 1, 3, Outcome::InDoubt(fault(ErrorCode::Timeout, 504))),
+        at(3, 1, 5, created(3)),
+    ]);
+    drop(ledger);
+    let ledger = place.open();
+    let mut steps = Steps::of(&ledger);
+    assert_eq!(steps.claim(1), [(5, 1)]);
+    steps.record(vec![at(5, 1, 0, created(5))]);
+    // Row 4 was left open by the first session, row 6 was never sent by this ledger.
+    let verdicts = [2, 4, 6].map(|number| resolution(number, RowVerdict::Exists(uri(number))));
+    ledger.resolve_blocking(verdicts.into(), None).unwrap();
+    ledger.resolve_blocking(vec![resolution(3, RowVerdict::Contradicted)], None).unwrap();
+    let mut told = Vec::new();
+    place.reader().created_in_order(|created| told.push((created.session, created.row.get(), created.uuid))).unwrap();
+    assert_eq!(told, [(1, 2, uuid(2)), (1, 1, uuid(1)), (1, 4, uuid(4)), (2, 5, uuid(5)), (2, 6, uuid(6))]);
 }
 
 #[test]
@@ -171,7 +208,7 @@ fn pending_rows_are_listed_in_order() {
     let mut steps = Steps::of(&ledger);
     steps.claim(3);
     steps.record(vec![record(2, 1, Outcome::Pending(fault(ErrorCode::Throttled, 429)))]);
-    ledger.resolve_blocking(vec![resolution(5, RowVerdict::LeftOut)]).unwrap();
+    ledger.resolve_blocking(vec![resolution(5, RowVerdict::LeftOut)], None).unwrap();
     let pending = |after, limit| place.reader().pending(after, limit).unwrap();
     assert_eq!(
         (pending(0, 9), pending(0, 2), pending(4, 9)),
@@ -196,7 +233,9 @@ fn what_is_asked_often_passes_over_no_table() {
     assert!(doubt.contains("outcomes_in_doubt"), "{doubt}");
     let pending = plan(&place, crate::ledger::lookup::PENDING_ROWS);
     assert!(pending.contains("MERGE (UNION ALL)"), "{pending}");
-    for plan in [doubt, pending] {
+    let owner = plan(&place, crate::ledger::uuids::ROWS_OF_UUID);
+    assert!(owner.contains("outcomes_by_uuid"), "{owner}");
+    for plan in [doubt, pending, owner] {
         assert!(!plan.contains("SCAN") && !plan.contains("TEMP B-TREE"), "{plan}");
     }
 }
@@ -209,9 +248,9 @@ fn marks_tell_the_created_rows_and_no_others() {
     let mut steps = Steps::of(&ledger);
     steps.claim(3);
     steps.record(vec![record(1, 1, created(1)), record(2, 1, Outcome::Failed(fault(ErrorCode::Forbidden, 403)))]);
-    ledger.resolve_blocking(vec![resolution(4, RowVerdict::Exists(uri(4)))]).unwrap();
+    ledger.resolve_blocking(vec![resolution(4, RowVerdict::Exists(uri(4)))], None).unwrap();
     let marks = place.reader().created_marks().unwrap();
-    let known = |number: u8| marks.has(row(number.into()), uri(number).uuid());
+    let known = |number: u32| marks.has(row(number), uuid(number));
     assert_eq!([1, 2, 3, 4, 5].map(known), [true, false, false, true, false]);
     assert!(!marks.has(row(1), uri(4).uuid()), "another request of the row is not passed over");
 }

@@ -9,23 +9,27 @@ use super::agreement::check_agreement;
 use super::model::{Fate, Model, ModelRow};
 use super::support::*;
 use crate::ledger::{
-    AttemptRecord, CreateError, Item, Ledger, LedgerError, LoadRow, ManifestPart, Requeue, Resolution, RowState,
-    RowVerdict, SessionEnd, Step,
+    AttemptRecord, ClaimKinds, CreateError, Item, Ledger, LedgerError, LoadRow, ManifestPart, Requeue, Resolution,
+    RowEvent, RowState, RowVerdict, SessionEnd, Step,
 };
 use crate::machine::Threads;
-use crate::request::{CreateRequest, ErrorCode, Fault, Outcome, RowId};
+use crate::request::{CreateRequest, ErrorCode, Fault, Outcome, RequestKind, RequestType, RowId};
 
 #[derive(Clone, Debug)]
 enum Act {
     /// A step: the fates of the claimed rows in order, whether to claim the held rows, which listed rows to claim by number,
-    /// how many rows to claim.
-    Step { fates: Vec<Fate>, claim_held: bool, listed: Vec<Index>, claim: u32 },
+    /// how many rows to claim, and of which kinds.
+    Step { fates: Vec<Fate>, claim_held: bool, listed: Vec<Index>, claim: u32, kinds: ClaimKinds },
     /// A step that records a row that is not claimed, beside legal parts.
     BadStep { pick: Index, claim: u32 },
     /// Verdicts on rows, legal or not.
     Resolve(Vec<(Index, RowVerdict, Option<String>)>),
     /// Verdicts on rows in doubt and on failed ones, which are legal.
     Settle(Vec<(Index, bool)>),
+    /// Rows that can be dropped are.
+    Drop(Vec<Index>),
+    /// Rows that are left out are not any more.
+    Restore(Vec<Index>),
     /// Rows are passed over, up to this one.
     Detach(Index),
     /// What was read back of a kind is noted.
@@ -41,8 +45,8 @@ enum Act {
 fn arb_fate() -> impl Strategy<Value = Fate> {
     prop_oneof![
         Just(Fate::StaysOpen),
-        Just(Fate::Created),
-        Just(Fate::Created),
+        (1_u32..200).prop_map(Fate::Created),
+        (1_u32..9).prop_map(Fate::Created),
         Just(Fate::Failed),
         Just(Fate::InDoubt),
         Just(Fate::Pending(Requeue::Anyone)),
@@ -53,12 +57,23 @@ fn arb_fate() -> impl Strategy<Value = Fate> {
 
 fn arb_verdict() -> impl Strategy<Value = RowVerdict> {
     prop_oneof![
-        (1_u8..9).prop_map(|byte| RowVerdict::Exists(uri(byte))),
-        Just(RowVerdict::Absent),
-        Just(RowVerdict::AbsentForGood),
-        Just(RowVerdict::Contradicted),
-        Just(RowVerdict::LeftOut),
-        Just(RowVerdict::Again),
+        2 => (1_u32..9).prop_map(|number| RowVerdict::Exists(uri(number))),
+        1 => Just(RowVerdict::Absent),
+        1 => Just(RowVerdict::AbsentForGood),
+        1 => Just(RowVerdict::Contradicted),
+        1 => Just(RowVerdict::LeftOut),
+        1 => (1_u32..9).prop_map(|number| RowVerdict::Elsewhere(uuid(number))),
+        2 => Just(RowVerdict::Dropped),
+        2 => Just(RowVerdict::Restored),
+        1 => Just(RowVerdict::Again),
+    ]
+}
+
+fn arb_kinds() -> impl Strategy<Value = ClaimKinds> {
+    let some = || prop::sample::subsequence((0..3).map(kind_of).collect::<Vec<_>>(), 0..=3);
+    prop_oneof![
+        Just(ClaimKinds::All),
+        (some(), some(), 0_u32..4).prop_map(|(open, held, pass_over)| ClaimKinds::Guarded { open, held, pass_over }),
     ]
 }
 
@@ -66,11 +81,13 @@ fn arb_act() -> impl Strategy<Value = Act> {
     let picks = || prop::collection::vec(any::<Index>(), 0..4);
     let verdict = (any::<Index>(), arb_verdict(), prop::option::of(Just("because".to_owned())));
     prop_oneof![
-        8 => (prop::collection::vec(arb_fate(), 0..12), any::<bool>(), picks(), 0_u32..6)
-            .prop_map(|(fates, claim_held, listed, claim)| Act::Step { fates, claim_held, listed, claim }),
+        8 => (prop::collection::vec(arb_fate(), 0..12), any::<bool>(), picks(), 0_u32..6, arb_kinds())
+            .prop_map(|(fates, claim_held, listed, claim, kinds)| Act::Step { fates, claim_held, listed, claim, kinds }),
         1 => (any::<Index>(), 0_u32..4).prop_map(|(pick, claim)| Act::BadStep { pick, claim }),
         3 => prop::collection::vec(verdict, 1..3).prop_map(Act::Resolve),
         3 => prop::collection::vec(any::<(Index, bool)>(), 1..5).prop_map(Act::Settle),
+        2 => prop::collection::vec(any::<Index>(), 1..4).prop_map(Act::Drop),
+        2 => prop::collection::vec(any::<Index>(), 1..4).prop_map(Act::Restore),
         1 => any::<Index>().prop_map(Act::Detach),
         1 => any::<Index>().prop_map(Act::ReadBack),
         1 => Just(Act::Crash),
@@ -83,7 +100,7 @@ fn arb_act() -> impl Strategy<Value = Act> {
 fn outcome_of(fate: Fate, code: ErrorCode) -> Outcome {
     let fault = Fault::without_answer(code, "said");
     match fate {
-        Fate::Created => created(1),
+        Fate::Created(number) => created(number),
         Fate::Failed => Outcome::Failed(fault),
         Fate::InDoubt => Outcome::InDoubt(fault),
         Fate::Pending(_) => Outcome::Pending(fault),
@@ -91,13 +108,18 @@ fn outcome_of(fate: Fate, code: ErrorCode) -> Outcome {
     }
 }
 
+fn kind_of(number: u8) -> RequestKind {
+    RequestKind { request_type: RequestType::Enroll, template: Some(guid(number)) }
+}
+
 /// A row of one of the kinds, and what the model knows of it.
 fn loaded(number: u32, kind: u8) -> (LoadRow, ModelRow) {
     let item = full_item(number);
-    let request = CreateRequest { template: Some(guid(kind % 3)), ..item.request };
+    let request = CreateRequest { template: kind_of(kind % 3).template, ..item.request };
     let request_kind = Some(request.request_kind());
+    let skipped_kind = RequestKind { request_type: RequestType::Unblock, template: None };
     match kind {
-        0 => (skipped(number), ModelRow::loaded(RowState::Skipped, None)),
+        0 => (skipped(number), ModelRow::loaded(RowState::Skipped, Some(skipped_kind))),
         1 => (invalid(number), ModelRow::loaded(RowState::Invalid, None)),
         _ => (load(Item { request, ..item }), ModelRow::loaded(RowState::Pending, request_kind)),
     }
@@ -121,7 +143,7 @@ impl Run {
             known.insert(row(number), model);
         }
         let ledger = Some(place.started(rows));
-        let model = Model { rows: known, open: BTreeMap::new(), touched: BTreeSet::new(), kinds: BTreeSet::new() };
+        let model = Model { rows: known, ..Model::default() };
         Self { place, ledger, number: 0, n_parts: 1, model }
     }
 
@@ -131,10 +153,16 @@ impl Run {
 
     fn act(&mut self, act: &Act) {
         match act {
-            Act::Step { fates, claim_held, listed, claim } => self.step(fates, *claim_held, listed, *claim),
+            Act::Step { fates, claim_held, listed, claim, kinds } => {
+                self.step(fates, *claim_held, listed, (*claim, kinds));
+            }
             Act::BadStep { pick, claim } => self.bad_step(*pick, *claim),
             Act::Resolve(verdicts) => self.resolve_any(verdicts),
             Act::Settle(picks) => self.settle(picks),
+            Act::Drop(picks) => {
+                self.give_each(picks, RowVerdict::Dropped, |known| known.state.next(RowEvent::Dropped).is_ok())
+            }
+            Act::Restore(picks) => self.give_each(picks, RowVerdict::Restored, |known| known.beneath.is_some()),
             Act::Detach(pick) => {
                 let through = *pick.get(&self.model.rows.keys().collect::<Vec<_>>());
                 self.ledger().detach(*through).unwrap();
@@ -223,43 +251,58 @@ impl Run {
         }
     }
 
-    fn step(&mut self, fates: &[Fate], claim_held: bool, listed: &[Index], claim: u32) {
-        let mut step = Step { claim, ..Step::default() };
+    fn step(&mut self, fates: &[Fate], claim_held: bool, listed: &[Index], (claim, kinds): (u32, &ClaimKinds)) {
+        let mut step = Step { claim, kinds: kinds.clone(), ..Step::default() };
         let open: Vec<_> = self.model.open.iter().map(|(row, attempt)| (*row, *attempt)).collect();
+        let mut shared = Vec::new();
         for (&fate, (row, attempt)) in fates.iter().zip(open) {
             let code = if row.get().is_multiple_of(3) { ErrorCode::Throttled } else { ErrorCode::NotConnected };
             let code = if matches!(fate, Fate::Pending(_)) { code } else { ErrorCode::Timeout };
             match fate {
                 Fate::StaysOpen => continue,
                 Fate::GivenBack => step.give_back.push((row, attempt)),
-                Fate::Created | Fate::Failed | Fate::InDoubt | Fate::Pending(_) => {
+                Fate::Created(_) | Fate::Failed | Fate::InDoubt | Fate::Pending(_) => {
                     let then = if let Fate::Pending(then) = fate { then } else { Requeue::Anyone };
                     let outcome = outcome_of(fate, code);
                     step.record.push(AttemptRecord { then, ..record(row.get(), attempt.get(), outcome) });
                 }
             }
-            self.model.end(row, fate, code);
+            let owner = self.model.end(row, fate, code);
+            if let (Some(owner), Fate::Created(number)) = (owner, fate) {
+                shared.push((row, owner, uuid(number)));
+            }
         }
         if claim_held {
             step.claim_rows = self.model.rows.iter().filter(|(_, row)| row.is_held).map(|(row, _)| *row).collect();
         }
-        let free: Vec<RowId> =
-            self.model.claimable().into_iter().filter(|row| self.model.touched.contains(row)).collect();
+        let free = self.model.free_again();
         let by_number: BTreeSet<RowId> =
             listed.iter().filter(|_| !free.is_empty()).map(|one| *one.get(&free)).collect();
         step.claim_rows.extend(&by_number);
         step.number = self.number + 1;
-        let mut expected = step.claim_rows.clone();
-        expected.extend(self.model.claimable().into_iter().filter(|row| !by_number.contains(row)).take(claim as usize));
+        let claimed = self.model.claims(claim, kinds, &step.claim_rows);
+        let expected: Vec<RowId> = step.claim_rows.iter().chain(&claimed.rows).copied().collect();
         let ledger = self.ledger();
         let answer = ledger.step_blocking(step.clone()).unwrap();
         assert_eq!(ledger.step_blocking(step).unwrap(), answer, "the same number gives the same answer");
         self.number += 1;
         assert_eq!(answer.rows.iter().map(|claimed| claimed.row).collect::<Vec<_>>(), expected);
+        assert_eq!((&answer.passed_over, answer.stopped_short), (&claimed.passed_over, claimed.stopped_short));
+        assert_eq!(answer.shared, shared);
         for claimed in &answer.rows {
             self.model.claim(claimed.row, claimed.attempt, claimed.counted_attempts);
         }
         assert_eq!(answer.pending_left, self.model.in_state(RowState::Pending).len() as u64);
+    }
+
+    /// Gives rows of those that can take it the same verdict.
+    fn give_each(&mut self, picks: &[Index], verdict: RowVerdict, can: impl Fn(&ModelRow) -> bool) {
+        let rows: Vec<RowId> = self.model.rows.iter().filter(|(_, known)| can(known)).map(|(row, _)| *row).collect();
+        if rows.is_empty() {
+            return;
+        }
+        let picked: BTreeSet<RowId> = picks.iter().map(|pick| *pick.get(&rows)).collect();
+        self.resolve(picked.into_iter().map(|row| resolution(row.get(), verdict.clone())).collect());
     }
 
     fn bad_step(&mut self, pick: Index, claim: u32) {
@@ -268,9 +311,13 @@ impl Run {
         if closed.is_empty() {
             return;
         }
-        let mut records: Vec<_> =
-            self.model.open.iter().map(|(row, attempt)| record(row.get(), attempt.get(), created(1))).collect();
-        records.push(record(pick.get(&closed).get(), 1, created(2)));
+        let mut records: Vec<_> = self
+            .model
+            .open
+            .iter()
+            .map(|(row, attempt)| record(row.get(), attempt.get(), created(900 + row.get())))
+            .collect();
+        records.push(record(pick.get(&closed).get(), 1, created(900)));
         let step = Step { number: self.number + 1, record: records, claim, ..Step::default() };
         let before = dump(&self.place.path);
         self.ledger().step_blocking(step).unwrap_err();
@@ -295,7 +342,7 @@ impl Run {
         let settled: BTreeMap<RowId, bool> =
             picks.iter().map(|(pick, exists)| (*pick.get(&undecided), *exists)).collect();
         let verdict = |row: RowId, exists: bool| match (exists, self.model.rows[&row].state) {
-            (true, _) => RowVerdict::Exists(uri(9)),
+            (true, _) => RowVerdict::Exists(uri(300 + row.get())),
             (false, RowState::Failed) => RowVerdict::Again,
             (false, _) => RowVerdict::Absent,
         };
@@ -305,7 +352,7 @@ impl Run {
     fn resolve(&mut self, resolutions: Vec<Resolution>) {
         let before = dump(&self.place.path);
         let expected = self.model.resolved(&resolutions);
-        match (self.ledger().resolve_blocking(resolutions), expected) {
+        match (self.ledger().resolve_blocking(resolutions, None), expected) {
             (Ok(()), Some(model)) => self.model = model,
             (Err(LedgerError::Step(_)), None) => assert_eq!(dump(&self.place.path), before),
             (done, expected) => panic!("{done:?} where {expected:?} was expected"),
@@ -327,12 +374,13 @@ impl Run {
         let lives = self.ledger.is_some();
         let rows = reader.page(0, u32::MAX, &[]).unwrap();
         let reads = |state| if state == RowState::Sending && !lives { RowState::InDoubt } else { state };
-        let found: Vec<_> = rows.iter().map(|row| (row.row, row.state, row.attempts, row.replaced_by)).collect();
+        let found: Vec<_> =
+            rows.iter().map(|row| (row.row, row.state, row.attempts, row.replaced_by, row.request_uuid)).collect();
         let expected: Vec<_> = self
             .model
             .rows
             .iter()
-            .map(|(row, known)| (*row, reads(known.state), known.attempts, known.replaced_by))
+            .map(|(row, known)| (*row, reads(known.state), known.attempts, known.replaced_by, known.uuid))
             .collect();
         assert_eq!(found, expected);
         let kinds: Vec<_> = reader.kinds().unwrap().iter().map(|known| known.kind).collect();

@@ -87,7 +87,8 @@ fn pages_go_through_all_rows_of_the_wanted_states() {
     let ledger = place.started(bare_rows(2500));
     let mut steps = Steps::of(&ledger);
     steps.claim(2500);
-    let outcome = |number: u32| if number.is_multiple_of(700) { failed(ErrorCode::Refused, 409) } else { created(1) };
+    let outcome =
+        |number: u32| if number.is_multiple_of(700) { failed(ErrorCode::Refused, 409) } else { created(number) };
     steps.record((1..=2500).map(|number| record(number, 1, outcome(number))).collect());
     let reader = place.reader();
     let numbers = |after, limit, states: &[RowState]| -> Vec<u32> {
@@ -102,7 +103,7 @@ fn pages_go_through_all_rows_of_the_wanted_states() {
     assert_eq!(numbers(0, 5000, &[RowState::Pending]), [0; 0]);
     let created = reader.created(698, 2).unwrap();
     assert_eq!(created.iter().map(|row| row.row.get()).collect::<Vec<_>>(), [699, 701]);
-    assert_eq!((created[0].uuid.guid(), created[0].request.kind), (&guid(1), RequestType::Unblock));
+    assert_eq!((created[0].uuid, created[0].request.kind), (uuid(699), RequestType::Unblock));
 }
 
 #[test]

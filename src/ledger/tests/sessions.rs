@@ -215,7 +215,7 @@ fn every_command_comes_to_a_point_before_its_commit_and_to_one_after_it() {
     ledger.record_event("note", "").unwrap();
     ledger.detach(row(1)).unwrap();
     block_on(ledger.release()).unwrap();
-    ledger.resolve_blocking(Vec::new()).unwrap();
+    ledger.resolve_blocking(Vec::new(), None).unwrap();
     ledger.close(SessionEnd::Finished).unwrap();
     crash::set_hook(before);
     let names = ["start", "event", "detach", "release", "resolve", "close"];

@@ -208,7 +208,7 @@ fn an_illegal_step_changes_nothing_and_says_why() {
             listed(3, 1, ErrorCode::NotConnected),
         ]);
         let before = dump(&place.path);
-        let again = |number: u32| Step { record: vec![record(number, 1, created(1))], ..Step::default() };
+        let again = |number: u32| Step { record: vec![record(number, 1, created(number))], ..Step::default() };
         let claim = |number: u32| Step { claim_rows: vec![row(number)], ..Step::default() };
         let give_back =
             |number: u32, tries: u32| Step { give_back: vec![(row(number), attempt(tries))], ..Step::default() };
@@ -337,7 +337,7 @@ fn a_full_disk_stops_the_writer_and_half_records_nothing() {
     let mut steps = Steps::of(&ledger);
     let claimed = steps.claim(500);
     let before = dump(&place.path);
-    let records = claimed.iter().map(|(number, tries)| record(*number, *tries, created(1))).collect();
+    let records = claimed.iter().map(|(number, tries)| record(*number, *tries, created(*number))).collect();
     let full = steps.do_step(Step { record: records, ..Step::default() }).unwrap_err();
     assert!(matches!(full, LedgerError::DiskFull { .. }), "{full}");
     assert_eq!(full.trouble(), LedgerTrouble::Unwritable);

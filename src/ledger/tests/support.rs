@@ -14,7 +14,7 @@ use crate::ledger::{
 use crate::machine::{Chance, Clock, Machine, Threads};
 use crate::request::{
     AttemptNo, CorrelationId, CreateRequest, ErrorCode, Fault, Guid, NamedValue, NamedValues, Outcome, RequestType,
-    RequestUri, RowId,
+    RequestUri, RequestUuid, RowId,
 };
 
 /// The machine that the tests run on.
@@ -270,12 +270,24 @@ pub(super) fn feed(loader: &mut Loader, rows: Vec<LoadRow>, n_rows: u32) -> Resu
     Ok(vec![part(n_rows)])
 }
 
-pub(super) fn created(byte: u8) -> Outcome {
-    Outcome::Created(uri(byte))
+pub(super) fn created(number: u32) -> Outcome {
+    Outcome::Created(uri(number))
 }
 
-pub(super) fn uri(byte: u8) -> RequestUri {
-    format!("api/v1.0/requests/{}", guid(byte)).parse().unwrap()
+/// A request; those of small numbers have that byte all over their uuid.
+pub(super) fn uri(number: u32) -> RequestUri {
+    let uuid = u8::try_from(number).map_or_else(|_| many(number), guid);
+    format!("api/v1.0/requests/{uuid}").parse().unwrap()
+}
+
+fn many(number: u32) -> Guid {
+    let mut bytes = [0xEE; 16];
+    bytes[..4].copy_from_slice(&number.to_be_bytes());
+    Guid::from_bytes(bytes)
+}
+
+pub(super) fn uuid(number: u32) -> RequestUuid {
+    uri(number).uuid()
 }
 
 /// A verdict as those give it who may.
@@ -306,7 +318,7 @@ pub(super) fn record(number: u32, attempt_number: u32, outcome: Outcome) -> Atte
 
 /// Numbers steps and does them.
 pub(super) struct Steps<'a> {
-    ledger: &'a Ledger,
+    pub(super) ledger: &'a Ledger,
     pub(super) number: u64,
 }
 

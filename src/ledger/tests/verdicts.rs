@@ -48,7 +48,7 @@ fn a_verdict_leaves_its_row_in_its_state_and_keeps_the_cause_where_that_has_one(
         let mut steps = Steps::of(&ledger);
         steps.claim(1);
         steps.record(vec![record(1, 1, in_doubt())]);
-        ledger.resolve_blocking(vec![verdict.clone()]).unwrap();
+        ledger.resolve_blocking(vec![verdict.clone()], None).unwrap();
         let row = place.row(1);
         assert_eq!(told(&row), expected, "{verdict:?}");
         assert_eq!((row.attempts, row.latency_ms), (1, Some(12)), "the attempt stays as it was");
@@ -67,10 +67,10 @@ fn what_contradicted_a_row_is_not_the_cause_of_what_it_fails_with() {
     steps.claim(1);
     steps.record(vec![record(1, 1, failed())]);
     ledger
-        .resolve_blocking(vec![
-            because(1, RowVerdict::Contradicted, "another target"),
-            resolution(1, RowVerdict::AbsentForGood),
-        ])
+        .resolve_blocking(
+            vec![because(1, RowVerdict::Contradicted, "another target"), resolution(1, RowVerdict::AbsentForGood)],
+            None,
+        )
         .unwrap();
     let expected = (RowState::Failed, Some(ErrorCode::Forbidden), Some(403), Some("the server said 403".to_owned()));
     let row = place.row(1);
@@ -83,11 +83,14 @@ fn a_row_that_was_decided_before_its_first_attempt_is_never_claimed_in_order() {
     let ledger = place.started(bare_rows(8));
     Steps::of(&ledger).claim(1);
     ledger
-        .resolve_blocking(vec![
-            resolution(3, RowVerdict::Exists(uri(3))),
-            because(5, RowVerdict::LeftOut, "already on the server"),
-            resolution(6, RowVerdict::Contradicted),
-        ])
+        .resolve_blocking(
+            vec![
+                resolution(3, RowVerdict::Exists(uri(3))),
+                because(5, RowVerdict::LeftOut, "already on the server"),
+                resolution(6, RowVerdict::Contradicted),
+            ],
+            None,
+        )
         .unwrap();
     let row5 = place.row(5);
     assert_eq!((row5.state, row5.error_message.as_deref()), (RowState::Skipped, Some("already on the server")));
@@ -101,7 +104,7 @@ fn a_row_that_was_decided_before_its_first_attempt_is_never_claimed_in_order() {
     let mut steps = Steps::of(&ledger);
     assert_eq!(steps.claim(2), [(2, 1), (4, 1)]);
     // Attempt 1 is for claims in row order, which have not come this far.
-    ledger.resolve_blocking(vec![resolution(6, RowVerdict::Absent)]).unwrap();
+    ledger.resolve_blocking(vec![resolution(6, RowVerdict::Absent)], None).unwrap();
     assert_eq!(steps.claim(1), [(6, 2)]);
     drop(ledger);
     let ledger = place.open();
@@ -117,11 +120,14 @@ fn a_row_that_was_given_back_is_settled_like_any_other() {
     let give_back = vec![(row(1), attempt(1)), (row(2), attempt(1))];
     steps.do_step(Step { give_back, ..Step::default() }).unwrap();
     ledger
-        .resolve_blocking(vec![resolution(1, RowVerdict::Exists(uri(1))), resolution(2, RowVerdict::Contradicted)])
+        .resolve_blocking(
+            vec![resolution(1, RowVerdict::Exists(uri(1))), resolution(2, RowVerdict::Contradicted)],
+            None,
+        )
         .unwrap();
     // The claim that came back does not read as open.
     assert_eq!(place.states(), [RowState::Created, RowState::InDoubt]);
-    ledger.resolve_blocking(vec![resolution(2, RowVerdict::Absent)]).unwrap();
+    ledger.resolve_blocking(vec![resolution(2, RowVerdict::Absent)], None).unwrap();
     assert_eq!((steps.claim(9), place.row(2).attempts), (vec![(2, 2)], 1));
 }
 
@@ -135,7 +141,10 @@ fn a_row_in_backoff_can_be_settled() {
         |number, then| AttemptRecord { then, ..record(number, 1, Outcome::Pending(fault(ErrorCode::Throttled, 429))) };
     steps.record(vec![throttled(1, Requeue::Listed), throttled(2, Requeue::Anyone)]);
     ledger
-        .resolve_blocking(vec![resolution(1, RowVerdict::Exists(uri(1))), resolution(2, RowVerdict::Exists(uri(2)))])
+        .resolve_blocking(
+            vec![resolution(1, RowVerdict::Exists(uri(1))), resolution(2, RowVerdict::Exists(uri(2)))],
+            None,
+        )
         .unwrap();
     let answer = steps.do_step(Step { claim: 9, ..Step::default() }).unwrap();
     assert_eq!((pairs(&answer), answer.pending_left), (vec![(3, 1)], 0));
@@ -152,30 +161,32 @@ fn an_illegal_verdict_changes_nothing_and_says_why() {
     steps.record(vec![record(1, 1, created(1)), record(2, 1, in_doubt()), record(3, 1, failed())]);
     let before = dump(&place.path);
     for (number, verdict, state) in [
-        (1, RowVerdict::Exists(uri(1)), RowState::Created),
+        (1, RowVerdict::Dropped, RowState::Created),
+        (1, RowVerdict::Restored, RowState::Created),
         (2, RowVerdict::LeftOut, RowState::InDoubt),
         (2, RowVerdict::Again, RowState::InDoubt),
         (3, RowVerdict::Absent, RowState::Failed),
         (4, RowVerdict::Exists(uri(1)), RowState::Sending),
         (4, RowVerdict::Absent, RowState::Sending),
         (5, RowVerdict::Absent, RowState::Pending),
-        (6, RowVerdict::Exists(uri(1)), RowState::Skipped),
+        (6, RowVerdict::Restored, RowState::Skipped),
+        (6, RowVerdict::Dropped, RowState::Skipped),
         (7, RowVerdict::Exists(uri(1)), RowState::Invalid),
     ] {
-        let illegal = state.next(RowEvent::of_verdict(&verdict)).unwrap_err();
+        let illegal = state.next(RowEvent::of_verdict(&verdict, state)).unwrap_err();
         // A legal verdict of the same call falls with it.
         let both = vec![resolution(2, RowVerdict::Exists(uri(2))), resolution(number, verdict)];
-        match ledger.resolve_blocking(if number == 2 { both[1..].to_vec() } else { both }).unwrap_err() {
+        match ledger.resolve_blocking(if number == 2 { both[1..].to_vec() } else { both }, None).unwrap_err() {
             LedgerError::Step(error) => assert_eq!(error, StepError::Illegal { row: row(number), illegal }),
             other => panic!("{other}"),
         }
         assert_eq!(dump(&place.path), before);
     }
-    let unknown = ledger.resolve_blocking(vec![resolution(8, RowVerdict::Absent)]).unwrap_err();
+    let unknown = ledger.resolve_blocking(vec![resolution(8, RowVerdict::Absent)], None).unwrap_err();
     assert!(matches!(unknown, LedgerError::Step(StepError::NoSuchRow { row: found }) if found == row(8)), "{unknown}");
     assert_eq!(dump(&place.path), before);
     steps.record(vec![record(4, 1, created(4))]);
-    ledger.resolve_blocking(vec![resolution(2, RowVerdict::Absent)]).unwrap();
+    ledger.resolve_blocking(vec![resolution(2, RowVerdict::Absent)], None).unwrap();
     ledger.close(SessionEnd::Finished).unwrap();
 }
 
@@ -191,7 +202,7 @@ fn attempts_before_an_order_to_send_again_do_not_count() {
         steps.claim(1);
     }
     steps.record(vec![record(1, 4, failed())]);
-    ledger.resolve_blocking(vec![because(1, RowVerdict::Again, "rights were granted")]).unwrap();
+    ledger.resolve_blocking(vec![because(1, RowVerdict::Again, "rights were granted")], None).unwrap();
     let answer = steps.do_step(Step { claim: 1, ..Step::default() }).unwrap();
     assert_eq!((pairs(&answer), answer.rows[0].counted_attempts), (vec![(1, 5)], 0));
     steps.record(vec![record(1, 5, not_sent())]);
@@ -208,7 +219,7 @@ fn the_reasons_of_failures_tell_what_was_decided_last() {
     steps.claim(2);
     steps.record(vec![record(1, 1, in_doubt()), record(2, 1, in_doubt())]);
     let verdict = Resolution { source: Source::Person, ..because(1, RowVerdict::AbsentForGood, "asked the desk") };
-    ledger.resolve_blocking(vec![verdict]).unwrap();
+    ledger.resolve_blocking(vec![verdict], None).unwrap();
     let reasons = place.reader().failures(9).unwrap();
     let told: Vec<_> = reasons.iter().map(|reason| (reason.state, reason.row, reason.message.as_deref())).collect();
     assert_eq!(told.len(), 2);
@@ -225,11 +236,11 @@ async fn many_rows_are_settled_in_one_call_in_any_order() {
     steps.record((1..=2500).map(|number| record(number, 1, in_doubt())).collect());
     let verdict = |number: u32| match number {
         ..=2500 if number.is_multiple_of(2) => RowVerdict::Absent,
-        ..=2500 => RowVerdict::Exists(uri(1)),
+        ..=2500 => RowVerdict::Exists(uri(number)),
         _ => RowVerdict::LeftOut,
     };
-    ledger.resolve((1..=3000).rev().map(|number| resolution(number, verdict(number))).collect()).await.unwrap();
-    ledger.resolve(Vec::new()).await.unwrap();
+    ledger.resolve((1..=3000).rev().map(|number| resolution(number, verdict(number))).collect(), None).await.unwrap();
+    ledger.resolve(Vec::new(), None).await.unwrap();
     let tally = |state, code, n| Tally { state, code, n };
     let mut expected = vec![
         tally(RowState::Created, None, 1250),

@@ -178,7 +178,11 @@ impl MemoryBook {
                 known.code = Some(ErrorCode::Contradicted);
                 (&[RowState::InDoubt, RowState::Pending, RowState::Failed], RowState::InDoubt)
             }
-            RowVerdict::LeftOut | RowVerdict::Again => panic!("no list says so"),
+            RowVerdict::LeftOut
+            | RowVerdict::Elsewhere(_)
+            | RowVerdict::Dropped
+            | RowVerdict::Restored
+            | RowVerdict::Again => panic!("no list says so"),
         };
         assert!(legal.contains(&before), "row {row} is {before} and cannot become {after}");
         known.state = after;
@@ -199,6 +203,7 @@ impl Book for MemoryBook {
             request: known.request,
             attempt: AttemptNo::new(known.attempts).unwrap_or(AttemptNo::FIRST),
             session: 1,
+            recorded_by: 1,
             code: known.code,
             started_at: known.started_at,
             recorded_at: known.recorded_at,

@@ -15,6 +15,7 @@ fn doubt(number: u32, request: CreateRequest) -> DoubtfulRow {
         request,
         attempt: AttemptNo::FIRST,
         session: 1,
+        recorded_by: 1,
         code: Some(ErrorCode::Timeout),
         started_at: Some(noon()),
         recorded_at: noon() + SignedDuration::from_secs(120),

@@ -150,6 +150,9 @@ impl Engine for Model {
             state: RunState::Running,
             // The pipeline does not go by it.
             pending_left: 0,
+            passed_over: Vec::new(),
+            stopped_short: false,
+            shared: Vec::new(),
         })
     }
 

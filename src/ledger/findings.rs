@@ -1,0 +1,175 @@
+//! What lists showed that is not as it should be, until a list or a person says otherwise.
+
+use std::str::FromStr;
+
+use jiff::Timestamp;
+use rusqlite::{Connection, params};
+
+use super::error::{Fault, LedgerError, StepError};
+use super::reader::Reader;
+use super::schema::RUN;
+use super::sql::Sql;
+use crate::request::{RequestUuid, RowId};
+
+/// What kind of finding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum FindingKind {
+    /// Two requests have the tag and type of one row.
+    Double,
+    /// A request has the tag of a row that is failed, skipped, invalid or replaced.
+    Unsent,
+    /// The request of one row has another row's tag.
+    OtherRow,
+    /// The request of a row is missing, although earlier and later ones are there.
+    Missing,
+    /// Another run has asked for the same meanwhile.
+    Elsewhere,
+    /// The request for which a row was skipped came to nothing.
+    SkippedGone,
+}
+
+impl FindingKind {
+    /// All kinds.
+    pub const ALL: [Self; 6] =
+        [Self::Double, Self::Unsent, Self::OtherRow, Self::Missing, Self::Elsewhere, Self::SkippedGone];
+
+    /// Returns the stable name, as the ledger and `--json` write it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Double => "double",
+            Self::Unsent => "unsent",
+            Self::OtherRow => "other-row",
+            Self::Missing => "missing",
+            Self::Elsewhere => "elsewhere",
+            Self::SkippedGone => "skipped-gone",
+        }
+    }
+}
+
+/// The text is none of the kinds of findings.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is not a kind of finding")]
+pub struct UnknownFinding(pub String);
+
+impl FromStr for FindingKind {
+    type Err = UnknownFinding;
+
+    fn from_str(text: &str) -> Result<Self, UnknownFinding> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == text).ok_or_else(|| UnknownFinding(text.to_owned()))
+    }
+}
+
+/// Something that a list showed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// What kind.
+    pub kind: FindingKind,
+    /// The row that it is about, where there is one.
+    pub row: Option<RowId>,
+    /// The requests that it is about. Kind, row and these tell it from others, in whatever order they come.
+    pub uuids: Vec<RequestUuid>,
+    /// What there is to say, in words for people.
+    pub detail: String,
+}
+
+impl Finding {
+    fn sorted(mut self) -> Self {
+        self.uuids.sort_unstable();
+        self.uuids.dedup();
+        self
+    }
+
+    fn is_same(&self, other: &Self) -> bool {
+        (self.kind, self.row, &self.uuids) == (other.kind, other.row, &other.uuids)
+    }
+}
+
+/// A finding that is not closed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OpenFinding {
+    /// Its number in the run, from 1.
+    pub number: u64,
+    /// When it was first seen.
+    pub found_at: Timestamp,
+    /// The session that saw it first.
+    pub session: u32,
+    /// What was seen; the uuids sorted.
+    pub finding: Finding,
+}
+
+/// Why a finding is closed that the newest list did not show.
+const NOT_SEEN: &str = "not seen any more";
+
+/// Makes exactly these the open findings.
+pub(super) fn set_findings(
+    conn: &Connection,
+    session: u32,
+    now: Timestamp,
+    findings: Vec<Finding>,
+) -> rusqlite::Result<()> {
+    let known = load_open(conn)?;
+    let mut kept = vec![false; known.len()];
+    let mut insert = conn.prepare_cached(
+        "INSERT INTO findings (run, finding, kind, row, uuids, detail, found_at, session)
+         VALUES (?1, (SELECT ifnull(max(finding), 0) + 1 FROM findings WHERE run = ?1), ?2, ?3, ?4, ?5, ?6, ?7)",
+    )?;
+    let mut added: Vec<Finding> = Vec::new();
+    for finding in findings.into_iter().map(Finding::sorted) {
+        if let Some(at) = known.iter().position(|open| open.finding.is_same(&finding)) {
+            kept[at] = true;
+        } else if !added.iter().any(|one| one.is_same(&finding)) {
+            let (row, uuids) = (finding.row.map(Sql), Sql(finding.uuids.as_slice()));
+            insert.execute(params![RUN, finding.kind.as_str(), row, uuids, finding.detail, Sql(now), session])?;
+            added.push(finding);
+        }
+    }
+    let mut close =
+        conn.prepare_cached("UPDATE findings SET closed_at = ?, reason = ? WHERE run = ? AND finding = ?")?;
+    for (open, _) in known.iter().zip(kept).filter(|(_, is_kept)| !is_kept) {
+        close.execute(params![Sql(now), NOT_SEEN, RUN, Sql(open.number)])?;
+    }
+    Ok(())
+}
+
+/// Closes the open findings about a row.
+///
+/// # Errors
+/// [`StepError::NoFinding`], or SQLite failed.
+pub(super) fn close_findings(conn: &Connection, now: Timestamp, row: RowId, reason: &str) -> Result<(), Fault> {
+    let n_closed = conn.execute(
+        "UPDATE findings SET closed_at = ?, reason = ? WHERE run = ? AND row = ? AND closed_at IS NULL",
+        params![Sql(now), reason, RUN, Sql(row)],
+    )?;
+    if n_closed == 0 { Err(StepError::NoFinding { row }.into()) } else { Ok(()) }
+}
+
+fn load_open(conn: &Connection) -> rusqlite::Result<Vec<OpenFinding>> {
+    let mut statement = conn.prepare_cached(
+        "SELECT finding, kind, row, uuids, detail, found_at, session FROM findings
+         WHERE run = ? AND closed_at IS NULL ORDER BY finding",
+    )?;
+    let findings = statement.query_map([RUN], |line| {
+        Ok(OpenFinding {
+            number: line.get::<_, Sql<u64>>(0)?.0,
+            found_at: line.get::<_, Sql<Timestamp>>(5)?.0,
+            session: line.get(6)?,
+            finding: Finding {
+                kind: line.get::<_, Sql<FindingKind>>(1)?.0,
+                row: line.get::<_, Option<Sql<RowId>>>(2)?.map(|row| row.0),
+                uuids: line.get::<_, Sql<Vec<RequestUuid>>>(3)?.0,
+                detail: line.get(4)?,
+            },
+        })
+    })?;
+    findings.collect()
+}
+
+impl Reader {
+    /// Returns the findings that are open, the one seen first first.
+    ///
+    /// # Errors
+    /// The ledger cannot be read.
+    pub fn open_findings(&self) -> Result<Vec<OpenFinding>, LedgerError> {
+        self.read(|transaction| Ok(load_open(transaction)?))
+    }
+}

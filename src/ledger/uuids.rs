@@ -1,0 +1,62 @@
+//! Whose a request is: a uuid belongs to one row.
+
+use rusqlite::{Connection, Statement};
+
+use super::error::{Fault, LedgerError, StepError};
+use super::reader::Reader;
+use super::schema::RUN;
+use super::sql::Sql;
+use crate::request::{ErrorCode, Fault as Answer, RequestUuid, RowId};
+
+/// Finds the rows that are created now as a request. Left to itself, SQLite would rather pass over all outcomes, which are in the
+/// wanted order.
+pub(super) const ROWS_OF_UUID: &str =
+    "SELECT row FROM outcomes o INDEXED BY outcomes_by_uuid WHERE run = ? AND uuid = ? AND state = 'created' AND NOT EXISTS (SELECT 1 FROM outcomes x
+         WHERE x.run = o.run AND x.row = o.row AND (x.attempt, x.verdict) > (o.attempt, o.verdict)) ORDER BY row LIMIT 2";
+
+/// Returns the first row that is created now as this request, and a second one, which is only there while verdicts are taken.
+pub(super) fn rows_of(
+    lookup: &mut Statement<'_>,
+    uuid: RequestUuid,
+) -> rusqlite::Result<(Option<RowId>, Option<RowId>)> {
+    let mut rows = lookup.query((RUN, Sql(uuid)))?;
+    let mut next = || -> rusqlite::Result<Option<RowId>> {
+        rows.next()?.map(|line| Ok(line.get::<_, Sql<RowId>>(0)?.0)).transpose()
+    };
+    Ok((next()?, next()?))
+}
+
+/// What becomes of a row whose call was answered with another row's request: nobody knows which of them it is.
+pub(super) fn shared_with(other: RowId, uuid: RequestUuid) -> Answer {
+    Answer {
+        code: ErrorCode::UuidShared,
+        http_status: Some(201),
+        message: format!("the server answered with request {uuid}, which is that of row {other}"),
+        correlation_id: None,
+    }
+}
+
+/// Checks that none of the requests that rows were settled with is another row's too.
+///
+/// # Errors
+/// [`StepError::UuidTaken`], or SQLite failed.
+pub(super) fn check_owners(conn: &Connection, settled: &[(RowId, RequestUuid)]) -> Result<(), Fault> {
+    let mut lookup = conn.prepare_cached(ROWS_OF_UUID)?;
+    for &(row, uuid) in settled {
+        if let (Some(first), Some(second)) = rows_of(&mut lookup, uuid)? {
+            let other = if first == row { second } else { first };
+            return Err(StepError::UuidTaken { row, other, uuid }.into());
+        }
+    }
+    Ok(())
+}
+
+impl Reader {
+    /// Returns the row that is created now as this request, or none. One lookup by index.
+    ///
+    /// # Errors
+    /// The ledger cannot be read.
+    pub fn row_of_uuid(&self, uuid: RequestUuid) -> Result<Option<RowId>, LedgerError> {
+        self.read(|transaction| Ok(rows_of(&mut *transaction.prepare_cached(ROWS_OF_UUID)?, uuid)?.0))
+    }
+}
