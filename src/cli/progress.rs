@@ -210,6 +210,7 @@ fn describe(kind: &EventKind) -> Option<(u8, String)> {
             Some((0, format!("{kind}: its first request could not be checked ({}); going on", printable(why))))
         }
         EventKind::Reconciling => Some((0, "reading the server's list of requests".to_owned())),
+        EventKind::Reconciled { found: 0, absent: 0, left: 0 } => None,
         EventKind::Reconciled { found, absent, left } => Some((0, reconciled(*found, *absent, *left))),
         EventKind::WaitingForProof { left, rows } => Some((
             0,
@@ -240,9 +241,6 @@ fn describe(kind: &EventKind) -> Option<(u8, String)> {
 }
 
 fn reconciled(found: u64, absent: u64, left: u64) -> String {
-    if found + absent + left == 0 {
-        return "nothing is in doubt by the server's list".to_owned();
-    }
     let mut text = format!("settled by the server's list: {} found, {} not created", grouped(found), grouped(absent));
     if left > 0 {
         text = format!("{text}; {} still in doubt", n_rows(left));
