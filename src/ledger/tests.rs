@@ -2,6 +2,8 @@
 
 mod agreement;
 mod append;
+#[cfg(debug_assertions)]
+mod crashes;
 mod detach;
 mod findings;
 mod guard;

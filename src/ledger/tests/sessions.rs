@@ -28,6 +28,7 @@ fn sessions_keep_how_they_ended() {
         assert_eq!(fates[3], SessionFate::Open);
         assert_eq!(sessions.iter().map(|session| session.number).collect::<Vec<_>>(), [1, 2, 3, 4]);
         assert_eq!((&sessions[0].info, &sessions[1].info), (&session("submit"), &session("replay")));
+        assert_eq!(sessions[0].account(), None);
         assert_eq!(place.reader().holder().unwrap(), Some(session("replay")));
         ledger.close(SessionEnd::Finished).unwrap();
         assert_eq!(place.reader().holder().unwrap(), None);
@@ -172,6 +173,9 @@ fn what_a_session_saw_first_of_the_server_is_kept_with_it() {
         let sessions = place.reader().sessions().unwrap();
         let kept = FirstLook { newest: look.newest[..100].to_vec(), ..look };
         assert_eq!((&sessions[0].first_look, &sessions[1].first_look), (&Some(kept), &None));
+        let mut named = sessions[0].clone();
+        named.info.options.push(("account".to_owned(), "CONTOSO\\svc".to_owned()));
+        assert_eq!((sessions[0].account(), named.account()), (None, Some("CONTOSO\\svc")));
         assert_eq!(place.reader().session(3).unwrap(), None);
     }
 }

@@ -7,7 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, FileExt, FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use nix::libc::{O_NOFOLLOW, O_NONBLOCK};
+use nix::libc::O_NOFOLLOW;
 
 use crate::platform::Stamp;
 
@@ -49,8 +49,9 @@ pub(in crate::platform) fn open_to_look(path: &Path) -> io::Result<File> {
 }
 
 /// Opens a plain file to read it, and nothing else: no symbolic link, and no pipe, which would wait for its other end.
+#[cfg(any(target_os = "linux", target_os = "android"))]
 pub(in crate::platform) fn open_plain(path: &Path) -> io::Result<File> {
-    let file = OpenOptions::new().read(true).custom_flags(O_NOFOLLOW | O_NONBLOCK).open(path)?;
+    let file = OpenOptions::new().read(true).custom_flags(O_NOFOLLOW | nix::libc::O_NONBLOCK).open(path)?;
     if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("it is no plain file")) }
 }
 
