@@ -12,6 +12,7 @@ use reqwest::{Body, ClientBuilder, Method, Request, Response};
 use super::answer::{Answer, HttpAnswer, TransportFault};
 use super::auth::Auth;
 use super::base_url::BaseUrl;
+use super::body::{self, Broken, Decoder};
 use super::credential::{Credential, Renewed};
 use super::endpoint::Endpoint;
 use super::error::{ClientError, ReadError};
@@ -305,7 +306,7 @@ impl Client {
             _ => return Err(self.status_error(response).await),
         }
         let status = response.status().as_u16();
-        match read_limited(response, MAX_OBJECT_BYTES).await {
+        match body::read(response, MAX_OBJECT_BYTES).await {
             Ok(body) => {
                 if let Some(lane) = lane {
                     lane.finish();
@@ -314,6 +315,7 @@ impl Client {
                     .map_err(|fault| ReadError::Object { number: 1, reason: fault.to_string() })
             }
             Err(Broken::TooLong) => Err(ReadError::TooLong { number: 1 }),
+            Err(Broken::NotUnderstood(why)) => Err(ReadError::NotUnderstood(why)),
             Err(Broken::Lost(message)) => {
                 Err(ReadError::Transport { fault: TransportFault::AnswerBroken { status }, message })
             }
@@ -340,13 +342,15 @@ impl Client {
         if let Some(lane) = lane {
             lane.give_up();
         }
-        let date = date_of(response.headers());
         match response.status().as_u16() {
             200 | 204 if let Some(kept) = self.inner.server_time.kept(response.headers(), begun) => {
                 Err(ReadError::Cached(kept))
             }
-            200 => Ok(RequestStream::new(response, clocked, date)),
-            204 => Ok(RequestStream::empty(clocked, date)),
+            200 => {
+                let decoder = Decoder::of(response.headers()).map_err(ReadError::NotUnderstood)?;
+                Ok(RequestStream::new(response, decoder, clocked))
+            }
+            204 => Ok(RequestStream::empty(clocked, date_of(response.headers()))),
             _ => Err(self.status_error(response).await),
         }
     }
@@ -436,11 +440,12 @@ impl Client {
             return ReadError::Transport { fault: TransportFault::ProxyRefused, message: PROXY_ASKS.to_owned() };
         }
         let retry_after = wait_of(response.headers());
-        let reading = read_limited(response, MAX_ANSWER_BYTES);
+        let reading = body::read(response, MAX_ANSWER_BYTES);
         // The status alone says what is to be done; a body that does not come whole takes nothing from it.
         let body = match tokio::time::timeout(self.inner.timeout, reading).await {
             Ok(Ok(body)) => body,
-            Ok(Err(_)) | Err(_) => Bytes::new(),
+            Ok(Err(Broken::NotUnderstood(why))) => not_understood(&why),
+            Ok(Err(Broken::TooLong | Broken::Lost(_))) | Err(_) => Bytes::new(),
         };
         let said = message::of_body(&body);
         let correlation_id = message::correlation_id(&said, &body);
@@ -458,48 +463,28 @@ impl fmt::Debug for Client {
     }
 }
 
-enum Broken {
-    TooLong,
-    Lost(String),
-}
-
-/// Reads an answer's body to its end, or stops where it is longer than the limit; the connection is closed then.
-async fn read_limited(mut response: Response, limit: usize) -> Result<Bytes, Broken> {
-    if response.content_length().is_some_and(|length| length > limit as u64) {
-        return Err(Broken::TooLong);
-    }
-    let mut body = Vec::new();
-    loop {
-        match response.chunk().await {
-            Ok(Some(chunk)) if body.len() + chunk.len() > limit => return Err(Broken::TooLong),
-            Ok(Some(chunk)) => body.extend_from_slice(&chunk),
-            Ok(None) => return Ok(body.into()),
-            Err(error) => return Err(Broken::Lost(transport::message(&error))),
-        }
-    }
-}
-
 /// Reads the answer to a create call. The total time-out goes on meanwhile: passed now it is a broken answer, because the
 /// head with its status is there and worth keeping.
 async fn read_answer(response: Response) -> Answer {
     let status = response.status().as_u16();
     let location = text_of(response.headers(), &header::LOCATION).map(str::to_owned);
     let (retry_after, date) = (wait_of(response.headers()), date_of(response.headers()));
-    match read_limited(response, MAX_ANSWER_BYTES).await {
-        Ok(body) => Answer::Http(HttpAnswer { status, location, retry_after, date, body }),
+    let http = |body| Answer::Http(HttpAnswer { status, location, retry_after, date, body });
+    let broken = |message| Answer::None { fault: TransportFault::AnswerBroken { status }, message };
+    match body::read(response, MAX_ANSWER_BYTES).await {
+        Ok(body) => http(body),
+        Err(Broken::NotUnderstood(why)) => http(not_understood(&why)),
         // The head says it all. Some proxies close the connection over a request that they did not read, and the end of what
         // they say is lost by that.
-        Err(Broken::Lost(_)) if matches!(status, 401 | 407) => {
-            Answer::Http(HttpAnswer { status, location, retry_after, date, body: Bytes::new() })
-        }
-        Err(broken) => {
-            let message = match broken {
-                Broken::TooLong => format!("the answer ({status}) is longer than {MAX_ANSWER_BYTES} bytes"),
-                Broken::Lost(message) => format!("the answer ({status}) broke off: {message}"),
-            };
-            Answer::None { fault: TransportFault::AnswerBroken { status }, message }
-        }
+        Err(Broken::Lost(_)) if matches!(status, 401 | 407) => http(Bytes::new()),
+        Err(Broken::TooLong) => broken(format!("the answer ({status}) is longer than {MAX_ANSWER_BYTES} bytes")),
+        Err(Broken::Lost(message)) => broken(format!("the answer ({status}) broke off: {message}")),
     }
+}
+
+/// What stands for a body that nobody can read: the status counts all the same.
+fn not_understood(why: &str) -> Bytes {
+    format!("the answer's text cannot be read: {why}").into()
 }
 
 fn text_of<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {

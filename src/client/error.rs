@@ -294,6 +294,9 @@ pub enum ReadError {
          through to the server"
     )]
     Cached(Kept),
+    /// What the answer is coded with is not understood, or damaged.
+    #[error("the answer cannot be read: {0}")]
+    NotUnderstood(String),
     /// A request in the answer is longer than 1 MiB.
     #[error("request {number} of the answer is longer than 1 MiB")]
     TooLong {
@@ -336,6 +339,7 @@ impl ReadError {
             | Self::Malformed { .. }
             | Self::Object { .. }
             | Self::Cached(_)
+            | Self::NotUnderstood(_)
             | Self::TooLong { .. } => None,
         }
     }

@@ -10,6 +10,7 @@
 mod answer;
 mod auth;
 mod base_url;
+mod body;
 mod call;
 mod checkup;
 mod classify;

@@ -1,7 +1,7 @@
 //! What an answer means, line by line, against a server that is made of bytes: the state that the row ends in, the exit
 //! status, and how many create calls arrived whole.
 
-use crate::chaos::{Answer, Break, Chaos, Fate, Script, answer, status};
+use crate::chaos::{Answer, Break, Chaos, Fate, Script, Written, answer, status};
 use crate::common::{Folder, enrollments};
 use crate::oracle::{assert_kept, rows};
 
@@ -170,6 +170,18 @@ fn statuses_that_say_for_certain_that_nothing_was_created() {
         throttled("429 with seconds", "Retry-After: 1\r\n"),
         throttled("429 with a date", &format!("Retry-After: {}\r\n", http_date(2))),
         throttled("429 alone", ""),
+    ]);
+}
+
+/// Answers, requests that are read back, and lists: none of it was asked for in this form, and all of it is read.
+#[test]
+fn answers_that_are_compressed_or_in_another_charset() {
+    let lost = |written| Script { written, ..Script::on(FAULTY, Fate::creates(Answer::Reset)) };
+    check([
+        case("gzip", lost(Written::Gzip), ONCE),
+        case("deflate", lost(Written::Deflate), ONCE),
+        case("deflate without zlib's form", lost(Written::RawDeflate), ONCE),
+        case("UTF-16", lost(Written::Utf16), ONCE),
     ]);
 }
 
