@@ -16,6 +16,7 @@ use super::body::{self, Broken, Decoder};
 use super::credential::{Credential, Renewed};
 use super::endpoint::Endpoint;
 use super::error::{ClientError, ReadError};
+use super::given::Given;
 use super::list::{Clocked, ListTimeouts, RequestStream};
 use super::oauth::{self, OAuthError};
 use super::object::RequestObject;
@@ -25,7 +26,7 @@ use super::sign_in::{Aim, Held, Leg, Service, SignIn, SignedIn, Unanswered};
 use super::splitter::MAX_OBJECT_BYTES;
 use super::tls::{self, Roots};
 use super::transport::{self, PROXY_ASKS, Seen};
-use super::{classify, message, retry_after};
+use super::{message, retry_after};
 use crate::machine::Machine;
 use crate::request::RequestUuid;
 
@@ -69,6 +70,7 @@ struct Inner {
     base: BaseUrl,
     requests: url::Url,
     credential: Credential,
+    given: Given,
     timeout: Duration,
     machine: Machine,
     server_time: ServerTime,
@@ -152,6 +154,7 @@ impl Client {
                 requests: endpoint.base.requests(),
                 base: endpoint.base.clone(),
                 credential: Credential::new(&endpoint.auth, &endpoint.base)?,
+                given: Given::of(&endpoint.auth),
                 timeout: endpoint.timeout,
                 machine: endpoint.machine.clone(),
                 server_time: ServerTime::default(),
@@ -175,7 +178,8 @@ impl Client {
                     // No cache answers a POST.
                     self.inner.server_time.take(self.inner.machine.since_boot(), date_of(response.headers()));
                 }
-                let answer = read_answer(response).await;
+                let advice = self.advice(&response);
+                let answer = read_answer(response, advice).await;
                 if let (Some(lane), Answer::Http(_)) = (lane, &answer) {
                     lane.finish();
                 }
@@ -434,12 +438,18 @@ impl Client {
         }
     }
 
+    /// Says what to do where an answer is a 401.
+    fn advice(&self, response: &Response) -> Option<String> {
+        (response.status() == 401).then(|| self.inner.given.advice(response.headers()))
+    }
+
     pub(super) async fn status_error(&self, response: Response) -> ReadError {
         let status = response.status().as_u16();
         if status == 407 {
             return ReadError::Transport { fault: TransportFault::ProxyRefused, message: PROXY_ASKS.to_owned() };
         }
-        let retry_after = wait_of(response.headers());
+        let (location, retry_after) = (location_of(response.headers()), wait_of(response.headers()));
+        let advice = self.advice(&response);
         let reading = body::read(response, MAX_ANSWER_BYTES);
         // The status alone says what is to be done; a body that does not come whole takes nothing from it.
         let body = match tokio::time::timeout(self.inner.timeout, reading).await {
@@ -447,9 +457,8 @@ impl Client {
             Ok(Err(Broken::NotUnderstood(why))) => not_understood(&why),
             Ok(Err(Broken::TooLong | Broken::Lost(_))) | Err(_) => Bytes::new(),
         };
-        let said = message::of_body(&body);
-        let correlation_id = message::correlation_id(&said, &body);
-        let message = if said.is_empty() { classify::reason(status) } else { said };
+        let message = message::of_answer(status, location.as_deref(), advice.as_deref(), &body);
+        let correlation_id = message::correlation_id(&message, &body);
         ReadError::Status { status, message, correlation_id, retry_after }
     }
 }
@@ -465,11 +474,11 @@ impl fmt::Debug for Client {
 
 /// Reads the answer to a create call. The total time-out goes on meanwhile: passed now it is a broken answer, because the
 /// head with its status is there and worth keeping.
-async fn read_answer(response: Response) -> Answer {
+async fn read_answer(response: Response, advice: Option<String>) -> Answer {
     let status = response.status().as_u16();
-    let location = text_of(response.headers(), &header::LOCATION).map(str::to_owned);
+    let location = location_of(response.headers());
     let (retry_after, date) = (wait_of(response.headers()), date_of(response.headers()));
-    let http = |body| Answer::Http(HttpAnswer { status, location, retry_after, date, body });
+    let http = |body| Answer::Http(HttpAnswer { status, location, retry_after, date, advice, body });
     let broken = |message| Answer::None { fault: TransportFault::AnswerBroken { status }, message };
     match body::read(response, MAX_ANSWER_BYTES).await {
         Ok(body) => http(body),
@@ -489,6 +498,10 @@ fn not_understood(why: &str) -> Bytes {
 
 fn text_of<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
     headers.get(name)?.to_str().ok()
+}
+
+fn location_of(headers: &HeaderMap) -> Option<String> {
+    text_of(headers, &header::LOCATION).map(str::to_owned)
 }
 
 fn wait_of(headers: &HeaderMap) -> Option<Duration> {

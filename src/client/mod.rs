@@ -18,6 +18,7 @@ mod cookie;
 mod credential;
 mod endpoint;
 mod error;
+mod given;
 mod identity;
 mod list;
 mod message;

@@ -25,7 +25,7 @@ pub(crate) fn other_than_api(status: StatusCode, headers: &HeaderMap) -> Option<
 }
 
 /// Returns where a call is sent on to, without what may hold a secret.
-fn place(location: &str) -> String {
+pub(crate) fn place(location: &str) -> String {
     match Url::parse(location) {
         Ok(url) => match url.host_str() {
             Some(host) => printable(&format!(" to {}://{host}{}", url.scheme(), url.path())),

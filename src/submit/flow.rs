@@ -380,7 +380,7 @@ impl<'a> Flow<'a> {
         }
         let quiet = now.saturating_duration_since(self.memory.last_created);
         if quiet >= self.limits.stall || quiet + slowed.delay > self.limits.stall {
-            self.stop_for(StopReason::Stalled(quiet));
+            self.stop_for(StopReason::Stalled { quiet, come_back: retry_after });
         }
     }
 

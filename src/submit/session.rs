@@ -314,7 +314,7 @@ impl Session {
                 *last != ErrorCode::ServerError
             }
             StopReason::Unreachable(_) => true,
-            StopReason::Stalled(_)
+            StopReason::Stalled { .. }
             | StopReason::NotSignedIn(_)
             | StopReason::ApiNotFound(_)
             | StopReason::NotAsAsked { .. }

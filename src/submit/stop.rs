@@ -26,8 +26,13 @@ pub enum StopReason {
     Breaker(Trip),
     /// No call reached the server, and a row's attempts are used up.
     Unreachable(Fault),
-    /// The server throttled, and nothing was created for this long.
-    Stalled(Duration),
+    /// The server throttled, and nothing was created for long, or would be.
+    Stalled {
+        /// How long nothing was created.
+        quiet: Duration,
+        /// When the server asks to come back, from then on; none where it does not say.
+        come_back: Option<Duration>,
+    },
     /// The first request of a kind is not what its row asked for. No other one of that kind was made.
     NotAsAsked {
         /// The row; it is recorded as created.
@@ -54,6 +59,8 @@ pub enum StopReason {
         status: u16,
         /// How many rows, counted over the run.
         n_rows: u32,
+        /// The last refusal.
+        last: Fault,
     },
     /// The server did not accept the sign-in.
     NotSignedIn(Fault),

@@ -207,3 +207,38 @@ fn statuses_that_are_not_the_rows_fault_stop_the_run() {
         assert_kept(&rows(&folder, "wave.ledger"), &server.seen(), 200);
     }
 }
+
+/// Submits one row to a server that answers so, and returns what is said.
+fn told(answer: Answer, exit: i32) -> String {
+    let folder = Folder::new();
+    folder.write("wave.csv", enrollments(1));
+    let server =
+        Chaos::start(Script { fate: Box::new(move |_, _| Fate::refuses(answer.clone())), ..Script::default() });
+    let words = ["submit", "wave.csv", "--server", &server.base_url(), "--settle", "200ms", "--server-limit", "400ms"];
+    let ran = folder.run(&words).exits(exit);
+    format!("{}{}", ran.stderr, folder.run(&["export", "wave.ledger", "--format", "csv"]).stdout)
+}
+
+#[test]
+fn the_servers_own_words_reach_the_person() {
+    let page =
+        "<html><title>Bad Request</title><h2>Request Too Long</h2><p>The size of the request headers is too long.</p>";
+    let said = told(answer("403 Forbidden", "Content-Type: text/html\r\n", page), 1);
+    assert!(said.contains("The size of the request headers is too long."), "{said}");
+    assert!(said.contains(",refused,"), "{said}");
+
+    let said = told(answer("403 Forbidden", "", r#"{"Message":"An error has occurred.","ExceptionMessage":"no"}"#), 1);
+    assert!(said.contains(",forbidden,") && said.contains("An error has occurred. no"), "{said}");
+
+    let said = told(answer("302 Found", "Location: https://a:b@sts.test/adfs/ls?ctx=secret\r\n", ""), 1);
+    assert!(said.contains("the call is sent on to https://sts.test/adfs/ls"), "{said}");
+    assert!(!said.contains("secret") && !said.contains("a:b"), "{said}");
+
+    let offers = "WWW-Authenticate: Negotiate\r\nWWW-Authenticate: NTLM\r\n";
+    let said = told(answer("401 Unauthorized", offers, ""), 5);
+    assert!(said.contains("offers Negotiate, NTLM: give --auth negotiate, or --auth ntlm"), "{said}");
+    assert!(!said.contains("token"), "{said}");
+
+    let said = told(answer("429 Too Many Requests", "Retry-After: 3600\r\n", ""), 4);
+    assert!(said.contains("the server asks to come back in 1 h 0 min, at "), "{said}");
+}

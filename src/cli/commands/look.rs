@@ -200,7 +200,7 @@ fn unasked(error: &ReadError, submission: &Submission<'_>) -> Failure {
             ("unreachable", "the server cannot be reached".to_owned())
         }
         ReadError::Transport { .. } => ("sign-in", "the sign-in was not accepted".to_owned()),
-        _ => ("sign-in", "the sign-in was not accepted; check the token or the account".to_owned()),
+        _ => ("sign-in", "the sign-in was not accepted".to_owned()),
     };
     let n_rows = submission.checked.survey.n_valid;
     Failure::new(

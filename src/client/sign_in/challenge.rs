@@ -73,7 +73,17 @@ impl Challenge {
 
     /// Returns whether the server takes a scheme.
     pub(crate) fn has(&self, scheme: Scheme) -> bool {
-        self.schemes.iter().any(|(name, _)| name.eq_ignore_ascii_case(scheme.name()))
+        self.names(scheme.name())
+    }
+
+    /// Returns whether the server names a scheme, be it one that is spoken or not.
+    pub(crate) fn names(&self, scheme: &str) -> bool {
+        self.schemes.iter().any(|(name, _)| name.eq_ignore_ascii_case(scheme))
+    }
+
+    /// Returns whether the server names none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.schemes.is_empty()
     }
 
     /// Returns the token that came with a scheme.
