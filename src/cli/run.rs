@@ -84,6 +84,7 @@ fn run(layered: Layered, argv: &[OsString], environment: &BTreeMap<String, OsStr
         && failure.next.is_none()
     {
         failure.next = Some(match failure.exit {
+            _ if let Some(remedy) = failure.remedy => format!("{remedy}, then: {}", invocation.again()),
             Exit::InUse => format!("wait until it has ended, then: {}", invocation.again()),
             Exit::Disk => format!("make room or mend the disk, then: {}", invocation.again()),
             _ => format!("correct that, then: {}", invocation.again()),

@@ -138,6 +138,15 @@ pub enum TokenFault {
     /// There is nothing in it.
     #[error("is empty")]
     Empty,
+    /// It stands in quotes.
+    #[error("stands in quotes, which are no part of it: write the token alone there")]
+    Quoted,
+    /// It is the whole answer of a token server.
+    #[error(
+        "is JSON, such as a token server's whole answer: write the value of its \"access_token\" alone there, without quotes, \
+         or have the token fetched with --auth oauth"
+    )]
+    Json,
     /// There is more, or something else, than a token.
     #[error(
         "is not a token: it has white space, control or non-ASCII characters; put the token alone there, without the word \"Bearer\""

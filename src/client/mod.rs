@@ -38,6 +38,7 @@ mod stored_secret;
 mod tls;
 mod tls_reason;
 mod transport;
+mod unknown_authority;
 mod watch;
 
 #[cfg(test)]

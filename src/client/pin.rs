@@ -11,6 +11,8 @@ use rustls::server::ParsedCertificate;
 use rustls::{CertificateError, DigitallySignedStruct, Error, OtherError, SignatureScheme};
 use sha2::{Digest, Sha256};
 
+use super::unknown_authority::UnknownAuthority;
+
 /// The SHA-256 of a server's public key (its SubjectPublicKeyInfo, DER), as curl writes it: `sha256//` and base64.
 ///
 /// ```
@@ -70,6 +72,8 @@ pub(crate) struct Pinned<V> {
     /// The server that the pins are about: a proxy on the way has a key of its own.
     pub(crate) server: String,
     pub(crate) pins: Vec<Pin>,
+    /// Whether further authorities are trusted (`--ca-file`).
+    pub(crate) has_ca_file: bool,
 }
 
 impl<V: ServerCertVerifier> ServerCertVerifier for Pinned<V> {
@@ -81,7 +85,13 @@ impl<V: ServerCertVerifier> ServerCertVerifier for Pinned<V> {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        let verified = self.inner.verify_server_cert(certificate, intermediates, name, ocsp_response, now)?;
+        let verified = self.inner.verify_server_cert(certificate, intermediates, name, ocsp_response, now);
+        let verified = verified.map_err(|error| match error {
+            Error::InvalidCertificate(CertificateError::UnknownIssuer) => {
+                UnknownAuthority::of(certificate, intermediates, self.has_ca_file).into()
+            }
+            other => other,
+        })?;
         let is_server = name.to_str().eq_ignore_ascii_case(&self.server);
         if self.pins.is_empty() || !is_server {
             return Ok(verified);

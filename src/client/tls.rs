@@ -31,6 +31,7 @@ pub(crate) fn config(roots: Roots, endpoint: &Endpoint) -> Result<ClientConfig, 
         Some(path) => read_ca_file(path).map_err(|fault| ClientError::CaFile { path: path.clone(), fault })?,
         None => Vec::new(),
     };
+    let has_ca_file = !extra.is_empty();
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
         .map_err(ClientError::Tls)?;
@@ -43,7 +44,7 @@ pub(crate) fn config(roots: Roots, endpoint: &Endpoint) -> Result<ClientConfig, 
             };
             let inner = made.map_err(ClientError::NoRoots)?;
             let server = endpoint.base.host().trim_matches(['[', ']']).to_owned();
-            let verifier = Pinned { inner, server, pins: endpoint.pins.clone() };
+            let verifier = Pinned { inner, server, pins: endpoint.pins.clone(), has_ca_file };
             builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier))
         }
         Roots::NotNeeded => builder.with_root_certificates(rustls::RootCertStore::empty()),

@@ -242,3 +242,37 @@ fn the_servers_own_words_reach_the_person() {
     let said = told(answer("429 Too Many Requests", "Retry-After: 3600\r\n", ""), 4);
     assert!(said.contains("the server asks to come back in 1 h 0 min, at "), "{said}");
 }
+
+#[cfg(unix)]
+#[test]
+fn too_many_open_files_are_no_full_disk() {
+    let folder = Folder::new();
+    folder.write("wave.csv", enrollments(1));
+    let server = Chaos::start(Script::default());
+    let command = env!("CARGO_BIN_EXE_cmbatch");
+    // Wherever it runs out: at the first file, at the ledger's, at the first connection.
+    for limit in 12..=24 {
+        let script = format!("ulimit -n {limit}; exec {command} submit wave.csv --server {}", server.base_url());
+        let ran = std::process::Command::new("sh").args(["-c", &script]).current_dir(folder.path()).output().unwrap();
+        let said = String::from_utf8(ran.stderr).unwrap();
+        if ran.status.success() {
+            break;
+        }
+        assert!(said.contains("raise the limit") && !said.contains("make room"), "{limit}: {said}");
+    }
+    assert_kept(&rows(&folder, "wave.ledger"), &server.seen(), 1);
+}
+
+#[test]
+fn what_stands_around_a_token_is_refused_before_anything_is_sent() {
+    let folder = Folder::new();
+    folder.write("wave.csv", enrollments(1));
+    let server = Chaos::start(Script::default());
+    let token = folder.write("token", r#"{"access_token":"hunter2","token_type":"Bearer"}"#);
+    #[cfg(unix)]
+    std::fs::set_permissions(&token, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    let words = ["submit", "wave.csv", "--server", &server.base_url(), "--token-file", token.to_str().unwrap()];
+    let ran = folder.run(&words).exits(2).says("write the value of its \"access_token\" alone there");
+    assert!(!ran.stderr.contains("hunter2"), "{}", ran.stderr);
+    assert_eq!(server.n_posts(), 0);
+}

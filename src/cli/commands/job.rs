@@ -10,7 +10,7 @@ use super::doubt;
 use super::part::left_as_asked;
 use super::target::Target;
 use crate::cli::exit::Exit;
-use crate::cli::failure::{Failure, chain};
+use crate::cli::failure::{Failure, chain, remedy};
 use crate::cli::invocation::{Invocation, quoted};
 use crate::cli::output::{Shell, grouped, rows};
 use crate::cli::plan::{Plan, by_type};
@@ -311,7 +311,10 @@ fn ledger_failure(error: &LedgerError, context: &Context<'_>) -> Failure {
         LedgerError::Gone { path } | LedgerError::TakenOver { path } => {
             failure.with_next(format!("cmbatch status {}", quoted(&path.to_string_lossy())))
         }
-        _ => failure.with_next(format!("make room or mend the disk, then go on with: {}", context.invocation.again())),
+        _ => {
+            let remedy = remedy(error).unwrap_or("make room or mend the disk");
+            failure.with_next(format!("{remedy}, then go on with: {}", context.invocation.again()))
+        }
     }
 }
 
