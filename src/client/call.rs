@@ -6,8 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
-use hyper_util::client::proxy::matcher::Matcher;
-use reqwest::{Body, ClientBuilder, Method, Request, Response};
+use reqwest::{Body, Method, Request, Response};
 
 use super::answer::{Answer, HttpAnswer, TransportFault};
 use super::auth::Auth;
@@ -21,10 +20,10 @@ use super::list::{Clocked, ListTimeouts, RequestStream};
 use super::oauth::{self, OAuthError};
 use super::object::RequestObject;
 use super::once::{Departed, LeaveBy, OnceBody};
+use super::route::{KEEP_IDLE, Route};
 use super::server_time::{ServerTime, date_of};
 use super::sign_in::{Aim, Held, Leg, Service, SignIn, SignedIn, Unanswered};
 use super::splitter::MAX_OBJECT_BYTES;
-use super::tls::{self, Roots};
 use super::transport::{self, PROXY_ASKS, Seen};
 use super::{message, retry_after};
 use crate::machine::Machine;
@@ -32,10 +31,6 @@ use crate::request::RequestUuid;
 
 /// The most that is read of an answer to a create call, in bytes; a URI needs 200.
 const MAX_ANSWER_BYTES: usize = 64 * 1024;
-
-/// How long a connection is kept for the next call. Far below IIS's 120 s and the 60 s of usual load balancers, so that a
-/// connection is hardly ever taken up again while the other side is closing it.
-const KEEP_IDLE: Duration = Duration::from_secs(3);
 
 /// The time-out of a call that must not have the client's: longer than any process lives.
 const NO_TIMEOUT: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
@@ -86,47 +81,13 @@ impl Client {
     /// [`ClientError`]: the token or the CA file is not taken, or the system has no root certificates (asked only where
     /// calls go over TLS).
     pub fn new(endpoint: &Endpoint) -> Result<Self, ClientError> {
-        let proxy = endpoint.proxy.of(&endpoint.base, Matcher::from_system);
-        let (is_proxied, given) = (proxy.is_some(), endpoint.proxy.given()?);
-        let builder = move || match &given {
-            Some(given) => reqwest::Client::builder().no_proxy().proxy(given.clone()),
-            None if is_proxied => reqwest::Client::builder(),
-            // Where the environment names no proxy for this server, none is used for certain.
-            None => reqwest::Client::builder().no_proxy(),
-        };
-        Self::build(endpoint, builder, proxy)
+        Self::by(endpoint, Route::to(&endpoint.base.requests(), endpoint)?)
     }
 
-    /// Makes a client from builders that already know their proxies, named as they are to be shown.
-    pub(super) fn build(
-        endpoint: &Endpoint,
-        builder: impl Fn() -> ClientBuilder + Send + Sync + 'static,
-        proxy: Option<String>,
-    ) -> Result<Self, ClientError> {
-        let roots = if endpoint.base.is_https() || proxy.is_some() { Roots::Needed } else { Roots::NotNeeded };
-        let tls = tls::config(roots, endpoint)?;
-        let (connect_timeout, timeout) = (endpoint.connect_timeout, endpoint.timeout);
-        // Tokens are bound to the server's certificate.
-        let wants_certificate = endpoint.keep_certificate || matches!(endpoint.auth, Auth::Negotiate(_));
-        let make = move |max_idle| {
-            builder()
-                .tls_backend_preconfigured(tls.clone())
-                .tls_info(wants_certificate)
-                .http1_only()
-                // Neither of these may send a request again behind the ledger's back.
-                .redirect(reqwest::redirect::Policy::none())
-                .retry(reqwest::retry::never())
-                .referer(false)
-                .connect_timeout(connect_timeout)
-                .timeout(timeout)
-                .pool_idle_timeout(KEEP_IDLE)
-                .pool_max_idle_per_host(max_idle)
-                .tcp_nodelay(true)
-                .user_agent(concat!("cmbatch/", env!("CARGO_PKG_VERSION")))
-                .default_headers(HeaderMap::from_iter([(header::ACCEPT, HeaderValue::from_static("application/json"))]))
-                .build()
-        };
-        let http = make(endpoint.max_idle).map_err(|error| ClientError::Http(error.without_url()))?;
+    /// Makes a client that goes this way.
+    pub(super) fn by(endpoint: &Endpoint, route: Route) -> Result<Self, ClientError> {
+        let refused = |error: reqwest::Error| ClientError::Http(error.without_url());
+        let (http, proxy) = (route.client(endpoint.max_idle).map_err(refused)?, route.proxy.clone());
         let sign_in = match &endpoint.auth {
             Auth::Negotiate(settings) => {
                 let service = Service {
@@ -136,12 +97,15 @@ impl Client {
                     timeout: endpoint.timeout,
                     keep_idle: KEEP_IDLE,
                 };
-                Some(SignIn::new(settings, service, Box::new(move || make(1))).map_err(ClientError::SignIn)?)
+                Some(SignIn::new(settings, service, Box::new(move || route.client(1))).map_err(ClientError::SignIn)?)
             }
             Auth::None | Auth::BearerFile(_) | Auth::CookieFile(_) | Auth::BearerEnv { .. } | Auth::OAuth(_) => None,
         };
         let tokens = match &endpoint.auth {
-            Auth::OAuth(settings) => Some(oauth::Tokens::new(http.clone(), Arc::clone(settings))),
+            Auth::OAuth(settings) => {
+                let http = Route::to(settings.token_url.url(), endpoint)?.client(1).map_err(refused)?;
+                Some(oauth::Tokens::new(http, Arc::clone(settings)))
+            }
             Auth::None | Auth::BearerFile(_) | Auth::CookieFile(_) | Auth::BearerEnv { .. } | Auth::Negotiate(_) => {
                 None
             }

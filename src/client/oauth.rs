@@ -59,6 +59,12 @@ impl FromStr for TokenUrl {
     }
 }
 
+impl TokenUrl {
+    pub(crate) const fn url(&self) -> &Url {
+        &self.0
+    }
+}
+
 /// What the client shows to the token server.
 #[derive(Debug)]
 pub enum ClientProof {
