@@ -25,7 +25,7 @@ use super::server_time::{ServerTime, date_of};
 use super::sign_in::{Aim, Held, Leg, Service, SignIn, SignedIn, Unanswered};
 use super::splitter::MAX_OBJECT_BYTES;
 use super::transport::{self, PROXY_ASKS, Seen};
-use super::{message, retry_after};
+use super::{message, retry_after, session};
 use crate::machine::Machine;
 use crate::request::RequestUuid;
 
@@ -313,6 +313,10 @@ impl Client {
         match response.status().as_u16() {
             200 | 204 if let Some(kept) = self.inner.server_time.kept(response.headers(), begun) => {
                 Err(ReadError::Cached(kept))
+            }
+            200 if session::is_page(response.headers()) => {
+                let said = body::read(response, MAX_ANSWER_BYTES).await.map(|page| message::of_body(&page));
+                Err(ReadError::Page(said.unwrap_or_default()))
             }
             200 => {
                 let decoder = Decoder::of(response.headers()).map_err(ReadError::NotUnderstood)?;

@@ -303,6 +303,9 @@ pub enum ReadError {
          through to the server"
     )]
     Cached(Kept),
+    /// A page for people came in place of the API's JSON: a gateway's sign-in, say.
+    #[error("the server answers with a page for people in place of the API's JSON; the page says: {0}")]
+    Page(String),
     /// What the answer is coded with is not understood, or damaged.
     #[error("the answer cannot be read: {0}")]
     NotUnderstood(String),
@@ -348,6 +351,7 @@ impl ReadError {
             | Self::Malformed { .. }
             | Self::Object { .. }
             | Self::Cached(_)
+            | Self::Page(_)
             | Self::NotUnderstood(_)
             | Self::TooLong { .. } => None,
         }

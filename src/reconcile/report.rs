@@ -226,6 +226,7 @@ const fn may_pass(error: &ReadError) -> bool {
         | ReadError::Malformed { .. }
         | ReadError::Object { .. }
         | ReadError::Cached(_)
+        | ReadError::Page(_)
         | ReadError::NotUnderstood(_)
         | ReadError::TooLong { .. } => false,
     }

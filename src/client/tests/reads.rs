@@ -108,6 +108,9 @@ async fn what_is_no_list_is_an_error_that_says_what_it_is() {
     let (comments, error) = read(&serving(answer("200 OK", "", &format!("[{},{{]}}]", object(1)))).await).await;
     assert_eq!(comments.len(), 1);
     assert!(matches!(error, Some(ReadError::Object { number: 2, .. })), "{error:?}");
+    let page = answer("200 OK", "Content-Type: text/html\r\n", "<title>Sign in</title><p>Your password, please");
+    let (_, error) = read(&serving(page).await).await;
+    assert!(matches!(&error, Some(ReadError::Page(said)) if said == "Sign in: Your password, please"), "{error:?}");
     // What says that it failed is no list of one.
     let (comments, error) = read(&serving(answer("200 OK", "", "{\"Message\":\"failed\"}")).await).await;
     assert_eq!(comments.len(), 0);

@@ -136,6 +136,8 @@ pub(crate) enum Written {
     RawDeflate,
     /// With its mark.
     Utf16,
+    /// In a way that nobody understands.
+    Brotli,
 }
 
 impl Written {
@@ -159,6 +161,7 @@ impl Written {
                 out.write_all(text.as_bytes()).unwrap();
                 ("Content-Encoding: deflate\r\n", out.finish().unwrap())
             }
+            Self::Brotli => ("Content-Encoding: br\r\n", text.bytes().rev().collect()),
             Self::Utf16 => ("", format!("\u{feff}{text}").encode_utf16().flat_map(u16::to_le_bytes).collect()),
         };
         let charset = if self == Self::Utf16 { "; charset=utf-16" } else { "" };
@@ -203,6 +206,8 @@ pub(crate) enum ListAs {
     Status(u16),
     /// A page of HTML with 200.
     Html,
+    /// This text, whatever exists, with these header lines.
+    Text(&'static str, &'static str),
 }
 
 /// How a single request is given.

@@ -163,7 +163,7 @@ impl Connection {
         let path = head.split(' ').nth(1)?.trim_end_matches('/').to_ascii_lowercase();
         match path.rsplit_once('/') {
             Some((_, "requests")) => self.list(script, shared),
-            Some((_, "profiletemplates")) => self.json("[]", 2),
+            Some((_, "profiletemplates")) => self.write(script.written.json("200 OK", "[]")),
             Some((before, uuid)) if before.ends_with("/requests") => self.read_one(script, shared, uuid),
             Some(_) | None => self.write("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"),
         }
@@ -193,6 +193,9 @@ impl Connection {
                 self.json(&malformed, malformed.len())
             }
             ListAs::Status(status) => self.status(status),
+            ListAs::Text(headers, text) => {
+                self.write(format!("HTTP/1.1 200 OK\r\n{headers}Content-Length: {}\r\n\r\n{text}", text.len()))
+            }
             ListAs::Html => {
                 let page = "<html><title>Sign in</title></html>";
                 self.write(format!(
