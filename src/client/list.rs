@@ -59,10 +59,12 @@ impl Clocked {
         let until = if self.has_begun { Instant::now() + silence } else { self.begun + first_byte };
         let end = self.begun + whole;
         let timed_out = |_| {
-            let message = match self.has_begun {
-                _ if end <= until => format!("the list did not end within {whole:?}"),
-                false => format!("the server sent nothing of its list for {first_byte:?}"),
-                true => format!("the server sent nothing more of its list for {silence:?}"),
+            let message = if end <= until {
+                format!("the list did not end within {whole:?}")
+            } else if self.has_begun {
+                format!("the server sent nothing more of its list for {silence:?}")
+            } else {
+                format!("the server sent nothing of its list for {first_byte:?}")
             };
             ReadError::Transport { fault: TransportFault::Timeout, message }
         };

@@ -349,13 +349,11 @@ fn is_let_in(look: &Look, findings: &mut Findings<'_>) -> bool {
 
 /// Says what is wrong with an answer that came whole.
 fn unreadable(step: &'static str, error: &ReadError, findings: &mut Findings<'_>) {
-    match error {
-        ReadError::Page(_) => {
-            let text = format!("{error}; is it a gateway's sign-in? Check --server and --auth");
-            findings.add("sign-in", Verdict::Fault(Exit::SignIn), text);
-        }
-        other => findings.add(step, Verdict::Fault(exit_of(other)), other.to_string()),
+    if let ReadError::Page(_) = error {
+        let text = format!("{error}; is it a gateway's sign-in? Check --server and --auth");
+        return findings.add("sign-in", Verdict::Fault(Exit::SignIn), text);
     }
+    findings.add(step, Verdict::Fault(exit_of(error)), error.to_string());
 }
 
 /// What a list holds.
