@@ -177,6 +177,7 @@ fn classify_answers(_: &Path, n_rows: u32) -> Result<()> {
         location: None,
         retry_after: None,
         date: None,
+        advice: None,
     });
     for _ in 0..n_rows {
         assert!(matches!(black_box(classify(black_box(&answer), On503::InDoubt)), Outcome::Created(_)));

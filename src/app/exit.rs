@@ -56,7 +56,7 @@ impl Exit {
         match reason {
             StopReason::Breaker(_)
             | StopReason::Unreachable(_)
-            | StopReason::Stalled(_)
+            | StopReason::Stalled { .. }
             | StopReason::NotAsAsked { .. }
             | StopReason::FirstInDoubt { .. }
             | StopReason::NotReadBack { .. }

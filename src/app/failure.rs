@@ -8,7 +8,7 @@ use super::next::Next;
 use crate::client::{ClientError, ReadError, TransportFault};
 use crate::ledger::LedgerError;
 use crate::manifest::ManifestError;
-use crate::platform::OutputError;
+use crate::platform::{OutputError, lacks_files};
 use crate::report::ExportError;
 use crate::request::printable;
 use crate::submit::Unrecorded;
@@ -27,13 +27,23 @@ pub struct Failure {
     pub stopped_by: Option<&'static str>,
     /// How many rows would have been sent.
     pub n_pending: u64,
+    /// What to do, where that is not what the exit status stands for.
+    pub(crate) remedy: Option<&'static str>,
     /// Rows that were created and that the ledger could not keep: they must not be lost.
     pub unrecorded: Vec<Unrecorded>,
 }
 
 impl Failure {
     pub(crate) fn new(exit: Exit, message: impl Into<String>) -> Self {
-        Self { exit, message: message.into(), next: None, stopped_by: None, n_pending: 0, unrecorded: Vec::new() }
+        Self {
+            exit,
+            message: message.into(),
+            next: None,
+            stopped_by: None,
+            n_pending: 0,
+            remedy: None,
+            unrecorded: Vec::new(),
+        }
     }
 
     /// A run was stopped before its first call, by what would have stopped it there too.
@@ -48,9 +58,24 @@ impl Failure {
         self
     }
 
-    pub(crate) fn of(exit: Exit, error: &dyn Error) -> Self {
-        Self::new(exit, chain(error))
+    pub(crate) fn of(exit: Exit, error: &(dyn Error + 'static)) -> Self {
+        Self { remedy: remedy(error), ..Self::new(exit, chain(error)) }
     }
+}
+
+/// What to do where too many files are open.
+const CLOSE_FILES: &str = "raise the limit of open files (ulimit -n), or lower --concurrency";
+
+/// Returns what to do about an error of the system's that no exit status tells from others.
+pub(crate) fn remedy(error: &(dyn Error + 'static)) -> Option<&'static str> {
+    let mut next = Some(error);
+    while let Some(cause) = next {
+        if cause.downcast_ref::<io::Error>().is_some_and(lacks_files) {
+            return Some(CLOSE_FILES);
+        }
+        next = cause.source();
+    }
+    None
 }
 
 /// Returns an error with all that caused it, on one line; nothing is said twice.
@@ -188,6 +213,7 @@ impl From<ExportError> for Failure {
 
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
-        Self::new(Exit::Disk, format!("an output cannot be written: {error}"))
+        let what = if lacks_files(&error) { "too many files are open" } else { "an output cannot be written" };
+        Self { remedy: remedy(&error), ..Self::new(Exit::Disk, format!("{what}: {error}")) }
     }
 }

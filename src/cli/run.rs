@@ -91,6 +91,7 @@ fn run(layered: Layered, argv: &[OsString], environment: &BTreeMap<String, OsStr
         && failure.next.is_none()
     {
         failure.next = Some(Next::again().after(match failure.exit {
+            _ if let Some(remedy) = failure.remedy => remedy,
             Exit::InUse => "wait until it has ended",
             Exit::Disk => "make room or mend the disk",
             _ => "correct that",

@@ -4,6 +4,7 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::commands::doubt;
@@ -275,7 +276,7 @@ pub(crate) const fn stop_name(reason: &StopReason) -> &'static str {
     match reason {
         StopReason::Breaker(_) => "breaker",
         StopReason::Unreachable(_) => "unreachable",
-        StopReason::Stalled(_) => "stall",
+        StopReason::Stalled { .. } => "stall",
         StopReason::NotAsAsked { .. } => "not-as-asked",
         StopReason::FirstInDoubt { .. } => "first-in-doubt",
         StopReason::NotReadBack { .. } => "not-read-back",
@@ -312,7 +313,7 @@ pub(crate) fn stop_text(reason: &StopReason) -> String {
             whom_it_concerns(seen)
         ),
         StopReason::Unreachable(fault) => format!("{}; {CHECK_THE_WAY}", seen(fault)),
-        StopReason::Stalled(quiet) => format!("nothing was created for {}", span(*quiet)),
+        StopReason::Stalled { quiet, come_back } => stalled(*quiet, *come_back, Timestamp::now()),
         StopReason::NotAsAsked { row, uuid, kind, disagreements } => not_as_asked(*row, *uuid, kind, disagreements),
         StopReason::FirstInDoubt { kind, rows } => format!(
             "the first calls for {kind} were not answered ({}), and the server's list has none of them; they may have been created \
@@ -335,12 +336,9 @@ pub(crate) fn stop_text(reason: &StopReason) -> String {
         ),
         StopReason::ClockJumped => "the clock of this machine or of the server jumped".to_owned(),
         StopReason::NoList(error) => printable_up_to(&chain(error), MAX_REASON),
-        StopReason::Refused { kind, status, n_rows } => refused(kind, *status, *n_rows),
-        StopReason::NotSignedIn(fault) => {
-            // What comes from the sign-in itself says what to do.
-            let help = if fault.http_status.is_some() { "; check the token or the account" } else { "" };
-            format!("{}{help}", seen(fault))
-        }
+        StopReason::Refused { kind, status, n_rows, last } => refused(kind, *status, *n_rows, last),
+        // Its message says what to do.
+        StopReason::NotSignedIn(fault) => seen(fault),
         StopReason::ApiNotFound(fault) => format!("{}; {NO_API_REMEDY}", seen(fault)),
         StopReason::Interrupted => "no further row was sent".to_owned(),
         StopReason::StoppedElsewhere => "the run was stopped in its ledger".to_owned(),
@@ -390,9 +388,25 @@ fn not_as_asked(row: RowId, uuid: RequestUuid, kind: &RequestKind, disagreements
     )
 }
 
+/// How long a server throttles, and when to come back to it.
+fn stalled(quiet: Duration, come_back: Option<Duration>, now: Timestamp) -> String {
+    let quiet =
+        (come_back.is_none() || quiet.as_secs() > 0).then(|| format!("nothing was created for {}", span(quiet)));
+    let come_back = come_back.map(|wait| {
+        let at = now.checked_add(wait).map(|at| format!(", at {}", at.strftime("%H:%M UTC"))).unwrap_or_default();
+        format!("the server asks to come back in {}{at}", span(wait))
+    });
+    [quiet, come_back].into_iter().flatten().collect::<Vec<_>>().join("; ")
+}
+
 /// What to do about a kind of request that is always refused.
-fn refused(kind: &RequestKind, status: u16, n_rows: u32) -> String {
+fn refused(kind: &RequestKind, status: u16, n_rows: u32, last: &Fault) -> String {
     let advice = match status {
+        // A page, and not the API's words.
+        403 if last.code == ErrorCode::Refused => format!(
+            "the answer is a page, of what stands before CM perhaps, and says: {}; this is for whoever runs that",
+            printable_up_to(&last.message, MAX_REASON)
+        ),
         401..=403 => format!(
             "this is for the team that grants rights in CM: the account of this run needs the right \"FIM CM Request {}\" on the \
              profile template and on its target users",
@@ -442,7 +456,11 @@ mod tests {
         let kind = RequestKind { request_type: RequestType::Enroll, template: Some(Guid::from_bytes([7; 16])) };
         let (row, uuid) = (RowId::new(12).unwrap(), RequestUuid::new(Guid::from_bytes([1; 16])));
         let target = Disagreement::Guid { property: "target", sent: Guid::from_bytes([2; 16]), found: None };
-        let refused = |status| StopReason::Refused { kind, status, n_rows: 25 };
+        let refused = |status| {
+            let last = Fault::without_answer(ErrorCode::Forbidden, "");
+            StopReason::Refused { kind, status, n_rows: 25, last }
+        };
+        let page = Fault::without_answer(ErrorCode::Refused, "headers are too long");
         let in_a_row = |seen: Vec<(ErrorCode, u32)>| {
             told(&StopReason::Breaker(Trip::InARow { failures: 25, last: seen[0].0, seen }))
         };
@@ -451,6 +469,7 @@ mod tests {
             told(&StopReason::FirstTimedOut { kind, row }),
             told(&refused(403)),
             told(&refused(400)),
+            told(&StopReason::Refused { kind, status: 403, n_rows: 25, last: page }),
             told(&refused(500)),
             in_a_row(vec![(ErrorCode::Timeout, 20), (ErrorCode::Unavailable, 5)]),
             in_a_row(vec![(ErrorCode::NotConnected, 20), (ErrorCode::Timeout, 5)]),
@@ -461,10 +480,23 @@ mod tests {
         4 first-timed-out: the first calls were not answered: two calls in a row for Enroll of template 07070707-0707-0707-0707-070707070707 timed out before anything was created, row 12 the last of them; both may have been created all the same; this is for the team that runs the CM server: look whether requests hang there
         5 refused: all rows were refused alike: the first 25 rows of Enroll of template 07070707-0707-0707-0707-070707070707 were all answered 403, and none was created; this is for the team that grants rights in CM: the account of this run needs the right "FIM CM Request Enroll" on the profile template and on its target users; once that is mended, cmbatch replay sends these rows again
         5 refused: all rows were refused alike: the first 25 rows of Enroll of template 07070707-0707-0707-0707-070707070707 were all answered 400, and none was created; this is for whoever made the manifest, with the team that looks after the profile template: the messages are in `cmbatch status`; once that is mended, cmbatch replay sends these rows again
+        5 refused: all rows were refused alike: the first 25 rows of Enroll of template 07070707-0707-0707-0707-070707070707 were all answered 403, and none was created; the answer is a page, of what stands before CM perhaps, and says: headers are too long; this is for whoever runs that; once that is mended, cmbatch replay sends these rows again
         5 refused: all rows were refused alike: the first 25 rows of Enroll of template 07070707-0707-0707-0707-070707070707 were all answered 500, and none was created; other kinds succeed, so this is for the team that looks after the profile template; the server's event log has the correlation ids of `cmbatch export`; once that is mended, cmbatch replay sends these rows again
         4 breaker: stopped by the circuit breaker: 25 calls failed in a row, the last one because no answer in time; it may have happened (20 timeout, 5 unavailable); this is for the team that runs the CM server
         4 breaker: stopped by the circuit breaker: 25 calls failed in a row, the last one because no connection to the server; nothing was sent (20 not-connected, 5 timeout); this is for the team that runs the CM server
         4 breaker: stopped by the circuit breaker: 25 calls failed in a row, the last one because no connection to the server; nothing was sent (20 not-connected, 5 connection-refused); check --server, the network and the proxy
         "#);
+    }
+
+    #[test]
+    fn a_server_that_says_when_to_come_back_is_quoted() {
+        let now = "2026-12-01T13:05:00Z".parse().unwrap();
+        let hour = Some(Duration::from_secs(3600));
+        assert_eq!(stalled(Duration::ZERO, hour, now), "the server asks to come back in 1 h 0 min, at 14:05 UTC");
+        assert_eq!(
+            stalled(Duration::from_secs(600), Some(Duration::from_secs(30)), now),
+            "nothing was created for 10 min; the server asks to come back in 30 s, at 13:05 UTC"
+        );
+        assert_eq!(stalled(Duration::from_secs(600), None, now), "nothing was created for 10 min");
     }
 }

@@ -16,7 +16,9 @@ pub struct HttpAnswer {
     pub retry_after: Option<Duration>,
     /// The server's clock when it answered (`Date`), to the second.
     pub date: Option<Timestamp>,
-    /// The body, at most 64 KiB.
+    /// What to do about a 401, from what the server takes and what it was given.
+    pub advice: Option<String>,
+    /// The body as UTF-8, at most 64 KiB; where what it is coded with is not understood, a sentence that says so.
     pub body: Bytes,
 }
 

@@ -98,6 +98,11 @@ pub(crate) fn bearer(text: &str) -> Result<HeaderValue, TokenFault> {
     if token.len() > MAX_TOKEN_BYTES {
         return Err(FileFault::TooLong(MAX_TOKEN_BYTES).into());
     }
+    match token.as_bytes()[0] {
+        b'{' | b'[' => return Err(TokenFault::Json),
+        b'"' | b'\'' => return Err(TokenFault::Quoted),
+        _ => {}
+    }
     // RFC 6750, 2.1: no character of a token is outside of visible ASCII. A line break would begin another header.
     if !token.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Err(TokenFault::NotAToken);
@@ -143,6 +148,19 @@ mod tests {
             env(&"a".repeat(MAX_TOKEN_BYTES + 1)).unwrap_err().fault,
             TokenFault::File(FileFault::TooLong(_))
         ));
+    }
+
+    #[test]
+    fn what_stands_around_a_token_is_never_sent() {
+        for (text, says) in [
+            ("\"hunter2\"", "stands in quotes"),
+            ("'hunter2'", "stands in quotes"),
+            ("{\"access_token\":\"hunter2\",\"token_type\":\"Bearer\"}", "value of its \"access_token\""),
+            ("[\"hunter2\"]", "is JSON"),
+        ] {
+            let said = env(text).unwrap_err().to_string();
+            assert!(said.contains(says) && !said.contains("hunter2"), "{said}");
+        }
     }
 
     #[cfg(unix)]

@@ -158,12 +158,7 @@ impl BaseUrl {
 
     /// Returns whether the host is this machine: 127.0.0.0/8, `::1` or `localhost`.
     pub fn is_loopback(&self) -> bool {
-        match self.url.host() {
-            Some(Host::Ipv4(address)) => address.is_loopback(),
-            Some(Host::Ipv6(address)) => address == Ipv6Addr::LOCALHOST,
-            Some(Host::Domain(name)) => name.strip_suffix('.').unwrap_or(name) == "localhost",
-            None => false,
-        }
+        is_loopback(&self.url)
     }
 
     /// Returns whether calls go over TLS.
@@ -190,6 +185,16 @@ impl BaseUrl {
         let mut url = self.url.clone();
         url.set_path(&format!("{}{}/requests/{uuid}", self.url.path(), Self::API));
         url
+    }
+}
+
+/// Returns whether the host of an address is this machine.
+pub(super) fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address == Ipv6Addr::LOCALHOST,
+        Some(Host::Domain(name)) => name.strip_suffix('.').unwrap_or(name) == "localhost",
+        None => false,
     }
 }
 

@@ -6,34 +6,31 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
-use hyper_util::client::proxy::matcher::Matcher;
-use reqwest::{Body, ClientBuilder, Method, Request, Response};
+use reqwest::{Body, Method, Request, Response};
 
 use super::answer::{Answer, HttpAnswer, TransportFault};
 use super::auth::Auth;
 use super::base_url::BaseUrl;
+use super::body::{self, Broken, Decoder};
 use super::credential::{Credential, Renewed};
 use super::endpoint::Endpoint;
 use super::error::{ClientError, ReadError};
+use super::given::Given;
 use super::list::{Clocked, ListTimeouts, RequestStream};
 use super::oauth::{self, OAuthError};
 use super::object::RequestObject;
 use super::once::{Departed, LeaveBy, OnceBody};
+use super::route::{KEEP_IDLE, Route};
 use super::server_time::{ServerTime, date_of};
 use super::sign_in::{Aim, Held, Leg, Service, SignIn, SignedIn, Unanswered};
 use super::splitter::MAX_OBJECT_BYTES;
-use super::tls::{self, Roots};
 use super::transport::{self, PROXY_ASKS, Seen};
-use super::{classify, message, retry_after};
+use super::{message, retry_after, session};
 use crate::machine::Machine;
 use crate::request::RequestUuid;
 
 /// The most that is read of an answer to a create call, in bytes; a URI needs 200.
 const MAX_ANSWER_BYTES: usize = 64 * 1024;
-
-/// How long a connection is kept for the next call. Far below IIS's 120 s and the 60 s of usual load balancers, so that a
-/// connection is hardly ever taken up again while the other side is closing it.
-const KEEP_IDLE: Duration = Duration::from_secs(3);
 
 /// The time-out of a call that must not have the client's: longer than any process lives.
 const NO_TIMEOUT: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
@@ -68,6 +65,7 @@ struct Inner {
     base: BaseUrl,
     requests: url::Url,
     credential: Credential,
+    given: Given,
     timeout: Duration,
     machine: Machine,
     server_time: ServerTime,
@@ -83,47 +81,13 @@ impl Client {
     /// [`ClientError`]: the token or the CA file is not taken, or the system has no root certificates (asked only where
     /// calls go over TLS).
     pub fn new(endpoint: &Endpoint) -> Result<Self, ClientError> {
-        let proxy = endpoint.proxy.of(&endpoint.base, Matcher::from_system);
-        let (is_proxied, given) = (proxy.is_some(), endpoint.proxy.given()?);
-        let builder = move || match &given {
-            Some(given) => reqwest::Client::builder().no_proxy().proxy(given.clone()),
-            None if is_proxied => reqwest::Client::builder(),
-            // Where the environment names no proxy for this server, none is used for certain.
-            None => reqwest::Client::builder().no_proxy(),
-        };
-        Self::build(endpoint, builder, proxy)
+        Self::by(endpoint, Route::to(&endpoint.base.requests(), endpoint)?)
     }
 
-    /// Makes a client from builders that already know their proxies, named as they are to be shown.
-    pub(super) fn build(
-        endpoint: &Endpoint,
-        builder: impl Fn() -> ClientBuilder + Send + Sync + 'static,
-        proxy: Option<String>,
-    ) -> Result<Self, ClientError> {
-        let roots = if endpoint.base.is_https() || proxy.is_some() { Roots::Needed } else { Roots::NotNeeded };
-        let tls = tls::config(roots, endpoint)?;
-        let (connect_timeout, timeout) = (endpoint.connect_timeout, endpoint.timeout);
-        // Tokens are bound to the server's certificate.
-        let wants_certificate = endpoint.keep_certificate || matches!(endpoint.auth, Auth::Negotiate(_));
-        let make = move |max_idle| {
-            builder()
-                .tls_backend_preconfigured(tls.clone())
-                .tls_info(wants_certificate)
-                .http1_only()
-                // Neither of these may send a request again behind the ledger's back.
-                .redirect(reqwest::redirect::Policy::none())
-                .retry(reqwest::retry::never())
-                .referer(false)
-                .connect_timeout(connect_timeout)
-                .timeout(timeout)
-                .pool_idle_timeout(KEEP_IDLE)
-                .pool_max_idle_per_host(max_idle)
-                .tcp_nodelay(true)
-                .user_agent(concat!("cmbatch/", env!("CARGO_PKG_VERSION")))
-                .default_headers(HeaderMap::from_iter([(header::ACCEPT, HeaderValue::from_static("application/json"))]))
-                .build()
-        };
-        let http = make(endpoint.max_idle).map_err(|error| ClientError::Http(error.without_url()))?;
+    /// Makes a client that goes this way.
+    pub(super) fn by(endpoint: &Endpoint, route: Route) -> Result<Self, ClientError> {
+        let refused = |error: reqwest::Error| ClientError::Http(error.without_url());
+        let (http, proxy) = (route.client(endpoint.max_idle).map_err(refused)?, route.proxy.clone());
         let sign_in = match &endpoint.auth {
             Auth::Negotiate(settings) => {
                 let service = Service {
@@ -133,12 +97,15 @@ impl Client {
                     timeout: endpoint.timeout,
                     keep_idle: KEEP_IDLE,
                 };
-                Some(SignIn::new(settings, service, Box::new(move || make(1))).map_err(ClientError::SignIn)?)
+                Some(SignIn::new(settings, service, Box::new(move || route.client(1))).map_err(ClientError::SignIn)?)
             }
             Auth::None | Auth::BearerFile(_) | Auth::CookieFile(_) | Auth::BearerEnv { .. } | Auth::OAuth(_) => None,
         };
         let tokens = match &endpoint.auth {
-            Auth::OAuth(settings) => Some(oauth::Tokens::new(http.clone(), Arc::clone(settings))),
+            Auth::OAuth(settings) => {
+                let http = Route::to(settings.token_url.url(), endpoint)?.client(1).map_err(refused)?;
+                Some(oauth::Tokens::new(http, Arc::clone(settings)))
+            }
             Auth::None | Auth::BearerFile(_) | Auth::CookieFile(_) | Auth::BearerEnv { .. } | Auth::Negotiate(_) => {
                 None
             }
@@ -151,6 +118,7 @@ impl Client {
                 requests: endpoint.base.requests(),
                 base: endpoint.base.clone(),
                 credential: Credential::new(&endpoint.auth, &endpoint.base)?,
+                given: Given::of(&endpoint.auth),
                 timeout: endpoint.timeout,
                 machine: endpoint.machine.clone(),
                 server_time: ServerTime::default(),
@@ -174,7 +142,8 @@ impl Client {
                     // No cache answers a POST.
                     self.inner.server_time.take(self.inner.machine.since_boot(), date_of(response.headers()));
                 }
-                let answer = read_answer(response).await;
+                let advice = self.advice(&response);
+                let answer = read_answer(response, advice).await;
                 if let (Some(lane), Answer::Http(_)) = (lane, &answer) {
                     lane.finish();
                 }
@@ -305,7 +274,7 @@ impl Client {
             _ => return Err(self.status_error(response).await),
         }
         let status = response.status().as_u16();
-        match read_limited(response, MAX_OBJECT_BYTES).await {
+        match body::read(response, MAX_OBJECT_BYTES).await {
             Ok(body) => {
                 if let Some(lane) = lane {
                     lane.finish();
@@ -314,6 +283,7 @@ impl Client {
                     .map_err(|fault| ReadError::Object { number: 1, reason: fault.to_string() })
             }
             Err(Broken::TooLong) => Err(ReadError::TooLong { number: 1 }),
+            Err(Broken::NotUnderstood(why)) => Err(ReadError::NotUnderstood(why)),
             Err(Broken::Lost(message)) => {
                 Err(ReadError::Transport { fault: TransportFault::AnswerBroken { status }, message })
             }
@@ -340,13 +310,19 @@ impl Client {
         if let Some(lane) = lane {
             lane.give_up();
         }
-        let date = date_of(response.headers());
         match response.status().as_u16() {
             200 | 204 if let Some(kept) = self.inner.server_time.kept(response.headers(), begun) => {
                 Err(ReadError::Cached(kept))
             }
-            200 => Ok(RequestStream::new(response, clocked, date)),
-            204 => Ok(RequestStream::empty(clocked, date)),
+            200 if session::is_page(response.headers()) => {
+                let said = body::read(response, MAX_ANSWER_BYTES).await.map(|page| message::of_body(&page));
+                Err(ReadError::Page(said.unwrap_or_default()))
+            }
+            200 => {
+                let decoder = Decoder::of(response.headers()).map_err(ReadError::NotUnderstood)?;
+                Ok(RequestStream::new(response, decoder, clocked))
+            }
+            204 => Ok(RequestStream::empty(clocked, date_of(response.headers()))),
             _ => Err(self.status_error(response).await),
         }
     }
@@ -425,21 +401,27 @@ impl Client {
         }
     }
 
+    /// Says what to do where an answer is a 401.
+    fn advice(&self, response: &Response) -> Option<String> {
+        (response.status() == 401).then(|| self.inner.given.advice(response.headers()))
+    }
+
     pub(super) async fn status_error(&self, response: Response) -> ReadError {
         let status = response.status().as_u16();
         if status == 407 {
             return ReadError::Transport { fault: TransportFault::ProxyRefused, message: PROXY_ASKS.to_owned() };
         }
-        let retry_after = wait_of(response.headers());
-        let reading = read_limited(response, MAX_ANSWER_BYTES);
+        let (location, retry_after) = (location_of(response.headers()), wait_of(response.headers()));
+        let advice = self.advice(&response);
+        let reading = body::read(response, MAX_ANSWER_BYTES);
         // The status alone says what is to be done; a body that does not come whole takes nothing from it.
         let body = match tokio::time::timeout(self.inner.timeout, reading).await {
             Ok(Ok(body)) => body,
-            Ok(Err(_)) | Err(_) => Bytes::new(),
+            Ok(Err(Broken::NotUnderstood(why))) => not_understood(&why),
+            Ok(Err(Broken::TooLong | Broken::Lost(_))) | Err(_) => Bytes::new(),
         };
-        let said = message::of_body(&body);
-        let correlation_id = message::correlation_id(&said, &body);
-        let message = if said.is_empty() { classify::reason(status) } else { said };
+        let message = message::of_answer(status, location.as_deref(), advice.as_deref(), &body);
+        let correlation_id = message::correlation_id(&message, &body);
         ReadError::Status { status, message, correlation_id, retry_after }
     }
 }
@@ -453,52 +435,36 @@ impl fmt::Debug for Client {
     }
 }
 
-enum Broken {
-    TooLong,
-    Lost(String),
-}
-
-/// Reads an answer's body to its end, or stops where it is longer than the limit; the connection is closed then.
-async fn read_limited(mut response: Response, limit: usize) -> Result<Bytes, Broken> {
-    if response.content_length().is_some_and(|length| length > limit as u64) {
-        return Err(Broken::TooLong);
-    }
-    let mut body = Vec::new();
-    loop {
-        match response.chunk().await {
-            Ok(Some(chunk)) if body.len() + chunk.len() > limit => return Err(Broken::TooLong),
-            Ok(Some(chunk)) => body.extend_from_slice(&chunk),
-            Ok(None) => return Ok(body.into()),
-            Err(error) => return Err(Broken::Lost(transport::message(&error))),
-        }
-    }
-}
-
 /// Reads the answer to a create call. The total time-out goes on meanwhile: passed now it is a broken answer, because the
 /// head with its status is there and worth keeping.
-async fn read_answer(response: Response) -> Answer {
+async fn read_answer(response: Response, advice: Option<String>) -> Answer {
     let status = response.status().as_u16();
-    let location = text_of(response.headers(), &header::LOCATION).map(str::to_owned);
+    let location = location_of(response.headers());
     let (retry_after, date) = (wait_of(response.headers()), date_of(response.headers()));
-    match read_limited(response, MAX_ANSWER_BYTES).await {
-        Ok(body) => Answer::Http(HttpAnswer { status, location, retry_after, date, body }),
+    let http = |body| Answer::Http(HttpAnswer { status, location, retry_after, date, advice, body });
+    let broken = |message| Answer::None { fault: TransportFault::AnswerBroken { status }, message };
+    match body::read(response, MAX_ANSWER_BYTES).await {
+        Ok(body) => http(body),
+        Err(Broken::NotUnderstood(why)) => http(not_understood(&why)),
         // The head says it all. Some proxies close the connection over a request that they did not read, and the end of what
         // they say is lost by that.
-        Err(Broken::Lost(_)) if matches!(status, 401 | 407) => {
-            Answer::Http(HttpAnswer { status, location, retry_after, date, body: Bytes::new() })
-        }
-        Err(broken) => {
-            let message = match broken {
-                Broken::TooLong => format!("the answer ({status}) is longer than {MAX_ANSWER_BYTES} bytes"),
-                Broken::Lost(message) => format!("the answer ({status}) broke off: {message}"),
-            };
-            Answer::None { fault: TransportFault::AnswerBroken { status }, message }
-        }
+        Err(Broken::Lost(_)) if matches!(status, 401 | 407) => http(Bytes::new()),
+        Err(Broken::TooLong) => broken(format!("the answer ({status}) is longer than {MAX_ANSWER_BYTES} bytes")),
+        Err(Broken::Lost(message)) => broken(format!("the answer ({status}) broke off: {message}")),
     }
+}
+
+/// What stands for a body that nobody can read: the status counts all the same.
+fn not_understood(why: &str) -> Bytes {
+    format!("the answer's text cannot be read: {why}").into()
 }
 
 fn text_of<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
     headers.get(name)?.to_str().ok()
+}
+
+fn location_of(headers: &HeaderMap) -> Option<String> {
+    text_of(headers, &header::LOCATION).map(str::to_owned)
 }
 
 fn wait_of(headers: &HeaderMap) -> Option<Duration> {

@@ -7,15 +7,22 @@ use std::time::{Duration, SystemTime};
 use http::header;
 use reqwest::Response;
 use reqwest::tls::TlsInfo;
+use serde::de::IgnoredAny;
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::Instant;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
+use super::answer::TransportFault;
+use super::body::{self, Broken};
 use super::call::Client;
 use super::error::ReadError;
+use super::message;
+
+/// The most that is read of the list of profile templates, in bytes.
+const MAX_TEMPLATES_BYTES: usize = 16 * 1024 * 1024;
 
 /// What one call that only reads showed.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Look {
     /// The status of the answer.
     pub status: u16,
@@ -27,6 +34,8 @@ pub struct Look {
     pub certificate: Option<ServerCertificate>,
     /// What the answer says where it is an error, at most 4 KiB; text from outside.
     pub said: String,
+    /// Why the answer is not the list that it should be, where it says that it is.
+    pub unread: Option<ReadError>,
 }
 
 /// What a server's certificate says.
@@ -94,7 +103,7 @@ impl Client {
         };
         let look = look_of(&response, begin.elapsed());
         if response.status().is_success() {
-            return Ok(look);
+            return Ok(Look { unread: read_templates(response).await.err(), ..look });
         }
         let said = match self.status_error(response).await {
             ReadError::Status { message, .. } => message,
@@ -114,6 +123,23 @@ impl Client {
     }
 }
 
+/// Reads the list of profile templates as far as to know that it is one.
+async fn read_templates(response: Response) -> Result<(), ReadError> {
+    let status = response.status().as_u16();
+    let body = body::read(response, MAX_TEMPLATES_BYTES).await.map_err(|broken| match broken {
+        Broken::TooLong => ReadError::TooLong { number: 1 },
+        Broken::Lost(message) => ReadError::Transport { fault: TransportFault::AnswerBroken { status }, message },
+        Broken::NotUnderstood(why) => ReadError::NotUnderstood(why),
+    })?;
+    let json = body.strip_prefix("\u{feff}".as_bytes()).unwrap_or(&body);
+    match serde_json::from_slice::<Vec<IgnoredAny>>(json) {
+        Ok(_) => Ok(()),
+        Err(_) if status == 204 => Ok(()),
+        Err(_) if message::is_page(json) => Err(ReadError::Page(message::of_body(json))),
+        Err(error) => Err(ReadError::NotUnderstood(format!("it is no list in JSON ({error})"))),
+    }
+}
+
 fn look_of(response: &Response, took: Duration) -> Look {
     let date = response.headers().get(header::DATE).and_then(|date| date.to_str().ok());
     let der = response.extensions().get::<TlsInfo>().and_then(TlsInfo::peer_certificate);
@@ -123,6 +149,7 @@ fn look_of(response: &Response, took: Duration) -> Look {
         date: date.and_then(|date| httpdate::parse_http_date(date).ok()),
         certificate: der.and_then(ServerCertificate::of_der),
         said: String::new(),
+        unread: None,
     }
 }
 

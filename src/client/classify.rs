@@ -1,7 +1,5 @@
 //! What an answer means for its row.
 
-use http::StatusCode;
-
 use crate::request::{ErrorCode, Fault, Outcome, RequestUri};
 
 use super::answer::{Answer, HttpAnswer, TransportFault};
@@ -68,6 +66,8 @@ fn refused(answer: &HttpAnswer, unavailable: On503) -> Outcome {
         407 => Outcome::Pending(fault(answer, ErrorCode::NotConnected)),
         429 => Outcome::Pending(fault(answer, ErrorCode::Throttled)),
         400 => Outcome::Failed(fault(answer, ErrorCode::BadRequest)),
+        // A page is what stands before the API, or around it: why it says no is on the page.
+        403 if message::is_page(&answer.body) => Outcome::Failed(fault(answer, ErrorCode::Refused)),
         403 => Outcome::Failed(fault(answer, ErrorCode::Forbidden)),
         408 | 499 => Outcome::InDoubt(fault(answer, ErrorCode::UnexpectedStatus)),
         402..=498 => Outcome::Failed(fault(answer, ErrorCode::Refused)),
@@ -109,18 +109,9 @@ fn uri_in_body(body: &[u8]) -> Option<RequestUri> {
 }
 
 fn fault(answer: &HttpAnswer, code: ErrorCode) -> Fault {
-    let said = message::of_body(&answer.body);
-    let correlation_id = message::correlation_id(&said, &answer.body);
-    let message = if said.is_empty() { reason(answer.status) } else { said };
+    let message = message::of_answer(answer.status, answer.location.as_deref(), answer.advice.as_deref(), &answer.body);
+    let correlation_id = message::correlation_id(&message, &answer.body);
     Fault { code, http_status: Some(answer.status), message, correlation_id }
-}
-
-/// Returns a status in words, for an answer that has none of its own.
-pub(crate) fn reason(status: u16) -> String {
-    match StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason()) {
-        Some(reason) => format!("{status} {reason}"),
-        None => status.to_string(),
-    }
 }
 
 #[cfg(test)]

@@ -138,6 +138,15 @@ pub enum TokenFault {
     /// There is nothing in it.
     #[error("is empty")]
     Empty,
+    /// It stands in quotes.
+    #[error("stands in quotes, which are no part of it: write the token alone there")]
+    Quoted,
+    /// It is the whole answer of a token server.
+    #[error(
+        "is JSON, such as a token server's whole answer: write the value of its \"access_token\" alone there, without quotes, \
+         or have the token fetched with --auth oauth"
+    )]
+    Json,
     /// There is more, or something else, than a token.
     #[error(
         "is not a token: it has white space, control or non-ASCII characters; put the token alone there, without the word \"Bearer\""
@@ -294,6 +303,12 @@ pub enum ReadError {
          through to the server"
     )]
     Cached(Kept),
+    /// A page for people came in place of the API's JSON: a gateway's sign-in, say.
+    #[error("the server answers with a page for people in place of the API's JSON; the page says: {0}")]
+    Page(String),
+    /// What the answer is coded with is not understood, or damaged.
+    #[error("the answer cannot be read: {0}")]
+    NotUnderstood(String),
     /// A request in the answer is longer than 1 MiB.
     #[error("request {number} of the answer is longer than 1 MiB")]
     TooLong {
@@ -336,6 +351,8 @@ impl ReadError {
             | Self::Malformed { .. }
             | Self::Object { .. }
             | Self::Cached(_)
+            | Self::Page(_)
+            | Self::NotUnderstood(_)
             | Self::TooLong { .. } => None,
         }
     }

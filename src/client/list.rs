@@ -8,8 +8,10 @@ use jiff::Timestamp;
 use tokio::time::{Instant, timeout_at};
 
 use super::answer::TransportFault;
+use super::body::Decoder;
 use super::error::ReadError;
 use super::object::{ObjectFault, RequestObject};
+use super::server_time::date_of;
 use super::splitter::{SplitError, Splitter};
 use super::transport;
 
@@ -57,10 +59,12 @@ impl Clocked {
         let until = if self.has_begun { Instant::now() + silence } else { self.begun + first_byte };
         let end = self.begun + whole;
         let timed_out = |_| {
-            let message = match self.has_begun {
-                _ if end <= until => format!("the list did not end within {whole:?}"),
-                false => format!("the server sent nothing of its list for {first_byte:?}"),
-                true => format!("the server sent nothing more of its list for {silence:?}"),
+            let message = if end <= until {
+                format!("the list did not end within {whole:?}")
+            } else if self.has_begun {
+                format!("the server sent nothing more of its list for {silence:?}")
+            } else {
+                format!("the server sent nothing of its list for {first_byte:?}")
             };
             ReadError::Transport { fault: TransportFault::Timeout, message }
         };
@@ -90,8 +94,10 @@ pub enum ListItem {
 #[derive(Debug)]
 pub struct RequestStream {
     source: Source,
-    splitter: Splitter,
+    /// What came and is not decoded yet.
+    coded: Bytes,
     chunk: Bytes,
+    splitter: Splitter,
     clocked: Clocked,
     date: Option<Timestamp>,
 }
@@ -99,21 +105,24 @@ pub struct RequestStream {
 #[derive(Debug)]
 enum Source {
     /// More may come.
-    Open(Box<reqwest::Response>),
+    Open(Box<(reqwest::Response, Decoder)>),
+    /// The answer ended; what is in the last chunk is still to be read.
+    Ended,
     /// The list ended, or an error was given.
     Done,
 }
 
 impl RequestStream {
     /// Returns the list of an answer whose head came.
-    pub(crate) fn new(response: reqwest::Response, clocked: Clocked, date: Option<Timestamp>) -> Self {
-        let source = Source::Open(Box::new(response));
-        Self { source, splitter: Splitter::new(), chunk: Bytes::new(), clocked, date }
+    pub(crate) fn new(response: reqwest::Response, decoder: Decoder, clocked: Clocked) -> Self {
+        let date = date_of(response.headers());
+        Self { source: Source::Open(Box::new((response, decoder))), ..Self::empty(clocked, date) }
     }
 
     /// Returns a list without requests (204).
-    pub(crate) const fn empty(clocked: Clocked, date: Option<Timestamp>) -> Self {
-        Self { source: Source::Done, splitter: Splitter::new(), chunk: Bytes::new(), clocked, date }
+    pub(crate) fn empty(clocked: Clocked, date: Option<Timestamp>) -> Self {
+        let (coded, chunk) = (Bytes::new(), Bytes::new());
+        Self { source: Source::Done, coded, chunk, splitter: Splitter::new(), clocked, date }
     }
 
     /// Returns the server's clock when it began to answer (`Date`), to the second; none where it does not say.
@@ -124,35 +133,49 @@ impl RequestStream {
     /// Returns the next request. Nothing is lost when the future is dropped before it is done.
     pub async fn next(&mut self) -> Option<Result<ListItem, ReadError>> {
         loop {
-            let Source::Open(response) = &mut self.source else { return None };
-            match Self::cut(&mut self.splitter, &mut self.chunk) {
-                Ok(Some(object)) => return Some(Ok(object)),
-                Ok(None) => {}
-                Err(error) => return self.end_with(error),
+            if let Source::Done = self.source {
+                return None;
             }
-            let status = response.status().as_u16();
-            match self.clocked.wait(response.chunk()).await {
-                Ok(Ok(Some(chunk))) => {
-                    self.clocked.has_begun = true;
-                    self.chunk = chunk;
-                }
-                Ok(Ok(None)) => match self.splitter.finish() {
-                    Ok(()) => {
-                        self.source = Source::Done;
-                        return None;
-                    }
-                    Err(error) => {
-                        let error = read_error(error, self.splitter.n_objects());
-                        return self.end_with(error);
-                    }
-                },
-                Ok(Err(error)) => {
-                    let fault = TransportFault::AnswerBroken { status };
-                    return self.end_with(ReadError::Transport { fault, message: transport::message(&error) });
-                }
-                Err(error) => return self.end_with(error),
+            let item = match Self::cut(&mut self.splitter, &mut self.chunk) {
+                Ok(Some(item)) => return Some(Ok(item)),
+                Ok(None) => self.read_on().await,
+                Err(error) => Err(error),
+            };
+            if let Err(error) = item {
+                // Lets go of the connection.
+                self.source = Source::Done;
+                return Some(Err(error));
             }
         }
+    }
+
+    /// Gets the next chunk, after the last was used up.
+    async fn read_on(&mut self) -> Result<(), ReadError> {
+        let Source::Open(open) = &mut self.source else {
+            self.splitter.finish().map_err(|error| read_error(error, self.splitter.n_objects()))?;
+            self.source = Source::Done;
+            return Ok(());
+        };
+        let (response, decoder) = &mut **open;
+        if self.coded.is_empty() {
+            match self.clocked.wait(response.chunk()).await? {
+                Ok(Some(chunk)) => {
+                    self.clocked.has_begun = true;
+                    self.coded = chunk;
+                }
+                Ok(None) => {
+                    self.chunk = decoder.finish().map_err(ReadError::NotUnderstood)?;
+                    self.source = Source::Ended;
+                }
+                Err(error) => {
+                    let fault = TransportFault::AnswerBroken { status: response.status().as_u16() };
+                    return Err(ReadError::Transport { fault, message: transport::message(&error) });
+                }
+            }
+        } else {
+            self.chunk = decoder.next(&mut self.coded).map_err(ReadError::NotUnderstood)?;
+        }
+        Ok(())
     }
 
     /// Returns the requests as a [`Stream`], for those who combine streams.
@@ -176,12 +199,6 @@ impl RequestStream {
             Ok(Some(Err(fault))) => Err(ReadError::Object { number, reason: fault.to_string() }),
             Err(error) => Err(read_error(error, number)),
         }
-    }
-
-    /// Gives the error, and lets go of the connection.
-    fn end_with(&mut self, error: ReadError) -> Option<Result<ListItem, ReadError>> {
-        self.source = Source::Done;
-        Some(Err(error))
     }
 }
 

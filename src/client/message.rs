@@ -1,19 +1,54 @@
 //! What a server's answer says, for people.
 
+use http::StatusCode;
+use serde_json::Value;
+
+use super::session;
 use crate::request::{CorrelationId, Guid};
+
+mod html;
 
 /// The longest message that is kept, in bytes.
 pub(crate) const MAX_BYTES: usize = 4096;
 
-/// Returns what an answer's body says: the `Message` of a JSON object (any case), a JSON string, the title of an HTML
-/// page (its text where it has none), else the body as it is. At most [`MAX_BYTES`]; empty where the body says nothing.
+/// Returns what an answer's body says: the messages of a JSON object (any case), a JSON string, the headings and paragraphs of an
+/// HTML page (its text where it has none), else the body as it is. At most [`MAX_BYTES`]; empty where the body says nothing.
 pub(crate) fn of_body(body: &[u8]) -> String {
     let text = String::from_utf8_lossy(body);
     let text = text.trim_start_matches('\u{feff}').trim();
     match text.as_bytes().first() {
         Some(b'{' | b'"') => cut(json_message(text).as_deref().unwrap_or(text).trim()),
-        Some(b'<') => cut(&html_message(text)),
+        Some(b'<') => cut(&html::text_of(text)),
         _ => cut(text),
+    }
+}
+
+/// Returns whether a body is a page for people, which the API never writes.
+pub(crate) fn is_page(body: &[u8]) -> bool {
+    let text = body.strip_prefix("\u{feff}".as_bytes()).unwrap_or(body).trim_ascii_start();
+    let begins = |with: &str| text.get(..with.len()).is_some_and(|start| start.eq_ignore_ascii_case(with.as_bytes()));
+    begins("<!doctype") || begins("<html") || begins("<head") || begins("<body") || begins("<title") || begins("<h1")
+}
+
+/// Returns what an answer says: what its body does, and before that where it sends the call on, or what to do about it.
+pub(crate) fn of_answer(status: u16, location: Option<&str>, advice: Option<&str>, body: &[u8]) -> String {
+    let said = of_body(body);
+    let lead = match (location, advice) {
+        (Some(location), _) if (300..400).contains(&status) => {
+            format!("the call is sent on{}", session::place(location))
+        }
+        (_, Some(advice)) => advice.to_owned(),
+        (_, None) if said.is_empty() => return reason(status),
+        (_, None) => return said,
+    };
+    if said.is_empty() { lead } else { cut(&format!("{lead}; it says: {said}")) }
+}
+
+/// Returns a status in words, for an answer that has none of its own.
+pub(crate) fn reason(status: u16) -> String {
+    match StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason()) {
+        Some(reason) => format!("{status} {reason}"),
+        None => status.to_string(),
     }
 }
 
@@ -22,57 +57,61 @@ pub(crate) fn cut(text: &str) -> String {
     text[..text.floor_char_boundary(MAX_BYTES)].to_owned()
 }
 
+/// The names under which errors speak, first the most general one: Web API's (`HttpError`) and RFC 9457's.
+const SPOKEN: [&str; 6] = ["Message", "MessageDetail", "title", "detail", "ExceptionMessage", "InnerException"];
+
+/// Where they say what is wrong with each property.
+const BY_PROPERTY: [&str; 2] = ["ModelState", "errors"];
+
+/// How deep errors that caused one another are looked into.
+const MAX_DEPTH: usize = 8;
+
 fn json_message(text: &str) -> Option<String> {
+    let mut said = Said::default();
     match serde_json::from_str(text).ok()? {
-        serde_json::Value::String(message) => Some(message),
-        serde_json::Value::Object(properties) => properties.into_iter().find_map(|(name, value)| match value {
-            serde_json::Value::String(message) if name.eq_ignore_ascii_case("message") => Some(message),
-            _ => None,
-        }),
-        _ => None,
+        Value::String(message) => return Some(message),
+        object @ Value::Object(_) => add_json(&mut said, &object, MAX_DEPTH),
+        _ => {}
     }
+    Some(said.0).filter(|said| !said.is_empty())
 }
 
-fn html_message(text: &str) -> String {
-    let lower = text.to_ascii_lowercase();
-    let title = lower.find("<title").and_then(|at| {
-        let from = at + lower[at..].find('>')? + 1;
-        let to = from + lower[from..].find("</title")?;
-        Some(plain(&text[from..to])).filter(|title| !title.is_empty())
-    });
-    title.unwrap_or_else(|| plain(text))
-}
-
-/// Returns the text between tags, with one space for any run of white space.
-fn plain(html: &str) -> String {
-    let mut words = String::with_capacity(html.len().min(MAX_BYTES));
-    let mut in_tag = false;
-    for c in html.chars() {
-        let c = match c {
-            '<' => {
-                in_tag = true;
-                ' '
+fn add_json(said: &mut Said, value: &Value, depth: usize) {
+    match value {
+        Value::String(text) => said.add(text),
+        Value::Object(properties) if depth > 0 => {
+            let of = |name: &str| properties.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
+            for (_, value) in SPOKEN.iter().filter_map(|name| of(name)) {
+                add_json(said, value, depth - 1);
             }
-            '>' if in_tag => {
-                in_tag = false;
-                ' '
+            for (_, value) in BY_PROPERTY.iter().filter_map(|name| of(name)) {
+                let by_property = value.as_object().into_iter().flatten();
+                for (name, faults) in by_property {
+                    for fault in faults.as_array().into_iter().flatten().filter_map(Value::as_str) {
+                        said.add(&format!("{name}: {fault}"));
+                    }
+                }
             }
-            _ if in_tag => continue,
-            c if c.is_whitespace() => ' ',
-            c => c,
-        };
-        if c != ' ' || !words.is_empty() && !words.ends_with(' ') {
-            words.push(c);
         }
+        _ => {}
     }
-    let mut text = words.trim_end().to_owned();
-    // `&amp;` comes last, or `&amp;lt;` would be undone twice.
-    for (entity, character) in
-        [("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&#39;", "'"), ("&nbsp;", " "), ("&amp;", "&")]
-    {
-        text = text.replace(entity, character);
+}
+
+/// What is said, in one line and nothing twice.
+#[derive(Default)]
+struct Said(String);
+
+impl Said {
+    fn add(&mut self, text: &str) {
+        let text = text.trim();
+        if self.0.contains(text) {
+            return;
+        }
+        if !self.0.is_empty() {
+            self.0.push_str(if self.0.ends_with(['.', '!', '?', ':', ';']) { " " } else { ": " });
+        }
+        self.0.push_str(text);
     }
-    text
 }
 
 /// Returns the correlation id that an answer names: a GUID that stands at most 32 characters behind "correlation id" (any
@@ -119,7 +158,16 @@ mod tests {
                 "<!DOCTYPE html>\r\n<HTML><head><TITLE lang=en>502 &amp;\n Bad  Gateway</TITLE></head><body>x</body>",
                 "502 & Bad Gateway",
             ),
-            ("<html><title></title><h1>Service &lt;Unavailable&gt;</h1><p>later</p>", "Service <Unavailable> later"),
+            ("<html><title></title><h1>Service &lt;Unavailable&gt;</h1><p>later</p>", "Service <Unavailable>: later"),
+            (
+                r#"{"Message":"An error has occurred.","ExceptionMessage":"No user.","InnerException":{"Message":"An error has occurred.","ExceptionMessage":"LDAP 32"}}"#,
+                "An error has occurred. No user. LDAP 32",
+            ),
+            (
+                r#"{"Message":"The request is invalid.","ModelState":{"target":["not a GUID"]}}"#,
+                "The request is invalid. target: not a GUID",
+            ),
+            (r#"{"type":"about:blank","title":"Forbidden","status":403,"detail":"no quota"}"#, "Forbidden: no quota"),
             ("<html><title>never ended", "never ended"),
             ("<Error><Message>xml</Message></Error>", "xml"),
             ("  plain\n", "plain"),
@@ -129,6 +177,30 @@ mod tests {
             assert_eq!(of_body(body.as_bytes()), expect, "{body}");
         }
         assert_eq!(of_body(b"\xff\xfe"), "\u{fffd}\u{fffd}");
+    }
+
+    #[test]
+    fn a_page_is_known_by_how_it_begins() {
+        for page in ["<html>", "\u{feff}\r\n<!DOCTYPE HTML PUBLIC>", "<HTML lang=de>", "<head><title>x"] {
+            assert!(is_page(page.as_bytes()), "{page}");
+        }
+        for other in ["", "{\"Message\":\"<html>\"}", "<Error/>", "plain", "<"] {
+            assert!(!is_page(other.as_bytes()), "{other}");
+        }
+    }
+
+    #[test]
+    fn what_stands_in_the_head_comes_first() {
+        let to = Some("https://u:p@sts.contoso.test/adfs/ls?wctx=secret");
+        assert_eq!(of_answer(302, to, None, b""), "the call is sent on to https://sts.contoso.test/adfs/ls");
+        assert_eq!(
+            of_answer(307, Some("/in\u{1b}"), None, b"Moved"),
+            "the call is sent on to /in\\u{1b}; it says: Moved"
+        );
+        assert_eq!(of_answer(302, None, None, b""), "302 Found");
+        assert_eq!(of_answer(500, to, None, b"no"), "no");
+        assert_eq!(of_answer(401, None, Some("give --auth ntlm"), b"no"), "give --auth ntlm; it says: no");
+        assert_eq!(of_answer(401, None, Some("give --auth ntlm"), b""), "give --auth ntlm");
     }
 
     #[test]

@@ -10,6 +10,7 @@
 mod answer;
 mod auth;
 mod base_url;
+mod body;
 mod call;
 mod checkup;
 mod classify;
@@ -17,6 +18,8 @@ mod cookie;
 mod credential;
 mod endpoint;
 mod error;
+mod given;
+mod host_id;
 mod identity;
 mod list;
 mod message;
@@ -28,6 +31,7 @@ mod private_file;
 mod proxy;
 mod renewal;
 mod retry_after;
+mod route;
 mod server_time;
 mod session;
 mod sign_in;
@@ -36,6 +40,7 @@ mod stored_secret;
 mod tls;
 mod tls_reason;
 mod transport;
+mod unknown_authority;
 mod watch;
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 use data_encoding::BASE64;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderValue, Method};
-use reqwest::{Body, Request, Response};
+use reqwest::{Body, Request};
 use serde::Deserialize;
 use tokio::sync::Mutex;
 use url::{Url, form_urlencoded};
@@ -17,6 +17,7 @@ use uuid::Uuid;
 use self::assertion::{AssertionError, AssertionKey};
 use super::auth::bearer;
 use super::base_url::{AllowHttp, BaseUrl};
+use super::body::{self, Broken};
 use super::identity::Identity;
 use super::renewal::{Failed, Renewal, Rules};
 use super::sign_in::waiting;
@@ -55,6 +56,12 @@ impl FromStr for TokenUrl {
         } else {
             Err(InvalidTokenUrl)
         }
+    }
+}
+
+impl TokenUrl {
+    pub(crate) const fn url(&self) -> &Url {
+        &self.0
     }
 }
 
@@ -167,7 +174,13 @@ impl Tokens {
         let unanswered = |said: String| Failed::Unanswered(OAuthError(format!("the token server {place}: {said}")));
         let response = self.http.execute(request).await.map_err(|error| unanswered(transport::message(&error)))?;
         let status = response.status();
-        let body = read(response).await.map_err(unanswered)?;
+        let body = body::read(response, MAX_ANSWER_BYTES).await.map_err(|broken| {
+            unanswered(match broken {
+                Broken::TooLong => "its answer is too long".to_owned(),
+                Broken::Lost(said) => said,
+                Broken::NotUnderstood(why) => format!("its answer cannot be read: {why}"),
+            })
+        })?;
         if !status.is_success() {
             let refused = serde_json::from_slice::<Refused>(&body);
             let is_of_client =
@@ -254,17 +267,6 @@ impl OAuth {
         basic.set_sensitive(true);
         Ok(basic)
     }
-}
-
-async fn read(mut response: Response) -> Result<Vec<u8>, String> {
-    let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(|error| transport::message(&error))? {
-        body.extend_from_slice(&chunk);
-        if body.len() > MAX_ANSWER_BYTES {
-            return Err("its answer is too long".to_owned());
-        }
-    }
-    Ok(body)
 }
 
 impl fmt::Debug for Tokens {

@@ -11,6 +11,9 @@ use rustls::server::ParsedCertificate;
 use rustls::{CertificateError, DigitallySignedStruct, Error, OtherError, SignatureScheme};
 use sha2::{Digest, Sha256};
 
+use super::host_id::HostId;
+use super::unknown_authority::UnknownAuthority;
+
 /// The SHA-256 of a server's public key (its SubjectPublicKeyInfo, DER), as curl writes it: `sha256//` and base64.
 ///
 /// ```
@@ -67,9 +70,13 @@ pub(crate) struct NotPinned(Pin);
 #[derive(Debug)]
 pub(crate) struct Pinned<V> {
     pub(crate) inner: V,
-    /// The server that the pins are about: a proxy on the way has a key of its own.
-    pub(crate) server: String,
+    /// The server that the pins are about.
+    pub(crate) server: Option<HostId>,
+    /// A proxy on the way, which has a key of its own.
+    pub(crate) proxy: Option<HostId>,
     pub(crate) pins: Vec<Pin>,
+    /// Whether further authorities are trusted (`--ca-file`).
+    pub(crate) has_ca_file: bool,
 }
 
 impl<V: ServerCertVerifier> ServerCertVerifier for Pinned<V> {
@@ -81,11 +88,18 @@ impl<V: ServerCertVerifier> ServerCertVerifier for Pinned<V> {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        let verified = self.inner.verify_server_cert(certificate, intermediates, name, ocsp_response, now)?;
-        let is_server = name.to_str().eq_ignore_ascii_case(&self.server);
-        if self.pins.is_empty() || !is_server {
+        let verified = self.inner.verify_server_cert(certificate, intermediates, name, ocsp_response, now);
+        let verified = verified.map_err(|error| match error {
+            Error::InvalidCertificate(CertificateError::UnknownIssuer) => {
+                UnknownAuthority::of(certificate, intermediates, self.has_ca_file).into()
+            }
+            other => other,
+        })?;
+        let peer = Some(HostId::of_server(name));
+        if self.pins.is_empty() || (peer == self.proxy && peer != self.server) {
             return Ok(verified);
         }
+        // Whoever else this is has to have a pinned key: no pin goes without effect.
         let pin = Pin::of(certificate)?;
         if self.pins.contains(&pin) {
             return Ok(verified);

@@ -7,8 +7,9 @@ use std::str::FromStr;
 use hyper_util::client::proxy::matcher::Matcher;
 use url::Url;
 
-use super::base_url::BaseUrl;
+use super::base_url;
 use super::error::ClientError;
+use super::host_id::HostId;
 use super::private_file;
 
 /// The longest file with a user and a password, in bytes.
@@ -85,21 +86,36 @@ impl ProxyAddress {
     }
 }
 
+/// The proxy that calls to a server go through.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Through {
+    /// As `host:port`, without credentials.
+    pub(super) shown: String,
+    /// Its host, where calls to the proxy itself go over TLS.
+    pub(super) tls_host: Option<HostId>,
+}
+
 impl Proxy {
-    /// Returns the proxy that calls go through, as `host:port`. The environment is asked by the same matcher that reqwest asks
+    /// Returns the proxy that calls to this address go through. The environment is asked by the same matcher that reqwest asks
     /// (its `src/proxy.rs`, `Matcher::system`), so that both come to the same answer.
-    pub(super) fn of(&self, base: &BaseUrl, environment: impl FnOnce() -> Matcher) -> Option<String> {
+    pub(super) fn of(&self, url: &Url, environment: impl FnOnce() -> Matcher) -> Option<Through> {
         let matcher = match self {
-            Self::Given { address, .. } => return Some(address.to_string()),
-            Self::Environment if !base.is_loopback() => environment(),
+            Self::Given { address, .. } => {
+                let tls_host = if address.is_https() { HostId::of_url(&address.0) } else { None };
+                return Some(Through { shown: address.to_string(), tls_host });
+            }
+            Self::Environment if !base_url::is_loopback(url) => environment(),
             Self::Environment | Self::None => return None,
         };
-        let proxy = matcher.intercept(&base.requests().as_str().parse().ok()?)?;
+        let proxy = matcher.intercept(&url.as_str().parse().ok()?)?;
         let uri = proxy.uri();
-        Some(match (uri.host(), uri.port_u16()) {
+        let shown = match (uri.host(), uri.port_u16()) {
             (Some(host), Some(port)) => format!("{host}:{port}"),
             (host, _) => host.unwrap_or_default().to_owned(),
-        })
+        };
+        let is_tls = uri.scheme_str() == Some("https");
+        let tls_host = Url::parse(&uri.to_string()).ok().filter(|_| is_tls).as_ref().and_then(HostId::of_url);
+        Some(Through { shown, tls_host })
     }
 
     /// Returns the proxy for the HTTP library, where one is given by name; its credentials are read here.
@@ -124,7 +140,6 @@ impl Proxy {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::client::AllowHttp;
 
     #[test]
     fn the_environments_proxy_is_taken_unless_the_server_is_this_machine_or_named_as_direct() {
@@ -148,9 +163,16 @@ mod tests {
             ("http://[::1]:8080", given.clone(), Some("proxy.test:8080")),
             ("https://cm.intern.contoso.test", given, Some("proxy.test:8080")),
         ] {
-            let base = BaseUrl::parse(server, AllowHttp::Yes).unwrap();
-            assert_eq!(choice.of(&base, environment).as_deref(), expect, "{server}");
+            let through = choice.of(&Url::parse(server).unwrap(), environment);
+            assert_eq!(through.as_ref().map(|through| through.shown.as_str()), expect, "{server}");
+            assert!(through.is_none_or(|through| through.tls_host.is_none()));
         }
+        let url = Url::parse("https://cm.contoso.test").unwrap();
+        let host = Some(HostId::Name("proxy.test".to_owned()));
+        let given = Proxy::Given { address: "https://Proxy.test:8080".parse().unwrap(), credentials: None };
+        assert_eq!(given.of(&url, environment).unwrap().tls_host, host);
+        let environment = || Matcher::builder().https("https://proxy.test:3128").build();
+        assert_eq!(Proxy::Environment.of(&url, environment).unwrap().tls_host, host);
     }
 
     #[test]

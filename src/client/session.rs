@@ -19,13 +19,18 @@ pub(crate) fn other_than_api(status: StatusCode, headers: &HeaderMap) -> Option<
         let to = text(&LOCATION).map(place).unwrap_or_default();
         return Some(format!("sends the call on{to} ({})", status.as_u16()));
     }
-    let is_page =
-        text(&CONTENT_TYPE).is_some_and(|kind| kind.trim_start().to_ascii_lowercase().starts_with("text/html"));
-    (status == StatusCode::OK && is_page).then(|| format!("answers with a page for people ({})", status.as_u16()))
+    (status == StatusCode::OK && is_page(headers))
+        .then(|| format!("answers with a page for people ({})", status.as_u16()))
+}
+
+/// Returns whether an answer says that it is a page.
+pub(crate) fn is_page(headers: &HeaderMap) -> bool {
+    let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+    kind.is_some_and(|kind| kind.trim_start().to_ascii_lowercase().starts_with("text/html"))
 }
 
 /// Returns where a call is sent on to, without what may hold a secret.
-fn place(location: &str) -> String {
+pub(crate) fn place(location: &str) -> String {
     match Url::parse(location) {
         Ok(url) => match url.host_str() {
             Some(host) => printable(&format!(" to {}://{host}{}", url.scheme(), url.path())),

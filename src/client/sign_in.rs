@@ -25,7 +25,8 @@ use tokio::runtime::{Handle, Id};
 use tokio::sync::OnceCell;
 use tokio::time::{Instant, timeout_at};
 
-use self::challenge::{Challenge, Scheme};
+pub(crate) use self::challenge::Challenge;
+use self::challenge::Scheme;
 use self::connection::{is_last, read_to_end, this_end};
 pub(crate) use self::habit::Aim;
 use self::habit::Habits;

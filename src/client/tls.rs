@@ -8,10 +8,10 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls_platform_verifier::Verifier;
 
-use super::endpoint::Endpoint;
 use super::error::{CaFileFault, ClientError, DamagedReason};
-use super::identity::OptionNames;
-use super::pin::Pinned;
+use super::host_id::HostId;
+use super::identity::{Identity, OptionNames};
+use super::pin::{Pin, Pinned};
 
 /// Whether the call can meet TLS at all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,15 +22,28 @@ pub(crate) enum Roots {
     NotNeeded,
 }
 
+/// What a server must be like, and what is shown to it.
+#[derive(Debug)]
+pub(crate) struct Trust<'e> {
+    pub(crate) ca_file: Option<&'e Path>,
+    pub(crate) identity: Option<&'e Identity>,
+    pub(crate) pins: &'e [Pin],
+    /// The server that the pins are about.
+    pub(crate) server: Option<HostId>,
+    /// The proxy before it that is spoken to over TLS.
+    pub(crate) proxy: Option<HostId>,
+}
+
 /// Returns the TLS settings: 1.2 and 1.3, ring's algorithms (in this config itself, so that no process-wide default has
 /// to be there), the system's roots and those of the CA file in addition, the pins, the client certificate, `http/1.1` alone. rustls offers no early data
 /// unless asked to: nothing that is sent can be replayed on the way.
-pub(crate) fn config(roots: Roots, endpoint: &Endpoint) -> Result<ClientConfig, ClientError> {
+pub(crate) fn config(roots: Roots, trust: &Trust<'_>) -> Result<ClientConfig, ClientError> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let extra = match &endpoint.ca_file {
-        Some(path) => read_ca_file(path).map_err(|fault| ClientError::CaFile { path: path.clone(), fault })?,
+    let extra = match trust.ca_file {
+        Some(path) => read_ca_file(path).map_err(|fault| ClientError::CaFile { path: path.to_owned(), fault })?,
         None => Vec::new(),
     };
+    let has_ca_file = !extra.is_empty();
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
         .map_err(ClientError::Tls)?;
@@ -42,13 +55,14 @@ pub(crate) fn config(roots: Roots, endpoint: &Endpoint) -> Result<ClientConfig, 
                 _ => Verifier::new_with_extra_roots(extra, provider),
             };
             let inner = made.map_err(ClientError::NoRoots)?;
-            let server = endpoint.base.host().trim_matches(['[', ']']).to_owned();
-            let verifier = Pinned { inner, server, pins: endpoint.pins.clone() };
+            let Trust { server, proxy, pins, .. } = trust;
+            let (server, proxy, pins) = (server.clone(), proxy.clone(), pins.to_vec());
+            let verifier = Pinned { inner, server, proxy, pins, has_ca_file };
             builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier))
         }
         Roots::NotNeeded => builder.with_root_certificates(rustls::RootCertStore::empty()),
     };
-    let mut config = match &endpoint.identity {
+    let mut config = match trust.identity {
         Some(identity) => {
             let (chain, key) = identity.read(OptionNames::TLS)?;
             builder.with_client_auth_cert(chain, key).map_err(ClientError::OtherKey)?
@@ -83,11 +97,10 @@ fn read_ca_file(path: &Path) -> Result<Vec<CertificateDer<'static>>, CaFileFault
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::client::{AllowHttp, BaseUrl};
 
     fn of_ca_file(path: &Path) -> Result<ClientConfig, ClientError> {
-        let base = BaseUrl::parse("cm.contoso.test", AllowHttp::LoopbackOnly).unwrap();
-        config(Roots::NotNeeded, &Endpoint { ca_file: Some(path.to_owned()), ..Endpoint::new(base) })
+        let trust = Trust { ca_file: Some(path), identity: None, pins: &[], server: None, proxy: None };
+        config(Roots::NotNeeded, &trust)
     }
 
     #[track_caller]

@@ -19,10 +19,6 @@ pub(crate) fn reason(error: &Error) -> Option<String> {
 
 fn of_certificate(fault: &CertificateError) -> Option<String> {
     let text = match fault {
-        CertificateError::UnknownIssuer => {
-            "the server's certificate is of an authority that this machine does not trust: give that authority's \
-             certificate with --ca-file, or install it on this machine"
-        }
         CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
             "the server's certificate is over: it has to be renewed there (or this machine's clock is wrong)"
         }

@@ -28,13 +28,20 @@
 use std::error::Error;
 use std::io;
 
+use rustls::CertificateError;
+
 use super::answer::TransportFault;
 use super::once::Departed;
 use super::tls_reason;
+use crate::platform::lacks_files;
 
 /// What a 407 means for whoever runs the program.
 pub const PROXY_ASKS: &str =
     "the proxy wants to know who calls, or does not take what it was told (407): check --proxy-credentials FILE";
+
+/// What to do where no connection can be made because too many are open.
+const TOO_MANY_OPEN: &str =
+    "this process has too many files and connections open: raise the limit (ulimit -n), or lower --concurrency";
 
 /// What hyper-util says of a proxy that answers CONNECT by 407, and by anything else but 200. The type of the error is its own
 /// secret; what it says is not.
@@ -100,8 +107,15 @@ impl Seen {
 pub(crate) fn message(error: &reqwest::Error) -> String {
     let mut said: Vec<String> = Vec::new();
     for link in links(error) {
-        if let Some(reason) = link.downcast_ref::<rustls::Error>().and_then(tls_reason::reason) {
-            return format!("{reason} ({link})");
+        if let Some(error) = link.downcast_ref::<rustls::Error>()
+            && let Some(reason) = tls_reason::reason(error)
+        {
+            // What is this program's own says it all.
+            let is_own = matches!(error, rustls::Error::InvalidCertificate(CertificateError::Other(_)));
+            return if is_own { reason } else { format!("{reason} ({link})") };
+        }
+        if let Some(error) = link.downcast_ref::<io::Error>().filter(|error| lacks_files(error)) {
+            return format!("{TOO_MANY_OPEN} ({error})");
         }
         // These two say no more than that a request failed.
         if link.is::<reqwest::Error>() || link.is::<hyper_util::client::legacy::Error>() {
@@ -176,6 +190,13 @@ mod tests {
         ] {
             assert_eq!(seen.fault(), expect, "{seen:?}");
         }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn too_many_open_files_are_no_fault_of_the_server() {
+        assert!(lacks_files(&io::Error::from_raw_os_error(nix::libc::EMFILE)));
+        assert!(!lacks_files(&io::Error::from_raw_os_error(nix::libc::ENOSPC)));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::item::SessionInfo;
 use super::state::IllegalTransition;
-use crate::platform::NetworkFileSystem;
+use crate::platform::{NetworkFileSystem, lacks_files};
 use crate::request::{AttemptNo, RequestKind, RequestUuid, RowId};
 
 /// A ledger cannot be made, opened, read or written.
@@ -357,6 +357,11 @@ impl LedgerError {
                 ErrorCode::DiskFull => Self::DiskFull { path, source },
                 ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => Self::InUse { path, holder: None },
                 ErrorCode::NotADatabase => Self::NotALedger { path },
+                // SQLite does not say why; that nothing else can be opened does.
+                ErrorCode::CannotOpen => match std::fs::File::open(&path) {
+                    Err(error) if lacks_files(&error) => Self::Unwritable { path, source: error },
+                    Ok(_) | Err(_) => Self::Sqlite { path, source },
+                },
                 // A constraint fails only where the tables contradict each other: a step is checked before it is written.
                 ErrorCode::DatabaseCorrupt | ErrorCode::ConstraintViolation => {
                     Self::Damaged { path, damage: Damage::Unreadable(source) }

@@ -48,3 +48,8 @@ pub use system::files::{
 pub(crate) use system::files::{is_private, set_mode};
 pub use system::identity::{host_name, user_name};
 pub use system::trust::trust;
+
+/// Returns whether the system refuses because too many files are open, in this process or at all.
+pub fn lacks_files(error: &std::io::Error) -> bool {
+    error.raw_os_error().is_some_and(|code| system::files::TOO_MANY_OPEN.contains(&code))
+}

@@ -110,6 +110,16 @@ impl ErrorCode {
         }
     }
 
+    /// Returns whether the call certainly did not come as far as the server.
+    pub const fn is_not_sent(self) -> bool {
+        matches!(self, Self::ConnectionRefused | Self::NameNotResolved | Self::TlsFailed | Self::NotConnected)
+    }
+
+    /// Returns whether an attempt that ended so says nothing of its row: it did not leave, or the server would not look at it.
+    pub const fn is_no_try(self) -> bool {
+        self.is_not_sent() || matches!(self, Self::Expired | Self::Throttled | Self::NotSignedIn | Self::ApiNotFound)
+    }
+
     /// Returns the code of this name.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|code| code.as_str() == name)

@@ -288,8 +288,8 @@ impl<'a> Flow<'a> {
             Answer::Http(answer) => self.memory.answered_at(answer.date),
             Answer::None { .. } => {}
         }
-        if matches!(&outcome, Outcome::Pending(fault) if policy::is_not_sent(fault.code)) {
-            self.memory.not_sent = self.memory.not_sent.saturating_add(1);
+        if matches!(&outcome, Outcome::Pending(fault) if fault.code.is_not_sent()) {
+            self.memory.was_not_sent(ended.row);
         }
         // What ends after a stop is recorded and says nothing more of the server.
         let trip = if self.stop.is_none() { self.memory.breaker.take(&outcome) } else { None };
@@ -339,10 +339,11 @@ impl<'a> Flow<'a> {
     }
 
     fn decide(&mut self, row: RowId, call: &InFlight, outcome: Outcome, now: Instant) -> (Outcome, Requeue) {
-        let next = policy::next(&outcome, call.counted_attempts, self.limits.max_attempts.get());
+        let counted = call.counted_attempts + self.memory.n_not_sent(row).saturating_sub(1);
+        let next = policy::next(&outcome, counted, self.limits.max_attempts.get());
         match (next, outcome) {
             (Next::Retry, Outcome::Pending(fault)) => {
-                let delay = backoff::delay(call.counted_attempts + 1, self.memory.machine.random());
+                let delay = backoff::delay(counted + 1, self.memory.machine.random());
                 self.tell(EventKind::Retrying { row, attempt: call.attempt, code: fault.code, delay });
                 self.wait(row, now + delay);
                 (Outcome::Pending(fault), Requeue::Listed)
@@ -425,7 +426,7 @@ impl<'a> Flow<'a> {
         }
         let quiet = now.saturating_duration_since(self.memory.last_created);
         if quiet >= self.limits.stall || quiet + slowed.delay > self.limits.stall {
-            self.stop_for(StopReason::Stalled(quiet));
+            self.stop_for(StopReason::Stalled { quiet, come_back: retry_after });
         }
     }
 

@@ -164,7 +164,8 @@ impl Kinds {
         match refusals {
             Refusals::Alike { status, n_rows } if self.max_refusals > 0 && n_rows >= self.max_refusals => {
                 let is_refusal = (400..500).contains(&status) || (status == 500 && self.has_created);
-                is_refusal.then_some(StopReason::Refused { kind, status, n_rows })
+                let last = outcome.fault().filter(|_| is_refusal)?.clone();
+                Some(StopReason::Refused { kind, status, n_rows, last })
             }
             Refusals::None | Refusals::Alike { .. } | Refusals::Mixed => None,
         }

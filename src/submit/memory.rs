@@ -1,6 +1,6 @@
 //! What a session keeps over several rounds of sending.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -83,6 +83,8 @@ pub struct Memory {
     /// When the last round ended.
     round_ended: Instant,
     doubts: OwnDoubts,
+    /// How often rows were certainly not sent since the server was away last.
+    rows_not_sent: BTreeMap<RowId, u32>,
     recent: VecDeque<Recent>,
 }
 
@@ -105,6 +107,7 @@ impl Memory {
             drift: Drift::new(machine),
             round_ended: now,
             doubts: OwnDoubts::new(),
+            rows_not_sent: BTreeMap::new(),
             recent: VecDeque::new(),
         }
     }
@@ -125,6 +128,18 @@ impl Memory {
         self.window.begin_slowly();
         self.breaker.restart();
         self.not_sent = 0;
+        self.rows_not_sent.clear();
+    }
+
+    /// Notes that a call for this row did not come as far as the server.
+    pub(crate) fn was_not_sent(&mut self, row: RowId) {
+        self.not_sent = self.not_sent.saturating_add(1);
+        *self.rows_not_sent.entry(row).or_default() += 1;
+    }
+
+    /// Returns how often that was since the server was away last.
+    pub(crate) fn n_not_sent(&self, row: RowId) -> u32 {
+        self.rows_not_sent.get(&row).copied().unwrap_or(0)
     }
 
     /// Begins a round: the time since the last one was not one of sending.

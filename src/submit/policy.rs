@@ -101,14 +101,6 @@ pub(crate) fn pressure(outcome: &Outcome, retry_after: Option<Duration>) -> Pres
     }
 }
 
-/// Returns whether a call that ended so did certainly not come as far as the server.
-pub(crate) const fn is_not_sent(code: ErrorCode) -> bool {
-    matches!(
-        code,
-        ErrorCode::ConnectionRefused | ErrorCode::NameNotResolved | ErrorCode::TlsFailed | ErrorCode::NotConnected
-    )
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -606,7 +606,7 @@ impl Session {
                 *last != ErrorCode::ServerError && self.has_created
             }
             StopReason::Unreachable(_) => true,
-            StopReason::Stalled(_)
+            StopReason::Stalled { .. }
             | StopReason::NotSignedIn(_)
             | StopReason::ApiNotFound(_)
             | StopReason::NotAsAsked { .. }
@@ -753,6 +753,8 @@ const fn was_reset(error: &ReadError) -> bool {
         | ReadError::Malformed { .. }
         | ReadError::Object { .. }
         | ReadError::Cached(_)
+        | ReadError::Page(_)
+        | ReadError::NotUnderstood(_)
         | ReadError::TooLong { .. } => false,
     }
 }
@@ -770,6 +772,8 @@ pub(super) const fn may_pass(error: &ReadError) -> bool {
         | ReadError::Malformed { .. }
         | ReadError::Object { .. }
         | ReadError::Cached(_)
+        | ReadError::Page(_)
+        | ReadError::NotUnderstood(_)
         | ReadError::TooLong { .. } => false,
     }
 }

@@ -27,8 +27,13 @@ pub enum StopReason {
     Breaker(Trip),
     /// No call reached the server, and a row's attempts are used up.
     Unreachable(Fault),
-    /// The server throttled, and nothing was created for this long.
-    Stalled(Duration),
+    /// The server throttled, and nothing was created for long, or would be.
+    Stalled {
+        /// How long nothing was created.
+        quiet: Duration,
+        /// When the server asks to come back, from then on; none where it does not say.
+        come_back: Option<Duration>,
+    },
     /// The first request of a kind is not what its row asked for. No other one of that kind was made.
     NotAsAsked {
         /// The row; it is recorded as created.
@@ -79,6 +84,8 @@ pub enum StopReason {
         status: u16,
         /// How many rows, counted over the run.
         n_rows: u32,
+        /// The last refusal.
+        last: Fault,
     },
     /// The server did not accept the sign-in.
     NotSignedIn(Fault),
@@ -99,7 +106,7 @@ impl StopReason {
             Self::StoppedElsewhere => true,
             Self::Breaker(_)
             | Self::Unreachable(_)
-            | Self::Stalled(_)
+            | Self::Stalled { .. }
             | Self::NotAsAsked { .. }
             | Self::FirstInDoubt { .. }
             | Self::NotReadBack { .. }
@@ -120,7 +127,7 @@ impl StopReason {
         match self {
             Self::Breaker(_) => "stopped by the circuit breaker",
             Self::Unreachable(_) => "the server cannot be reached",
-            Self::Stalled(_) => "stopped because the server throttles",
+            Self::Stalled { .. } => "stopped because the server throttles",
             Self::NotAsAsked { .. } => "the server made another request than was asked for",
             Self::FirstInDoubt { .. } => "the first calls were not answered",
             Self::NotReadBack { .. } => "the first request cannot be checked",

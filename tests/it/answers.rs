@@ -1,7 +1,7 @@
 //! What an answer means, line by line, against a server that is made of bytes: the state that the row ends in, the exit
 //! status, and how many create calls arrived whole.
 
-use crate::chaos::{Answer, Break, Chaos, Fate, Script, answer, status};
+use crate::chaos::{Answer, Break, Chaos, Fate, Script, Written, answer, status};
 use crate::common::{Folder, enrollments};
 use crate::oracle::{assert_kept, rows};
 
@@ -173,6 +173,18 @@ fn statuses_that_say_for_certain_that_nothing_was_created() {
     ]);
 }
 
+/// Answers, requests that are read back, and lists: none of it was asked for in this form, and all of it is read.
+#[test]
+fn answers_that_are_compressed_or_in_another_charset() {
+    let lost = |written| Script { written, ..Script::on(FAULTY, Fate::creates(Answer::Reset)) };
+    check([
+        case("gzip", lost(Written::Gzip), ONCE),
+        case("deflate", lost(Written::Deflate), ONCE),
+        case("deflate without zlib's form", lost(Written::RawDeflate), ONCE),
+        case("UTF-16", lost(Written::Utf16), ONCE),
+    ]);
+}
+
 /// What stops the run: rows that met the answer are pending, and the run says whom to call.
 #[test]
 fn statuses_that_are_not_the_rows_fault_stop_the_run() {
@@ -194,4 +206,73 @@ fn statuses_that_are_not_the_rows_fault_stop_the_run() {
         folder.run(&words).exits(0);
         assert_kept(&rows(&folder, "wave.ledger"), &server.seen(), 200);
     }
+}
+
+/// Submits one row to a server that answers so, and returns what is said.
+fn told(answer: Answer, exit: i32) -> String {
+    let folder = Folder::new();
+    folder.write("wave.csv", enrollments(1));
+    let server =
+        Chaos::start(Script { fate: Box::new(move |_, _| Fate::refuses(answer.clone())), ..Script::default() });
+    let words = ["submit", "wave.csv", "--server", &server.base_url(), "--settle", "200ms", "--server-limit", "400ms"];
+    let ran = folder.run(&words).exits(exit);
+    format!("{}{}", ran.stderr, folder.run(&["export", "wave.ledger", "--format", "csv"]).stdout)
+}
+
+#[test]
+fn the_servers_own_words_reach_the_person() {
+    let page =
+        "<html><title>Bad Request</title><h2>Request Too Long</h2><p>The size of the request headers is too long.</p>";
+    let said = told(answer("403 Forbidden", "Content-Type: text/html\r\n", page), 1);
+    assert!(said.contains("The size of the request headers is too long."), "{said}");
+    assert!(said.contains(",refused,"), "{said}");
+
+    let said = told(answer("403 Forbidden", "", r#"{"Message":"An error has occurred.","ExceptionMessage":"no"}"#), 1);
+    assert!(said.contains(",forbidden,") && said.contains("An error has occurred. no"), "{said}");
+
+    let said = told(answer("302 Found", "Location: https://a:b@sts.test/adfs/ls?ctx=secret\r\n", ""), 1);
+    assert!(said.contains("the call is sent on to https://sts.test/adfs/ls"), "{said}");
+    assert!(!said.contains("secret") && !said.contains("a:b"), "{said}");
+
+    let offers = "WWW-Authenticate: Negotiate\r\nWWW-Authenticate: NTLM\r\n";
+    let said = told(answer("401 Unauthorized", offers, ""), 5);
+    assert!(said.contains("offers Negotiate, NTLM: give --auth negotiate, or --auth ntlm"), "{said}");
+    assert!(!said.contains("token"), "{said}");
+
+    let said = told(answer("429 Too Many Requests", "Retry-After: 3600\r\n", ""), 4);
+    assert!(said.contains("the server asks to come back in 1 h 0 min, at "), "{said}");
+}
+
+#[cfg(unix)]
+#[test]
+fn too_many_open_files_are_no_full_disk() {
+    let folder = Folder::new();
+    folder.write("wave.csv", enrollments(1));
+    let server = Chaos::start(Script::default());
+    let command = env!("CARGO_BIN_EXE_cmbatch");
+    // Wherever it runs out: at the first file, at the ledger's, at the first connection.
+    for limit in 12..=24 {
+        let script = format!("ulimit -n {limit}; exec {command} submit wave.csv --server {}", server.base_url());
+        let ran = std::process::Command::new("sh").args(["-c", &script]).current_dir(folder.path()).output().unwrap();
+        let said = String::from_utf8(ran.stderr).unwrap();
+        if ran.status.success() {
+            break;
+        }
+        assert!(said.contains("raise the limit") && !said.contains("make room"), "{limit}: {said}");
+    }
+    assert_kept(&rows(&folder, "wave.ledger"), &server.seen(), 1);
+}
+
+#[test]
+fn what_stands_around_a_token_is_refused_before_anything_is_sent() {
+    let folder = Folder::new();
+    folder.write("wave.csv", enrollments(1));
+    let server = Chaos::start(Script::default());
+    let token = folder.write("token", r#"{"access_token":"hunter2","token_type":"Bearer"}"#);
+    #[cfg(unix)]
+    std::fs::set_permissions(&token, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    let words = ["submit", "wave.csv", "--server", &server.base_url(), "--token-file", token.to_str().unwrap()];
+    let ran = folder.run(&words).exits(2).says("write the value of its \"access_token\" alone there");
+    assert!(!ran.stderr.contains("hunter2"), "{}", ran.stderr);
+    assert_eq!(server.n_posts(), 0);
 }

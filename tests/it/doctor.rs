@@ -2,6 +2,7 @@
 
 use std::net::{Ipv4Addr, TcpListener};
 
+use crate::chaos::{Chaos, ListAs, Script, Written};
 use crate::common::{Folder, posts, simulator};
 
 /// Returns what it says on standard output and at its end.
@@ -72,5 +73,63 @@ fn what_is_given_in_vain_or_gives_a_password_away_is_refused() {
         let (status, said, end) = doctor(&folder, "http://127.0.0.1:1", more);
         assert_eq!(status, 2, "{said}{end}");
         assert!(end.contains(says) && !end.contains("hunter2"), "{end}");
+    }
+}
+
+/// Returns what it says, in one line, and its exit status.
+fn examined(script: Script) -> (i32, String) {
+    let server = Chaos::start(script);
+    let (status, said, _) = doctor(&Folder::new(), &server.base_url(), &[]);
+    (status, said.split_whitespace().collect::<Vec<_>>().join(" "))
+}
+
+#[test]
+fn answers_are_judged_as_a_run_judges_them() {
+    const GOOD: &str = r#"{"Uuid":"3f0c2a10-7b44-4f2e-9a51-0c6d1e2f3a01","RequestType":1,"Status":3}"#;
+    const MIXED: &str =
+        r#"[{"Uuid":"3f0c2a10-7b44-4f2e-9a51-0c6d1e2f3a01","RequestType":1,"Status":3},{"Comment":"x"}]"#;
+    const NAMED: &str =
+        r#"[{"Uuid":"3f0c2a10-7b44-4f2e-9a51-0c6d1e2f3a01","RequestType":"Enroll","Status":"Approved"}]"#;
+    for (as_what, status, says) in [
+        (ListAs::Text("", GOOD), 0, "ok requests the list of requests can be read (1 request in 0.0 s)"),
+        (
+            ListAs::Text("", MIXED),
+            0,
+            "note requests the list has 2 requests in 0.0 s, and 1 of them cannot be read (request 2: it has no Uuid)",
+        ),
+        (ListAs::Text("", NAMED), 0, "1 of them have no number as type or status"),
+        (
+            ListAs::Text("", r#"[{"Uuid":7}]"#),
+            4,
+            "fault requests the list has 1 request in 0.0 s, and 1 of them cannot be read",
+        ),
+        (
+            ListAs::Text("Age: 30\r\n", "[]"),
+            4,
+            "fault requests the list is an old one that something before the server kept (Age: 30)",
+        ),
+        (
+            ListAs::Html,
+            5,
+            "fault sign-in the server answers with a page for people in place of the API's JSON; the page says: Sign in",
+        ),
+        (ListAs::CutOffChunked, 4, "fault requests"),
+    ] {
+        let (found, said) = examined(Script::default().listing(as_what));
+        assert_eq!(found, status, "{as_what:?}: {said}");
+        assert!(said.contains(says), "{as_what:?}: {said}");
+    }
+    for (written, status, says) in [
+        (Written::Gzip, 0, "ok templates"),
+        (Written::Utf16, 0, "ok templates"),
+        (
+            Written::Brotli,
+            4,
+            "fault templates the answer cannot be read: it is compressed in a way that is not understood",
+        ),
+    ] {
+        let (found, said) = examined(Script { written, ..Script::default() });
+        assert_eq!(found, status, "{written:?}: {said}");
+        assert!(said.contains(says), "{written:?}: {said}");
     }
 }

@@ -1,6 +1,6 @@
 //! `cmbatch doctor`: goes the way of a call step by step, and says of each what is wrong and what to do.
 
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use jiff::Timestamp;
 use serde_json::json;
@@ -8,12 +8,13 @@ use serde_json::json;
 use super::job::block_on;
 use crate::app::{Exit, Failure, NO_API_REMEDY, chain, exit_of};
 use crate::cli::invocation::Invocation;
-use crate::cli::output::Shell;
+use crate::cli::output::{Shell, grouped};
 use crate::cli::progress::span;
 use crate::cli::sign_in::{account, signed_in};
 use crate::cli::summary::Summary;
 use crate::client::{
-    Auth, Client, Endpoint, ListTimeouts, Look, PROXY_ASKS, ReadError, TransportFault, connect, resolve,
+    Auth, Client, Endpoint, ListItem, ListTimeouts, Look, PROXY_ASKS, ReadError, RequestStatus, TransportFault,
+    connect, resolve,
 };
 use crate::request::{printable, printable_up_to};
 
@@ -285,8 +286,7 @@ fn is_let_in(look: &Look, findings: &mut Findings<'_>) -> bool {
     let said = if look.said.is_empty() { String::new() } else { format!("; it says: {}", printable(&look.said)) };
     match look.status {
         401 => {
-            let text =
-                format!("the server does not take the sign-in (401): check --auth, the token or the account{said}");
+            let text = format!("the server does not take the sign-in (401): {}", printable(&look.said));
             findings.add("sign-in", Verdict::Fault(Exit::SignIn), text);
             false
         }
@@ -312,10 +312,16 @@ fn is_let_in(look: &Look, findings: &mut Findings<'_>) -> bool {
             findings.add("templates", Verdict::Note, "the list of profile templates is not there (404)");
             true
         }
-        200..=299 => {
-            findings.fine("templates", "the list of profile templates can be read");
-            true
-        }
+        200..=299 => match &look.unread {
+            None => {
+                findings.fine("templates", "the list of profile templates can be read");
+                true
+            }
+            Some(error) => {
+                unreadable("templates", error, findings);
+                false
+            }
+        },
         status @ 300..=399 => {
             let text = format!(
                 "the server sends the call elsewhere ({status}), to a page for signing in perhaps: check --server and --auth"
@@ -339,31 +345,101 @@ fn is_let_in(look: &Look, findings: &mut Findings<'_>) -> bool {
     }
 }
 
-async fn list(client: &Client, findings: &mut Findings<'_>) -> bool {
-    let listed = match client.list(ListTimeouts::default()).await {
-        Err(error) if error.is_connection_lost() => client.list(ListTimeouts::default()).await,
-        listed => listed,
-    };
-    let error = match listed {
-        Ok(_) => {
-            findings.fine("requests", "the list of requests can be read: rows in doubt can be settled");
-            return true;
-        }
-        Err(error) => error,
-    };
-    match error.status() {
-        Some(404) => {
-            let text = format!("there is no API at this address (404): {NO_API_REMEDY}");
-            findings.add("API", Verdict::Fault(Exit::NoApi), text);
-        }
-        Some(401 | 403) => {
-            let text = "the account may not read the list of requests: rows in doubt could not be settled; have the right \
-                        to read requests given to it";
-            findings.add("requests", Verdict::Fault(Exit::SignIn), text);
-        }
-        Some(_) | None => findings.add("requests", Verdict::Fault(exit_of(&error)), error.to_string()),
+/// Says what is wrong with an answer that came whole.
+fn unreadable(step: &'static str, error: &ReadError, findings: &mut Findings<'_>) {
+    if let ReadError::Page(_) = error {
+        let text = format!("{error}; is it a gateway's sign-in? Check --server and --auth");
+        return findings.add("sign-in", Verdict::Fault(Exit::SignIn), text);
     }
-    false
+    findings.add(step, Verdict::Fault(exit_of(error)), error.to_string());
+}
+
+/// What a list holds.
+#[derive(Default)]
+struct Listed {
+    n_requests: u64,
+    n_unread: u64,
+    /// What is wrong with the first one that cannot be read.
+    first_unread: Option<String>,
+    /// How many have no number as type or status.
+    n_odd: u64,
+}
+
+/// Reads the list to its end, as a run does.
+async fn read_list(client: &Client) -> Result<Listed, ReadError> {
+    let mut list = match client.list(ListTimeouts::default()).await {
+        Err(error) if error.is_connection_lost() => client.list(ListTimeouts::default()).await?,
+        listed => listed?,
+    };
+    let mut listed = Listed::default();
+    while let Some(item) = list.next().await {
+        listed.n_requests += 1;
+        match item? {
+            ListItem::Request(request) => {
+                let is_odd = request.request_type.is_none() || request.status == RequestStatus::Unknown;
+                listed.n_odd += u64::from(is_odd);
+            }
+            ListItem::Unread { number, reason } => {
+                listed.n_unread += 1;
+                listed.first_unread.get_or_insert(format!("request {number}: {reason}"));
+            }
+        }
+    }
+    Ok(listed)
+}
+
+async fn list(client: &Client, findings: &mut Findings<'_>) -> bool {
+    let begin = Instant::now();
+    match read_list(client).await {
+        Ok(listed) => say_listed(&listed, begin.elapsed(), findings),
+        Err(error) => {
+            match error.status() {
+                Some(404) => {
+                    let text = format!("there is no API at this address (404): {NO_API_REMEDY}");
+                    findings.add("API", Verdict::Fault(Exit::NoApi), text);
+                }
+                Some(401 | 403) => {
+                    let text = format!(
+                        "the account may not read the list of requests: rows in doubt could not be settled; have the right \
+                         to read requests given to it ({error})"
+                    );
+                    findings.add("requests", Verdict::Fault(Exit::SignIn), text);
+                }
+                Some(_) | None => unreadable("requests", &error, findings),
+            }
+            false
+        }
+    }
+}
+
+fn say_listed(listed: &Listed, took: Duration, findings: &mut Findings<'_>) -> bool {
+    let Listed { n_requests, n_unread, first_unread, n_odd } = listed;
+    let held = match n_requests {
+        1 => "1 request".to_owned(),
+        n => format!("{} requests", grouped(*n)),
+    };
+    let held = format!("{held} in {:.1} s", took.as_secs_f64());
+    if let Some(first) = first_unread {
+        let text = format!(
+            "the list has {held}, and {} of them cannot be read ({first}): while such are in it, no row in doubt is proven \
+             absent",
+            grouped(*n_unread)
+        );
+        let is_none_read = n_unread == n_requests;
+        findings.add("requests", if is_none_read { Verdict::Fault(Exit::Server) } else { Verdict::Note }, text);
+        return !is_none_read;
+    }
+    if *n_odd > 0 {
+        let text = format!(
+            "the list has {held}, and {} of them have no number as type or status: they count as open, and as requests of any \
+             type",
+            grouped(*n_odd)
+        );
+        findings.add("requests", Verdict::Note, text);
+        return true;
+    }
+    findings.fine("requests", format!("the list of requests can be read ({held}): rows in doubt can be settled"));
+    true
 }
 
 async fn latency(client: &Client, first: &Look, findings: &mut Findings<'_>) {

@@ -30,6 +30,7 @@ fn http(status: u16, location: Option<&str>, body: &str) -> Answer {
         location: location.map(str::to_owned),
         retry_after: None,
         date: None,
+        advice: None,
         body: Bytes::from(body.to_owned()),
     })
 }
@@ -185,7 +186,7 @@ proptest! {
         not_acted_on in any::<bool>(),
     ) {
         let on_503 = if not_acted_on { On503::NotActedOn } else { On503::InDoubt };
-        let answer = Answer::Http(HttpAnswer { status, location, retry_after: None, date: None, body: body.into() });
+        let answer = Answer::Http(HttpAnswer { status, location, retry_after: None, date: None, advice: None, body: body.into() });
         let outcome = classify(&answer, on_503);
         match &outcome {
             Outcome::Created(_) => prop_assert_eq!(status, 201),

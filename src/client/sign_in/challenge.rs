@@ -7,7 +7,7 @@ use http::header::{HeaderMap, HeaderName, WWW_AUTHENTICATE};
 use reqwest::Response;
 
 use super::MAX_CHALLENGE_BYTES;
-use crate::client::message;
+use crate::client::{body, message};
 
 /// IIS says with it whether the connection stays signed in ([MS-N2HT], 2.2.2).
 const PERSISTENT_AUTH: HeaderName = HeaderName::from_static("persistent-auth");
@@ -39,15 +39,8 @@ impl Scheme {
 }
 
 /// Returns what the body of a challenge says, where that is not too long.
-pub(super) async fn said_in(mut response: Response) -> String {
-    let mut body = Vec::new();
-    while let Ok(Some(chunk)) = response.chunk().await {
-        if body.len() + chunk.len() > MAX_CHALLENGE_BYTES {
-            break;
-        }
-        body.extend_from_slice(&chunk);
-    }
-    message::of_body(&body)
+pub(super) async fn said_in(response: Response) -> String {
+    body::read(response, MAX_CHALLENGE_BYTES).await.map(|body| message::of_body(&body)).unwrap_or_default()
 }
 
 /// What the headers of an answer say about signing in.
@@ -80,7 +73,17 @@ impl Challenge {
 
     /// Returns whether the server takes a scheme.
     pub(crate) fn has(&self, scheme: Scheme) -> bool {
-        self.schemes.iter().any(|(name, _)| name.eq_ignore_ascii_case(scheme.name()))
+        self.names(scheme.name())
+    }
+
+    /// Returns whether the server names a scheme, be it one that is spoken or not.
+    pub(crate) fn names(&self, scheme: &str) -> bool {
+        self.schemes.iter().any(|(name, _)| name.eq_ignore_ascii_case(scheme))
+    }
+
+    /// Returns whether the server names none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.schemes.is_empty()
     }
 
     /// Returns the token that came with a scheme.

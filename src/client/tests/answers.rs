@@ -1,5 +1,6 @@
 //! Whole answers, and the wire form of a call.
 
+use std::io::Write;
 use std::time::Duration;
 
 use super::raw::{BODY, Peer, RawServer, UUID, answer, created, meaning};
@@ -62,6 +63,33 @@ async fn a_201_is_read_in_each_form_and_doubted_without_uri() {
         let server = RawServer::answering(answer("201 Created", "", body)).await;
         assert_in_doubt(meaning(server.call().await), ErrorCode::NoUri);
     }
+}
+
+#[tokio::test]
+async fn a_201_that_is_compressed_is_read_and_one_that_cannot_be_says_so() {
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    gzip.write_all(format!("\"api/v1.0/requests/{UUID}\"").as_bytes()).unwrap();
+    let gzip = gzip.finish().unwrap();
+    let with = |status: &str, coding: &str, body: &[u8]| {
+        let head = format!("HTTP/1.1 {status}\r\nContent-Encoding: {coding}\r\nContent-Length: {}\r\n\r\n", body.len());
+        [head.as_bytes(), body].concat()
+    };
+    assert_created(meaning(RawServer::answering(with("201 Created", "gzip", &gzip)).await.call().await));
+    for (coding, body, says) in
+        [("br", &gzip[..], "Content-Encoding: br"), ("gzip", &gzip[..gzip.len() - 9], "its gzip is damaged")]
+    {
+        let (outcome, _) = meaning(RawServer::answering(with("201 Created", coding, body)).await.call().await);
+        let fault = outcome.fault().unwrap();
+        assert_eq!(fault.code, ErrorCode::NoUri);
+        assert!(fault.message.contains(says), "{fault:?}");
+        // The status says enough.
+        let (outcome, _) = meaning(RawServer::answering(with("403 Forbidden", coding, body)).await.call().await);
+        assert!(matches!(&outcome, Outcome::Failed(fault) if fault.message.contains(says)), "{outcome:?}");
+    }
+    let mut bomb = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    bomb.write_all(&vec![b' '; 10_000_000]).unwrap();
+    let seen = RawServer::answering(with("201 Created", "gzip", &bomb.finish().unwrap())).await.call().await;
+    assert_in_doubt(meaning(seen), ErrorCode::AnswerBroken);
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use url::form_urlencoded;
 
 use super::raw::{BODY, Peer, RawServer, answer, created, endpoint, fault};
+use super::tls::{Authority, start_answering};
 use crate::client::{
     Answer, Auth, Client, ClientError, ClientProof, Endpoint, Identity, OAuth, Secret, StoredSecret, TransportFault,
 };
@@ -187,5 +188,38 @@ async fn a_token_server_that_gives_none_says_why_and_is_asked_twice_at_most() {
         let tokens = RawServer::answering(wrong).await;
         let said = client(&server, &tokens).sign_in().await.unwrap_err().to_string();
         assert!(said.contains("the token server 127.0.0.1"), "{said}");
+    }
+}
+
+#[tokio::test]
+async fn a_token_server_is_trusted_by_itself() {
+    let authority = Authority::new("ours");
+    let granted = granted("token-1", "3600");
+    let oauth = |host: &str, tokens: &RawServer| OAuth {
+        token_url: format!("https://{host}:{}/token", tokens.address.port()).parse().unwrap(),
+        client_id: "cm".to_owned(),
+        proof: ClientProof::Secret(StoredSecret::Given(Secret::new("hunter2".to_owned()))),
+        resource: None,
+        scope: None,
+    };
+    let with = |api: Endpoint, oauth: OAuth| {
+        Client::new(&Endpoint { auth: Auth::OAuth(Arc::new(oauth)), ca_file: Some(authority.file()), ..api }).unwrap()
+    };
+    // An API without TLS does not take the roots from its token server.
+    let plain = RawServer::answering(created()).await;
+    let (tokens, _) = start_answering(authority.acceptor("127.0.0.1", rustls::ALL_VERSIONS), granted.clone()).await;
+    let seen = with(plain.endpoint(), oauth("127.0.0.1", &tokens)).create(BODY.to_vec(), None).await;
+    assert!(matches!(&seen, Answer::Http(answer) if answer.status == 201), "{seen:?}");
+
+    // The API's pin is about the API's host.
+    let pins = vec!["sha256//47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=".parse().unwrap()];
+    let api = || Endpoint { pins: pins.clone(), ..endpoint("https://localhost:1") };
+    let (same, _) = start_answering(authority.acceptor("localhost", rustls::ALL_VERSIONS), granted).await;
+    for (host, tokens, is_pinned) in [("127.0.0.1", &tokens, false), ("LOCALHOST", &same, true)] {
+        let signed_in = with(api(), oauth(host, tokens)).sign_in().await;
+        match signed_in {
+            Err(error) => assert!(is_pinned && error.to_string().contains("--pin"), "{error}"),
+            Ok(_) => assert!(!is_pinned),
+        }
     }
 }

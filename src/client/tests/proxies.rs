@@ -5,6 +5,8 @@ use tokio::net::TcpStream;
 
 use super::raw::{BODY, Log, Peer, RawServer, answer, created, endpoint, fault, meaning};
 use super::tls::Authority;
+use crate::client::proxy::Through;
+use crate::client::route::Route;
 use crate::client::{Answer, Client, Endpoint, Proxy, TransportFault};
 use crate::platform::set_mode;
 use crate::request::{ErrorCode, Outcome};
@@ -15,7 +17,9 @@ const SERVER: &str = "https://cm.contoso.test";
 fn client(endpoint: &Endpoint, proxy: &str) -> Client {
     let through = reqwest::Proxy::all(format!("http://anna:hunter2@{proxy}")).unwrap();
     let builder = move || reqwest::Client::builder().proxy(through.clone());
-    Client::build(endpoint, builder, Some(proxy.to_owned())).unwrap()
+    let through = Through { shown: proxy.to_owned(), tls_host: None };
+    let route = Route::by(builder, &endpoint.base.requests(), endpoint, Some(through)).unwrap();
+    Client::by(endpoint, route).unwrap()
 }
 
 async fn call(proxy: &str) -> Answer {

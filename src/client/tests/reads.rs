@@ -1,5 +1,6 @@
 //! Reading requests, one and all.
 
+use std::io::Write;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
@@ -107,6 +108,9 @@ async fn what_is_no_list_is_an_error_that_says_what_it_is() {
     let (comments, error) = read(&serving(answer("200 OK", "", &format!("[{},{{]}}]", object(1)))).await).await;
     assert_eq!(comments.len(), 1);
     assert!(matches!(error, Some(ReadError::Object { number: 2, .. })), "{error:?}");
+    let page = answer("200 OK", "Content-Type: text/html\r\n", "<title>Sign in</title><p>Your password, please");
+    let (_, error) = read(&serving(page).await).await;
+    assert!(matches!(&error, Some(ReadError::Page(said)) if said == "Sign in: Your password, please"), "{error:?}");
     // What says that it failed is no list of one.
     let (comments, error) = read(&serving(answer("200 OK", "", "{\"Message\":\"failed\"}")).await).await;
     assert_eq!(comments.len(), 0);
@@ -124,6 +128,24 @@ async fn a_request_that_is_nobodys_ends_no_list() {
     let (comments, error) = read(&serving(answer("200 OK", "", &list)).await).await;
     assert_eq!(comments, ["batch 1", "2 unread: it has no Uuid", "batch 2"]);
     assert!(error.is_none(), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_list_in_another_form_is_read_or_named() {
+    let utf16: Vec<u8> = list(3).encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let mut zlib = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::default());
+    zlib.write_all(&utf16).unwrap();
+    let zlib = zlib.finish().unwrap();
+    let serving = async |coding: &str, body: &[u8]| {
+        let head = format!("HTTP/1.1 200 OK\r\nContent-Encoding: {coding}\r\nContent-Length: {}\r\n\r\n", body.len());
+        RawServer::answering([head.as_bytes(), body].concat()).await
+    };
+    let (comments, error) = read(&serving("deflate", &zlib).await).await;
+    assert_eq!((comments.len(), error.is_none()), (3, true));
+    let (comments, error) = read(&serving("deflate", &zlib[..zlib.len() - 4]).await).await;
+    assert!(matches!(error, Some(ReadError::NotUnderstood(_))), "{} {error:?}", comments.len());
+    let (_, error) = read(&serving("zstd", &zlib).await).await;
+    assert!(error.unwrap().to_string().contains("Content-Encoding: zstd"));
 }
 
 #[tokio::test]

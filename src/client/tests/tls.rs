@@ -58,13 +58,18 @@ fn acceptor_with(
 
 /// Starts a server with TLS. Whole requests are in the log that is returned.
 async fn start(acceptor: TlsAcceptor) -> (RawServer, Log) {
+    start_answering(acceptor, created()).await
+}
+
+/// Starts a server with TLS that answers each request so.
+pub(super) async fn start_answering(acceptor: TlsAcceptor, answer: String) -> (RawServer, Log) {
     let log = Log::default();
     let of_server = log.clone();
     let server = RawServer::start(move |peer: Peer| {
-        let (acceptor, log) = (acceptor.clone(), of_server.clone());
+        let (acceptor, log, answer) = (acceptor.clone(), of_server.clone(), answer.clone());
         async move {
             if let Ok(stream) = acceptor.accept(peer.stream).await {
-                Peer::new(stream, peer.number, log).serve(created()).await;
+                Peer::new(stream, peer.number, log).serve(answer).await;
             }
         }
     })
@@ -83,7 +88,7 @@ async fn a_server_of_an_unknown_authority_is_not_spoken_to_and_with_its_ca_file_
     let (server, log) = start(ours.acceptor("127.0.0.1", rustls::ALL_VERSIONS)).await;
     let seen = call(&server, "127.0.0.1", Some(other.file())).await;
     if let Answer::None { message, .. } = &seen {
-        assert!(message.contains("--ca-file") && message.contains("UnknownIssuer"), "{message}");
+        assert!(message.contains("--ca-file") && message.contains("CN=ours"), "{message}");
     }
     assert_eq!(fault((seen, log.n_posts(BODY))), (TransportFault::TlsFailed, 0));
 
@@ -149,6 +154,20 @@ async fn a_server_with_another_key_than_the_pinned_one_is_not_spoken_to() {
 
     let seen = Client::new(&with(vec![other, right])).unwrap().create(BODY.to_vec(), None).await;
     assert!(matches!(seen, Answer::Http(answer) if answer.status == 201));
+}
+
+#[tokio::test]
+async fn a_pin_holds_however_the_server_is_spelled() {
+    let authority = Authority::new("ours");
+    let (server, log) = start(authority.acceptor("::ffff:127.0.0.1", rustls::ALL_VERSIONS)).await;
+    let pins = vec!["sha256//47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=".parse().unwrap()];
+    let address = format!("https://[::ffff:127.0.0.1]:{}", server.address.port());
+    for (pins, n_posts) in [(pins, 0), (Vec::new(), 1)] {
+        let endpoint = Endpoint { ca_file: Some(authority.file()), pins, ..endpoint(&address) };
+        let seen = Client::new(&endpoint).unwrap().create(BODY.to_vec(), None).await;
+        let is_refused = matches!(&seen, Answer::None { message, .. } if message.contains("--pin"));
+        assert_eq!((is_refused, log.n_posts(BODY)), (n_posts == 0, n_posts), "{seen:?}");
+    }
 }
 
 #[tokio::test]

@@ -7,9 +7,12 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, FileExt, FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use nix::libc::O_NOFOLLOW;
+use nix::libc::{EMFILE, ENFILE, O_NOFOLLOW};
 
 use crate::platform::Stamp;
+
+/// What the system says where this process, or all together, have too many files open.
+pub(in crate::platform) const TOO_MANY_OPEN: &[i32] = &[EMFILE, ENFILE];
 
 /// Makes a new, empty file of mode 0600 whatever the umask, open for reading and writing.
 ///

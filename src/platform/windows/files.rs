@@ -23,6 +23,9 @@ const TICK_NS: u64 = 100;
 /// The longest path, in units of UTF-16, that all programs take without the prefix `\\?\`, with room for what is put behind it.
 const LONGEST_PLAIN: usize = 200;
 
+/// What the system says where this process has too many files or connections open: `ERROR_TOO_MANY_OPEN_FILES`, `WSAEMFILE`.
+pub(in crate::platform) const TOO_MANY_OPEN: &[i32] = &[4, 10_024];
+
 /// Makes a new, empty file, open for reading and writing. Its folder says who else may read it.
 ///
 /// # Errors

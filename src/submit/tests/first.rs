@@ -212,7 +212,7 @@ async fn a_template_without_rights_stops_the_run_after_25_refusals() {
         let known = KnownKind::Refused(KindRefusals { kind: kind(), n_rows: seeded, status: Some(403) });
         let report = send(&model, &server, vec![known], &Collected::default()).await;
         match report.stopped_by {
-            Some(StopReason::Refused { kind: seen, status, n_rows }) => {
+            Some(StopReason::Refused { kind: seen, status, n_rows, .. }) => {
                 assert_eq!((seen, status, n_rows), (kind(), 403, 25));
             }
             other => panic!("{other:?}"),

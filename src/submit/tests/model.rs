@@ -289,7 +289,14 @@ impl<F: Fn(&Arrival) -> Answer> Calls for Server<F> {
 
 pub(super) fn http(status: u16) -> Answer {
     let body = if status == 201 { format!("\"api/v1.0/requests/{}\"", Guid::random()) } else { String::new() };
-    Answer::Http(HttpAnswer { status, location: None, retry_after: None, date: None, body: Bytes::from(body) })
+    Answer::Http(HttpAnswer {
+        status,
+        location: None,
+        retry_after: None,
+        date: None,
+        advice: None,
+        body: Bytes::from(body),
+    })
 }
 
 /// An answer that says when to come again.
@@ -299,6 +306,7 @@ pub(super) fn come_again(status: u16, seconds: u64) -> Answer {
         location: None,
         retry_after: Some(Duration::from_secs(seconds)),
         date: None,
+        advice: None,
         body: Bytes::new(),
     })
 }

@@ -101,7 +101,7 @@ async fn a_run_that_is_only_throttled_ends_after_the_stall_time() {
     let model = Model::new(40);
     let begin = Instant::now();
     let report = sent(&model, &Server::new(|_| throttled(30)), &limits("unlimited")).await;
-    assert!(matches!(report.stopped_by, Some(StopReason::Stalled(_))), "{:?}", report.stopped_by);
+    assert!(matches!(report.stopped_by, Some(StopReason::Stalled { .. })), "{:?}", report.stopped_by);
     assert!((Duration::from_secs(540)..Duration::from_secs(601)).contains(&begin.elapsed()), "{:?}", begin.elapsed());
     assert_eq!(model.count(|place| *place == Place::Fresh || *place == Place::Waiting), 40);
 }

@@ -164,7 +164,7 @@ async fn a_server_that_throttles_without_end_stops_the_run_after_the_stall_time(
     let server = Server::new(|n| if n <= 100 { http(201) } else { http(429) });
     let begin = Instant::now();
     let report = sent(&model, &server, &limits).await;
-    assert!(matches!(report.stopped_by, Some(StopReason::Stalled(_))), "{:?}", report.stopped_by);
+    assert!(matches!(report.stopped_by, Some(StopReason::Stalled { .. })), "{:?}", report.stopped_by);
     assert!(begin.elapsed() < Duration::from_secs(62), "{:?}", begin.elapsed());
     assert_eq!((model.created(), model.count(|place| matches!(place, Place::Fresh | Place::Waiting))), (100, 300));
     assert!(report.calls < 130, "{}", report.calls);

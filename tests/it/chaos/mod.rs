@@ -6,7 +6,7 @@ mod script;
 mod store;
 mod wire;
 
-pub(crate) use script::{Answer, Break, Fate, ListAs, Listing, ReadAs, Script, answer, status};
+pub(crate) use script::{Answer, Break, Fate, ListAs, Listing, ReadAs, Script, Written, answer, status};
 
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};

@@ -1,5 +1,6 @@
 //! What the server does with a call.
 
+use std::io::Write;
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -17,6 +18,8 @@ pub(crate) struct Script {
     pub(crate) fate: FateOf,
     pub(crate) list: Listing,
     pub(crate) read: ReadAs,
+    /// How what is right is written.
+    pub(crate) written: Written,
     /// At how many characters comments are cut when a request is created.
     pub(crate) comment_limit: usize,
 }
@@ -29,6 +32,7 @@ impl Default for Script {
             fate: Box::new(|_, _| Fate::creates(Answer::Created)),
             list: Listing::default(),
             read: ReadAs::Whole,
+            written: Written::Plain,
             comment_limit: usize::MAX,
         }
     }
@@ -121,10 +125,52 @@ pub(crate) fn status(status: &str) -> Answer {
     answer(status, "Content-Type: application/json\r\n", r#"{"Message":"as scripted"}"#)
 }
 
-/// Returns the bytes of a 201 as the page shows it.
-pub(super) fn created(uuid: &str) -> String {
-    let body = format!("\"api/v1.0/requests/{uuid}\"");
-    format!("HTTP/1.1 201 Created\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}", body.len())
+/// How answers of JSON are written, unasked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Written {
+    Plain,
+    Gzip,
+    /// What HTTP calls so, which is zlib's form.
+    Deflate,
+    /// What some servers call so.
+    RawDeflate,
+    /// With its mark.
+    Utf16,
+    /// In a way that nobody understands.
+    Brotli,
+}
+
+impl Written {
+    /// Returns a whole answer of JSON.
+    pub(super) fn json(self, status: &str, text: &str) -> Vec<u8> {
+        let level = flate2::Compression::default();
+        let (header, body) = match self {
+            Self::Plain => ("", text.as_bytes().to_vec()),
+            Self::Gzip => {
+                let mut out = flate2::write::GzEncoder::new(Vec::new(), level);
+                out.write_all(text.as_bytes()).unwrap();
+                ("Content-Encoding: gzip\r\n", out.finish().unwrap())
+            }
+            Self::Deflate => {
+                let mut out = flate2::write::ZlibEncoder::new(Vec::new(), level);
+                out.write_all(text.as_bytes()).unwrap();
+                ("Content-Encoding: deflate\r\n", out.finish().unwrap())
+            }
+            Self::RawDeflate => {
+                let mut out = flate2::write::DeflateEncoder::new(Vec::new(), level);
+                out.write_all(text.as_bytes()).unwrap();
+                ("Content-Encoding: deflate\r\n", out.finish().unwrap())
+            }
+            Self::Brotli => ("Content-Encoding: br\r\n", text.bytes().rev().collect()),
+            Self::Utf16 => ("", format!("\u{feff}{text}").encode_utf16().flat_map(u16::to_le_bytes).collect()),
+        };
+        let charset = if self == Self::Utf16 { "; charset=utf-16" } else { "" };
+        let head = format!(
+            "HTTP/1.1 {status}\r\nContent-Type: application/json{charset}\r\n{header}Content-Length: {}\r\n\r\n",
+            body.len()
+        );
+        [head.into_bytes(), body].concat()
+    }
 }
 
 /// The list of requests.
@@ -160,6 +206,8 @@ pub(crate) enum ListAs {
     Status(u16),
     /// A page of HTML with 200.
     Html,
+    /// This text, whatever exists, with these header lines.
+    Text(&'static str, &'static str),
 }
 
 /// How a single request is given.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::Shared;
-use super::script::{Answer, Break, Fate, ListAs, ReadAs, Script, created};
+use super::script::{Answer, Break, Fate, ListAs, ReadAs, Script, Written};
 
 /// Lets the connection end by a reset, not by an orderly close, when it is dropped.
 pub(super) fn end_by_reset(stream: &TcpStream) {
@@ -115,11 +115,11 @@ impl Connection {
                 String::new()
             }
         };
-        self.answer(&answer, &uuid)
+        self.answer(&answer, &uuid, script.written)
     }
 
-    fn answer(&mut self, answer: &Answer, uuid: &str) -> Option<After> {
-        let whole = created(uuid);
+    fn answer(&mut self, answer: &Answer, uuid: &str, written: Written) -> Option<After> {
+        let whole = written.json("201 Created", &format!("\"api/v1.0/requests/{uuid}\""));
         match answer {
             Answer::Created => self.write(whole),
             Answer::CreatedAndClosed => self.write(whole).and(Some(After::Ended)),
@@ -140,11 +140,11 @@ impl Connection {
         }
     }
 
-    fn trickle(&mut self, text: &str) -> Option<After> {
-        for byte in text.bytes() {
+    fn trickle(&mut self, bytes: &[u8]) -> Option<After> {
+        for byte in bytes {
             // The pause is the fault; it ends with the first byte that the client no longer takes.
             std::thread::sleep(Duration::from_secs(1));
-            self.write([byte])?;
+            self.write([*byte])?;
         }
         Some(After::Open)
     }
@@ -163,7 +163,7 @@ impl Connection {
         let path = head.split(' ').nth(1)?.trim_end_matches('/').to_ascii_lowercase();
         match path.rsplit_once('/') {
             Some((_, "requests")) => self.list(script, shared),
-            Some((_, "profiletemplates")) => self.json("[]", 2),
+            Some((_, "profiletemplates")) => self.write(script.written.json("200 OK", "[]")),
             Some((before, uuid)) if before.ends_with("/requests") => self.read_one(script, shared, uuid),
             Some(_) | None => self.write("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"),
         }
@@ -181,7 +181,7 @@ impl Connection {
             ListAs::Whole | ListAs::CommentsCut(_) if objects.is_empty() => {
                 self.write("HTTP/1.1 204 No Content\r\n\r\n")
             }
-            ListAs::Whole | ListAs::CommentsCut(_) => self.json(&array, array.len()),
+            ListAs::Whole | ListAs::CommentsCut(_) => self.write(script.written.json("200 OK", &array)),
             ListAs::CutOff => self.json(half, array.len()).and(Some(After::Ended)),
             ListAs::CutOffChunked => {
                 let head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n";
@@ -193,6 +193,9 @@ impl Connection {
                 self.json(&malformed, malformed.len())
             }
             ListAs::Status(status) => self.status(status),
+            ListAs::Text(headers, text) => {
+                self.write(format!("HTTP/1.1 200 OK\r\n{headers}Content-Length: {}\r\n\r\n{text}", text.len()))
+            }
             ListAs::Html => {
                 let page = "<html><title>Sign in</title></html>";
                 self.write(format!(
@@ -209,7 +212,7 @@ impl Connection {
             (ReadAs::Status(status), _) => self.status(status),
             (ReadAs::Whole, Some(request)) => {
                 let object = request.object(usize::MAX).to_string();
-                self.json(&object, object.len())
+                self.write(script.written.json("200 OK", &object))
             }
             (ReadAs::Whole, None) => self.write("HTTP/1.1 204 No Content\r\n\r\n"),
         }
