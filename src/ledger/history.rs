@@ -254,7 +254,7 @@ impl RowHistory {
 
 /// Returns whether an attempt counts against `--max-attempts` of later sessions, too: it does not where the row had no fair try,
 /// because a dead session left it open, the server throttled, wanted a sign-in, or had no API there, or nothing left.
-pub(super) const fn counts(source: Source, code: Option<ErrorCode>) -> bool {
+pub(super) fn counts(source: Source, code: Option<ErrorCode>) -> bool {
     match source {
         Source::Takeover | Source::List | Source::Person | Source::Replay => false,
         Source::Answer => code.is_none_or(|code| !code.is_no_try()),
