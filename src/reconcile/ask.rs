@@ -81,9 +81,13 @@ impl Waits {
     /// assert_eq!(waits.ripe_at(s(1000), None), s(1155));
     /// ```
     pub fn ripe_at(&self, began: Duration, own: Option<DoubtTimes>) -> Duration {
+        self.acted_by(began, own).saturating_add(self.settle)
+    }
+
+    /// Returns by when the server has acted on an attempt, where it did at all.
+    pub(super) fn acted_by(&self, began: Duration, own: Option<DoubtTimes>) -> Duration {
         let DoubtTimes { started, ended } = own.unwrap_or(DoubtTimes { started: began, ended: began });
-        let acted = started.saturating_add(self.server_limit);
-        acted.max(ended).saturating_add(self.settle)
+        started.saturating_add(self.server_limit).max(ended)
     }
 }
 
@@ -131,8 +135,8 @@ pub struct Asking<'a> {
     pub own_doubts: &'a OwnDoubts,
     /// What this session created last.
     pub recent: &'a [Recent],
-    /// Whether an earlier list of this session showed a request soon after it was created.
-    pub is_fresh: bool,
+    /// How soon after it was created a list of this session showed a request, at best: the list lags by no more than that.
+    pub lag: Option<Duration>,
     /// The server's clock (`Date`) at this session's first list; none before it, or where the server does not say.
     pub first_date: Option<Timestamp>,
     /// The row that is sent before others which are absent, too.

@@ -59,8 +59,8 @@ pub(super) struct Proof<'a> {
     pub(super) looks: &'a FirstLooks,
     pub(super) n_unread: u64,
     pub(super) date: Option<Timestamp>,
-    /// Whether a list of this session showed a request soon after it was created.
-    pub(super) is_fresh: bool,
+    /// How soon after it was created a list of this session showed a request, at best.
+    pub(super) lag: Option<Duration>,
     /// The sessions of the run, to tell accounts and times.
     pub(super) sessions: Vec<SessionRecord>,
 }
@@ -81,7 +81,7 @@ impl Proof<'_> {
         let doubt = &around.doubt;
         let ripe_at = self.ripe_at(doubt);
         let point = if self.asking.asked_at < ripe_at {
-            unproven.ripe_at = Some(unproven.ripe_at.map_or(ripe_at, |known| known.min(ripe_at)));
+            unproven.may_be_at(ripe_at);
             Some(Point::Time)
         } else if self.asking.trust == Trust::List {
             None
@@ -98,6 +98,11 @@ impl Proof<'_> {
     fn ripe_at(&self, doubt: &DoubtfulRow) -> Duration {
         let Asking { waits, began, own_doubts, .. } = self.asking;
         waits.ripe_at(*began, own_doubts.get(&doubt.row).copied())
+    }
+
+    fn acted_by(&self, doubt: &DoubtfulRow) -> Duration {
+        let Asking { waits, began, own_doubts, .. } = self.asking;
+        waits.acted_by(*began, own_doubts.get(&doubt.row).copied())
     }
 
     /// Returns the first point of the proof that fails.
@@ -122,7 +127,16 @@ impl Proof<'_> {
             return Some(Point::OldEnd);
         }
         if around.behind.len() < self.asking.n_around && !self.has_new_end(around) {
-            return Some(Point::NewEnd);
+            // A list that lags by so much has what was done until then when it is asked for that much later.
+            let shown_at = self.lag.map(|lag| self.acted_by(doubt).saturating_add(lag));
+            match shown_at {
+                Some(at) if at <= self.asking.asked_at => {}
+                Some(at) => {
+                    unproven.may_be_at(at);
+                    return Some(Point::NewEnd);
+                }
+                None => return Some(Point::NewEnd),
+            }
         }
         if self.may_be_archived(doubt) {
             return Some(Point::Archived);
@@ -162,24 +176,20 @@ impl Proof<'_> {
         look.is_some_and(|look| look.newest.iter().all(|uuid| !self.sight.unseen.contains(uuid)))
     }
 
-    /// Returns whether the list shows what was created when the row would have been, or later.
+    /// Returns whether the list shows what was created later than the row can have been.
     fn has_new_end(&self, around: &Around) -> bool {
         let server_limit = self.asking.waits.server_limit;
         let elapsed = |since: Timestamp, at: Timestamp| {
             Duration::try_from(at.duration_since(since)).is_ok_and(|passed| passed > server_limit)
         };
         let doubt = &around.doubt;
-        self.is_fresh
-            || self.anchors.order[around.behind.clone()].iter().any(|anchor| {
-                let (session, at) = anchor.made;
-                // What an earlier session left had ended when the next one began.
-                let since = if session == doubt.session {
-                    Some(doubt.sent_at())
-                } else {
-                    self.session(session).map(|s| s.info.started_at)
-                };
-                since.is_some_and(|since| elapsed(since, at))
-            })
+        self.anchors.order[around.behind.clone()].iter().any(|anchor| {
+            let (session, at) = anchor.made;
+            // What an earlier session left had ended when the next one began.
+            let began = || self.session(session).map(|session| session.info.started_at);
+            let since = if session == doubt.session { Some(doubt.sent_at()) } else { began() };
+            since.is_some_and(|since| elapsed(since, at))
+        })
     }
 
     /// Returns whether the list may have left the row's request out because it is old and finished.
@@ -196,7 +206,7 @@ impl Proof<'_> {
         {
             return Some((self.date.unwrap_or(Timestamp::MAX), SignedDuration::ZERO));
         }
-        let began = self.session(doubt.session)?.info.started_at;
+        let began = self.session(doubt.session)?.began_wall;
         let date = self.looks.of(doubt.session)?.date?;
         let at = date.checked_add(doubt.sent_at().duration_since(began)).ok()?;
         Some((at, self.date?.duration_since(at)))
@@ -204,6 +214,11 @@ impl Proof<'_> {
 }
 
 impl Unproven {
+    /// Notes when a row may be asked for again.
+    fn may_be_at(&mut self, at: Duration) {
+        self.ripe_at = Some(self.ripe_at.map_or(at, |known| known.min(at)));
+    }
+
     fn add(&mut self, point: Point) {
         match self.points.iter_mut().find(|(known, _)| *known == point) {
             Some((_, n)) => *n += 1,

@@ -1,6 +1,7 @@
 //! What a list said.
 
 use std::fmt;
+use std::time::Duration;
 
 use jiff::Timestamp;
 
@@ -65,15 +66,15 @@ pub struct Report {
     /// Why, where rows are.
     pub why_left: Vec<WhyLeft>,
     /// When asking again may prove more, by the clock that runs during sleep; none where only a person can.
-    pub ask_again_at: Option<std::time::Duration>,
+    pub ask_again_at: Option<Duration>,
     /// Rows that are on the server more than once.
     pub doubles: Some5<Double>,
     /// Tags of this run that match no row of this ledger.
     pub strays: Some5<Stray>,
     /// Requests of other runs that ask for what pending rows ask for.
     pub hits: Hits,
-    /// Whether it showed a request of this session soon after that was created.
-    pub is_fresh: bool,
+    /// How soon after it was created a list of this session showed a request, at best.
+    pub lag: Option<Duration>,
     /// Whether it showed the row that was sent before other absent ones.
     pub shows_probe: bool,
     /// The row that is to be sent before other absent ones: it is pending now.

@@ -1,6 +1,7 @@
 //! Reading the list once, and settling rows by it.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use super::anchors::{Anchors, FirstLooks};
 use super::ask::{Asking, Probe, Tagging, Trust};
@@ -55,7 +56,7 @@ pub async fn look(
             let seen = sight.finish(reader)?;
             settle_found(ledger, &seen, &mut report).await?;
             settle_contradicted(ledger, &seen, &anchors, &mut report).await?;
-            report.is_fresh = asking.is_fresh || is_fresh(asking, &sight);
+            report.lag = lag(asking, &sight);
             report.shows_probe = match asking.probe {
                 Probe::Sent(row) => sight.seen.has(row) || seen.speaks_of(row),
                 Probe::None | Probe::Seen => false,
@@ -68,7 +69,7 @@ pub async fn look(
                 looks: &looks,
                 n_unread,
                 date,
-                is_fresh: report.is_fresh,
+                lag: report.lag,
                 sessions,
             };
             settle_absent(ledger, &proof, &seen, &mut report).await?;
@@ -144,10 +145,10 @@ async fn settle_contradicted(
     Ok(())
 }
 
-/// Returns whether the list showed a request of this session soon after it was created.
-fn is_fresh(asking: &Asking<'_>, sight: &Sight<'_>) -> bool {
-    let soon = |at: std::time::Duration| asking.asked_at.saturating_sub(at) <= asking.waits.settle;
-    asking.recent.iter().any(|recent| soon(recent.at) && sight.seen.has(recent.row))
+/// Returns how soon after it was created this list or an earlier one showed a request, at best.
+fn lag(asking: &Asking<'_>, sight: &Sight<'_>) -> Option<Duration> {
+    let shown = asking.recent.iter().filter(|recent| sight.seen.has(recent.row));
+    shown.map(|recent| asking.asked_at.saturating_sub(recent.at)).chain(asking.lag).min()
 }
 
 /// Records the rows in doubt that the list does not have as absent, where that is proven; else says why it is not.

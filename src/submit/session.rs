@@ -132,7 +132,8 @@ pub struct Session {
     first_date: Option<Timestamp>,
     /// Whether a list of this session was read to its end.
     has_list: bool,
-    is_fresh: bool,
+    /// How soon after it was created a list of this session showed a request, at best.
+    lag: Option<Duration>,
     probe: Probe,
     /// When the last list ended, and how long it took: the next one begins no sooner than that long after it.
     last_list: Option<(Instant, Duration)>,
@@ -172,7 +173,7 @@ impl Session {
             standing: Standing::Level,
             first_date: None,
             has_list: false,
-            is_fresh: false,
+            lag: None,
             probe: Probe::None,
             last_list: None,
             calls_at_list: None,
@@ -241,7 +242,7 @@ impl Session {
             asked_at,
             own_doubts: &own_doubts,
             recent: self.memory.recent(),
-            is_fresh: self.is_fresh,
+            lag: self.lag,
             first_date: self.first_date,
             probe: self.probe,
             look_back: self.look_back,
@@ -267,7 +268,7 @@ impl Session {
             self.first_date = report.date;
             setting.ledger.note_first_look(FirstLook { account: None, ..report.first_look.clone() })?;
         }
-        self.is_fresh = report.is_fresh;
+        self.lag = report.lag;
         self.probe = match (report.probe, report.shows_probe) {
             (Some(row), _) => Probe::Sent(row),
             (None, true) => Probe::Seen,
@@ -329,7 +330,7 @@ impl Session {
         };
         // A list shows that it lags by less than `settle` only where it is asked for before that is over.
         let newest = self.memory.recent().last().map(|recent| recent.at + self.patience.settle);
-        let fresh_until = newest.filter(|until| !self.is_fresh && *until > self.machine.since_boot());
+        let fresh_until = newest.filter(|until| self.lag.is_none() && *until > self.machine.since_boot());
         Some(fresh_until.map_or(at, |until| at.min(until)))
     }
 
