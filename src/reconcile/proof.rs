@@ -61,6 +61,8 @@ pub(super) struct Proof<'a> {
     pub(super) date: Option<Timestamp>,
     /// How soon after it was created a list of this session showed a request, at best.
     pub(super) lag: Option<Duration>,
+    /// Whether no row is left that could be sent.
+    pub(super) is_idle: bool,
     /// The sessions of the run, to tell accounts and times.
     pub(super) sessions: Vec<SessionRecord>,
 }
@@ -126,16 +128,14 @@ impl Proof<'_> {
         if around.before.len() < self.asking.n_around && !self.has_old_end(doubt) {
             return Some(Point::OldEnd);
         }
-        if around.behind.len() < self.asking.n_around && !self.has_new_end(around) {
+        // Where nothing is left that a list could show, the first of these rows is sent to see it.
+        if around.behind.len() < self.asking.n_around && !self.is_idle && !self.has_new_end(around) {
             // A list that lags by so much has what was done until then when it is asked for that much later.
-            let shown_at = self.lag.map(|lag| self.acted_by(doubt).saturating_add(lag));
-            match shown_at {
-                Some(at) if at <= self.asking.asked_at => {}
-                Some(at) => {
-                    unproven.may_be_at(at);
-                    return Some(Point::NewEnd);
-                }
-                None => return Some(Point::NewEnd),
+            let Some(lag) = self.lag else { return Some(Point::NewEnd) };
+            let shown_at = self.acted_by(doubt).saturating_add(lag);
+            if self.asking.asked_at < shown_at {
+                unproven.may_be_at(shown_at);
+                return Some(Point::NewEnd);
             }
         }
         if self.may_be_archived(doubt) {

@@ -70,6 +70,7 @@ pub async fn look(
                 n_unread,
                 date,
                 lag: report.lag,
+                is_idle: !reader.tallies()?.iter().any(|tally| tally.state == RowState::Pending),
                 sessions,
             };
             settle_absent(ledger, &proof, &seen, &mut report).await?;
@@ -267,7 +268,9 @@ fn elsewhere(
 ) -> Result<Some5<(RowId, RequestUuid)>, LedgerError> {
     let mut found = Some5::default();
     let Some(since) = asking.first_date else { return Ok(found) };
-    let lately: BTreeMap<u64, RequestUuid> = sight.strangers.since(since).collect();
+    let accepted = reader.accepted_hits()?;
+    let is_new = |(_, uuid): &(u64, RequestUuid)| accepted.binary_search(uuid).is_err();
+    let lately: BTreeMap<u64, RequestUuid> = sight.strangers.since(since).filter(is_new).collect();
     if lately.is_empty() {
         return Ok(found);
     }

@@ -265,6 +265,7 @@ impl<'a> Sight<'a> {
         }
         self.decide_shared(reader, &mut seen)?;
         for Exists { row, uuid, before } in &seen.exists {
+            self.seen.set(*row);
             match before {
                 RowState::InDoubt | RowState::Created | RowState::Sending => {}
                 RowState::Pending
