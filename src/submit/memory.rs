@@ -73,7 +73,7 @@ pub struct Memory {
     pub(crate) kinds: Kinds,
     /// The number of the last step; the ledger counts them over the session.
     pub(crate) step_number: u64,
-    /// Whether any call was answered, or a list was read.
+    /// Whether a list was read, or anything was created: the server has the API.
     pub(crate) reached: bool,
     /// How many calls in a row were certainly not sent, without an answer to any other between.
     pub(crate) not_sent: u32,
@@ -145,6 +145,7 @@ impl Memory {
 
     /// Notes a row that was created now.
     pub(crate) fn created(&mut self, row: RowId, uuid: RequestUuid) {
+        self.reached = true;
         if self.recent.len() == MAX_RECENT {
             self.recent.pop_front();
         }
@@ -154,7 +155,6 @@ impl Memory {
     /// Notes the server's clock in an answer.
     pub(crate) fn answered_at(&mut self, date: Option<Timestamp>) {
         self.not_sent = 0;
-        self.reached = true;
         if let Some(date) = date {
             self.drift.server(date, &self.machine);
         }
