@@ -143,6 +143,12 @@ impl Memory {
         self.doubts.insert(row, DoubtTimes { started: send_before.min(ended), ended });
     }
 
+    /// Notes a row whose answer, which came by now, was another row's request.
+    pub(crate) fn shared(&mut self, row: RowId) {
+        self.doubt(row, self.machine.since_boot());
+        self.recent.retain(|recent| recent.row != row);
+    }
+
     /// Notes a row that was created now.
     pub(crate) fn created(&mut self, row: RowId, uuid: RequestUuid) {
         self.reached = true;
