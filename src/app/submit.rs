@@ -59,6 +59,7 @@ pub enum Existing {
 }
 
 /// What came of preparing.
+#[expect(clippy::large_enum_variant, reason = "there is one a run")]
 pub enum Prepared<'a, S> {
     /// Nothing is to be sent.
     Ended(Ending),

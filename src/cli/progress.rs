@@ -425,7 +425,7 @@ mod tests {
         0 the server does not keep up: going on with 8 calls at a time, and gradually more
         1 Enroll of template 07070707-0707-0707-0707-070707070707: row 12 was read back as request 01010101-0101-0101-0101-010101010101, and is what was asked for
         0 Enroll of template 07070707-0707-0707-0707-070707070707: its first request could not be checked (the server answered 403: no\n); going on
-        0 reading the server's list of requests, to settle rows in doubt
+        0 reading the server's list of requests
         0 settled by the server's list: 12 found, 3 not created; 1 row still in doubt
         0 nothing is in doubt by the server's list
         0 7 rows in doubt: waiting 2 min 30 s until the server's list can prove what was not created

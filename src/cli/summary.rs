@@ -442,7 +442,7 @@ mod tests {
 
     #[test]
     fn a_fault_says_null_of_rows_that_nobody_has_counted() {
-        let json = |failure: Failure| Summary::from(failure).json();
+        let json = |failure: Failure| Summary::of_failure(failure, &Invocation::new(&[])).json();
         let unknown = json(Failure::new(Exit::InUse, "in use"));
         for name in ["rows", "created", "pending", "in_doubt", "failed"] {
             assert_eq!(unknown.get(name), Some(&Value::Null), "{name}");
@@ -466,7 +466,7 @@ mod tests {
         };
         let lines = [
             told(&StopReason::NotAsAsked { row, uuid, kind, disagreements: vec![target] }),
-            told(&StopReason::FirstTimedOut { kind, row }),
+            told(&StopReason::FirstInDoubt { kind, rows: vec![row] }),
             told(&refused(403)),
             told(&refused(400)),
             told(&StopReason::Refused { kind, status: 403, n_rows: 25, last: page }),
@@ -477,7 +477,7 @@ mod tests {
         ];
         insta::assert_snapshot!(lines.join("\n"), @r#"
         4 not-as-asked: the server made another request than was asked for: row 12 (Enroll of template 07070707-0707-0707-0707-070707070707) became request 01010101-0101-0101-0101-010101010101, and it has no target, and the row's is 02020202-0202-0202-0202-020202020202; no other row of that kind was sent; show this to the team that runs the CM server, and cancel request 01010101-0101-0101-0101-010101010101 in the CM portal before going on
-        4 first-timed-out: the first calls were not answered: two calls in a row for Enroll of template 07070707-0707-0707-0707-070707070707 timed out before anything was created, row 12 the last of them; both may have been created all the same; this is for the team that runs the CM server: look whether requests hang there
+        4 first-in-doubt: the first calls were not answered: the first calls for Enroll of template 07070707-0707-0707-0707-070707070707 were not answered (row 12), and the server's list has none of them; they may have been created all the same; this is for the team that runs the CM server: look whether requests hang there
         5 refused: all rows were refused alike: the first 25 rows of Enroll of template 07070707-0707-0707-0707-070707070707 were all answered 403, and none was created; this is for the team that grants rights in CM: the account of this run needs the right "FIM CM Request Enroll" on the profile template and on its target users; once that is mended, cmbatch replay sends these rows again
         5 refused: all rows were refused alike: the first 25 rows of Enroll of template 07070707-0707-0707-0707-070707070707 were all answered 400, and none was created; this is for whoever made the manifest, with the team that looks after the profile template: the messages are in `cmbatch status`; once that is mended, cmbatch replay sends these rows again
         5 refused: all rows were refused alike: the first 25 rows of Enroll of template 07070707-0707-0707-0707-070707070707 were all answered 403, and none was created; the answer is a page, of what stands before CM perhaps, and says: headers are too long; this is for whoever runs that; once that is mended, cmbatch replay sends these rows again

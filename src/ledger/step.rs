@@ -42,13 +42,12 @@ pub struct Step {
     pub record: Vec<AttemptRecord>,
     /// Claimed rows that were not sent and go back: pending again, no attempt.
     pub give_back: Vec<(RowId, AttemptNo)>,
-    /// The same, but only a claim that lists them finds them, as long as this session lives ([`Requeue::Listed`]).
-    pub set_aside: Vec<(RowId, AttemptNo)>,
     /// Pending rows to claim by number (second attempts after a backoff).
     pub claim_rows: Vec<RowId>,
     /// How many further pending rows to claim, in row order.
     pub claim: u32,
-    /// Of which kinds those are, and the rows that are claimed by number: one of these that is passed over stays as it is.
+    /// Of which kinds those are, and the rows that are claimed by number: what is passed over of either waits for a
+    /// later claim by number.
     pub kinds: ClaimKinds,
 }
 

@@ -33,10 +33,7 @@ pub(super) fn execute(
     let mut exec = StepExec { conn, working, now, tallies, n_wanted: step.claim, claimed: Vec::new(), answer };
     exec.record_all(&step.record)?;
     for &(row, attempt) in &step.give_back {
-        exec.give_back(row, attempt, Requeue::Anyone)?;
-    }
-    for &(row, attempt) in &step.set_aside {
-        exec.give_back(row, attempt, Requeue::Listed)?;
+        exec.give_back(row, attempt)?;
     }
     crash::point("step-recorded");
     let mut guard = Guard::new(&step.kinds, exec.working.in_flight.values().map(|flight| flight.kind));
@@ -191,10 +188,10 @@ impl StepExec<'_> {
         Ok(())
     }
 
-    fn give_back(&mut self, row: RowId, attempt: AttemptNo, then: Requeue) -> Result<(), Fault> {
+    fn give_back(&mut self, row: RowId, attempt: AttemptNo) -> Result<(), Fault> {
         let (flight, state) = self.land(row, attempt, RowEvent::GivenBack)?;
         // The number is not used again: a late record of the attempt that was not made must not pass for the next one's.
-        self.requeue(row, attempt.next(), then)?;
+        self.requeue(row, attempt.next(), Requeue::Anyone)?;
         self.shift(flight, (RowState::Sending, None), (state, flight.last_code));
         Ok(())
     }
@@ -276,15 +273,22 @@ impl StepExec<'_> {
             match self.admit(guard, kind) {
                 Admission::Claim => self.claim_again(row)?,
                 Admission::PassOver => {
-                    self.conn
-                        .prepare_cached("UPDATE pending_again SET session = ? WHERE run = ? AND row = ?")?
-                        .execute((self.working.session, RUN, Sql(row)))?;
-                    self.working.n_free -= 1;
+                    self.hold(row)?;
                     self.answer.passed_over.push((row, kind));
                 }
                 Admission::Stop => return Ok(()),
             }
         }
+        Ok(())
+    }
+
+    /// Keeps a row that is passed over for this session's claims by number.
+    fn hold(&mut self, row: RowId) -> rusqlite::Result<()> {
+        let n_held = self
+            .conn
+            .prepare_cached("UPDATE pending_again SET session = ?1 WHERE run = ?2 AND row = ?3 AND session IS NOT ?1")?
+            .execute((self.working.session, RUN, Sql(row)))?;
+        self.working.n_free -= n_held as u64;
         Ok(())
     }
 
@@ -307,6 +311,7 @@ impl StepExec<'_> {
         if let Some(kind) = guard.looks_at_kinds().then(|| self.kind_in(row)).transpose()?.flatten()
             && !guard.admits(kind)
         {
+            self.hold(row)?;
             self.answer.passed_over.push((row, kind));
             return Ok(());
         }

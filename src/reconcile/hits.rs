@@ -139,7 +139,7 @@ fn fingerprints(reader: &Reader) -> Result<Vec<u64>, LedgerError> {
 impl Hits {
     fn new(mut hits: Vec<Found>) -> Self {
         hits.sort_by_key(|found| (found.fingerprint, std::cmp::Reverse(found.hit.submitted), found.hit.uuid));
-        hits.dedup_by_key(|found| found.hit.uuid);
+        hits.dedup_by_key(|found| (found.fingerprint, found.hit.uuid));
         Self { hits }
     }
 
@@ -244,3 +244,6 @@ pub(super) const fn has_ended(status: RequestStatus) -> bool {
         | RequestStatus::Unknown => false,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -72,7 +72,7 @@ impl fmt::Display for Disagreement {
 pub fn disagreements(request: &CreateRequest, tag: Option<Tag>, found: &RequestObject) -> Vec<Disagreement> {
     let mut all = Vec::new();
     if let Some(sent) = tag
-        && Tag::find(&found.comment) != Some(sent)
+        && Tag::all_in(&found.comment).all(|tag| tag != sent)
     {
         all.push(Disagreement::Tag { sent, found: found.comment.clone() });
     }

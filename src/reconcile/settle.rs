@@ -54,8 +54,9 @@ pub async fn look(
         Ok(()) => {
             sight.tagless.order();
             let seen = sight.finish(reader)?;
-            settle_found(ledger, &seen, &mut report).await?;
+            // A row gives up another one's request before that one is settled by it.
             settle_contradicted(ledger, &seen, &anchors, &mut report).await?;
+            settle_found(ledger, &seen, &mut report).await?;
             report.lag = lag(asking, &sight);
             report.shows_probe = match asking.probe {
                 Probe::Sent(row) => sight.seen.has(row) || seen.speaks_of(row),
@@ -241,8 +242,10 @@ fn audit(sight: &Sight<'_>, asking: &Asking<'_>, reader: &Reader) -> Result<Audi
         }
         n_rows += 1;
         if sight.seen.has(created.row) {
+            // Before the first one that is seen, the list may not reach back far enough.
+            let passed = gaps.drain(..);
             if any_seen {
-                gaps.drain(..).for_each(|gap| between.add(gap));
+                passed.for_each(|gap| between.add(gap));
             }
             any_seen = true;
         } else {

@@ -242,6 +242,7 @@ impl<'a> Sight<'a> {
     /// Sums up a list that ended well: tags decide which request is whose.
     pub(super) fn finish(&mut self, reader: &Reader) -> Result<Seen, LedgerError> {
         let mut seen = Seen::default();
+        self.drop_copies(reader)?;
         self.tagged.sort_by_key(|tagged| (tagged.row, tagged.differs.is_some(), tagged.submitted_ms, tagged.uuid));
         self.tagged.dedup_by_key(|tagged| (tagged.row, tagged.uuid));
         for same in self.tagged.chunk_by(|a, b| a.row == b.row) {
@@ -277,6 +278,31 @@ impl<'a> Sight<'a> {
             }
         }
         Ok(seen)
+    }
+
+    /// A comment that was copied from an earlier request holds that one's tag, too: a request belongs to the row that it is known
+    /// as or agrees with. Where it agrees with several, it is nobody's.
+    fn drop_copies(&mut self, reader: &Reader) -> Result<(), LedgerError> {
+        let mut kept = Vec::new();
+        for tagged in std::mem::take(&mut self.tagged) {
+            let owner = reader.row_of_uuid(tagged.uuid)?.filter(|owner| *owner != tagged.row);
+            if owner.is_none_or(|owner| !self.seen.has(owner)) {
+                kept.push(tagged);
+            }
+        }
+        kept.sort_by_key(|tagged| (tagged.uuid, tagged.differs.is_some(), tagged.row));
+        kept.dedup_by_key(|tagged| (tagged.uuid, tagged.row));
+        for same in kept.chunk_by_mut(|a, b| a.uuid == b.uuid) {
+            let n_agreeing = same.partition_point(|tagged| tagged.differs.is_none());
+            let n_kept = if n_agreeing == 0 { same.len() } else { n_agreeing };
+            if n_agreeing > 1 {
+                same[..n_kept]
+                    .iter_mut()
+                    .for_each(|tagged| tagged.differs = Some("it carries several rows' tags".into()));
+            }
+            self.tagged.extend_from_slice(&same[..n_kept]);
+        }
+        Ok(())
     }
 
     /// A created row whose request carries another row's tag is in doubt again, unless its own tag stands on another one.

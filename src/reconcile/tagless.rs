@@ -6,7 +6,7 @@ use crate::client::RequestObject;
 use crate::ledger::DoubtfulRow;
 use crate::request::{CreateRequest, Guid};
 
-use super::matching::{CLOCKS_DIFFER, before, disagreements, type_may_be};
+use super::matching::{CLOCKS_DIFFER, Disagreement, before, disagreements, type_may_be};
 use super::report::Candidate;
 
 /// How many such requests are kept (some 200 bytes each); of more, nobody can say whose they are.
@@ -54,7 +54,6 @@ impl Tagless {
         let from = before(doubt.sent_at(), CLOCKS_DIFFER);
         let found: Vec<Candidate> = self
             .of_target(doubt.request.target)
-            .iter()
             .filter(|object| is_like(&doubt.request, object) && object.submitted.is_none_or(|at| at >= from))
             .map(|object| Candidate { uuid: object.uuid, submitted: object.submitted })
             .take(MAX_CANDIDATES)
@@ -62,14 +61,24 @@ impl Tagless {
         (self.has_more || !found.is_empty()).then_some(found)
     }
 
-    fn of_target(&self, target: Option<Guid>) -> &[RequestObject] {
-        let Some(target) = target else { return &self.requests };
-        let first = self.requests.partition_point(|object| object.target < Some(target));
-        let n = self.requests[first..].partition_point(|object| object.target == Some(target));
-        &self.requests[first..first + n]
+    /// Returns those that may be for this target: they name it, or none.
+    fn of_target(&self, target: Option<Guid>) -> impl Iterator<Item = &RequestObject> {
+        let n_without = self.requests.partition_point(|object| object.target.is_none());
+        let (without, named) = self.requests.split_at(n_without);
+        let named = target.map_or(named, |target| {
+            let named = &named[named.partition_point(|object| object.target < Some(target))..];
+            &named[..named.partition_point(|object| object.target == Some(target))]
+        });
+        named.iter().chain(without)
     }
 }
 
+/// Returns whether nothing that the request names is another one than the row's.
 fn is_like(request: &CreateRequest, object: &RequestObject) -> bool {
-    type_may_be(request.kind, object.request_type) && disagreements(request, None, object).is_empty()
+    let differs = disagreements(request, None, object);
+    let is_unnamed = |one: &Disagreement| matches!(one, Disagreement::Guid { found: None, .. });
+    type_may_be(request.kind, object.request_type) && differs.iter().all(is_unnamed)
 }
+
+#[cfg(test)]
+mod tests;

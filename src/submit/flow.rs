@@ -252,6 +252,7 @@ impl<'a> Flow<'a> {
     pub(crate) fn step_ended(&mut self, answer: Result<StepAnswer, LedgerError>, now: Instant) {
         if let Ok(answer) = &answer {
             for (row, ..) in &answer.shared {
+                self.memory.shared(*row);
                 self.tell(EventKind::InDoubt { row: *row, code: ErrorCode::UuidShared });
             }
         }

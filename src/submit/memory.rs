@@ -73,7 +73,7 @@ pub struct Memory {
     pub(crate) kinds: Kinds,
     /// The number of the last step; the ledger counts them over the session.
     pub(crate) step_number: u64,
-    /// Whether any call was answered, or a list was read.
+    /// Whether a list was read, or anything was created: the server has the API.
     pub(crate) reached: bool,
     /// How many calls in a row were certainly not sent, without an answer to any other between.
     pub(crate) not_sent: u32,
@@ -158,8 +158,15 @@ impl Memory {
         self.doubts.insert(row, DoubtTimes { started: send_before.min(ended), ended });
     }
 
+    /// Notes a row whose answer, which came by now, was another row's request.
+    pub(crate) fn shared(&mut self, row: RowId) {
+        self.doubt(row, self.machine.since_boot());
+        self.recent.retain(|recent| recent.row != row);
+    }
+
     /// Notes a row that was created now.
     pub(crate) fn created(&mut self, row: RowId, uuid: RequestUuid) {
+        self.reached = true;
         if self.recent.len() == MAX_RECENT {
             self.recent.pop_front();
         }
@@ -169,7 +176,6 @@ impl Memory {
     /// Notes the server's clock in an answer.
     pub(crate) fn answered_at(&mut self, date: Option<Timestamp>) {
         self.not_sent = 0;
-        self.reached = true;
         if let Some(date) = date {
             self.drift.server(date, &self.machine);
         }

@@ -101,7 +101,6 @@ impl Steps {
             claim_rows,
             claim,
             kinds: guard.kinds,
-            ..Step::default()
         };
         let mut listed = step.claim_rows.clone();
         listed.sort_unstable();

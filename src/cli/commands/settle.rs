@@ -187,6 +187,7 @@ mod tests {
             request: crate::request::CreateRequest::new(crate::request::RequestType::Enroll),
             attempt: crate::request::AttemptNo::FIRST,
             session: 1,
+            recorded_by: 1,
             code: Some(code),
             started_at: "2026-03-01T08:00:00Z".parse().ok(),
             recorded_at: "2026-03-01T08:02:10Z".parse().unwrap(),

@@ -1,8 +1,8 @@
 use rusqlite::Connection;
 
 use super::support::*;
-use crate::ledger::{AttemptRecord, Item, KindRefusals, LedgerError, LoadRow, RowState, RowVerdict, StepError};
-use crate::request::{CreateRequest, ErrorCode, Fault, Outcome, RequestKind, RequestType};
+use crate::ledger::{AttemptRecord, Item, LedgerError, LoadRow, RowState, RowVerdict, StepError};
+use crate::request::{CreateRequest, ErrorCode, Outcome, RequestKind, RequestType};
 
 fn kind(request_type: RequestType, template: Option<u8>) -> RequestKind {
     RequestKind { request_type, template: template.map(guid) }
@@ -48,61 +48,6 @@ fn the_first_created_row_of_a_kind_is_kept_with_what_was_read_back() {
         .unwrap();
     expected.insert(1, (other, 4, guid(4), None));
     assert_eq!(told(), expected);
-}
-
-#[test]
-fn refusals_are_counted_by_kind_until_one_of_it_is_created() {
-    let place = Place::new();
-    let (one, two, three) =
-        (kind(RequestType::Enroll, Some(1)), kind(RequestType::Enroll, Some(2)), kind(RequestType::Revoke, None));
-    let rows = [one, one, two, two, three, three, three].into_iter().zip(1..);
-    let ledger = place.started(rows.map(|(kind, number)| of_kind(number, kind)).collect());
-    let mut steps = Steps::of(&ledger);
-    steps.claim(7);
-    let refused = |code, status| Outcome::Failed(fault(code, status));
-    steps.record(vec![
-        record(1, 1, refused(ErrorCode::Forbidden, 403)),
-        record(2, 1, refused(ErrorCode::Forbidden, 403)),
-        record(3, 1, refused(ErrorCode::Forbidden, 403)),
-        record(4, 1, Outcome::InDoubt(fault(ErrorCode::ServerError, 500))),
-        record(5, 1, refused(ErrorCode::BadRequest, 400)),
-        record(6, 1, Outcome::InDoubt(Fault::without_answer(ErrorCode::Timeout, "no answer"))),
-        record(7, 1, Outcome::Pending(fault(ErrorCode::Throttled, 429))),
-    ]);
-    let counted = |kind, n_rows, status| KindRefusals { kind, n_rows, status };
-    let refusals = || place.reader().refusals().unwrap();
-    assert_eq!(refusals(), [counted(one, 2, Some(403)), counted(two, 2, None), counted(three, 1, Some(400))]);
-    // A row counts by its last word, once.
-    ledger
-        .resolve_blocking(
-            vec![
-                resolution(1, RowVerdict::Again),
-                resolution(4, RowVerdict::AbsentForGood),
-                resolution(5, RowVerdict::Exists(uri(5))),
-            ],
-            None,
-        )
-        .unwrap();
-    assert_eq!(refusals(), [counted(one, 1, Some(403)), counted(two, 2, None)]);
-}
-
-#[test]
-fn the_newest_created_rows_are_those_recorded_last() {
-    let place = Place::new();
-    let ledger = place.started((1..=5).map(|number| load(full_item(number))).collect());
-    let mut steps = Steps::of(&ledger);
-    steps.claim(4);
-    for number in [3, 1, 4] {
-        steps.record(vec![record(number, 1, created(number))]);
-    }
-    ledger.resolve_blocking(vec![resolution(5, RowVerdict::Exists(uri(5)))], None).unwrap();
-    let newest = |limit| -> Vec<u32> {
-        place.reader().newest_created(limit).unwrap().iter().map(|created| created.row.get()).collect()
-    };
-    assert_eq!(newest(9), [5, 4, 1, 3]);
-    assert_eq!(newest(2), [5, 4]);
-    let first = &place.reader().newest_created(1).unwrap()[0];
-    assert_eq!((*first.uuid.guid(), &first.request), (guid(5), &full_item(5).request));
 }
 
 #[test]

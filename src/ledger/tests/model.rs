@@ -59,6 +59,8 @@ pub(super) struct Model {
 /// What a claim in row order must give.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Claimed {
+    /// Those of the rows that were asked for by number.
+    pub(super) by_number: Vec<RowId>,
     pub(super) rows: Vec<RowId>,
     pub(super) passed_over: Vec<(RowId, RequestKind)>,
     pub(super) stopped_short: bool,
@@ -199,8 +201,23 @@ impl Model {
         let again: Vec<RowId> = self.free_again().into_iter().filter(|row| !by_number.contains(row)).collect();
         let fresh: Vec<RowId> =
             self.rows.keys().copied().filter(|row| self.is_free(*row) && !self.touched.contains(row)).collect();
-        let mut taken: BTreeSet<RequestKind> =
-            self.open.keys().chain(by_number).filter_map(|row| self.rows[row].kind).collect();
+        let mut taken: BTreeSet<RequestKind> = self.open.keys().filter_map(|row| self.rows[row].kind).collect();
+        for &row in by_number {
+            let kind = self.rows[&row].kind.unwrap();
+            let is_admitted = match kinds {
+                ClaimKinds::All => true,
+                ClaimKinds::Guarded { open, held, .. } => {
+                    open.contains(&kind) || (!held.contains(&kind) && taken.insert(kind))
+                }
+            };
+            if is_admitted {
+                claimed.by_number.push(row);
+            } else {
+                claimed.passed_over.push((row, kind));
+                self.row(row).is_held = true;
+            }
+        }
+        let n_listed_over = claimed.passed_over.len();
         let (n_again, mut n_claimed_again) = (again.len(), 0);
         for (at, row) in again.into_iter().chain(fresh).enumerate() {
             let kind = self.rows[&row].kind.unwrap();
@@ -215,7 +232,7 @@ impl Model {
                     claimed.rows.push(row);
                 }
                 ClaimKinds::Guarded { pass_over, .. } => {
-                    if claimed.passed_over.len() == *pass_over as usize {
+                    if claimed.passed_over.len() == n_listed_over + *pass_over as usize {
                         claimed.stopped_short = true;
                         return claimed;
                     }

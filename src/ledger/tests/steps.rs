@@ -120,20 +120,6 @@ fn what_was_given_back_is_pending_and_no_attempt() {
 }
 
 #[test]
-fn what_was_set_aside_waits_for_its_session_and_is_no_attempt() {
-    let place = Place::new();
-    let ledger = place.started(bare_rows(3));
-    let mut steps = Steps::of(&ledger);
-    steps.claim(2);
-    steps.do_step(Step { set_aside: vec![(row(1), attempt(1))], ..Step::default() }).unwrap();
-    assert_eq!((place.row(1).state, place.row(1).attempts), (RowState::Pending, 0));
-    let answer = steps.do_step(Step { claim: 5, ..Step::default() }).unwrap();
-    assert_eq!(pairs(&answer), [(3, 1)], "a claim in row order does not find it");
-    let answer = steps.do_step(Step { claim_rows: vec![row(1)], ..Step::default() }).unwrap();
-    assert_eq!((pairs(&answer), answer.rows[0].counted_attempts), (vec![(1, 2)], 0));
-}
-
-#[test]
 fn a_row_in_backoff_waits_for_its_session_and_for_nobody_elses() {
     for place in Place::both() {
         let ledger = place.started(bare_rows(3));

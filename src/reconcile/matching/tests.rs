@@ -1,23 +1,51 @@
 use super::*;
-use crate::reconcile::tests::support::*;
-use crate::request::RowId;
+use crate::client::RequestStatus;
+use crate::request::{RequestUuid, RowId, RunId, RunKey};
 
-fn tag(number: u32) -> Tag {
-    let who = tagged();
-    Tag::new(who.run, &who.key, RowId::new(number).unwrap(), request(number).fingerprint())
+fn guid(byte: u8) -> Guid {
+    Guid::from_bytes([byte; 16])
+}
+
+fn request() -> CreateRequest {
+    CreateRequest { target: Some(guid(1)), template: Some(guid(2)), ..CreateRequest::new(RequestType::Enroll) }
+}
+
+fn tag() -> Tag {
+    let key = RunKey::from_bytes([3; 32]);
+    Tag::new(RunId::from_bytes([4; 16]), &key, RowId::new(1).unwrap(), request().fingerprint())
+}
+
+/// What the server has of the request, with its tag.
+fn object() -> RequestObject {
+    RequestObject {
+        uuid: RequestUuid::new(guid(9)),
+        request_type: Some(1),
+        status: RequestStatus::Approved,
+        target: request().target,
+        template: request().template,
+        originator: None,
+        old_profile: None,
+        new_profile: None,
+        old_smartcard: None,
+        new_smartcard: None,
+        comment: tag().to_string(),
+        submitted: None,
+        completed: None,
+        priority: None,
+    }
 }
 
 #[test]
 fn a_request_that_is_the_rows_has_nothing_to_say() {
-    assert_eq!(check_person(&request(1), Some(tag(1)), &object_of(&tagged(), 1)), Ok(()));
+    assert_eq!(check_person(&request(), Some(tag()), &object()), Ok(()));
 }
 
 #[test]
 fn each_difference_is_named() {
-    let found = RequestObject { comment: "cut \u{1b}".to_owned(), target: None, ..object_of(&tagged(), 1) };
+    let found = RequestObject { comment: "cut \u{1b}".to_owned(), target: None, ..object() };
     let found = RequestObject { template: Some(guid(5)), old_profile: Some(guid(6)), request_type: Some(5), ..found };
-    let sent = CreateRequest { profile: Some(guid(7)), smartcard: Some(guid(8)), ..request(1) };
-    let differs = check_person(&sent, Some(tag(1)), &found).unwrap_err();
+    let sent = CreateRequest { profile: Some(guid(7)), smartcard: Some(guid(8)), ..request() };
+    let differs = check_person(&sent, Some(tag()), &found).unwrap_err();
     let words: Vec<String> = differs.iter().map(ToString::to_string).collect();
     assert_eq!(words.len(), 5, "{words:?}");
     assert!(words[0].contains("cut \\u{1b}") && words[0].contains("[cmb:"), "{}", words[0]);
@@ -40,7 +68,7 @@ fn a_number_is_compared_where_it_is_known_whose_it_is() {
         assert_eq!(type_may_be(sent, Some(found)), expected, "{sent} {found}");
     }
     assert!(type_may_be(RequestType::Enroll, None));
-    let without_type = RequestObject { request_type: None, ..object_of(&tagged(), 1) };
-    let all = check_person(&request(1), None, &without_type).unwrap_err();
+    let without_type = RequestObject { request_type: None, ..object() };
+    let all = check_person(&request(), None, &without_type).unwrap_err();
     assert_eq!(all[0].to_string(), "its type cannot be read, and the row's is Enroll");
 }

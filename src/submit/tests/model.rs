@@ -7,6 +7,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use bytes::Bytes;
+use jiff::Timestamp;
 use serde_json::Value;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
@@ -15,7 +16,7 @@ use crate::client::{
     Answer, ClientError, HttpAnswer, On503, ReadError, Renewed, RequestObject, RequestStatus, TransportFault,
 };
 use crate::event::{Event, EventKind, EventSink};
-use crate::ledger::{ClaimedRow, LedgerError, Requeue, RunState, Step, StepAnswer};
+use crate::ledger::{ClaimKinds, ClaimedRow, LedgerError, Requeue, RunState, Step, StepAnswer};
 use crate::machine::Machine;
 use crate::request::{
     AttemptNo, CreateRequest, DataEncoding, Guid, Outcome, RequestKind, RequestType, RequestUuid, RowId, RunId, RunKey,
@@ -23,7 +24,8 @@ use crate::request::{
 };
 use crate::submit::read_back::tests::object;
 use crate::submit::{
-    BreakerRules, Calls, Engine, KnownKind, Limits, Memory, Sending, StopLevel, SubmitReport, Wire, Work, run,
+    BreakerRules, Calls, CheckFirst, Engine, KnownKind, Limits, Memory, Sending, StopLevel, SubmitReport, Wire, Work,
+    run,
 };
 
 /// Where a row of the model ledger stands.
@@ -81,11 +83,16 @@ impl Model {
         self.rows.borrow().values().filter(|row| wanted(&row.place)).count()
     }
 
+    /// How many rows are pending.
+    pub(super) fn unsent(&self) -> usize {
+        self.count(|place| matches!(place, Place::Fresh | Place::Waiting))
+    }
+
     pub(super) fn created(&self) -> usize {
         self.count(|place| matches!(place, Place::Done(Outcome::Created(_))))
     }
 
-    fn apply(&self, step: &Step) -> Vec<ClaimedRow> {
+    fn apply(&self, step: &Step) -> Claimed {
         let mut rows = self.rows.borrow_mut();
         for record in &step.record {
             let row = rows.get_mut(&record.row.get()).unwrap();
@@ -102,17 +109,24 @@ impl Model {
             row.place = Place::Fresh;
             row.attempts -= 1;
         }
-        for (row, _) in &step.set_aside {
-            let row = rows.get_mut(&row.get()).unwrap();
-            assert_eq!(row.place, Place::Claimed);
-            row.place = Place::Waiting;
-            row.attempts -= 1;
-        }
-        let listed = step.claim_rows.iter().map(|row| row.get());
+        let mut admission = Admission::of(step, &rows);
         let fresh = rows.iter().filter(|(number, row)| {
             row.place == Place::Fresh && !step.claim_rows.iter().any(|listed| listed.get() == **number)
         });
-        let chosen: Vec<u32> = listed.chain(fresh.map(|(row, _)| *row).take(step.claim as usize)).collect();
+        let (fresh, listed): (Vec<u32>, Vec<u32>) =
+            (fresh.map(|(row, _)| *row).collect(), step.claim_rows.iter().map(|row| row.get()).collect());
+        for number in listed {
+            admission.listed(number, rows[&number].request.request_kind());
+        }
+        for number in fresh {
+            if admission.chosen_fresh >= step.claim || !admission.fresh(number, rows[&number].request.request_kind()) {
+                break;
+            }
+        }
+        let Admission { chosen, passed_over, stopped_short, .. } = admission;
+        for (row, _) in &passed_over {
+            rows.get_mut(&row.get()).unwrap().place = Place::Waiting;
+        }
         let claim = |number: u32| {
             let row = rows.get_mut(&number).unwrap();
             assert!(matches!(row.place, Place::Fresh | Place::Waiting), "row {number} is {:?}", row.place);
@@ -125,7 +139,71 @@ impl Model {
                 request: row.request.clone(),
             }
         };
-        chosen.into_iter().map(claim).collect()
+        Claimed { rows: chosen.into_iter().map(claim).collect(), passed_over, stopped_short }
+    }
+}
+
+/// What a step claimed.
+struct Claimed {
+    rows: Vec<ClaimedRow>,
+    passed_over: Vec<(RowId, RequestKind)>,
+    stopped_short: bool,
+}
+
+/// Decides which rows a step claims, as a ledger does: of kinds that are not open one at a time.
+struct Admission<'a> {
+    kinds: &'a ClaimKinds,
+    taken: Vec<RequestKind>,
+    room: u32,
+    chosen: Vec<u32>,
+    chosen_fresh: u32,
+    passed_over: Vec<(RowId, RequestKind)>,
+    stopped_short: bool,
+}
+
+impl<'a> Admission<'a> {
+    fn of(step: &'a Step, rows: &BTreeMap<u32, ModelRow>) -> Self {
+        let taken = rows.values().filter(|row| row.place == Place::Claimed).map(|row| row.request.request_kind());
+        let room = if let ClaimKinds::Guarded { pass_over, .. } = &step.kinds { *pass_over } else { 0 };
+        Self {
+            kinds: &step.kinds,
+            taken: taken.collect(),
+            room,
+            chosen: Vec::new(),
+            chosen_fresh: 0,
+            passed_over: Vec::new(),
+            stopped_short: false,
+        }
+    }
+
+    fn admits(&mut self, kind: RequestKind) -> bool {
+        let ClaimKinds::Guarded { open, held, .. } = self.kinds else { return true };
+        let is_admitted = open.contains(&kind) || !(held.contains(&kind) || self.taken.contains(&kind));
+        self.taken.push(kind);
+        is_admitted
+    }
+
+    fn listed(&mut self, number: u32, kind: RequestKind) {
+        if self.admits(kind) {
+            self.chosen.push(number);
+        } else {
+            self.passed_over.push((RowId::new(number).unwrap(), kind));
+        }
+    }
+
+    /// Returns whether the claim goes on behind the row.
+    fn fresh(&mut self, number: u32, kind: RequestKind) -> bool {
+        if self.admits(kind) {
+            self.chosen.push(number);
+            self.chosen_fresh += 1;
+            return true;
+        }
+        self.stopped_short = self.room == 0;
+        if !self.stopped_short {
+            self.room -= 1;
+            self.passed_over.push((RowId::new(number).unwrap(), kind));
+        }
+        !self.stopped_short
     }
 }
 
@@ -137,8 +215,8 @@ impl Engine for Model {
         if self.fail_at.is_some_and(|at| step.number >= at) {
             return Err(LedgerError::Closed { path: "model.ledger".into() });
         }
-        let rows = self.apply(&step);
-        let ended = step.record.len() + step.give_back.len() + step.set_aside.len();
+        let Claimed { rows, passed_over, stopped_short } = self.apply(&step);
+        let ended = step.record.len() + step.give_back.len();
         let mut claimed = self.claimed.borrow_mut();
         *claimed = *claimed + rows.len() - ended;
         let mut most = self.most_claimed.borrow_mut();
@@ -151,10 +229,14 @@ impl Engine for Model {
             state: RunState::Running,
             // The pipeline does not go by it.
             pending_left: 0,
-            passed_over: Vec::new(),
-            stopped_short: false,
+            passed_over,
+            stopped_short,
             shared: Vec::new(),
         })
+    }
+
+    fn now(&self) -> Timestamp {
+        Machine::system().now()
     }
 
     async fn note_read_back(&self, kind: RequestKind, text: String) -> Result<(), LedgerError> {
@@ -332,6 +414,9 @@ pub(super) fn limits(rate: &str) -> Limits {
         stall: Duration::from_secs(600),
         breaker: BreakerRules::default(),
         on_503: On503::InDoubt,
+        read_back: Duration::from_secs(30),
+        check_first: CheckFirst::Stop,
+        n_around: 100,
     }
 }
 

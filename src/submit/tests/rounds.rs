@@ -83,16 +83,17 @@ async fn the_time_between_rounds_is_no_stall() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_latest_attempt_in_doubt_is_known() {
+async fn the_attempts_in_doubt_are_known_with_their_times() {
     let model = Model::new(30);
     let mut memory = Memory::new(&Machine::system(), &limits("unlimited"), known());
     let sink = Collected::default();
     let server = Server::new(|n| if n == 25 { timed_out() } else { http(201) });
     round(&model, &server, &limits("unlimited"), &mut memory, rows(1..=20), &sink).await;
-    assert_eq!(memory.latest_doubt(), None);
+    assert!(memory.doubts().is_empty());
     let before = crate::platform::since_boot();
     round(&model, &server, &limits("unlimited"), &mut memory, Work::InOrder, &sink).await;
-    let doubt = memory.latest_doubt().unwrap();
+    let doubts: Vec<_> = memory.doubts().values().copied().collect();
+    let [doubt] = doubts[..] else { panic!("{doubts:?}") };
     assert!(before <= doubt.started && doubt.started <= doubt.ended && doubt.ended <= crate::platform::since_boot());
     assert_eq!(model.count(|place| matches!(place, Place::Done(Outcome::InDoubt(_)))), 1);
 }

@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep};
 use super::model::{Collected, Model, Place, Server, http, limits, refused, sent, sent_under, throttled};
 use crate::client::{Answer, ClientError, TokenError, TokenFault, TokenPlace, TransportFault};
 use crate::event::EventKind;
-use crate::request::{ErrorCode, Outcome};
+use crate::request::{CreateRequest, ErrorCode, Outcome, RequestType};
 use crate::submit::{Rate, StopLevel, StopReason, Trip};
 
 #[tokio::test(start_paused = true)]
@@ -76,12 +76,23 @@ async fn a_server_that_refuses_every_connection_stops_the_run_and_leaves_all_row
 
 #[tokio::test(start_paused = true)]
 async fn retries_that_run_out_fail_the_row_where_the_server_is_there() {
-    let model = Model::new(2);
+    let enroll = CreateRequest::new(RequestType::Enroll);
+    let unblocks = (0..400).map(|_| CreateRequest::new(RequestType::Unblock));
+    let model = Model::of(std::iter::once(enroll).chain(unblocks));
+    let server = Server::by(|arrival| if arrival.request_type() == "Enroll" { refused() } else { http(201) });
+    let report = sent(&model, &server, &limits("20/s")).await;
+    assert!(report.stopped_by.is_none(), "{:?}", report.stopped_by);
+    assert_eq!(report.calls, 400 + 5);
+    assert_eq!(model.count(|place| matches!(place, Place::Done(Outcome::Failed(_)))), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_went_away_stops_the_run_and_fails_no_row() {
+    let model = Model::new(3);
     let server = Server::new(|n| if n == 1 { http(201) } else { refused() });
     let report = sent(&model, &server, &limits("unlimited")).await;
-    assert!(report.stopped_by.is_none());
-    assert_eq!(report.calls, 1 + 5);
-    assert_eq!(model.count(|place| matches!(place, Place::Done(Outcome::Failed(_)))), 1);
+    assert!(matches!(report.stopped_by, Some(StopReason::Unreachable(_))), "{:?}", report.stopped_by);
+    assert_eq!((model.created(), model.unsent()), (1, 2));
 }
 
 #[tokio::test(start_paused = true)]
