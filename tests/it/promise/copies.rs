@@ -139,6 +139,7 @@ fn a_cloned_machine_sends_nothing_twice_beside_the_other() {
     signal(&original, Signal::SIGCONT);
     let ran = clone.submit(&[]);
     let output: Ran = original.wait_with_output().unwrap().into();
+
     assert!([0, 1, 8].contains(&output.status), "exit {}: {}", output.status, output.stderr);
     assert_ne!(ran.status, 0, "{}", ran.stderr);
     world.server.never_twice();
@@ -218,6 +219,7 @@ fn a_process_that_was_stopped_and_overtaken_sends_nothing_when_it_wakes() {
     let other = world.on_host("b", "another");
     copy_folder(&place.folder, &other.folder);
     other.until_done(&["submit", "wave.csv"]);
+
     assert_eq!(world.server.n_made(), 120);
     // A claim is good for 5 s.
     while stopped_at.elapsed() < Duration::from_millis(6_500) {
@@ -225,6 +227,7 @@ fn a_process_that_was_stopped_and_overtaken_sends_nothing_when_it_wakes() {
     }
     signal(&sleeper, Signal::SIGCONT);
     let output: Ran = sleeper.wait_with_output().unwrap().into();
+
     world.server.never_twice();
     assert!([0, 8].contains(&output.status), "exit {}: {}", output.status, output.stderr);
     place.until_done(&["submit", "wave.csv"]);
