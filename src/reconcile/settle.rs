@@ -75,6 +75,8 @@ pub async fn look(
                 sessions,
             };
             settle_absent(ledger, &proof, &seen, &mut report).await?;
+            // What it found is in it.
+            seen.exists.iter().for_each(|found| sight.seen.set(found.row));
             report.audit = audit(&sight, asking, reader)?;
             report.first_look = FirstLook { date, newest: sight.newest(), account: None, originator: sight.originator };
             report.kinds_seen = std::mem::take(&mut sight.kinds_seen);

@@ -1,4 +1,4 @@
-//! Clocks that jump against each other: a machine that was put back to an earlier state notices it by that.
+//! Clocks that jump against each other, and a process that stood still: what another one did meanwhile is looked for first.
 
 use std::time::Duration;
 
@@ -8,6 +8,8 @@ use crate::machine::Machine;
 
 /// A jump longer than this is one.
 const MAX: SignedDuration = SignedDuration::from_secs(5);
+/// So long between two turns of the loop, which takes one at least every second, the process stood still.
+const STOOD_STILL: Duration = Duration::from_secs(5);
 
 /// How far the wall clock and the server's are from the clock that runs during sleep.
 #[derive(Clone, Copy, Debug)]
@@ -18,11 +20,13 @@ pub(crate) struct Drift {
     /// that was put back sees the server ahead.
     server: Option<SignedDuration>,
     has_jumped: bool,
+    /// When the loop took its last turn, by the clock that runs during sleep; none where a round begins.
+    turned: Option<Duration>,
 }
 
 impl Drift {
     pub(crate) fn new(machine: &Machine) -> Self {
-        Self { wall: distance(machine.now(), machine.since_boot()), server: None, has_jumped: false }
+        Self { wall: distance(machine.now(), machine.since_boot()), server: None, has_jumped: false, turned: None }
     }
 
     /// Takes the server's clock from an answer.
@@ -36,6 +40,18 @@ impl Drift {
             }
             None => self.server = Some(now),
         }
+    }
+
+    /// Begins a round: what was waited for before it is no standstill.
+    pub(crate) const fn round_begins(&mut self) {
+        self.turned = None;
+    }
+
+    /// Takes a turn of the loop; returns whether the process stood still before it, for longer than claims are good for.
+    pub(crate) fn stood_still(&mut self, machine: &Machine) -> bool {
+        let since_boot = machine.since_boot();
+        let turned = self.turned.replace(since_boot);
+        turned.is_some_and(|turned| since_boot.saturating_sub(turned) > STOOD_STILL)
     }
 
     /// Returns whether a clock jumped since this was asked last.
@@ -103,6 +119,20 @@ mod tests {
         }
         turn(4_000, 4_019);
         assert!(drift.take_jump(&machine) && !drift.take_jump(&machine));
+    }
+
+    #[test]
+    fn a_process_that_stood_still_between_two_turns_of_a_round_notices_it() {
+        let hands = Arc::new(Hands(1_000.into(), 10.into()));
+        let machine = Machine::new(hands.clone(), hands.clone(), Threads::One);
+        let mut drift = Drift::new(&machine);
+        for (boot, stood_still) in [(10, false), (15, false), (21, true), (22, false)] {
+            hands.1.store(boot, Ordering::Relaxed);
+            assert_eq!(drift.stood_still(&machine), stood_still, "{boot}");
+        }
+        hands.1.store(90, Ordering::Relaxed);
+        drift.round_begins();
+        assert!(!drift.stood_still(&machine), "what lies between two rounds is no standstill");
     }
 
     #[test]

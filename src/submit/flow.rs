@@ -27,6 +27,8 @@ const AHEAD_S: f64 = 0.1;
 const LONG_PAUSE: Duration = Duration::from_millis(200);
 /// How long a claim is good, by the clock that runs during sleep: what leaves later is not sent.
 const CLAIM_GOOD: Duration = Duration::from_secs(5);
+/// The longest time between two turns of the loop, by which a process that stood still is told from one that waited.
+const TURN_EVERY: Duration = Duration::from_secs(1);
 /// A row that the pace lets wait for longer than this goes back, and is claimed again when its time comes.
 const PACE_WAIT: Duration = Duration::from_secs(1);
 
@@ -153,7 +155,9 @@ impl<'a> Flow<'a> {
     /// Begins a turn of the loop.
     pub(crate) fn turn(&mut self, now_at: Timestamp) {
         self.now_at = now_at;
-        if self.stop.is_none() && self.memory.drift.take_jump(&self.memory.machine) {
+        let Memory { drift, machine, .. } = &mut *self.memory;
+        let stood_still = drift.stood_still(machine);
+        if (drift.take_jump(machine) || stood_still) && self.stop.is_none() {
             self.stop_for(StopReason::ClockJumped);
         }
     }
@@ -520,7 +524,7 @@ impl<'a> Flow<'a> {
             .into_iter()
             .flatten()
             .min()
-            .unwrap_or(now + Duration::from_secs(3600))
+            .map_or(now + TURN_EVERY, |at| at.min(now + TURN_EVERY))
             .max(now + Duration::from_micros(100))
     }
 

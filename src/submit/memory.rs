@@ -144,6 +144,7 @@ impl Memory {
 
     /// Begins a round: the time since the last one was not one of sending.
     pub(crate) fn round_begins(&mut self, now: Instant) {
+        self.drift.round_begins();
         self.last_created += now.saturating_duration_since(self.round_ended);
     }
 

@@ -16,8 +16,12 @@ pub(crate) fn guid(number: u32) -> String {
     format!("97cc3493-f556-4c9b-9d8b-{number:012x}")
 }
 
-/// A folder that is removed at the end, with the command run in it.
-pub(crate) struct Folder(tempfile::TempDir);
+/// A folder that is removed at the end, with the command run in it, and the state folder of a host of its own beside it.
+pub(crate) struct Folder {
+    path: PathBuf,
+    state: PathBuf,
+    _root: tempfile::TempDir,
+}
 
 /// What a run of the command left.
 pub(crate) struct Ran {
@@ -57,11 +61,19 @@ impl From<Output> for Ran {
 
 impl Folder {
     pub(crate) fn new() -> Self {
-        Self(tempfile::tempdir().unwrap())
+        let root = tempfile::tempdir().unwrap();
+        let (path, state) = (root.path().join("work"), root.path().join("state"));
+        std::fs::create_dir(&path).unwrap();
+        Self { path, state, _root: root }
     }
 
     pub(crate) fn path(&self) -> &Path {
-        self.0.path()
+        &self.path
+    }
+
+    /// The variables by which runs find the state folder.
+    pub(crate) fn host(&self) -> [(&'static str, &Path); 2] {
+        [("HOME", &self.state), ("XDG_STATE_HOME", &self.state)]
     }
 
     pub(crate) fn file(&self, name: &str) -> PathBuf {
@@ -81,7 +93,7 @@ impl Folder {
     /// The command in this folder, without the variables of the machine that tests run on.
     pub(crate) fn command(&self, words: &[&str]) -> Command {
         let mut command = Command::cargo_bin("cmbatch").unwrap();
-        command.current_dir(self.path()).args(words).env("NO_COLOR", "1");
+        command.current_dir(self.path()).args(words).env("NO_COLOR", "1").envs(self.host());
         #[expect(
             clippy::disallowed_methods,
             reason = "the command under test must not see the variables of this machine"
@@ -102,7 +114,7 @@ impl Folder {
     /// Starts the command in this folder and does not wait for it.
     pub(crate) fn start(&self, words: &[&str]) -> Child {
         let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_cmbatch"));
-        command.args(words).current_dir(self.path()).stderr(Stdio::null()).spawn().unwrap()
+        command.args(words).current_dir(self.path()).envs(self.host()).stderr(Stdio::null()).spawn().unwrap()
     }
 
     #[track_caller]

@@ -17,7 +17,12 @@ const PATIENCE: &[&str] = &["--settle", "100ms", "--server-limit", "300ms", "--t
 /// Runs the command behind another one.
 fn behind(folder: &Folder, wrapper: &[&str], words: &[&str]) -> Ran {
     let mut command = Command::new(wrapper[0]);
-    command.args(&wrapper[1..]).arg(env!("CARGO_BIN_EXE_cmbatch")).args(words).current_dir(folder.path());
+    command
+        .args(&wrapper[1..])
+        .arg(env!("CARGO_BIN_EXE_cmbatch"))
+        .args(words)
+        .current_dir(folder.path())
+        .envs(folder.host());
     command.output().unwrap().into()
 }
 

@@ -22,6 +22,7 @@ mod layers;
 mod lists;
 mod oracle;
 mod pace;
+mod promise;
 mod readme;
 mod samples;
 mod submit;
