@@ -188,7 +188,8 @@ fn answers_that_are_compressed_or_in_another_charset() {
 /// What stops the run: rows that met the answer are pending, and the run says whom to call.
 #[test]
 fn statuses_that_are_not_the_rows_fault_stop_the_run() {
-    for (line, exit, by) in [("401 Unauthorized", 5, "sign-in"), ("404 Not Found", 6, "api-not-found")] {
+    let (line, exit, by) = ("401 Unauthorized", 5, "sign-in");
+    {
         let folder = Folder::new();
         folder.write("wave.csv", enrollments(200));
         let refuse = move |number: u32| {

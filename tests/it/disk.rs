@@ -80,9 +80,9 @@ fn a_ledger_that_can_grow_no_further_stops_the_run_and_the_same_command_goes_on(
         let folder = Folder::new();
         folder.write("wave.csv", enrollments(N_ROWS));
         // The ledger is loaded first, with room: its rows are pending.
-        let server = simulator(&["404=first 1"]);
+        let server = simulator(&["401=first 1"]);
         let url = server.base_url();
-        folder.run(&submit(&url, &["--rate", "unlimited"])).exits(6);
+        folder.run(&submit(&url, &["--rate", "unlimited"])).exits(5);
         let wrapper = limited(kib);
         let wrapper: Vec<&str> = wrapper.iter().map(String::as_str).collect();
         let ran = behind(&folder, &wrapper, &submit(&url, &["--rate", "500/s"]));
@@ -126,14 +126,14 @@ fn as_anybody() -> Vec<&'static str> {
 fn a_folder_that_cannot_be_written_sends_nothing() {
     let folder = Folder::new();
     folder.write("wave.csv", enrollments(N_ROWS));
-    let server = simulator(&["404=after 40"]);
+    let server = simulator(&["401=after 40"]);
     let url = server.base_url();
     let run = |words: &[&str]| behind(&folder, &as_anybody(), words);
     set_mode(folder.path(), 0o555);
     run(&submit(&url, &[])).exits(7).says("wave.ledger");
     assert!(posts(&server).is_empty());
     set_mode(folder.path(), 0o755);
-    run(&submit(&url, &["--rate", "unlimited"])).exits(6);
+    run(&submit(&url, &["--rate", "unlimited"])).exits(5);
     let n_sent = posts(&server).len();
     set_mode(folder.path(), 0o555);
     // What only reads works on, and says the same.

@@ -140,6 +140,11 @@ pub(crate) enum Written {
     Brotli,
 }
 
+/// Returns the header that says a server's time.
+pub(super) fn date() -> String {
+    format!("Date: {}\r\n", httpdate::fmt_http_date(std::time::SystemTime::now()))
+}
+
 impl Written {
     /// Returns a whole answer of JSON.
     pub(super) fn json(self, status: &str, text: &str) -> Vec<u8> {
@@ -166,7 +171,8 @@ impl Written {
         };
         let charset = if self == Self::Utf16 { "; charset=utf-16" } else { "" };
         let head = format!(
-            "HTTP/1.1 {status}\r\nContent-Type: application/json{charset}\r\n{header}Content-Length: {}\r\n\r\n",
+            "HTTP/1.1 {status}\r\nContent-Type: application/json{charset}\r\n{header}{}Content-Length: {}\r\n\r\n",
+            date(),
             body.len()
         );
         [head.into_bytes(), body].concat()
@@ -176,13 +182,15 @@ impl Written {
 /// The list of requests.
 pub(crate) struct Listing {
     pub(crate) as_what: ListAs,
+    /// Whether it is as it should be until something was created.
+    pub(crate) later: bool,
     /// Which requests it does not have, by their number from 0 in the order of creation.
     pub(crate) hides: Box<dyn Fn(usize) -> bool + Send + Sync>,
 }
 
 impl Default for Listing {
     fn default() -> Self {
-        Self { as_what: ListAs::Whole, hides: Box::new(|_| false) }
+        Self { as_what: ListAs::Whole, later: false, hides: Box::new(|_| false) }
     }
 }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::Shared;
-use super::script::{Answer, Break, Fate, ListAs, ReadAs, Script, Written};
+use super::script::{Answer, Break, Fate, ListAs, ReadAs, Script, Written, date};
 
 /// Lets the connection end by a reset, not by an orderly close, when it is dropped.
 pub(super) fn end_by_reset(stream: &TcpStream) {
@@ -171,15 +171,17 @@ impl Connection {
 
     fn list(&mut self, script: &Script, shared: &Shared) -> Option<After> {
         let requests = shared.store.lock().unwrap().requests.clone();
-        let limit = if let ListAs::CommentsCut(limit) = script.list.as_what { limit } else { usize::MAX };
+        let is_well = script.list.later && requests.is_empty();
+        let as_what = if is_well { ListAs::Whole } else { script.list.as_what };
+        let limit = if let ListAs::CommentsCut(limit) = as_what { limit } else { usize::MAX };
         let shown = requests.iter().enumerate().filter(|(place, _)| !(script.list.hides)(*place));
         let objects: Vec<String> = shown.map(|(_, request)| request.object(limit).to_string()).collect();
         let array = format!("[{}]", objects.join(","));
         let half = &array[..array.len() / 2];
-        match script.list.as_what {
-            ListAs::NoContent => self.write("HTTP/1.1 204 No Content\r\n\r\n"),
+        match as_what {
+            ListAs::NoContent => self.write(format!("HTTP/1.1 204 No Content\r\n{}\r\n", date())),
             ListAs::Whole | ListAs::CommentsCut(_) if objects.is_empty() => {
-                self.write("HTTP/1.1 204 No Content\r\n\r\n")
+                self.write(format!("HTTP/1.1 204 No Content\r\n{}\r\n", date()))
             }
             ListAs::Whole | ListAs::CommentsCut(_) => self.write(script.written.json("200 OK", &array)),
             ListAs::CutOff => self.json(half, array.len()).and(Some(After::Ended)),
@@ -214,7 +216,7 @@ impl Connection {
                 let object = request.object(usize::MAX).to_string();
                 self.write(script.written.json("200 OK", &object))
             }
-            (ReadAs::Whole, None) => self.write("HTTP/1.1 204 No Content\r\n\r\n"),
+            (ReadAs::Whole, None) => self.write(format!("HTTP/1.1 204 No Content\r\n{}\r\n", date())),
         }
     }
 
