@@ -14,6 +14,9 @@ use jiff::Timestamp;
 
 use crate::platform;
 
+#[cfg(test)]
+pub(crate) mod hand;
+
 /// The two clocks of a machine.
 pub trait Clock: Send + Sync {
     /// Returns the time since the machine was started, times of sleep included. It never goes back, and means nothing to another

@@ -18,6 +18,8 @@ mod report;
 mod settle;
 mod sight;
 mod tagless;
+#[cfg(test)]
+mod tests;
 
 pub use ask::{Asking, DoubtTimes, Identity, OwnDoubts, Probe, Recent, Tagging, Trust, Waits};
 pub use hits::{Hit, Hits, RunHits};

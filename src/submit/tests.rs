@@ -5,4 +5,6 @@ mod first;
 mod model;
 mod rounds;
 mod sending;
+mod server;
+mod sessions;
 mod throttling;

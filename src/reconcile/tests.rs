@@ -1,0 +1,7 @@
+//! Lists given as values, against real ledgers.
+
+mod absence;
+mod audit;
+mod found;
+mod property;
+pub(in crate::reconcile) mod world;

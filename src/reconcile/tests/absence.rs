@@ -1,0 +1,362 @@
+//! What a list that does not have a request proves.
+
+use super::world::*;
+use crate::client::{RequestObject, RequestStatus};
+use crate::ledger::RowState;
+use crate::reconcile::{Probe, Report, Trust, WhyLeft};
+use crate::request::{CreateRequest, ErrorCode, RequestType};
+
+/// A run whose row 21 of 40 is in doubt and not on the server, so late that a list can prove it.
+fn ripe() -> World {
+    let mut world = World::begun(41);
+    world.create(1..=20);
+    world.lose(21);
+    world.create(22..=40);
+    world.pass(160);
+    world
+}
+
+fn why(report: &Report) -> &'static str {
+    match &report.why_left[..] {
+        [] => "proven",
+        [WhyLeft::NotRipe { .. }] => "time",
+        [WhyLeft::OtherAccount { .. }] => "account",
+        [WhyLeft::Unread { .. }] => "unread",
+        [WhyLeft::Incomplete { .. }] => "incomplete",
+        [WhyLeft::NothingAlike { .. }] => "nothing alike",
+        [WhyLeft::OldEnd { .. }] => "old end",
+        [WhyLeft::NewEnd { .. }] => "new end",
+        [WhyLeft::Archived { .. }] => "archived",
+        [WhyLeft::Probe { .. }] => "probe",
+        [WhyLeft::Contradicted { .. }] => "contradicted",
+        [WhyLeft::LostTag(_)] => "lost tag",
+        [WhyLeft::Untagged(_)] => "untagged",
+        [_, _, ..] => "several",
+    }
+}
+
+#[track_caller]
+fn check(case: &str, mut world: World, number: u32, expected: &str) -> Report {
+    let report = world.look();
+    assert_eq!(why(&report), expected, "{case}: {:?}", report.why_left);
+    let state = if expected == "proven" { RowState::Pending } else { RowState::InDoubt };
+    assert_eq!((world.row(number).state, report.absent), (state, u64::from(expected == "proven")), "{case}");
+    report
+}
+
+#[test]
+fn each_point_of_the_proof_fails_alone_and_all_together_prove() {
+    type Change = fn(&mut World);
+    let cases: [(&str, &str, Change); 16] = [
+        ("nothing is wrong", "proven", |_| {}),
+        ("one object cannot be read", "unread", |world| world.list.n_unread = 1),
+        ("the one right before is missing", "incomplete", |world| world.hide_row(20)),
+        ("the last one that counts before is missing", "incomplete", |world| world.hide_row(18)),
+        ("one further before is missing", "proven", |world| world.hide_row(17)),
+        ("the first behind is missing", "incomplete", |world| world.hide_row(22)),
+        ("the last one that counts behind is missing", "incomplete", |world| world.hide_row(24)),
+        ("one further behind is missing", "proven", |world| world.hide_row(25)),
+        ("one before has lost its tag", "incomplete", |world| {
+            world.listed(19).comment.truncate(12);
+        }),
+        ("the old end is cut within", "incomplete", |world| world.hide(|object| object.uuid <= uuid(19))),
+        ("the new end is cut within", "incomplete", |world| {
+            world.hide(|object| (uuid(24)..uuid(1000)).contains(&object.uuid));
+        }),
+        ("every fifth is hidden", "incomplete", |world| {
+            world.hide(|object| object.uuid.guid().as_bytes()[15].is_multiple_of(5));
+        }),
+        ("the template is hidden", "incomplete", |world| world.hide(|object| object.template == template(0))),
+        ("a request without a tag may be the row's", "lost tag", |world| {
+            world.put(21).comment = "cut".to_owned();
+        }),
+        ("one without target may be, too", "lost tag", |world| {
+            world.put(21).comment = String::new();
+            world.list.objects.last_mut().unwrap().target = None;
+        }),
+        ("one of another target may not", "proven", |world| {
+            world.put(41).comment = String::new();
+        }),
+    ];
+    for (case, expected, change) in cases {
+        let mut world = ripe();
+        change(&mut world);
+        check(case, world, 21, expected);
+    }
+}
+
+#[test]
+fn a_request_without_a_tag_from_long_before_the_attempt_is_not_the_rows() {
+    let mut world = ripe();
+    let long_ago = world.server_now() - std::time::Duration::from_secs(3 * 86_400);
+    let object = world.put(21);
+    (object.comment, object.submitted) = (String::new(), Some(long_ago));
+    check("submitted days before", world, 21, "proven");
+}
+
+#[test]
+fn the_server_may_be_at_work_for_its_limit_and_the_list_lag_by_settle() {
+    for (seconds, expected) in [(154, "time"), (155, "proven")] {
+        let mut world = World::begun(41);
+        world.create(1..=3);
+        world.lose(21);
+        // The attempt has started a second ago.
+        world.create(22..=24);
+        world.pass(seconds - 4);
+        let report = check("of this session", world, 21, expected);
+        assert_eq!(report.ask_again_at.is_some(), expected == "time");
+    }
+    // What a dead process left had ended when the next one began.
+    for (seconds, expected) in [(154, "time"), (155, "proven")] {
+        let mut world = ripe();
+        world.pass(10_000);
+        world.restart(ACCOUNT);
+        world.pass(seconds);
+        check("of an earlier session", world, 21, expected);
+    }
+}
+
+#[test]
+fn a_row_that_a_dead_process_left_open_is_settled_by_what_came_before_it() {
+    let mut world = World::begun(10);
+    world.create(1..=5);
+    world.claim(6);
+    world.restart(ACCOUNT);
+    world.first_look();
+    world.assert_row(6, RowState::InDoubt, None);
+    world.pass(200);
+    assert_eq!(why(&world.look()), "new end");
+    world.create([7]);
+    let report = world.look();
+    assert_eq!((why(&report), report.is_fresh), ("proven", true));
+    world.assert_row(6, RowState::Pending, None);
+}
+
+#[test]
+fn another_account_proves_nothing() {
+    let mut world = ripe();
+    world.restart("CONTOSO\\other");
+    world.pass(200);
+    check("another account", world, 21, "account");
+}
+
+#[test]
+fn something_of_the_rows_type_and_template_must_be_there() {
+    let change: [fn(&mut CreateRequest); 2] =
+        [|request| request.template = template(1), |request| request.kind = RequestType::Unblock];
+    for change in change {
+        let mut requests = requests(41);
+        change(&mut requests[20]);
+        for (alike, expected) in [(None, "nothing alike"), (Some(22), "proven"), (Some(30), "nothing alike")] {
+            let mut requests = requests.clone();
+            if let Some(alike) = alike {
+                change(&mut requests[alike]);
+            }
+            let mut world = World::of(requests);
+            world.first_look();
+            world.create(1..=20);
+            world.lose(21);
+            world.create(22..=40);
+            world.pass(160);
+            check(&format!("alike {alike:?}"), world, 21, expected);
+        }
+    }
+}
+
+#[test]
+fn where_few_were_created_before_the_list_reaches_back_to_what_was_there_before_the_run() {
+    type Change = fn(&mut World);
+    let strangers = |object: &RequestObject| object.uuid >= uuid(0xFFFF_0000);
+    let cases: [(&str, Change); 3] = [
+        ("proven", |_| {}),
+        ("old end", |world| world.hide_row(0xFFFF_0000)),
+        ("old end", |world| world.hide(|object| object.uuid >= uuid(0xFFFF_0000))),
+    ];
+    for (expected, change) in cases {
+        let mut world = World::begun(20);
+        world.create(1..=2);
+        world.lose(3);
+        world.create(4..=10);
+        world.pass(160);
+        assert_eq!(world.list.objects.iter().filter(|object| strangers(object)).count(), 5);
+        change(&mut world);
+        check(expected, world, 3, expected);
+    }
+    // Where the session never saw a list, nobody knows what was there.
+    let mut world = World::of(requests(20));
+    world.create(1..=2);
+    world.lose(3);
+    world.create(4..=10);
+    world.pass(160);
+    check("no first look", world, 3, "old end");
+}
+
+#[test]
+fn where_few_were_created_behind_the_list_shows_what_came_last() {
+    let scene = || {
+        let mut world = World::begun(20);
+        world.create(1..=10);
+        world.lose(11);
+        world.create([12]);
+        world
+    };
+    let world = scene();
+    world.pass(160);
+    check("nothing new", world, 11, "new end");
+    // A list of this session showed a row that was just created.
+    let mut world = scene();
+    assert!(world.look().is_fresh);
+    world.pass(160);
+    world.is_fresh = true;
+    check("an earlier list was fresh", world, 11, "proven");
+    let mut world = scene();
+    world.pass(160);
+    world.create([13]);
+    check("this list is fresh", world, 11, "proven");
+    let mut world = scene();
+    world.pass(160);
+    world.create([13]);
+    world.hide_row(13);
+    check("this list lacks what came last", world, 11, "incomplete");
+    // A row that was made when the server no longer worked on the lost one.
+    let mut world = scene();
+    world.pass(130);
+    world.create([13]);
+    world.pass(40);
+    check("made later than the server's limit", world, 11, "proven");
+    let mut world = scene();
+    world.pass(110);
+    world.create([13]);
+    world.pass(60);
+    check("made within the server's limit", world, 11, "new end");
+}
+
+#[test]
+fn a_list_that_lags_is_not_fresh() {
+    let mut world = World::begun(20);
+    world.create(1..=12);
+    world.pass(31);
+    assert!(!world.look().is_fresh, "the last one was created more than settle ago");
+    world.create([13]);
+    world.hide_row(13);
+    assert!(!world.look().is_fresh);
+}
+
+#[test]
+fn an_old_attempt_is_absent_only_from_a_list_that_has_finished_requests_from_before() {
+    for (seconds, expected) in [(3_500, "proven"), (3_700, "archived")] {
+        let mut world = ripe();
+        world.pass(seconds - 160);
+        world.hide(|object| object.status == RequestStatus::Completed);
+        check("this session's", world, 21, expected);
+    }
+    for (is_kept, expected) in [(true, "proven"), (false, "archived")] {
+        let mut world = ripe();
+        world.pass(4_000);
+        world.restart(ACCOUNT);
+        world.pass(160);
+        if !is_kept {
+            world.hide(|object| object.status == RequestStatus::Completed);
+            // One that ended later says nothing.
+            world.list.objects.last_mut().unwrap().status = RequestStatus::Completed;
+        }
+        check("an earlier session's", world, 21, expected);
+    }
+}
+
+#[test]
+fn with_trust_the_time_is_all_that_counts() {
+    for (seconds, expected) in [(100, "time"), (160, "proven")] {
+        let mut world = World::of(requests(5));
+        world.trust = Trust::List;
+        world.lose(1);
+        world.pass(seconds);
+        world.list.n_unread = 3;
+        check("trusted", world, 1, expected);
+    }
+}
+
+#[test]
+fn after_a_500_or_the_last_attempt_an_absent_row_is_failed() {
+    let mut world = World::begun(41);
+    world.create(1..=20);
+    world.attempt([(21, lost(ErrorCode::ServerError))]);
+    world.create(22..=40);
+    world.pass(160);
+    let report = world.look();
+    assert_eq!((report.absent, report.failed, report.left, report.probe), (0, 1, 0, None));
+    world.assert_row(21, RowState::Failed, None);
+    assert_eq!(world.row(21).error_code, Some(ErrorCode::ServerError));
+}
+
+#[test]
+fn a_hundred_on_each_side_are_looked_for() {
+    let n = crate::reconcile::Asking::N_AROUND as u32;
+    for (hidden, expected) in
+        [(None, "proven"), (Some(150 - n), "incomplete"), (Some(150 - n - 1), "proven"), (Some(150 + n), "incomplete")]
+    {
+        let mut world = World::begun(300);
+        world.n_around = n as usize;
+        let others = || (1..=300).filter(|number| *number != 150);
+        for number in others() {
+            world.put(number);
+        }
+        world.attempt((1..150).map(|number| (number, created(number))));
+        world.lose(150);
+        world.attempt((151..=300).map(|number| (number, created(number))));
+        if let Some(hidden) = hidden {
+            world.hide_row(hidden);
+        }
+        world.pass(160);
+        check(&format!("without {hidden:?}"), world, 150, expected);
+    }
+}
+
+#[test]
+fn of_several_absent_rows_the_first_goes_alone_until_a_list_shows_it() {
+    let scene = || {
+        let mut world = World::begun(41);
+        world.create(1..=10);
+        world.attempt([11, 12, 13].map(|number| (number, timed_out())));
+        world.create(14..=30);
+        world.pass(160);
+        world
+    };
+    let mut world = scene();
+    let report = world.look();
+    assert_eq!((report.absent, report.probe, report.left), (1, Some(row(11)), 2));
+    world.probe = Probe::Sent(row(11));
+    // It is sent, and is in the list.
+    world.create([11]);
+    let report = world.look();
+    assert!(report.shows_probe);
+    assert_eq!((report.absent, report.probe, report.left), (2, None, 0));
+
+    let mut world = scene();
+    world.look();
+    world.probe = Probe::Sent(row(11));
+    world.create([11]);
+    world.hide_row(11);
+    let report = world.look();
+    assert!(!report.shows_probe);
+    assert_eq!((report.absent, report.left), (0, 2));
+    let probe = WhyLeft::Probe { n: 2, row: row(11) };
+    assert!(report.why_left.contains(&probe), "{:?}", report.why_left);
+    assert!(report.ask_again_at.is_some(), "a list may lag");
+
+    let mut world = scene();
+    world.probe = Probe::Seen;
+    assert_eq!(world.look().absent, 3);
+}
+
+#[test]
+fn a_list_that_begins_with_rows_found_goes_on_with_the_absent_ones() {
+    let mut world = World::begun(41);
+    world.create(1..=10);
+    world.attempt([11, 12].map(|number| (number, timed_out())));
+    world.put(11);
+    world.create(13..=30);
+    world.pass(160);
+    let report = world.look();
+    assert_eq!((report.found, report.absent, report.probe, report.left), (1, 1, None, 0));
+}

@@ -1,0 +1,77 @@
+//! What a list shows to be wrong that no state of a row tells.
+
+use super::world::*;
+use crate::client::RequestObject;
+use crate::reconcile::{Audit, Gap, Tagging};
+
+/// A session that created rows 1 to 10.
+fn sent() -> World {
+    let mut world = World::begun(12);
+    world.create(1..=10);
+    world
+}
+
+fn missing(audit: &Audit) -> Vec<u32> {
+    audit.missing.first.iter().map(|gap| gap.row.get()).collect()
+}
+
+#[test]
+fn a_row_that_is_missing_between_others_is_a_finding_and_one_at_the_new_end_a_count() {
+    let cases: [(&[u32], &[u32], u64); 7] = [
+        (&[], &[], 0),
+        (&[5], &[5], 0),
+        (&[3, 5, 6], &[3, 5, 6], 0),
+        (&[10], &[], 1),
+        (&[4, 9, 10], &[4], 2),
+        (&[1], &[], 1),
+        (&[2, 3, 4, 5, 6, 7], &[], 6),
+    ];
+    for (hidden, expected, n_not_shown) in cases {
+        let mut world = sent();
+        hidden.iter().for_each(|number| world.hide_row(*number));
+        let audit = world.look().audit;
+        assert_eq!((missing(&audit), audit.n_not_shown), (expected.to_vec(), n_not_shown), "without {hidden:?}");
+    }
+    let mut world = sent();
+    world.hide_row(5);
+    assert_eq!(world.look().audit.missing.first, [Gap { row: row(5), uuid: uuid(5) }]);
+}
+
+#[test]
+fn a_request_that_lost_its_tag_counts_as_missing() {
+    let mut world = sent();
+    world.listed(5).comment.clear();
+    assert_eq!(missing(&world.look().audit), [5]);
+}
+
+#[test]
+fn rows_of_earlier_sessions_are_not_looked_for() {
+    let mut world = sent();
+    world.restart(ACCOUNT);
+    world.first_look();
+    world.hide_row(5);
+    world.create([11]);
+    assert!(missing(&world.look().audit).is_empty());
+}
+
+#[test]
+fn what_another_run_requested_since_the_first_list_is_told() {
+    for (seconds, is_told) in [(-10_i64, false), (5, true)] {
+        let mut world = World::begun(3);
+        let first = world.server_now();
+        world.create([1, 2]);
+        let comment = strangers_tag(9, world.request(2)).to_string();
+        let submitted = Some(first + jiff::SignedDuration::from_secs(seconds));
+        world.list.objects.push(RequestObject { submitted, ..object(700, world.request(2), comment) });
+        let told = world.look().audit.elsewhere.first;
+        let expected = if is_told { vec![(row(2), uuid(700))] } else { Vec::new() };
+        assert_eq!(told, expected, "{seconds}");
+    }
+}
+
+#[test]
+fn a_run_without_tags_is_not_looked_for() {
+    let mut world = sent();
+    world.tagging = Tagging::Untagged;
+    assert_eq!(world.look().audit, Audit::default());
+}
