@@ -230,10 +230,11 @@ impl Job {
             let mut own: BTreeSet<Guid> = note.originators();
             own.extend(sending.originators.iter().copied());
             let hits = std::mem::take(&mut report.hits);
-            let (hits, n_skipped) = look::others(sending.already, self, hits, &own).await?;
+            // What another one there still has to send is left to it, whatever is to become of what it sent.
             if let Some(note) = &self.note {
                 note.check_others(env.machine, self.reader(), &hits)?;
             }
+            let n_skipped = look::others(sending.already, self, hits, &own).await?;
             notes = look::notes(n_skipped, report.unread);
         }
         Ok((Some(report), notes))

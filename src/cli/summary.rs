@@ -32,7 +32,8 @@ pub(crate) struct Summary {
     counts: Option<Counts>,
     rows: Option<u64>,
     created_now: Option<(u64, Duration)>,
-    /// Whether the message names the ledger by itself.
+    /// What lists showed to be wrong, and nobody has closed.
+    findings: Vec<Finding>,
     more: Map<String, Value>,
 }
 
@@ -49,6 +50,7 @@ impl Summary {
             counts: Some(Counts::default()),
             rows: Some(0),
             created_now: None,
+            findings: Vec::new(),
             more: Map::new(),
         }
     }
@@ -154,6 +156,7 @@ impl Summary {
         let findings: Vec<Value> = ending.findings.iter().map(as_json).collect();
         let is_asked = ending.is_audited || !findings.is_empty();
         self.more.insert("audit".to_owned(), if is_asked { json!(findings) } else { Value::Null });
+        self.findings.clone_from(&ending.findings);
         if !ending.findings.is_empty() {
             let what = if ending.findings.len() == 1 {
                 "finding".to_owned()
@@ -187,6 +190,7 @@ impl Summary {
         let ledger =
             self.ledger.as_ref().map_or_else(String::new, |ledger| format!("\nledger: {}", shown(Path::new(ledger))));
         let next = self.next.as_ref().map_or_else(String::new, |next| format!("\nnext: {next}"));
+        doubt::warn_of_findings(&self.findings, shell);
         shell.always(&format!("{}{ledger}{next}", self.message));
         written
     }

@@ -141,7 +141,7 @@ impl Proof<'_> {
         if self.may_be_archived(doubt) {
             return Some(Point::Archived);
         }
-        if let Some(candidates) = self.sight.tagless.of(doubt) {
+        if let Some(candidates) = self.sight.tagless.of(doubt, self.looks) {
             unproven.lost_tags.add(Ambiguity { row: doubt.row, candidates });
             return Some(Point::Tag);
         }
@@ -206,9 +206,7 @@ impl Proof<'_> {
         {
             return Some((self.date.unwrap_or(Timestamp::MAX), SignedDuration::ZERO));
         }
-        let began = self.session(doubt.session)?.began_wall;
-        let date = self.looks.of(doubt.session)?.date?;
-        let at = date.checked_add(doubt.sent_at().duration_since(began)).ok()?;
+        let at = self.looks.server_time(doubt)?;
         Some((at, self.date?.duration_since(at)))
     }
 }

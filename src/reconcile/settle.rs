@@ -9,7 +9,7 @@ use super::lists::{ListRead, Lists, read_list};
 use super::proof::{Fate, Proof, Unproven, contradicted, fate, read_doubts};
 use super::report::{Ambiguity, Audit, Gap, Report, Some5, WhyLeft};
 use super::sight::{Contradiction, Exists, Seen, Sight};
-use super::tagless::Tagless;
+use super::tagless::{self, Tagless};
 use crate::client::{ListItem, ListTimeouts};
 use crate::ledger::{FirstLook, Ledger, LedgerError, Reader, Resolution, RowState, RowVerdict, Source};
 use crate::request::{RequestUri, RequestUuid, RowId};
@@ -40,7 +40,7 @@ pub async fn look(
 ) -> Result<Report, LedgerError> {
     let anchors = Anchors::read(reader, read_doubts(reader)?, asking.n_around)?;
     let looks = FirstLooks::read(reader, &anchors)?;
-    let tagless = Tagless::since(anchors.around.iter().map(|around| around.doubt.sent_at()).min());
+    let tagless = Tagless::since(anchors.around.iter().map(|around| tagless::since(&around.doubt, &looks)).min());
     let mut sight = Sight::new(asking, reader, tagless, looks.uuids())?;
     let list = read_list(lists, timeouts, |date, item| match item {
         ListItem::Request(object) => sight.take(date, object, reader),
@@ -168,7 +168,7 @@ async fn settle_absent(
     if asking.who.tagging == Tagging::Untagged {
         let mut untagged = Some5::default();
         for around in not_seen {
-            let candidates = proof.sight.tagless.of(&around.doubt).unwrap_or_default();
+            let candidates = proof.sight.tagless.of(&around.doubt, proof.looks).unwrap_or_default();
             untagged.add(Ambiguity { row: around.doubt.row, candidates });
         }
         if untagged.n > 0 {
@@ -195,11 +195,13 @@ async fn settle_absent(
     report.why_left.extend(unproven.why(proof.n_unread));
     let all_may_go = asking.probe == Probe::Seen || report.shows_probe;
     match asking.probe {
-        Probe::None if again.len() > 1 => {
+        Probe::None if !again.is_empty() => {
             report.probe = again.first().copied();
             // The others are looked at again when a list has shown this one.
             again.truncate(1);
         }
+        // Its answer was lost again.
+        Probe::Sent(row) if again.contains(&row) => again = vec![row],
         Probe::Sent(row) if !all_may_go && !again.is_empty() => {
             report.why_left.push(WhyLeft::Probe { n: again.len() as u64, row });
             report.ask_again_at.get_or_insert(asking.asked_at + asking.waits.settle);
@@ -241,7 +243,9 @@ fn audit(sight: &Sight<'_>, asking: &Asking<'_>, reader: &Reader) -> Result<Audi
             return;
         }
         n_rows += 1;
-        if sight.seen.has(created.row) {
+        if asking.probe == Probe::Sent(created.row) && !sight.seen.has(created.row) {
+            audit.probe = Some(Gap { row: created.row, uuid: created.uuid });
+        } else if sight.seen.has(created.row) {
             if any_seen {
                 gaps.drain(..).for_each(|gap| between.add(gap));
             }

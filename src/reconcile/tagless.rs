@@ -6,7 +6,8 @@ use crate::client::RequestObject;
 use crate::ledger::DoubtfulRow;
 use crate::request::{CreateRequest, Guid};
 
-use super::matching::{CLOCKS_DIFFER, before, disagreements, type_may_be};
+use super::anchors::FirstLooks;
+use super::matching::{CLOCKS_DIFFER, before, type_may_be};
 use super::report::Candidate;
 
 /// How many such requests are kept (some 200 bytes each); of more, nobody can say whose they are.
@@ -25,9 +26,8 @@ pub(super) struct Tagless {
 }
 
 impl Tagless {
-    /// Begins to keep what was submitted since the earliest of these rows was sent.
-    pub(super) fn since(earliest: Option<Timestamp>) -> Self {
-        let since = earliest.map(|at| before(at, CLOCKS_DIFFER));
+    /// Begins to keep what was submitted since then.
+    pub(super) fn since(since: Option<Timestamp>) -> Self {
         Self { since, ..Self::default() }
     }
 
@@ -50,12 +50,15 @@ impl Tagless {
     }
 
     /// Returns the requests that may be a row's, at most 5; none where it is certain that there is none.
-    pub(super) fn of(&self, doubt: &DoubtfulRow) -> Option<Vec<Candidate>> {
-        let from = before(doubt.sent_at(), CLOCKS_DIFFER);
-        let found: Vec<Candidate> = self
-            .of_target(doubt.request.target)
+    pub(super) fn of(&self, doubt: &DoubtfulRow, looks: &FirstLooks) -> Option<Vec<Candidate>> {
+        let from = since(doubt, looks);
+        let request = &doubt.request;
+        let without_target = if request.target.is_some() { self.of_target(None) } else { &[] };
+        let of_target = if request.target.is_some() { self.of_target(request.target) } else { &self.requests };
+        let found: Vec<Candidate> = without_target
             .iter()
-            .filter(|object| is_like(&doubt.request, object) && object.submitted.is_none_or(|at| at >= from))
+            .chain(of_target)
+            .filter(|object| may_be(request, object) && object.submitted.is_none_or(|at| at >= from))
             .map(|object| Candidate { uuid: object.uuid, submitted: object.submitted })
             .take(MAX_CANDIDATES)
             .collect();
@@ -63,13 +66,23 @@ impl Tagless {
     }
 
     fn of_target(&self, target: Option<Guid>) -> &[RequestObject] {
-        let Some(target) = target else { return &self.requests };
-        let first = self.requests.partition_point(|object| object.target < Some(target));
-        let n = self.requests[first..].partition_point(|object| object.target == Some(target));
+        let first = self.requests.partition_point(|object| object.target < target);
+        let n = self.requests[first..].partition_point(|object| object.target == target);
         &self.requests[first..first + n]
     }
 }
 
-fn is_like(request: &CreateRequest, object: &RequestObject) -> bool {
-    type_may_be(request.kind, object.request_type) && disagreements(request, None, object).is_empty()
+/// Returns since when, by the server's clock, a row's request was submitted if it was.
+pub(super) fn since(doubt: &DoubtfulRow, looks: &FirstLooks) -> Timestamp {
+    looks.server_time(doubt).map_or(Timestamp::MIN, |at| before(at, CLOCKS_DIFFER))
+}
+
+/// Returns whether a request names nothing that is another one than the row's.
+fn may_be(request: &CreateRequest, object: &RequestObject) -> bool {
+    let is_other = |sent: Option<Guid>, found: Option<Guid>| sent.zip(found).is_some_and(|(sent, found)| sent != found);
+    type_may_be(request.kind, object.request_type)
+        && !is_other(request.target, object.target)
+        && !is_other(request.template, object.template)
+        && !is_other(request.smartcard, object.old_smartcard)
+        && !is_other(request.profile, object.old_profile)
 }

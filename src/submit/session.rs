@@ -300,7 +300,13 @@ impl Session {
         let Some(mut report) = self.look_unless_stopped(setting, control).await? else {
             return Ok(Report { left: self.reader.n_in_doubt()?, ..Report::default() });
         };
-        for _ in 1..MAX_LISTS {
+        let give_up = self.machine.since_boot().saturating_add(self.patience.wait_for_server);
+        for n in 1.. {
+            // A server that is away is waited for as long as it is at all.
+            let is_away = report.unreadable.is_some() && self.machine.since_boot() < give_up;
+            if n >= MAX_LISTS && !is_away {
+                break;
+            }
             let Some(at) = self.ask_again_at(&report) else { break };
             let left = at.saturating_sub(self.machine.since_boot()).max(SHORTEST_WAIT);
             self.tell(setting.sink, EventKind::WaitingForProof { left, rows: report.left });
@@ -681,19 +687,33 @@ impl Session {
             && self.n_calls > 0
             && self.wire.tag_position != TagPosition::None
             && report.sent.stopped_by.as_ref().is_none_or(StopReason::lets_look);
-        if report.is_audited || !is_wanted {
+        if !is_wanted || report.is_audited && !self.is_probe_open() {
             return Ok(());
         }
-        let Some(list) = self.look_unless_stopped(setting, control).await? else { return Ok(()) };
-        if list.unreadable.is_some() {
-            return Ok(());
+        for n in 1..=MAX_LISTS {
+            let Some(list) = self.look_unless_stopped(setting, control).await? else { return Ok(()) };
+            if list.unreadable.is_some() {
+                return Ok(());
+            }
+            if let Some((row, uuid)) = list.not_ours {
+                report.sent.stopped_by.get_or_insert(StopReason::AnotherAtWork { row, uuid });
+            }
+            report.last_list = Some(list);
+            report.is_audited = true;
+            // A row that was sent again is told as possibly twice where no list shows it.
+            let until = self.machine.since_boot() + self.patience.settle;
+            if n == MAX_LISTS
+                || !self.is_probe_open()
+                || self.wait_until_boot(until, control).await == Waited::Interrupted
+            {
+                break;
+            }
         }
-        if let Some((row, uuid)) = list.not_ours {
-            report.sent.stopped_by.get_or_insert(StopReason::AnotherAtWork { row, uuid });
-        }
-        report.last_list = Some(list);
-        report.is_audited = true;
         Ok(())
+    }
+
+    const fn is_probe_open(&self) -> bool {
+        matches!(self.probe, Probe::Sent(_))
     }
 
     /// Waits for a time of the clock that runs during sleep, which tokio's does not.
