@@ -377,11 +377,12 @@ impl Session {
         control: &mut watch::Receiver<StopLevel>,
         report: &mut SessionReport,
     ) -> Result<(), LedgerError> {
-        let chosen = match &work {
+        let chosen = match work {
             Work::InOrder => None,
-            Work::Rows(rows) => Some(rows.clone()),
+            Work::Rows(rows) => Some(rows),
         };
-        let mut next = Some(work);
+        // Chosen rows that are in doubt are sent once a list shows them to be absent.
+        let mut next = Some(self.still_pending(chosen.as_deref())?);
         while let Some(work) = next.take() {
             if self.standing == Standing::Behind {
                 match self.catch_up(setting, chosen.as_deref(), control, report).await? {
