@@ -24,7 +24,7 @@ pub(super) fn of_report(report: &Report) -> Vec<Finding> {
         let detail = format!("request {} carries the tag of row {}, which {state}", stray.uuid, stray.row);
         add(FindingKind::Unsent, None, vec![stray.uuid], detail);
     }
-    for gap in &missing.first {
+    for gap in missing.first.iter().filter(|gap| Some(*gap) != probe.as_ref()) {
         let detail = format!(
             "row {} was created as request {}, and the server's list does not have it, though it has earlier and later ones",
             gap.row, gap.uuid

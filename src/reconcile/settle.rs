@@ -9,7 +9,7 @@ use super::lists::{ListRead, Lists, read_list};
 use super::proof::{Fate, Proof, Unproven, contradicted, fate, read_doubts};
 use super::report::{Ambiguity, Audit, Gap, Report, Some5, WhyLeft};
 use super::sight::{Contradiction, Exists, Seen, Sight};
-use super::tagless::{self, Tagless};
+use super::tagless::Tagless;
 use crate::client::{ListItem, ListTimeouts};
 use crate::ledger::{FirstLook, Ledger, LedgerError, Reader, Resolution, RowState, RowVerdict, Source};
 use crate::request::{RequestUri, RequestUuid, RowId};
@@ -40,7 +40,7 @@ pub async fn look(
 ) -> Result<Report, LedgerError> {
     let anchors = Anchors::read(reader, read_doubts(reader)?, asking.n_around)?;
     let looks = FirstLooks::read(reader, &anchors)?;
-    let tagless = Tagless::since(anchors.around.iter().map(|around| tagless::since(&around.doubt, &looks)).min());
+    let tagless = Tagless::since(anchors.around.iter().map(|around| around.doubt.sent_at()).min());
     let mut sight = Sight::new(asking, reader, tagless, looks.uuids())?;
     let list = read_list(lists, timeouts, |date, item| match item {
         ListItem::Request(object) => sight.take(date, object, reader),
@@ -168,7 +168,7 @@ async fn settle_absent(
     if asking.who.tagging == Tagging::Untagged {
         let mut untagged = Some5::default();
         for around in not_seen {
-            let candidates = proof.sight.tagless.of(&around.doubt, proof.looks).unwrap_or_default();
+            let candidates = proof.sight.tagless.of(&around.doubt).unwrap_or_default();
             untagged.add(Ambiguity { row: around.doubt.row, candidates });
         }
         if untagged.n > 0 {
@@ -243,11 +243,11 @@ fn audit(sight: &Sight<'_>, asking: &Asking<'_>, reader: &Reader) -> Result<Audi
             return;
         }
         n_rows += 1;
-        if asking.probe == Probe::Sent(created.row) && !sight.seen.has(created.row) {
-            audit.probe = Some(Gap { row: created.row, uuid: created.uuid });
-        } else if sight.seen.has(created.row) {
+        if sight.seen.has(created.row) {
+            // Before the first one that is seen, the list may not reach back far enough.
+            let passed = gaps.drain(..);
             if any_seen {
-                gaps.drain(..).for_each(|gap| between.add(gap));
+                passed.for_each(|gap| between.add(gap));
             }
             any_seen = true;
         } else {
@@ -261,6 +261,12 @@ fn audit(sight: &Sight<'_>, asking: &Asking<'_>, reader: &Reader) -> Result<Audi
         audit.n_not_shown = n_gaps - between.n;
         audit.missing = between;
     }
+    audit.probe = match asking.probe {
+        Probe::Sent(row) if !sight.seen.has(row) => {
+            reader.facts(row)?.and_then(|facts| facts.uuid).map(|uuid| Gap { row, uuid })
+        }
+        Probe::None | Probe::Sent(_) | Probe::Seen => None,
+    };
     audit.elsewhere = elsewhere(sight, asking, reader)?;
     Ok(audit)
 }

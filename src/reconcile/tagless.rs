@@ -6,8 +6,7 @@ use crate::client::RequestObject;
 use crate::ledger::DoubtfulRow;
 use crate::request::{CreateRequest, Guid};
 
-use super::anchors::FirstLooks;
-use super::matching::{CLOCKS_DIFFER, before, type_may_be};
+use super::matching::{CLOCKS_DIFFER, Disagreement, before, disagreements, type_may_be};
 use super::report::Candidate;
 
 /// How many such requests are kept (some 200 bytes each); of more, nobody can say whose they are.
@@ -26,8 +25,9 @@ pub(super) struct Tagless {
 }
 
 impl Tagless {
-    /// Begins to keep what was submitted since then.
-    pub(super) fn since(since: Option<Timestamp>) -> Self {
+    /// Begins to keep what was submitted since the earliest of these rows was sent.
+    pub(super) fn since(earliest: Option<Timestamp>) -> Self {
+        let since = earliest.map(|at| before(at, CLOCKS_DIFFER));
         Self { since, ..Self::default() }
     }
 
@@ -50,39 +50,35 @@ impl Tagless {
     }
 
     /// Returns the requests that may be a row's, at most 5; none where it is certain that there is none.
-    pub(super) fn of(&self, doubt: &DoubtfulRow, looks: &FirstLooks) -> Option<Vec<Candidate>> {
-        let from = since(doubt, looks);
-        let request = &doubt.request;
-        let without_target = if request.target.is_some() { self.of_target(None) } else { &[] };
-        let of_target = if request.target.is_some() { self.of_target(request.target) } else { &self.requests };
-        let found: Vec<Candidate> = without_target
-            .iter()
-            .chain(of_target)
-            .filter(|object| may_be(request, object) && object.submitted.is_none_or(|at| at >= from))
+    pub(super) fn of(&self, doubt: &DoubtfulRow) -> Option<Vec<Candidate>> {
+        let from = before(doubt.sent_at(), CLOCKS_DIFFER);
+        let found: Vec<Candidate> = self
+            .of_target(doubt.request.target)
+            .filter(|object| is_like(&doubt.request, object) && object.submitted.is_none_or(|at| at >= from))
             .map(|object| Candidate { uuid: object.uuid, submitted: object.submitted })
             .take(MAX_CANDIDATES)
             .collect();
         (self.has_more || !found.is_empty()).then_some(found)
     }
 
-    fn of_target(&self, target: Option<Guid>) -> &[RequestObject] {
-        let first = self.requests.partition_point(|object| object.target < target);
-        let n = self.requests[first..].partition_point(|object| object.target == target);
-        &self.requests[first..first + n]
+    /// Returns those that may be for this target: they name it, or none.
+    fn of_target(&self, target: Option<Guid>) -> impl Iterator<Item = &RequestObject> {
+        let n_without = self.requests.partition_point(|object| object.target.is_none());
+        let (without, named) = self.requests.split_at(n_without);
+        let named = target.map_or(named, |target| {
+            let named = &named[named.partition_point(|object| object.target < Some(target))..];
+            &named[..named.partition_point(|object| object.target == Some(target))]
+        });
+        named.iter().chain(without)
     }
 }
 
-/// Returns since when, by the server's clock, a row's request was submitted if it was.
-pub(super) fn since(doubt: &DoubtfulRow, looks: &FirstLooks) -> Timestamp {
-    looks.server_time(doubt).map_or(Timestamp::MIN, |at| before(at, CLOCKS_DIFFER))
+/// Returns whether nothing that the request names is another one than the row's.
+fn is_like(request: &CreateRequest, object: &RequestObject) -> bool {
+    let differs = disagreements(request, None, object);
+    let is_unnamed = |one: &Disagreement| matches!(one, Disagreement::Guid { found: None, .. });
+    type_may_be(request.kind, object.request_type) && differs.iter().all(is_unnamed)
 }
 
-/// Returns whether a request names nothing that is another one than the row's.
-fn may_be(request: &CreateRequest, object: &RequestObject) -> bool {
-    let is_other = |sent: Option<Guid>, found: Option<Guid>| sent.zip(found).is_some_and(|(sent, found)| sent != found);
-    type_may_be(request.kind, object.request_type)
-        && !is_other(request.target, object.target)
-        && !is_other(request.template, object.template)
-        && !is_other(request.smartcard, object.old_smartcard)
-        && !is_other(request.profile, object.old_profile)
-}
+#[cfg(test)]
+mod tests;
