@@ -285,6 +285,7 @@ pub(crate) const fn stop_name(reason: &StopReason) -> &'static str {
         StopReason::FirstInDoubt { .. } => "first-in-doubt",
         StopReason::NotReadBack { .. } => "not-read-back",
         StopReason::NotShown(_) => "not-shown",
+        StopReason::Lacking(_) => "list-not-whole",
         StopReason::AnotherAtWork { .. } => "another-at-work",
         StopReason::ClockJumped => "clock",
         StopReason::NoList(_) => "no-list",
@@ -329,6 +330,11 @@ pub(crate) fn stop_text(reason: &StopReason) -> String {
              asked for; no other row of that kind was sent; look at it in the CM portal; where it is right, have the account read \
              requests, or give --check-first warn",
             printable_up_to(why, MAX_REASON)
+        ),
+        StopReason::Lacking(n) => format!(
+            "this ledger lacks what another copy of it sent, and the server's list lacks {} that the ledger has as created, so that it \
+             may lack the other copy's, too; find out in the CM portal why, or give --trust-list where they were archived",
+            rows(*n)
         ),
         StopReason::NotShown(row) => format!(
             "row {row} was sent alone, and no list shows it since: the list cannot tell what else was sent from another copy of this \

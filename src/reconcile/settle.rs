@@ -240,6 +240,7 @@ fn audit(sight: &Sight<'_>, asking: &Asking<'_>, reader: &Reader) -> Result<Audi
     let (mut n_rows, mut n_gaps, mut any_seen) = (0_u64, 0_u64, false);
     reader.created_in_order(|created| {
         if created.session != asking.session {
+            audit.n_lacking += u64::from(!sight.seen.has(created.row));
             return;
         }
         n_rows += 1;

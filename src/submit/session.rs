@@ -450,6 +450,10 @@ impl Session {
         if let Some(reason) = self.look_for_others(setting, control, report).await? {
             return Ok(Some(reason));
         }
+        let n_lacking = report.last_list.as_ref().map_or(0, |list| list.audit.n_lacking);
+        if n_lacking > 0 && self.patience.trust != Trust::List {
+            return Ok(Some(StopReason::Lacking(n_lacking)));
+        }
         let first = loop {
             let first = match self.still_pending(chosen)? {
                 Work::Rows(rows) => rows.first().copied(),
@@ -621,6 +625,7 @@ impl Session {
             | StopReason::NotReadBack { .. }
             | StopReason::FirstInDoubt { .. }
             | StopReason::NotShown(_)
+            | StopReason::Lacking(_)
             | StopReason::AnotherAtWork { .. }
             | StopReason::NoList(_)
             | StopReason::ClockJumped
