@@ -61,6 +61,7 @@ impl Exit {
             | StopReason::FirstInDoubt { .. }
             | StopReason::NotReadBack { .. }
             | StopReason::NotShown(_)
+            | StopReason::Lacking(_)
             | StopReason::ClockJumped => Self::Server,
             StopReason::AnotherAtWork { .. } => Self::InUse,
             StopReason::NoList(error) => match error.status() {

@@ -7,7 +7,7 @@ use crate::request::RequestUuid;
 
 /// Returns the findings of a list that ended well. Only the first few of each kind are named; the count stands in the last one.
 pub(super) fn of_report(report: &Report) -> Vec<Finding> {
-    let Audit { missing, elsewhere, come_to_nothing, .. } = &report.audit;
+    let Audit { missing, probe, elsewhere, come_to_nothing, .. } = &report.audit;
     let mut all = Vec::new();
     let mut add = |kind, row, uuids: Vec<RequestUuid>, detail: String| all.push(Finding { kind, row, uuids, detail });
     for double in &report.doubles.first {
@@ -24,9 +24,16 @@ pub(super) fn of_report(report: &Report) -> Vec<Finding> {
         let detail = format!("request {} carries the tag of row {}, which {state}", stray.uuid, stray.row);
         add(FindingKind::Unsent, None, vec![stray.uuid], detail);
     }
-    for gap in &missing.first {
+    for gap in missing.first.iter().filter(|gap| Some(*gap) != probe.as_ref()) {
         let detail = format!(
             "row {} was created as request {}, and the server's list does not have it, though it has earlier and later ones",
+            gap.row, gap.uuid
+        );
+        add(FindingKind::Missing, Some(gap.row), vec![gap.uuid], detail);
+    }
+    if let Some(gap) = probe {
+        let detail = format!(
+            "row {} was not in the server's list and was sent again, and no list shows that request, {}, since: the row may exist twice",
             gap.row, gap.uuid
         );
         add(FindingKind::Missing, Some(gap.row), vec![gap.uuid], detail);

@@ -13,7 +13,7 @@ use super::findings;
 use super::look::{self, Already};
 use super::next::{Next, Piece};
 use super::state::{Note, StateFolder};
-use crate::ledger::{Extent, Finding, Ledger, LedgerError, Reader, RowState, SessionEnd};
+use crate::ledger::{Extent, Finding, Ledger, LedgerError, Reader, RowState, SessionEnd, SessionFate};
 use crate::machine::Machine;
 use crate::reconcile::{Lists, Report};
 use crate::report::Counts;
@@ -179,7 +179,9 @@ impl Job {
         let mut session = Session::begin(env.machine, &ledger, wire, limits, patience, look_back)?;
         let mut is_without_list = false;
         if let Some(note) = &note {
-            if note.is_ahead_of(before) {
+            let sessions = session.reader().sessions()?;
+            let left_open = sessions.iter().rev().nth(1).filter(|earlier| earlier.fate == SessionFate::Died);
+            if note.is_ahead_of(before) || left_open.is_some_and(|died| !note.knows_that_it_died(died.info.pid)) {
                 session.suspect();
             }
             is_without_list = !sends_tags || sending.without_list;
@@ -230,10 +232,11 @@ impl Job {
             let mut own: BTreeSet<Guid> = note.originators();
             own.extend(sending.originators.iter().copied());
             let hits = std::mem::take(&mut report.hits);
-            let (hits, n_skipped) = look::others(sending.already, self, hits, &own).await?;
+            // What another one there still has to send is left to it, whatever is to become of what it sent.
             if let Some(note) = &self.note {
                 note.check_others(env.machine, self.reader(), &hits)?;
             }
+            let n_skipped = look::others(sending.already, self, hits, &own).await?;
             notes = look::notes(n_skipped, report.unread);
         }
         Ok((Some(report), notes))

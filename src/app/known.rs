@@ -34,18 +34,21 @@ impl Repeats {
         rules: &Rules,
         stands_for: impl Fn(RowId) -> Option<RowId>,
     ) -> Result<Self, Failure> {
-        let replaced = |row: RowId, new: &New| new.stands_for == Some(row);
         let mut clashes = Vec::new();
+        // Corrected rows may exchange what they ask for: what stands replaced after this is nobody's double.
+        let mut replaced = HashSet::new();
         let mut known = fingerprints(reader)?;
         known.sort_unstable();
         // A few bytes a row of the ledger; the new rows themselves are kept only where they may repeat one.
         let mut suspects: HashMap<u64, Vec<New>> = HashMap::new();
         validate::deliver(&checked.manifests, rules, &checked.survey, |row| -> Result<(), Failure> {
             let CheckedRow::Valid(row) = row else { return Ok(()) };
-            let new = New::of(&row, checked, stands_for(row.row));
+            let stands_for = stands_for(row.row);
+            replaced.extend(stands_for);
+            let new = New { row: row.row, place: place(&row, checked), request: row.request.clone() };
             if let Some(id) = &row.id
                 && let Some(old) = reader.row_of_id(id)?
-                && !replaced(old, &new)
+                && stands_for != Some(old)
                 && reader.facts(old)?.is_some_and(|facts| facts.state != RowState::Replaced)
             {
                 clashes.push(Clash { new: new.clone(), old, same: Same::Id(id.clone()) });
@@ -59,7 +62,7 @@ impl Repeats {
         if !suspects.is_empty() {
             for_each_standing(reader, |old, request| {
                 for new in suspects.get(&request.fingerprint().number()).into_iter().flatten() {
-                    if new.asks_for_the_same(request) && !replaced(old, new) {
+                    if new.asks_for_the_same(request) && !replaced.contains(&old) {
                         clashes.push(Clash { new: new.clone(), old, same: Same::Request });
                     }
                 }
@@ -75,14 +78,9 @@ struct New {
     row: RowId,
     place: String,
     request: CreateRequest,
-    stands_for: Option<RowId>,
 }
 
 impl New {
-    fn of(row: &ValidRow, checked: &Checked, stands_for: Option<RowId>) -> Self {
-        Self { row: row.row, place: place(row, checked), request: row.request.clone(), stands_for }
-    }
-
     fn asks_for_the_same(&self, other: &CreateRequest) -> bool {
         let identity = |request: &CreateRequest| (request.kind, request.target, request.template, request.smartcard);
         identity(&self.request) == identity(other)

@@ -62,24 +62,19 @@ pub(super) fn no_list(error: &ReadError, n_rows: u64, destructive: u64) -> Failu
 }
 
 /// Stops the run for requests of other runs that ask for what its rows ask for, leaves those rows out, or sends them beside.
-pub(super) async fn others(
-    already: Already,
-    job: &Job,
-    hits: Hits,
-    own: &BTreeSet<Guid>,
-) -> Result<(Hits, u64), Failure> {
+pub(super) async fn others(already: Already, job: &Job, hits: Hits, own: &BTreeSet<Guid>) -> Result<u64, Failure> {
     let accepted = job.reader().accepted_hits()?;
     let hits = hits.filtered(|hit| accepted.binary_search(&hit.uuid).is_err());
     let found = rows_of(job, &hits)?;
     if found.is_empty() {
-        return Ok((hits, 0));
+        return Ok(0);
     }
     let n_rows = found.len() as u64;
     match already {
         Already::Stop => Err(stop_for(&hits, n_rows)),
         Already::Send => {
             job.ledger.accept_hits(found.into_iter().map(|(_, hit)| hit.uuid).collect())?;
-            Ok((hits, 0))
+            Ok(0)
         }
         Already::Skip => {
             // Anybody can write a comment: only what this account requested is taken for what was asked.
@@ -95,7 +90,7 @@ pub(super) async fn others(
                 reason: Some(format!("requested before as {} by run {}", hit.uuid, hit.run)),
             };
             job.ledger.resolve(found.into_iter().map(resolution).collect(), None).await?;
-            Ok((hits, n_rows))
+            Ok(n_rows)
         }
     }
 }

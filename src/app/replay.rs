@@ -344,6 +344,17 @@ fn plan_work(
     if job.is_without_list {
         chosen_rows = Some(never_sent(chosen_rows.map_or(Work::InOrder, Work::Rows), job)?);
     }
+    // What is created or skipped meanwhile is not sent; what is in doubt may come to be.
+    if let Some(rows) = &mut chosen_rows {
+        let mut left = Vec::new();
+        for row in rows.drain(..) {
+            let state = job.reader().facts(row)?.map(|facts| facts.state);
+            if matches!(state, Some(RowState::Failed | RowState::Pending | RowState::Sending | RowState::InDoubt)) {
+                left.push(row);
+            }
+        }
+        *rows = left;
+    }
     let counted = counted(chosen_rows.as_deref(), job.reader())?;
     if counted.n_failed + counted.n_pending + job.reader().n_in_doubt()? == 0 {
         return Ok(None);

@@ -15,7 +15,9 @@ use super::next::Next;
 use super::words::rows;
 use crate::ledger::{Extent, Reader, RowState, SessionInfo};
 use crate::machine::Machine;
-use crate::platform::{FileLock, OutputError, Overwrite, PrivateOutput, create_private_folder};
+use crate::platform::{
+    FileLock, OutputError, Overwrite, PrivateOutput, boot_id, create_private_folder, is_alive,
+};
 use crate::reconcile::Hits;
 use crate::request::{Guid, RunId, printable};
 
@@ -38,6 +40,9 @@ struct Noted {
     originator: Option<String>,
     /// How far the ledger was when the session ended; none while it works, or where it died.
     extent: Option<(u32, u64, u64)>,
+    /// What tells this start of the machine from others, where the system says it.
+    #[serde(default)]
+    boot: Option<String>,
     /// When it ended, by the wall clock and by the one that runs during sleep, in seconds.
     ended: Option<(i64, u64)>,
 }
@@ -54,6 +59,8 @@ pub struct Note {
     others: Vec<Other>,
     /// How far the ledger was when the last session ended that this folder knows of.
     before: Option<Extent>,
+    /// The process that left the run open, where that is known to have died on this machine since it was started.
+    died: Option<u32>,
     originators: BTreeSet<Guid>,
     _lock: FileLock,
 }
@@ -125,14 +132,17 @@ impl StateFolder {
             account,
             originator: known.as_ref().and_then(|noted| noted.originator.clone()),
             extent: None,
+            boot: boot_id(),
             ended: None,
         };
+        let left_open = known.as_ref().filter(|noted| noted.ended.is_none()).filter(|noted| noted.boot == boot_id());
+        let died = left_open.map(|noted| noted.pid).filter(|pid| !is_alive(*pid));
         let before = known.and_then(|noted| noted.extent).map(|(session, n_claims, n_outcomes)| Extent {
             session,
             n_claims,
             n_outcomes,
         });
-        let note = Note { folder: self.clone(), noted, others, before, originators, _lock: lock };
+        let note = Note { folder: self.clone(), noted, others, before, died, originators, _lock: lock };
         note.write()?;
         Ok(note)
     }
@@ -208,6 +218,12 @@ impl Note {
                 || extent.n_claims < before.n_claims
                 || extent.n_outcomes < before.n_outcomes
         })
+    }
+
+    /// Returns whether the process that left the run open is known to have died here. Else it may be at work elsewhere: on the
+    /// machine that this one is a clone of, on the host that the ledger was copied from.
+    pub(super) fn knows_that_it_died(&self, pid: u32) -> bool {
+        self.died == Some(pid)
     }
 
     /// Returns the accounts on the server that are known as this one.

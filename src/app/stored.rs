@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::exit::Exit;
 use super::failure::Failure;
-use crate::ledger::{LedgerError, Reader, RunInfo};
+use crate::ledger::{LedgerError, Reader, RunInfo, TEMPLATE_NAME};
 use crate::request::{DataEncoding, Guid, TagPosition, printable};
 use crate::submit::Wire;
 use crate::validate::{Defaults, ExtraColumns, OnDuplicate, Rules};
@@ -30,7 +30,13 @@ pub fn wire_of(run: &RunInfo) -> Wire {
 }
 
 /// Returns the rules that the run's rows were checked by.
-pub fn rules_of(run: &RunInfo, templates: BTreeMap<String, Guid>) -> Rules {
+pub fn rules_of(run: &RunInfo, mut templates: BTreeMap<String, Guid>) -> Rules {
+    let of_run =
+        |(name, value): &(String, String)| Some((name.strip_prefix(TEMPLATE_NAME)?.to_owned(), value.parse().ok()?));
+    for (name, guid) in run.identity.options.iter().filter_map(of_run) {
+        templates.retain(|today, _| !today.eq_ignore_ascii_case(&name));
+        templates.insert(name, guid);
+    }
     Rules {
         defaults: Defaults {
             kind: option(run, "type").and_then(|text| text.parse().ok()),

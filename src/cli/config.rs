@@ -12,6 +12,7 @@ use super::output::shown;
 use super::reach::{Reach, ReachArgs};
 use super::sign_in::Secrets;
 use crate::app::{Existing, Exit, Failure, Ids, Part, chain};
+use crate::ledger::TEMPLATE_NAME;
 use crate::manifest::{ReadOptions, Source};
 use crate::platform::Overwrite;
 use crate::request::{DataEncoding, Guid, TagPosition};
@@ -287,8 +288,11 @@ fn identity(checking: &ValidateConfig, rows: &RowArgs, wire: &WireArgs, guards: 
     add("profile-property", rules.profile_property.clone());
     add("encoding", checking.reading.encoding.map(|encoding| encoding.to_string()));
     add("delimiter", checking.reading.delimiter.map(|delimiter| delimiter.to_string()));
+    let named = |(name, guid): (&String, &Guid)| (format!("{TEMPLATE_NAME}{name}"), guid.to_string());
+    let names = rules.templates.iter().map(named);
+    let mut options: Vec<_> = options.into_iter().map(|(name, value)| (name.to_owned(), value)).chain(names).collect();
     options.sort();
-    options.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+    options
 }
 
 impl From<ConfigError> for Failure {

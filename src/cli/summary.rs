@@ -32,7 +32,8 @@ pub(crate) struct Summary {
     counts: Option<Counts>,
     rows: Option<u64>,
     created_now: Option<(u64, Duration)>,
-    /// Whether the message names the ledger by itself.
+    /// What lists showed to be wrong, and nobody has closed.
+    findings: Vec<Finding>,
     more: Map<String, Value>,
 }
 
@@ -49,6 +50,7 @@ impl Summary {
             counts: Some(Counts::default()),
             rows: Some(0),
             created_now: None,
+            findings: Vec::new(),
             more: Map::new(),
         }
     }
@@ -154,6 +156,7 @@ impl Summary {
         let findings: Vec<Value> = ending.findings.iter().map(as_json).collect();
         let is_asked = ending.is_audited || !findings.is_empty();
         self.more.insert("audit".to_owned(), if is_asked { json!(findings) } else { Value::Null });
+        self.findings.clone_from(&ending.findings);
         if !ending.findings.is_empty() {
             let what = if ending.findings.len() == 1 {
                 "finding".to_owned()
@@ -187,6 +190,7 @@ impl Summary {
         let ledger =
             self.ledger.as_ref().map_or_else(String::new, |ledger| format!("\nledger: {}", shown(Path::new(ledger))));
         let next = self.next.as_ref().map_or_else(String::new, |next| format!("\nnext: {next}"));
+        doubt::warn_of_findings(&self.findings, shell);
         shell.always(&format!("{}{ledger}{next}", self.message));
         written
     }
@@ -281,6 +285,7 @@ pub(crate) const fn stop_name(reason: &StopReason) -> &'static str {
         StopReason::FirstInDoubt { .. } => "first-in-doubt",
         StopReason::NotReadBack { .. } => "not-read-back",
         StopReason::NotShown(_) => "not-shown",
+        StopReason::Lacking(_) => "list-not-whole",
         StopReason::AnotherAtWork { .. } => "another-at-work",
         StopReason::ClockJumped => "clock",
         StopReason::NoList(_) => "no-list",
@@ -325,6 +330,11 @@ pub(crate) fn stop_text(reason: &StopReason) -> String {
              asked for; no other row of that kind was sent; look at it in the CM portal; where it is right, have the account read \
              requests, or give --check-first warn",
             printable_up_to(why, MAX_REASON)
+        ),
+        StopReason::Lacking(n) => format!(
+            "this ledger lacks what another copy of it sent, and the server's list lacks {} that the ledger has as created, so that it \
+             may lack the other copy's, too; find out in the CM portal why, or give --trust-list where they were archived",
+            rows(*n)
         ),
         StopReason::NotShown(row) => format!(
             "row {row} was sent alone, and no list shows it since: the list cannot tell what else was sent from another copy of this \

@@ -95,6 +95,9 @@ pub struct Difference {
     pub now: String,
 }
 
+/// What the options begin with that tell what a template's name stood for when the run was loaded.
+pub const TEMPLATE_NAME: &str = "templates.";
+
 impl RunIdentity {
     /// Returns in what `now` differs from this one (the ledger's), in the order server, options.
     pub fn differences(&self, now: &Self) -> Vec<Difference> {
@@ -111,6 +114,9 @@ impl RunIdentity {
         let mut names: Vec<&String> = self.options.iter().chain(&now.options).map(|(name, _)| name).collect();
         names.sort();
         names.dedup();
+        // A name that only one of them knows changes no row.
+        let has = |options: &[(String, String)], name: &String| options.iter().any(|(known, _)| known == name);
+        names.retain(|name| !name.starts_with(TEMPLATE_NAME) || has(&self.options, name) && has(&now.options, name));
         for name in names {
             compare(name, &value(&self.options, name), &value(&now.options, name));
         }

@@ -52,7 +52,9 @@ pub use error::{Damage, LedgerError, LedgerTrouble, LoadError, StepError};
 pub use findings::{Finding, FindingKind, OpenFinding, UnknownFinding};
 pub use handle::Ledger;
 pub use history::Source;
-pub use item::{Difference, InvalidItem, Item, LoadRow, ManifestPart, RowPlace, RunIdentity, SessionInfo};
+pub use item::{
+    Difference, InvalidItem, Item, LoadRow, ManifestPart, RowPlace, RunIdentity, SessionInfo, TEMPLATE_NAME,
+};
 pub use loader::Loader;
 pub use lookup::{CreatedMarks, Extent};
 pub use path::{Purpose, default_path, path_in_dir};

@@ -46,7 +46,7 @@ pub use system::files::{
 };
 #[cfg(test)]
 pub(crate) use system::files::{is_private, set_mode};
-pub use system::identity::{host_name, user_name};
+pub use system::identity::{boot_id, host_name, is_alive, user_name};
 pub use system::trust::trust;
 
 /// Returns whether the system refuses because too many files are open, in this process or at all.

@@ -103,23 +103,34 @@ impl Gathering {
 
 /// The requests of anybody that the sessions saw which made the attempts in doubt, when they first looked.
 #[derive(Debug, Default)]
-pub(super) struct FirstLooks(Vec<(u32, Option<FirstLook>)>);
+pub(super) struct FirstLooks(Vec<(u32, Timestamp, Option<FirstLook>)>);
 
 impl FirstLooks {
     /// Reads the first looks of the sessions that left rows in doubt.
     pub(super) fn read(reader: &Reader, anchors: &Anchors) -> Result<Self, LedgerError> {
         let sessions: BTreeSet<u32> = anchors.around.iter().map(|around| around.doubt.session).collect();
-        let look = |number| Ok((number, reader.session(number)?.and_then(|session| session.first_look)));
+        let look = |number| {
+            let session = reader.session(number)?;
+            let began = session.as_ref().map_or(Timestamp::MIN, |session| session.began_wall);
+            Ok((number, began, session.and_then(|session| session.first_look)))
+        };
         sessions.into_iter().map(look).collect::<Result<_, LedgerError>>().map(Self)
     }
 
     /// Returns what a session saw; none where it read no list.
     pub(super) fn of(&self, session: u32) -> Option<&FirstLook> {
-        self.0.iter().find(|(number, _)| *number == session).and_then(|(_, look)| look.as_ref())
+        self.0.iter().find(|(number, ..)| *number == session).and_then(|(.., look)| look.as_ref())
+    }
+
+    /// Returns when an attempt was made by the server's clock, or some minutes later, for as long as the session's first list took
+    /// to come; none where the server did not say.
+    pub(super) fn server_time(&self, doubt: &DoubtfulRow) -> Option<Timestamp> {
+        let (_, began, look) = self.0.iter().find(|(number, ..)| *number == doubt.session)?;
+        look.as_ref()?.date?.checked_add(doubt.sent_at().duration_since(*began)).ok()
     }
 
     /// Returns all requests that a list is watched for.
     pub(super) fn uuids(&self) -> BTreeSet<RequestUuid> {
-        self.0.iter().filter_map(|(_, look)| look.as_ref()).flat_map(|look| look.newest.iter().copied()).collect()
+        self.0.iter().filter_map(|(.., look)| look.as_ref()).flat_map(|look| look.newest.iter().copied()).collect()
     }
 }

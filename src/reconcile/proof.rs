@@ -206,9 +206,7 @@ impl Proof<'_> {
         {
             return Some((self.date.unwrap_or(Timestamp::MAX), SignedDuration::ZERO));
         }
-        let began = self.session(doubt.session)?.began_wall;
-        let date = self.looks.of(doubt.session)?.date?;
-        let at = date.checked_add(doubt.sent_at().duration_since(began)).ok()?;
+        let at = self.looks.server_time(doubt)?;
         Some((at, self.date?.duration_since(at)))
     }
 }

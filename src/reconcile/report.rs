@@ -94,6 +94,10 @@ pub struct Report {
 pub struct Audit {
     /// Rows of this session that it lacks, though it has earlier and later ones.
     pub missing: Some5<Gap>,
+    /// How many requests of earlier sessions it lacks.
+    pub n_lacking: u64,
+    /// The row that was not in an earlier list and was sent again, where this one does not have it either.
+    pub probe: Option<Gap>,
     /// How many rows of this session it lacks at its new end, or without any order: it lags, or shows only a part.
     pub n_not_shown: u64,
     /// Requests of other runs for rows of this one, submitted since this session's first list.

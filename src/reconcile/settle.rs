@@ -197,11 +197,13 @@ async fn settle_absent(
     report.why_left.extend(unproven.why(proof.n_unread));
     let all_may_go = asking.probe == Probe::Seen || report.shows_probe;
     match asking.probe {
-        Probe::None if again.len() > 1 => {
+        Probe::None if !again.is_empty() => {
             report.probe = again.first().copied();
             // The others are looked at again when a list has shown this one.
             again.truncate(1);
         }
+        // Its answer was lost again.
+        Probe::Sent(row) if again.contains(&row) => again = vec![row],
         Probe::Sent(row) if !all_may_go && !again.is_empty() => {
             report.why_left.push(WhyLeft::Probe { n: again.len() as u64, row });
             report.ask_again_at.get_or_insert(asking.asked_at + asking.waits.settle);
@@ -240,6 +242,7 @@ fn audit(sight: &Sight<'_>, asking: &Asking<'_>, reader: &Reader) -> Result<Audi
     let (mut n_rows, mut n_gaps, mut any_seen) = (0_u64, 0_u64, false);
     reader.created_in_order(|created| {
         if created.session != asking.session {
+            audit.n_lacking += u64::from(!sight.seen.has(created.row));
             return;
         }
         n_rows += 1;
@@ -261,6 +264,12 @@ fn audit(sight: &Sight<'_>, asking: &Asking<'_>, reader: &Reader) -> Result<Audi
         audit.n_not_shown = n_gaps - between.n;
         audit.missing = between;
     }
+    audit.probe = match asking.probe {
+        Probe::Sent(row) if !sight.seen.has(row) => {
+            reader.facts(row)?.and_then(|facts| facts.uuid).map(|uuid| Gap { row, uuid })
+        }
+        Probe::None | Probe::Sent(_) | Probe::Seen => None,
+    };
     audit.elsewhere = elsewhere(sight, asking, reader)?;
     Ok(audit)
 }

@@ -300,7 +300,13 @@ impl Session {
         let Some(mut report) = self.look_unless_stopped(setting, control).await? else {
             return Ok(Report { left: self.reader.n_in_doubt()?, ..Report::default() });
         };
-        for _ in 1..MAX_LISTS {
+        let give_up = self.machine.since_boot().saturating_add(self.patience.wait_for_server);
+        for n in 1.. {
+            // A server that is away is waited for as long as it is at all.
+            let is_away = report.unreadable.is_some() && self.machine.since_boot() < give_up;
+            if n >= MAX_LISTS && !is_away {
+                break;
+            }
             let Some(at) = self.ask_again_at(&report) else { break };
             let left = at.saturating_sub(self.machine.since_boot()).max(SHORTEST_WAIT);
             self.tell(setting.sink, EventKind::WaitingForProof { left, rows: report.left });
@@ -371,11 +377,12 @@ impl Session {
         control: &mut watch::Receiver<StopLevel>,
         report: &mut SessionReport,
     ) -> Result<(), LedgerError> {
-        let chosen = match &work {
+        let chosen = match work {
             Work::InOrder => None,
-            Work::Rows(rows) => Some(rows.clone()),
+            Work::Rows(rows) => Some(rows),
         };
-        let mut next = Some(work);
+        // Chosen rows that are in doubt are sent once a list shows them to be absent.
+        let mut next = Some(self.still_pending(chosen.as_deref())?);
         while let Some(work) = next.take() {
             if self.standing == Standing::Behind {
                 match self.catch_up(setting, chosen.as_deref(), control, report).await? {
@@ -442,6 +449,10 @@ impl Session {
         }
         if let Some(reason) = self.look_for_others(setting, control, report).await? {
             return Ok(Some(reason));
+        }
+        let n_lacking = report.last_list.as_ref().map_or(0, |list| list.audit.n_lacking);
+        if n_lacking > 0 && self.patience.trust != Trust::List {
+            return Ok(Some(StopReason::Lacking(n_lacking)));
         }
         let first = loop {
             let first = match self.still_pending(chosen)? {
@@ -614,6 +625,7 @@ impl Session {
             | StopReason::NotReadBack { .. }
             | StopReason::FirstInDoubt { .. }
             | StopReason::NotShown(_)
+            | StopReason::Lacking(_)
             | StopReason::AnotherAtWork { .. }
             | StopReason::NoList(_)
             | StopReason::ClockJumped
@@ -681,19 +693,33 @@ impl Session {
             && self.n_calls > 0
             && self.wire.tag_position != TagPosition::None
             && report.sent.stopped_by.as_ref().is_none_or(StopReason::lets_look);
-        if report.is_audited || !is_wanted {
+        if !is_wanted || report.is_audited && !self.is_probe_open() {
             return Ok(());
         }
-        let Some(list) = self.look_unless_stopped(setting, control).await? else { return Ok(()) };
-        if list.unreadable.is_some() {
-            return Ok(());
+        for n in 1..=MAX_LISTS {
+            let Some(list) = self.look_unless_stopped(setting, control).await? else { return Ok(()) };
+            if list.unreadable.is_some() {
+                return Ok(());
+            }
+            if let Some((row, uuid)) = list.not_ours {
+                report.sent.stopped_by.get_or_insert(StopReason::AnotherAtWork { row, uuid });
+            }
+            report.last_list = Some(list);
+            report.is_audited = true;
+            // A row that was sent again is told as possibly twice where no list shows it.
+            let until = self.machine.since_boot() + self.patience.settle;
+            if n == MAX_LISTS
+                || !self.is_probe_open()
+                || self.wait_until_boot(until, control).await == Waited::Interrupted
+            {
+                break;
+            }
         }
-        if let Some((row, uuid)) = list.not_ours {
-            report.sent.stopped_by.get_or_insert(StopReason::AnotherAtWork { row, uuid });
-        }
-        report.last_list = Some(list);
-        report.is_audited = true;
         Ok(())
+    }
+
+    const fn is_probe_open(&self) -> bool {
+        matches!(self.probe, Probe::Sent(_))
     }
 
     /// Waits for a time of the clock that runs during sleep, which tokio's does not.

@@ -72,6 +72,8 @@ pub enum StopReason {
     },
     /// A row was sent alone to see whether the list shows it, and no list has.
     NotShown(RowId),
+    /// The list lacks so many requests that the ledger, which is behind, knows as created: it may lack what another copy sent, too.
+    Lacking(u64),
     /// The clocks jumped against each other: the machine may have been put back to an earlier state. The server is asked again.
     ClockJumped,
     /// The server's list could not be read where nothing may be sent without it.
@@ -111,6 +113,7 @@ impl StopReason {
             | Self::FirstInDoubt { .. }
             | Self::NotReadBack { .. }
             | Self::NotShown(_)
+            | Self::Lacking(_)
             | Self::AnotherAtWork { .. }
             | Self::ClockJumped
             | Self::NoList(_)
@@ -133,6 +136,7 @@ impl StopReason {
             Self::NotReadBack { .. } => "the first request cannot be checked",
             Self::AnotherAtWork { .. } => "another copy of this ledger is at work",
             Self::NotShown(_) => "the server's list does not show what was sent",
+            Self::Lacking(_) => "the server's list is not whole",
             Self::ClockJumped => "the clocks jumped",
             Self::NoList(_) => "the server's list cannot be read",
             Self::Refused { .. } => "all rows were refused alike",

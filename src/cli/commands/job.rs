@@ -115,7 +115,6 @@ impl Order<'_> {
         if let Some(report) = &ending.last_list {
             doubt::warn(report, context.shell);
         }
-        doubt::warn_of_findings(&ending.findings, context.shell);
         Ok(self.summary(&ending))
     }
 

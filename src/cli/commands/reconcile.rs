@@ -63,6 +63,5 @@ pub(super) fn ask(
     if let Some(report) = &ending.last_list {
         doubt::warn(report, context.shell);
     }
-    doubt::warn_of_findings(&ending.findings, context.shell);
     Ok(Summary::of_ending(&ending, context.invocation, false))
 }

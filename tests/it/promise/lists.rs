@@ -57,7 +57,9 @@ fn a_list_that_is_cut_proves_no_absence() {
                     place.never_lost("wave.ledger");
                 }
                 world.server.behave(Manner::default());
-                place.until_done(&["submit", "wave.csv"]);
+                place.submit(&[]);
+                // What earlier lists lacked is there now.
+                place.run(&["settle", "wave.ledger", "--all"]).exits(0);
                 place.all_once("wave.ledger", N_ROWS as usize);
             });
         }
@@ -79,7 +81,8 @@ fn a_list_that_drops_older_days_proves_nothing_for_appended_rows() {
         world.server.never_twice();
     }
     world.server.behave(Manner::default());
-    place.until_done(&["submit", "more.csv", "--append", "--ledger", "wave.ledger"]);
+    place.run(&["submit", "more.csv", "--append", "--ledger", "wave.ledger"]);
+    place.run(&["settle", "wave.ledger", "--all"]).exits(0);
     place.all_once("wave.ledger", 40);
 }
 
@@ -160,16 +163,26 @@ fn requests_that_cannot_be_read_stop_proofs_and_not_the_start() {
 
 #[test]
 fn a_listed_request_without_comment_and_template_is_not_taken_for_a_strangers() {
-    let blank = |made: Made| {
-        if made.number == 4 { made.with("Comment", None).with("ProfileTemplateUuid", None) } else { made }
-    };
-    let lost: &[u32] = &[4];
-    let world = World::new(lossy(lost).keeping(blank));
-    let place = world.with_rows("a", 10);
-    for _ in 0..2 {
-        place.submit(&["--concurrency", "1"]).exits(1);
-        world.server.never_twice();
-        assert_eq!(place.row("wave.ledger", 4)["state"], "in_doubt");
+    for (properties, days) in [
+        (&["Comment", "ProfileTemplateUuid"][..], 0),
+        (&["Comment", "TargetUserUuid"], 0),
+        (&["Comment", "ProfileTemplateUuid", "TargetUserUuid", "RequestType"], 0),
+        (&["Comment"], -60),
+        (&["Comment", "Submitted"], 60),
+    ] {
+        let blank = move |made: Made| {
+            let is_blank = made.number == 4;
+            properties.iter().fold(made, |made, name| if is_blank { made.with(name, None) } else { made })
+        };
+        let lost: &[u32] = &[4];
+        let clock = jiff::SignedDuration::from_hours(24 * days);
+        let world = World::new(Manner { clock, ..lossy(lost) }.keeping(blank));
+        let place = world.with_rows("a", 10);
+        for _ in 0..2 {
+            place.submit(&["--concurrency", "1"]).exits(1);
+            world.server.never_twice();
+            assert_eq!(place.row("wave.ledger", 4)["state"], "in_doubt", "without {properties:?}");
+        }
     }
 }
 

@@ -115,7 +115,7 @@ pub(super) enum Reply {
     /// A 201 with this uuid.
     As(String),
     Status(u16, &'static str),
-    /// The connection is reset.
+    /// The connection is closed.
     Lost,
 }
 
@@ -136,7 +136,6 @@ pub(super) enum How {
     Trickle,
     /// Nothing comes.
     Silence,
-    Reset,
 }
 
 /// What is read by a uuid.
@@ -214,8 +213,6 @@ impl Manner {
 struct Shared {
     manner: Mutex<Arc<Manner>>,
     made: Mutex<Vec<Made>>,
-    /// The bodies of all create calls that arrived, acted on or not.
-    calls: Mutex<Vec<(Instant, Value)>>,
     n_posts: AtomicU32,
     n_lists: AtomicU32,
     n_reads: AtomicU32,
@@ -228,7 +225,7 @@ struct Shared {
 pub(super) struct Cm {
     address: SocketAddr,
     shared: Arc<Shared>,
-    listener: Option<JoinHandle<()>>,
+    listener: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl Cm {
@@ -238,7 +235,6 @@ impl Cm {
         let shared = Arc::new(Shared {
             manner: Mutex::new(Arc::new(manner)),
             made: Mutex::default(),
-            calls: Mutex::default(),
             n_posts: AtomicU32::new(0),
             n_lists: AtomicU32::new(0),
             n_reads: AtomicU32::new(0),
@@ -246,20 +242,8 @@ impl Cm {
             is_over: AtomicBool::new(false),
             open: Mutex::default(),
         });
-        let of_thread = Arc::clone(&shared);
-        let listener = std::thread::spawn(move || {
-            for stream in listener.incoming() {
-                if of_thread.is_over.load(Ordering::SeqCst) {
-                    return;
-                }
-                let Ok(stream) = stream else { continue };
-                let _ = stream.set_nodelay(true);
-                of_thread.open.lock().unwrap().extend(stream.try_clone());
-                let shared = Arc::clone(&of_thread);
-                std::thread::spawn(move || serve(&stream, &shared));
-            }
-        });
-        Self { address, shared, listener: Some(listener) }
+        let listener = Mutex::new(Some(listen(listener, &shared)));
+        Self { address, shared, listener }
     }
 
     pub(super) fn url(&self) -> String {
@@ -271,13 +255,17 @@ impl Cm {
         *self.shared.manner.lock().unwrap() = Arc::new(manner);
     }
 
-    /// Whether every connection is reset from now on.
+    /// Whether nobody listens any more: calls that came are still answered, and connections are refused.
     pub(super) fn away(&self, is_away: bool) {
         self.shared.is_away.store(is_away, Ordering::SeqCst);
         if is_away {
+            let _ = TcpStream::connect(self.address);
+            self.listener.lock().unwrap().take().unwrap().join().unwrap();
             for stream in self.shared.open.lock().unwrap().drain(..) {
-                let _ = stream.shutdown(Shutdown::Both);
+                let _ = stream.shutdown(Shutdown::Read);
             }
+        } else {
+            *self.listener.lock().unwrap() = Some(listen(TcpListener::bind(self.address).unwrap(), &self.shared));
         }
     }
 
@@ -295,13 +283,9 @@ impl Cm {
         self.shared.made.lock().unwrap().push(made);
     }
 
+    /// How many create calls arrived, acted on or not.
     pub(super) fn n_posts(&self) -> usize {
-        self.shared.calls.lock().unwrap().len()
-    }
-
-    /// When the create calls arrived, and their bodies.
-    pub(super) fn calls(&self) -> Vec<(Instant, Value)> {
-        self.shared.calls.lock().unwrap().clone()
+        self.shared.n_posts.load(Ordering::SeqCst) as usize
     }
 
     pub(super) fn n_lists(&self) -> u32 {
@@ -330,13 +314,30 @@ impl Drop for Cm {
     fn drop(&mut self) {
         self.shared.is_over.store(true, Ordering::SeqCst);
         let _ = TcpStream::connect(self.address);
-        if let Some(listener) = self.listener.take() {
+        if let Some(listener) = self.listener.lock().unwrap().take() {
             let _ = listener.join();
         }
         for stream in self.shared.open.lock().unwrap().drain(..) {
             let _ = stream.shutdown(Shutdown::Both);
         }
     }
+}
+
+/// Takes connections until the server is over or away.
+fn listen(listener: TcpListener, shared: &Arc<Shared>) -> JoinHandle<()> {
+    let shared = Arc::clone(shared);
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            if shared.is_over.load(Ordering::SeqCst) || shared.is_away.load(Ordering::SeqCst) {
+                return;
+            }
+            let Ok(stream) = stream else { continue };
+            let _ = stream.set_nodelay(true);
+            shared.open.lock().unwrap().extend(stream.try_clone());
+            let shared = Arc::clone(&shared);
+            std::thread::spawn(move || serve(&stream, &shared));
+        }
+    })
 }
 
 /// A call as it arrived.
@@ -367,33 +368,25 @@ fn read_call(reader: &mut BufReader<&TcpStream>) -> Option<Call> {
     Some(Call { method, path, body: serde_json::from_slice(&body).unwrap_or(Value::Null) })
 }
 
-fn reset(stream: &TcpStream) {
-    let _ = socket2::SockRef::from(stream).set_linger(Some(Duration::ZERO));
-    let _ = stream.shutdown(Shutdown::Both);
-}
-
 /// Serves the calls of a connection until one side ends it.
 fn serve(stream: &TcpStream, shared: &Arc<Shared>) {
     let mut reader = BufReader::new(stream);
     while let Some(call) = read_call(&mut reader) {
-        if shared.is_away.load(Ordering::SeqCst) {
-            return reset(stream);
-        }
         let manner = Arc::clone(&shared.manner.lock().unwrap());
         let done = if call.method == "POST" {
             post(stream, shared, &manner, &call.body)
         } else {
             get(stream, shared, &manner, &call.path)
         };
-        if done.is_none() {
-            return reset(stream);
+        if done.is_none() || shared.is_away.load(Ordering::SeqCst) {
+            break;
         }
     }
+    let _ = stream.shutdown(Shutdown::Both);
 }
 
 fn post(stream: &TcpStream, shared: &Arc<Shared>, manner: &Arc<Manner>, body: &Value) -> Option<()> {
     let number = shared.n_posts.fetch_add(1, Ordering::SeqCst) + 1;
-    shared.calls.lock().unwrap().push((Instant::now(), body.clone()));
     std::thread::sleep(manner.pace);
     let Deed { times, late, reply } = (manner.post)(number, body);
     let act = {
@@ -451,7 +444,6 @@ fn list(stream: &TcpStream, shared: &Shared, manner: &Manner, shown: Shown) -> O
         How::Whole => answer(stream, manner, 200, "", &text),
         How::Status(status) => answer(stream, manner, status, "", ""),
         How::Aged(age) => answer(stream, manner, 200, &format!("Age: {age}\r\n"), &text),
-        How::Reset => None,
         How::Silence => until_over(shared, || true),
         How::Trickle => {
             let head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 1000000\r\n\r\n[";
