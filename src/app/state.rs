@@ -15,9 +15,7 @@ use super::next::Next;
 use super::words::rows;
 use crate::ledger::{Extent, Reader, RowState, SessionInfo};
 use crate::machine::Machine;
-use crate::platform::{
-    FileLock, OutputError, Overwrite, PrivateOutput, boot_id, create_private_folder, is_alive,
-};
+use crate::platform::{FileLock, OutputError, Overwrite, PrivateOutput, boot_id, create_private_folder, is_alive};
 use crate::reconcile::Hits;
 use crate::request::{Guid, RunId, printable};
 

@@ -1,5 +1,7 @@
 //! What a list that does not have a request proves.
 
+use std::time::Duration;
+
 use super::world::*;
 use crate::client::{RequestObject, RequestStatus};
 use crate::ledger::RowState;
@@ -128,7 +130,7 @@ fn a_row_that_a_dead_process_left_open_is_settled_by_what_came_before_it() {
     assert_eq!(why(&world.look()), "new end");
     world.create([7]);
     let report = world.look();
-    assert_eq!((why(&report), report.is_fresh), ("proven", true));
+    assert_eq!((why(&report), report.lag.is_some()), ("proven", true));
     world.assert_row(6, RowState::Pending, None);
 }
 
@@ -205,9 +207,9 @@ fn where_few_were_created_behind_the_list_shows_what_came_last() {
     check("nothing new", world, 11, "new end");
     // A list of this session showed a row that was just created.
     let mut world = scene();
-    assert!(world.look().is_fresh);
+    assert!(world.look().lag.is_some());
     world.pass(160);
-    world.is_fresh = true;
+    world.lag = Some(Duration::ZERO);
     check("an earlier list was fresh", world, 11, "proven");
     let mut world = scene();
     world.pass(160);
@@ -236,10 +238,11 @@ fn a_list_that_lags_is_not_fresh() {
     let mut world = World::begun(20);
     world.create(1..=12);
     world.pass(31);
-    assert!(!world.look().is_fresh, "the last one was created more than settle ago");
+    assert_eq!(world.look().lag, Some(Duration::from_secs(31)), "the last one was created so long ago");
     world.create([13]);
     world.hide_row(13);
-    assert!(!world.look().is_fresh);
+    world.lag = None;
+    assert_eq!(world.look().lag, Some(Duration::from_secs(31)));
 }
 
 #[test]

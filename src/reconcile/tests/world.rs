@@ -113,7 +113,7 @@ pub(in crate::reconcile) struct World {
     pub(in crate::reconcile) probe: Probe,
     pub(in crate::reconcile) n_around: usize,
     pub(in crate::reconcile) look_back: Option<Duration>,
-    pub(in crate::reconcile) is_fresh: bool,
+    pub(in crate::reconcile) lag: Option<Duration>,
     first_date: Option<Timestamp>,
     began: Duration,
     doubts: OwnDoubts,
@@ -138,7 +138,7 @@ impl World {
             probe: Probe::None,
             n_around: 3,
             look_back: Some(Duration::from_secs(30 * 86_400)),
-            is_fresh: false,
+            lag: None,
             first_date: None,
             doubts: OwnDoubts::new(),
             recent: Vec::new(),
@@ -282,7 +282,7 @@ impl World {
         drop(self.ledger.take());
         self.pass(1);
         self.ledger = Some(Ledger::open(&self.clock.machine(), &path, &session(&self.clock, account)).unwrap());
-        (self.n_steps, self.first_date, self.is_fresh) = (0, None, false);
+        (self.n_steps, self.first_date, self.lag) = (0, None, None);
         (self.began, self.probe) = (self.clock.since_boot(), Probe::None);
         self.doubts.clear();
         self.recent.clear();
@@ -306,7 +306,7 @@ impl World {
             asked_at: self.clock.since_boot(),
             own_doubts: &self.doubts,
             recent: &self.recent,
-            is_fresh: self.is_fresh,
+            lag: self.lag,
             first_date: self.first_date,
             probe: self.probe,
             look_back: self.look_back,

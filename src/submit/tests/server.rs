@@ -106,7 +106,7 @@ impl Server {
 
 fn created(uuid: RequestUuid) -> Answer {
     let body = Bytes::from(format!("\"api/v1.0/requests/{uuid}\""));
-    Answer::Http(HttpAnswer { status: 201, location: None, retry_after: None, date: None, body })
+    Answer::Http(HttpAnswer { status: 201, location: None, retry_after: None, date: None, advice: None, body })
 }
 
 impl Calls for Server {
