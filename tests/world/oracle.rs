@@ -1,0 +1,235 @@
+//! What must hold, judged by the server's memory and by what commands said. It knows no tags and no rule's algorithm.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use cmbatch::ledger::RowState;
+use cmbatch::request::Guid;
+
+use crate::process::{RowSeen, Said};
+use crate::server::{Made, Server, short};
+use crate::step::{Already, Fate, Opts, Place};
+
+/// What was broken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Broken {
+    /// S1: two requests for one row, and no excuse.
+    Twice,
+    /// Two requests for one row, with an excuse, and no last output names both.
+    TwiceUnnamed,
+    /// S2: a row is said to be created as a request that is not its.
+    Wrong,
+    /// S3, S4: exit 0, and a row was not created.
+    Lost,
+    /// L1, L2, L3: the server is well, nothing bears it out, and a row is not created.
+    Stuck,
+    /// Rule 8: requests for the wrong target went on.
+    Flood,
+    /// A command that was stopped cannot be repeated.
+    Unrepeatable,
+    /// A server that was waited for was not waited for.
+    NoWait,
+    /// The world came to no end.
+    Hang,
+    /// The program panicked.
+    Panic,
+}
+
+/// A violation, in words.
+#[derive(Clone, Debug)]
+pub(crate) struct Violation {
+    pub(crate) broken: Broken,
+    pub(crate) text: String,
+}
+
+/// Why a row may exist twice (rule 11).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Excuse {
+    /// A gateway repeated this call.
+    Repeated,
+    /// A list hid this request for reasons of its own.
+    Hidden,
+    /// Two hosts worked at once, and this one's list was asked for before the other's request was there.
+    AtOnce,
+    /// A person said so: `--already send`, `--trust-list`, a verdict.
+    Person,
+    /// Runs without tags know nothing of each other.
+    NoTags,
+}
+
+/// What is known of a process.
+#[derive(Clone, Debug)]
+pub(crate) struct Known {
+    pub(crate) at: Place,
+    /// The run: that of the ledger, which copies keep.
+    pub(crate) run: u32,
+    pub(crate) opts: Opts,
+    pub(crate) started: u64,
+    pub(crate) ended: Option<u64>,
+}
+
+/// The judge.
+#[derive(Default)]
+pub(crate) struct Oracle {
+    pub(crate) known: BTreeMap<u32, Known>,
+    /// Rows of which somebody said what is not true.
+    pub(crate) false_verdicts: BTreeSet<u32>,
+    pub(crate) excused: BTreeMap<u32, Excuse>,
+    /// Whether excuses count.
+    pub(crate) is_strict: bool,
+    /// The last output for each ledger.
+    pub(crate) last: BTreeMap<Place, Said>,
+    /// Something happened in which rows may stay with a person: see `stuck`.
+    pub(crate) is_involved: bool,
+    n_seen: usize,
+}
+
+impl Oracle {
+    pub(crate) fn new(is_strict: bool, is_involved: bool) -> Self {
+        Self { is_strict, is_involved, ..Self::default() }
+    }
+
+    /// Looks at what the server made since the last look.
+    pub(crate) fn look(&mut self, server: &Server) -> Result<(), Violation> {
+        for n in self.n_seen..server.made.len() {
+            self.n_seen = n + 1;
+            let made = &server.made[n];
+            let (Some(process), Some(row)) = (made.process, made.row) else { continue };
+            if made.is_wrong {
+                self.flood(server, process)?;
+            }
+            let is_earlier = |other: &&Made| other.process.is_some() && other.row == Some(row);
+            let earlier: Vec<&Made> = server.made[..n].iter().filter(is_earlier).collect();
+            if earlier.is_empty() {
+                continue;
+            }
+            match self.excuse(server, made, &earlier).filter(|_| !self.is_strict) {
+                Some(excuse) => drop(self.excused.insert(row, excuse)),
+                None => {
+                    let text = format!("row {row} as {} and {}", short(&earlier[0].uuid), short(&made.uuid));
+                    return Err(Violation { broken: Broken::Twice, text });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn flood(&self, server: &Server, process: u32) -> Result<(), Violation> {
+        let n = server.made.iter().filter(|made| made.is_wrong && made.process == Some(process)).count();
+        if n <= 3 {
+            return Ok(());
+        }
+        Err(Violation {
+            broken: Broken::Flood,
+            text: format!("p{process} made {n} requests for another target than asked"),
+        })
+    }
+
+    fn excuse(&self, server: &Server, made: &Made, earlier: &[&Made]) -> Option<Excuse> {
+        let this = self.known.get(&made.process?)?;
+        let n_calls = earlier.iter().filter(|other| !other.is_repeat).count();
+        if made.is_repeat && n_calls <= 1 {
+            return Some(Excuse::Repeated);
+        }
+        if this.opts.already == Already::Send || this.opts.trust_list || self.false_verdicts.contains(&made.row?) {
+            return Some(Excuse::Person);
+        }
+        let excuse_of = |other: &&Made| {
+            let that = self.known.get(&other.process?)?;
+            let is_at_once = that.ended.is_none_or(|ended| ended >= this.started);
+            if server.hidden.contains(&other.uuid) {
+                Some(Excuse::Hidden)
+            } else if this.at.host != that.at.host
+                && is_at_once
+                && server.asked.get(&made.process?).is_some_and(|asked| *asked <= other.at)
+            {
+                Some(Excuse::AtOnce)
+            } else if this.run != that.run && (this.opts.no_tag || that.opts.no_tag) {
+                Some(Excuse::NoTags)
+            } else {
+                None
+            }
+        };
+        // Each of the others must be excused; that they exist twice among themselves was judged before.
+        let excuses: Option<Vec<Excuse>> = earlier.iter().map(excuse_of).collect();
+        excuses?.first().copied()
+    }
+
+    /// Judges a command that ended by itself in a history in which nothing but the server's absence happened.
+    pub(crate) fn waited(&self, p: u32, said: &Said, longest_s: u64) -> Result<(), Violation> {
+        let wait_s = self.known[&p].opts.wait_s;
+        if wait_s == 0 || self.is_involved || longest_s * 5 > wait_s * 4 || matches!(said.exit, 0 | 2 | 8 | 130) {
+            return Ok(());
+        }
+        let text = format!(
+            "p{p} waits for {wait_s} s, the server was away for {longest_s} s, exit {}: {}",
+            said.exit, said.short
+        );
+        Err(Violation { broken: Broken::NoWait, text })
+    }
+
+    /// Judges a ledger at the end, when the server has been well for long and a person has given true verdicts.
+    pub(crate) fn audit(&self, server: &Server, at: Place, rows: &[RowSeen]) -> Result<(), Violation> {
+        let Some(last) = self.last.get(&at) else { return Ok(()) };
+        let broken = |broken, text: String| {
+            Err(Violation { broken, text: format!("{at}: {text}; exit {}: {}", last.exit, last.short) })
+        };
+        let mut targets = BTreeSet::new();
+        for row in rows.iter().filter(|row| row.state != RowState::Replaced) {
+            let of_row = |made: &&Made| made.row.is_some_and(|number| crate::server::target(number) == row.target);
+            let own: Vec<&Made> = server.made.iter().filter(of_row).collect();
+            let is_made = own.iter().any(|made| made.process.is_some());
+            if last.exit == 0 && !targets.insert(row.target) {
+                return broken(Broken::Lost, format!("the target of row {} stands there twice", row.row));
+            }
+            match row.state {
+                RowState::Created if last.exit == 0 => {
+                    let is_own = |uuid: &Guid| own.iter().any(|made| made.uuid == *uuid && made.process.is_some());
+                    if !row.uuid.as_ref().is_some_and(is_own) {
+                        return broken(
+                            Broken::Wrong,
+                            format!("row {} is created as {:?}, which is not its", row.row, row.uuid),
+                        );
+                    }
+                }
+                RowState::Skipped if last.exit == 0 && own.is_empty() => {
+                    return broken(Broken::Lost, format!("row {} is skipped, and nobody requested it", row.row));
+                }
+                state if last.exit == 0 && !is_made && state != RowState::Skipped => {
+                    return broken(Broken::Lost, format!("row {} is {state}, and does not exist", row.row));
+                }
+                RowState::Created | RowState::Skipped => {}
+                state => {
+                    let is_own_fault = own.is_empty() && self.has_own_fault(server, row.target);
+                    if !self.is_involved && !is_own_fault {
+                        return broken(Broken::Stuck, format!("row {} is {state} for no reason", row.row));
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn has_own_fault(&self, server: &Server, target: Guid) -> bool {
+        let is_fault = |(at, fate): (&(u32, u32), &Fate)| *fate == Fate::Is404 && crate::server::target(at.0) == target;
+        server.fates.iter().any(is_fault)
+    }
+
+    /// Judges what exists twice with an excuse: somebody must have been told, by the last output.
+    pub(crate) fn named(&self, server: &Server) -> Result<(), Violation> {
+        for (row, excuse) in &self.excused {
+            let of_row = |made: &&Made| made.row == Some(*row) && made.process.is_some();
+            let uuids: Vec<String> = server.made.iter().filter(of_row).map(|made| made.uuid.to_string()).collect();
+            let names = |said: &Said| said.exit != 0 && uuids.iter().all(|uuid| said.text.contains(uuid));
+            match excuse {
+                Excuse::Person | Excuse::NoTags => {}
+                Excuse::Repeated | Excuse::Hidden | Excuse::AtOnce if self.last.values().any(names) => {}
+                Excuse::Repeated | Excuse::Hidden | Excuse::AtOnce => {
+                    let text =
+                        format!("row {row} exists {} times ({excuse:?}), and no last output says so", uuids.len());
+                    return Err(Violation { broken: Broken::TwiceUnnamed, text });
+                }
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,623 @@
+//! The server: a list with filters, behind the traits that the program calls. Its memory is the truth.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet};
+use std::future::pending;
+use std::rc::Rc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use cmbatch::client::{Answer, ClientError, HttpAnswer, ReadError, Renewed, RequestObject, TransportFault};
+use cmbatch::reconcile::Lists;
+use cmbatch::request::{Guid, RequestUuid};
+use cmbatch::submit::Calls;
+use futures_util::{Stream, stream};
+use jiff::SignedDuration;
+use serde_json::{Value, json};
+use tokio::time::{Instant, sleep};
+
+use crate::host::wall;
+use crate::marks::Marks;
+use crate::step::{Carry, Crossing, Fate, Fault, History, ListFault, ReadFault, clock, hash};
+
+/// How long a client waits for an answer, in ms.
+const TIME_OUT: u64 = 130_000;
+/// The kinds of rows: type and its number.
+pub(crate) const KINDS: [(&str, i64); 3] = [("Enroll", 1), ("Revoke", 4), ("Unblock", 5)];
+
+/// Returns the GUID of a thing: rows' targets, templates, requests and so on have families of their own.
+pub(crate) fn guid(family: u8, number: u64) -> Guid {
+    let mut bytes = [family; 16];
+    bytes[8..].copy_from_slice(&number.to_be_bytes());
+    Guid::from_bytes(bytes)
+}
+
+pub(crate) fn target(row: u32) -> Guid {
+    guid(0x70, u64::from(row))
+}
+
+fn row_of(target: &str) -> Option<u32> {
+    let target: Guid = target.parse().ok()?;
+    let number = u64::from_be_bytes(target.as_bytes()[8..].try_into().unwrap());
+    (target.as_bytes()[0] == 0x70).then_some(u32::try_from(number).unwrap())
+}
+
+/// A request that exists.
+#[derive(Clone, Debug)]
+pub(crate) struct Made {
+    pub(crate) uuid: Guid,
+    /// The row whose target was asked for.
+    pub(crate) row: Option<u32>,
+    pub(crate) is_wrong: bool,
+    /// Who made it; none for others.
+    pub(crate) process: Option<u32>,
+    /// Made by a gateway that repeated the call.
+    pub(crate) is_repeat: bool,
+    call: u64,
+    pub(crate) at: u64,
+    kind: i64,
+    target: Guid,
+    template: String,
+    comment: String,
+    account: Guid,
+    pub(crate) status: i64,
+    is_archived: bool,
+}
+
+struct Due {
+    call: u64,
+    process: u32,
+    row: Option<u32>,
+    is_repeat: bool,
+    body: Value,
+}
+
+#[derive(Clone, Debug)]
+enum Said {
+    Created,
+    Status(u16),
+    Fault(TransportFault),
+}
+
+struct Call {
+    arrived: u64,
+    said: Said,
+    partner: Option<u64>,
+}
+
+/// The server's state.
+pub(crate) struct Server {
+    begin: Instant,
+    latency: u64,
+    seed: u64,
+    pub(crate) made: Vec<Made>,
+    due: BTreeMap<(u64, u64), Due>,
+    calls: BTreeMap<u64, Call>,
+    n_calls_of: BTreeMap<u32, u32>,
+    pub(crate) faults: Vec<(Fault, u64)>,
+    pub(crate) fates: BTreeMap<(u32, u32), Fate>,
+    pub(crate) clock_off: i64,
+    /// When each process last asked for the list.
+    pub(crate) asked: BTreeMap<u32, u64>,
+    /// What a list hid for reasons of its own.
+    pub(crate) hidden: BTreeSet<Guid>,
+    pub(crate) marks: Marks,
+    pub(crate) log: Vec<String>,
+    unpaired: Option<u64>,
+}
+
+impl Server {
+    pub(crate) fn new(history: &History, begin: Instant) -> Self {
+        let setup = &history.setup;
+        let mut server = Self {
+            begin,
+            latency: setup.latency_ms.max(2),
+            seed: history.seed,
+            made: Vec::new(),
+            due: BTreeMap::new(),
+            calls: BTreeMap::new(),
+            n_calls_of: BTreeMap::new(),
+            faults: Vec::new(),
+            fates: BTreeMap::new(),
+            clock_off: 0,
+            asked: BTreeMap::new(),
+            hidden: BTreeSet::new(),
+            marks: Marks::default(),
+            log: Vec::new(),
+            unpaired: None,
+        };
+        for number in 0..u64::from(setup.others) {
+            server.add_other(None, number, "");
+        }
+        server
+    }
+
+    pub(crate) fn now(&self) -> u64 {
+        u64::try_from(self.begin.elapsed().as_millis()).unwrap()
+    }
+
+    fn say(&mut self, text: String) {
+        self.log.push(format!("{}            {text}", clock(self.now())));
+    }
+
+    /// Somebody else makes a request, of a row or of anything.
+    pub(crate) fn add_other(&mut self, row: Option<u32>, number: u64, comment: &str) {
+        let of = |row: u32| (target(row), (row - 1) as usize);
+        let (target, kind) = row.map_or((guid(0x71, number), 0), of);
+        self.made.push(Made {
+            uuid: guid(0xA0, self.made.len() as u64 + 1),
+            row,
+            is_wrong: false,
+            process: None,
+            is_repeat: false,
+            call: 0,
+            at: self.now(),
+            kind: KINDS[kind % KINDS.len()].1,
+            target,
+            template: guid(0x90, 1).to_string(),
+            comment: comment.to_owned(),
+            account: guid(0xBB, 1),
+            status: 3,
+            is_archived: false,
+        });
+    }
+
+    /// Does what is due.
+    pub(crate) fn advance(&mut self) {
+        let now = self.now();
+        while let Some(entry) = self.due.first_entry().filter(|entry| entry.key().0 <= now) {
+            let ((at, _), due) = entry.remove_entry();
+            let text = |name: &str| due.body[name].as_str().unwrap_or_default().to_owned();
+            let is_wrong = self.is_on(|fault| matches!(fault, Fault::WrongTarget));
+            let uuid = guid(0xA0, self.made.len() as u64 + 1);
+            self.say(format!("row {} created as {} by p{}", due.row.unwrap_or(0), short(&uuid), due.process));
+            self.made.push(Made {
+                uuid,
+                row: due.row,
+                is_wrong,
+                process: Some(due.process),
+                is_repeat: due.is_repeat,
+                call: due.call,
+                at,
+                kind: KINDS.iter().find(|kind| kind.0 == text("type")).map_or(9, |kind| kind.1),
+                target: if is_wrong { guid(0x72, 0) } else { text("target").parse().unwrap_or(guid(0x72, 1)) },
+                template: text("profiletemplateuuid"),
+                comment: text("comment"),
+                account: guid(0xCC, 1),
+                status: 3,
+                is_archived: false,
+            });
+        }
+    }
+
+    pub(crate) fn is_on(&self, which: impl Fn(&Fault) -> bool) -> bool {
+        let now = self.now();
+        self.faults.iter().any(|(fault, until)| *until > now && which(fault))
+    }
+
+    fn find<T>(&self, which: impl Fn(&Fault) -> Option<T>) -> Option<T> {
+        let now = self.now();
+        self.faults.iter().filter(|(_, until)| *until > now).find_map(|(fault, _)| which(fault))
+    }
+
+    /// Takes a call; says how long its answer takes.
+    fn arrive(&mut self, number: u64, process: u32, body: &[u8]) -> u64 {
+        self.advance();
+        let now = self.now();
+        let body: Value = serde_json::from_slice(body).unwrap();
+        let row = body["target"].as_str().and_then(row_of);
+        let slow = self.find(|fault| if let Fault::Slow { by_ms } = fault { Some(*by_ms) } else { None }).unwrap_or(0);
+        let (mut acts, mut after) = (vec![self.latency / 2], self.latency + slow);
+        let nth = self.n_calls_of.entry(row.unwrap_or(0)).or_default();
+        *nth += 1;
+        let (nth, key) = (*nth, row.unwrap_or(0));
+        let is_corrected = body["profiletemplateuuid"].as_str() == Some(&guid(0x92, 1).to_string());
+        let for_good = |(at, fate): (&(u32, u32), &Fate)| match fate {
+            Fate::Is404 => (at.0 == key && at.1 <= nth).then_some(*fate),
+            Fate::Is400 => (at.0 == key && at.1 <= nth && !is_corrected).then_some(*fate),
+            _ => (*at == (key, nth)).then_some(*fate),
+        };
+        let fate = self.fates.iter().find_map(for_good);
+        let hits = |every: u32| number % u64::from(every.max(1)) == 0;
+        let said = if self.is_on(|fault| matches!(fault, Fault::Away)) {
+            self.marks.hit("call: away");
+            (acts, after) = (vec![], 1);
+            Said::Fault(TransportFault::ConnectionRefused)
+        } else if let Some(fate) = fate {
+            self.marks.hit(&format!("fate: {fate:?}").replace(|c: char| c.is_ascii_digit(), ""));
+            match fate {
+                Fate::CreatedAndLost => Said::Fault(TransportFault::ConnectionLost),
+                Fate::CreatedAnd500 => Said::Status(500),
+                Fate::Lost | Fate::Is500 | Fate::Is404 | Fate::Is400 => {
+                    acts = vec![];
+                    match fate {
+                        Fate::Is500 => Said::Status(500),
+                        Fate::Is404 => Said::Status(404),
+                        Fate::Is400 => Said::Status(400),
+                        _ => Said::Fault(TransportFault::ConnectionLost),
+                    }
+                }
+                Fate::Late { by_s } => {
+                    acts = vec![by_s.min(120) * 1_000];
+                    Said::Fault(TransportFault::ConnectionLost)
+                }
+                Fate::Repeated => {
+                    acts.push(self.latency / 2 + 1);
+                    Said::Created
+                }
+            }
+        } else {
+            self.said_by_faults(&body, &hits, &mut acts)
+        };
+        if after > TIME_OUT {
+            acts.iter_mut().for_each(|act| *act = (after - self.latency).min(120_000));
+        }
+        for (n, act) in acts.into_iter().enumerate() {
+            let due = Due { call: number, process, row, is_repeat: n > 0, body: body.clone() };
+            self.due.insert((now + act, number * 2 + n as u64), due);
+        }
+        let is_created = matches!(said, Said::Created);
+        let partner =
+            if is_created && self.is_on(|fault| *fault == Fault::Swapped) { self.pair(number, now) } else { None };
+        self.calls.insert(number, Call { arrived: now, said, partner });
+        after.min(TIME_OUT)
+    }
+
+    fn said_by_faults(&mut self, body: &Value, hits: &dyn Fn(u32) -> bool, acts: &mut Vec<u64>) -> Said {
+        let kind = body["type"].as_str().unwrap_or_default().to_owned();
+        let now = self.now();
+        let faults: Vec<Fault> =
+            self.faults.iter().filter(|(_, until)| *until > now).map(|(fault, _)| fault.clone()).collect();
+        for fault in faults {
+            let said = match fault {
+                Fault::Throttled => {
+                    acts.clear();
+                    Said::Status(429)
+                }
+                Fault::Lost { every, acts_after_ms } if hits(every) => {
+                    *acts = vec![acts_after_ms.max(1).min(120_000)];
+                    Said::Fault(TransportFault::ConnectionLost)
+                }
+                Fault::Fails { every, acted, status } if hits(every) => {
+                    if !acted {
+                        acts.clear();
+                    }
+                    Said::Status(status)
+                }
+                Fault::Repeated { every } if hits(every) => {
+                    acts.push(acts[0] + 1);
+                    Said::Created
+                }
+                Fault::RefusesKind { kind: refused } if KINDS[usize::from(refused) % KINDS.len()].0 == kind => {
+                    acts.clear();
+                    Said::Status(403)
+                }
+                _ => continue,
+            };
+            self.marks.hit_fault("call", &fault);
+            return said;
+        }
+        Said::Created
+    }
+
+    fn pair(&mut self, number: u64, now: u64) -> Option<u64> {
+        let other = self
+            .unpaired
+            .take()
+            .filter(|other| self.calls.get(other).is_some_and(|call| call.arrived + self.latency > now));
+        match other {
+            None => self.unpaired = Some(number),
+            Some(other) => {
+                self.calls.get_mut(&other).unwrap().partner = Some(number);
+                self.marks.hit("call: swapped");
+            }
+        }
+        other
+    }
+
+    fn uuid_of(&self, call: u64) -> Option<Guid> {
+        self.made.iter().find(|made| made.call == call && made.process.is_some()).map(|made| made.uuid)
+    }
+
+    /// Answers a call.
+    fn answer(&mut self, number: u64) -> Answer {
+        self.advance();
+        let now = self.now();
+        let call = self.calls.remove(&number).unwrap();
+        if now > call.arrived + TIME_OUT + 5_000 {
+            return lost(TransportFault::Timeout);
+        }
+        match call.said {
+            Said::Fault(fault) => lost(fault),
+            Said::Status(status) => http(status, format!("{{\"Message\":\"it is {status} here\"}}")),
+            Said::Created => {
+                let swapped = call.partner.and_then(|partner| self.uuid_of(partner));
+                let before = |made: &&Made| made.process.is_some() && made.call != number;
+                let shared = self
+                    .is_on(|fault| *fault == Fault::SharedUuid)
+                    .then(|| self.made.iter().rev().find(before))
+                    .flatten();
+                if shared.is_some() {
+                    self.marks.hit("call: shared uuid");
+                }
+                let Some(uuid) = swapped.or(shared.map(|made| made.uuid)).or_else(|| self.uuid_of(number)) else {
+                    return lost(TransportFault::Timeout);
+                };
+                if now - call.arrived >= TIME_OUT {
+                    return lost(TransportFault::Timeout);
+                }
+                http(201, format!("\"api/v1.0/requests/{uuid}\""))
+            }
+        }
+    }
+
+    fn object(&self, made: &Made, cut: Option<usize>, with_older_tag: bool) -> Value {
+        let comment: String = made.comment.chars().take(cut.unwrap_or(usize::MAX)).collect();
+        let older = format!("[cmb:{:A<24}-{:A<8}] ", "OLDERTAG", "OLD");
+        let at = wall(self.begin) - SignedDuration::from_millis(i64::try_from(self.now() - made.at).unwrap())
+            + SignedDuration::from_secs(self.clock_off);
+        json!({
+            "Uuid": made.uuid.to_string(), "RequestType": made.kind, "Status": made.status,
+            "OriginatorUserUuid": made.account.to_string(), "TargetUserUuid": made.target.to_string(),
+            "ProfileTemplateUuid": if made.template.is_empty() { Value::Null } else { made.template.clone().into() },
+            "Submitted": at.to_string(), "Priority": 0,
+            "Comment": if with_older_tag { older + &comment } else { comment },
+        })
+    }
+
+    /// Gives the list as it is shown now, and how long each object takes.
+    fn list(&mut self, process: u32) -> Result<(Vec<String>, u64), ReadError> {
+        self.advance();
+        let now = self.now();
+        self.asked.insert(process, now);
+        let faults: Vec<ListFault> = self
+            .faults
+            .iter()
+            .filter(|(_, until)| *until > now)
+            .filter_map(|(fault, _)| if let Fault::List(fault) = fault { Some(fault.clone()) } else { None })
+            .collect();
+        if self.is_on(|fault| *fault == Fault::Away) {
+            return Err(unread(TransportFault::ConnectionRefused));
+        }
+        let mut shown: Vec<Made> = self.made.iter().filter(|made| !made.is_archived).cloned().collect();
+        let (mut cut, mut older, mut odd, mut pause) = (None, false, None, 0);
+        for fault in &faults {
+            let before = shown.len();
+            match *fault {
+                ListFault::CutOld { keep } => drop(shown.drain(..before.saturating_sub(keep))),
+                ListFault::CutNew { lacks } => shown.truncate(before.saturating_sub(lacks)),
+                ListFault::WithoutKind { kind } => {
+                    shown.retain(|made| made.kind != KINDS[usize::from(kind) % KINDS.len()].1)
+                }
+                ListFault::Since { ago_s } => shown.retain(|made| made.at + ago_s * 1_000 > now),
+                ListFault::OtherAccountsOnly => shown.retain(|made| made.process.is_none()),
+                ListFault::Lags { by_s } => shown.retain(|made| made.at + by_s * 1_000 <= now),
+                ListFault::HidesEvery { nth } => {
+                    let is_hidden = |made: &Made| {
+                        hash(&[self.seed, u64::from_be_bytes(made.uuid.as_bytes()[8..].try_into().unwrap())])
+                            % nth.max(2) as u64
+                            == 0
+                    };
+                    self.hidden.extend(shown.iter().filter(|made| is_hidden(made)).map(|made| made.uuid));
+                    shown.retain(|made| !is_hidden(made));
+                }
+                ListFault::HidesRow { row } => {
+                    self.hidden.extend(shown.iter().filter(|made| made.row == Some(row)).map(|made| made.uuid));
+                    shown.retain(|made| made.row != Some(row));
+                }
+                ListFault::Repeats => shown.extend(shown.clone()),
+                ListFault::CutsComments { to } => cut = Some(to),
+                ListFault::OlderTags => older = true,
+                ListFault::Odd { every } => odd = Some(every.max(1)),
+                ListFault::Trickles => pause = 1_000,
+                ListFault::Unreadable => return Err(self.refuse_list(503)),
+                ListFault::Forbidden => return Err(self.refuse_list(403)),
+            }
+            self.marks
+                .hit_fault(if shown.len() == before { "list" } else { "list, told" }, &Fault::List(fault.clone()));
+        }
+        self.marks.hit("list: read");
+        let objects = shown.iter().enumerate().map(|(n, made)| {
+            let mut object = self.object(made, cut, older);
+            if odd.is_some_and(|every| (n + 1) % every == 0) {
+                object["Submitted"] = json!(17);
+            }
+            object.to_string()
+        });
+        Ok((objects.collect(), pause))
+    }
+
+    fn refuse_list(&mut self, status: u16) -> ReadError {
+        self.marks.hit(&format!("list: {status}"));
+        status_error(status)
+    }
+
+    fn read(&mut self, uuid: &Guid) -> Result<String, ReadError> {
+        self.advance();
+        if self.is_on(|fault| *fault == Fault::Away) {
+            return Err(unread(TransportFault::ConnectionRefused));
+        }
+        let fault = self.find(|fault| if let Fault::Reads(fault) = fault { Some(*fault) } else { None });
+        if let Some(fault) = &fault {
+            self.marks.hit(&format!("read: {fault:?}"));
+        }
+        let object = self.made.iter().find(|made| made.uuid == *uuid).map(|made| self.object(made, None, false));
+        match fault {
+            Some(ReadFault::Reset) => Err(unread(TransportFault::ConnectionLost)),
+            Some(ReadFault::NotFound) => Err(status_error(404)),
+            Some(ReadFault::Forbidden) => Err(status_error(403)),
+            Some(ReadFault::Fails) => Err(status_error(500)),
+            Some(ReadFault::Odd) => Ok("{\"Uuid\":17}".to_owned()),
+            None => object.map(|object| object.to_string()).ok_or_else(|| status_error(404)),
+        }
+    }
+
+    /// Returns the request of a row that the person sees, and whether another one is still to come.
+    pub(crate) fn of_row(&self, row: u32) -> (Option<Guid>, bool) {
+        let seen = self.made.iter().find(|made| made.row == Some(row) && made.process.is_some() && !made.is_wrong);
+        (seen.map(|made| made.uuid), seen.is_none() && self.due.values().any(|due| due.row == Some(row)))
+    }
+
+    /// Carries requests on; says whether any was.
+    pub(crate) fn carry(&mut self, what: Carry, of_ten: u8) -> bool {
+        let mut n = 0;
+        for (index, made) in self.made.iter_mut().enumerate() {
+            if hash(&[self.seed, index as u64, what as u64]) % 10 < u64::from(of_ten) {
+                n += 1;
+                match what {
+                    Carry::Complete => made.status = 8,
+                    Carry::Deny => made.status = 4,
+                    Carry::Archive => made.is_archived |= made.status == 8,
+                }
+            }
+        }
+        n > 0
+    }
+}
+
+/// Returns the end of a uuid, enough to tell those of a history apart.
+pub(crate) fn short(uuid: &Guid) -> String {
+    format!("..{}", &uuid.to_string()[32..])
+}
+
+fn http(status: u16, body: String) -> Answer {
+    Answer::Http(HttpAnswer { status, location: None, retry_after: None, body: Bytes::from(body) })
+}
+
+fn lost(fault: TransportFault) -> Answer {
+    Answer::None { fault, message: format!("{fault:?}") }
+}
+
+fn unread(fault: TransportFault) -> ReadError {
+    ReadError::Transport { fault, message: format!("{fault:?}") }
+}
+
+fn status_error(status: u16) -> ReadError {
+    ReadError::Status { status, message: "no".to_owned(), correlation_id: None, retry_after: None }
+}
+
+fn parse(number: u64, text: &str) -> Result<RequestObject, ReadError> {
+    RequestObject::from_json(text.as_bytes()).map_err(|reason| ReadError::Object { number, reason })
+}
+
+/// What a process has come to, and where it dies.
+#[derive(Default)]
+pub(crate) struct Gate {
+    dies: Option<Crossing>,
+    pub(crate) is_dead: Cell<bool>,
+    n: RefCell<BTreeMap<String, u32>>,
+}
+
+impl Gate {
+    pub(crate) fn new(dies: Option<Crossing>) -> Self {
+        Self { dies, ..Self::default() }
+    }
+
+    /// Comes to a crossing; says whether the process dies there.
+    pub(crate) fn cross(&self, here: &dyn Fn(u32) -> Crossing) -> bool {
+        let wanted = match &self.dies {
+            Some(Crossing::CallLeaves(n) | Crossing::CallMade(n) | Crossing::Answer(n)) => *n,
+            Some(Crossing::ListAsked(n) | Crossing::Object(n)) => *n,
+            Some(Crossing::Point(..)) | None => return false,
+        };
+        if self.dies.as_ref() != Some(&here(wanted)) {
+            return false;
+        }
+        let mut n = self.n.borrow_mut();
+        let n = n.entry(String::new()).or_default();
+        *n += 1;
+        let dies = *n == wanted;
+        self.is_dead.set(self.is_dead.get() || dies);
+        dies
+    }
+
+    /// Comes to a point of the ledger's work.
+    pub(crate) fn point(&self, name: &str) -> bool {
+        let Some(Crossing::Point(part, wanted)) = &self.dies else { return false };
+        if !name.contains(part.as_str()) {
+            return false;
+        }
+        let mut n = self.n.borrow_mut();
+        let n = n.entry(part.clone()).or_default();
+        *n += 1;
+        let dies = n == wanted;
+        self.is_dead.set(self.is_dead.get() || dies);
+        dies
+    }
+}
+
+/// The server, as one process talks to it.
+#[derive(Clone)]
+pub(crate) struct Link {
+    pub(crate) server: Rc<RefCell<Server>>,
+    pub(crate) gate: Rc<Gate>,
+    pub(crate) process: u32,
+    pub(crate) n_calls: Rc<Cell<u64>>,
+}
+
+impl Link {
+    async fn latency(&self) {
+        let latency = self.server.borrow().latency;
+        sleep(Duration::from_millis(latency)).await;
+    }
+}
+
+impl Calls for Link {
+    async fn create(&self, body: Vec<u8>) -> Answer {
+        if self.gate.cross(&Crossing::CallLeaves) {
+            return pending().await;
+        }
+        let number = self.n_calls.get() + 1;
+        self.n_calls.set(number);
+        let after = self.server.borrow_mut().arrive(number, self.process, &body);
+        if self.gate.cross(&Crossing::CallMade) {
+            return pending().await;
+        }
+        sleep(Duration::from_millis(after)).await;
+        let answer = self.server.borrow_mut().answer(number);
+        if self.gate.cross(&Crossing::Answer) {
+            return pending().await;
+        }
+        answer
+    }
+
+    fn renew(&self) -> Result<Renewed, ClientError> {
+        Ok(Renewed::Same)
+    }
+
+    async fn read_back(&self, uuid: RequestUuid) -> Result<RequestObject, ReadError> {
+        self.latency().await;
+        let text = self.server.borrow_mut().read(uuid.guid())?;
+        parse(1, &text)
+    }
+
+    async fn probe(&self) -> Result<(), ReadError> {
+        self.latency().await;
+        let is_away = self.server.borrow().is_on(|fault| *fault == Fault::Away);
+        if is_away { Err(unread(TransportFault::ConnectionRefused)) } else { Ok(()) }
+    }
+}
+
+impl Lists for Link {
+    async fn list(&self) -> Result<impl Stream<Item = Result<RequestObject, ReadError>>, ReadError> {
+        if self.gate.cross(&Crossing::ListAsked) {
+            return pending().await;
+        }
+        self.latency().await;
+        let (objects, pause) = self.server.borrow_mut().list(self.process)?;
+        let gate = self.gate.clone();
+        Ok(stream::unfold((objects.into_iter(), 0), move |(mut rest, n)| {
+            let gate = gate.clone();
+            async move {
+                let text = rest.next()?;
+                if gate.cross(&Crossing::Object) {
+                    return pending().await;
+                }
+                if pause > 0 {
+                    sleep(Duration::from_millis(pause)).await;
+                }
+                Some((parse(n + 1, &text), (rest, n + 1)))
+            }
+        }))
+    }
+}

@@ -1,0 +1,637 @@
+//! The world: one thread, one paused clock. It takes the steps, chooses which process goes on, and lets the judge look.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Wake, Waker};
+use std::time::Duration;
+
+use cmbatch::ledger::RowState;
+use cmbatch::platform::crash::{Died, set_hook};
+use cmbatch::submit::StopLevel;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until};
+
+use crate::host::{self, Host, Photo, ledger_path};
+use crate::marks::Marks;
+use crate::oracle::{Broken, Known, Oracle, Violation};
+use crate::process::{self, NOTHING, Order, Running, Said};
+use crate::server::{Gate, Link, Server, target};
+use crate::step::{Cmd, Files, History, Opts, Place, Step, clock, hash};
+
+/// How long a command may take in the world's time, in ms: beyond the longest wait there is.
+const LONGEST: u64 = 8 * 3_600_000;
+const MOST_POLLS: u64 = 300_000;
+const LONGEST_REAL: Duration = Duration::from_secs(20);
+/// From this number on processes are the calm phase's.
+const CALM: u32 = 10_000;
+/// The list of corrected rows that the calm phase makes.
+const CORRECTED: u8 = 99;
+
+/// What came of a history.
+pub(crate) struct Outcome {
+    pub(crate) violation: Option<Violation>,
+    pub(crate) log: Vec<String>,
+    pub(crate) marks: Marks,
+}
+
+impl Outcome {
+    /// Returns a number that two runs of a history have in common.
+    pub(crate) fn digest(&self) -> u64 {
+        self.log.iter().fold(1, |sum, line| line.bytes().fold(sum, |sum, byte| hash(&[sum, u64::from(byte)])))
+    }
+}
+
+/// Runs a history. With `is_strict` no excuse counts.
+pub(crate) fn run(history: &History, is_strict: bool) -> Outcome {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    let root = tempfile::Builder::new().prefix("world").tempdir_in(memory_disk()).unwrap();
+    runtime.block_on(tokio::task::unconstrained(async {
+        let mut world = World::new(history, root.path().to_owned(), is_strict);
+        let violation = world.live().await.err();
+        let mut server = world.server.borrow_mut();
+        let (mut log, mut marks) = (std::mem::take(&mut server.log), std::mem::take(&mut server.marks));
+        drop(server);
+        if let Some(violation) = &violation {
+            log.push(format!("{} {:?}: {}", clock(world.now()), violation.broken, violation.text));
+        }
+        marks.add(&world.marks);
+        // Their destructors need the runtime.
+        world.processes.clear();
+        Outcome { violation, log, marks }
+    }))
+}
+
+fn memory_disk() -> PathBuf {
+    let shm = PathBuf::from("/dev/shm");
+    if shm.is_dir() { shm } else { std::env::temp_dir() }
+}
+
+/// Wakes a process, and the world with it.
+struct Flag {
+    is_woken: AtomicBool,
+    world: Arc<Mutex<Option<Waker>>>,
+}
+
+impl Wake for Flag {
+    fn wake(self: Arc<Self>) {
+        self.is_woken.store(true, Ordering::Relaxed);
+        if let Some(world) = self.world.lock().unwrap().take() {
+            world.wake();
+        }
+    }
+}
+
+struct Process {
+    running: Option<Running>,
+    flag: Arc<Flag>,
+    gate: Rc<Gate>,
+    is_stopped: bool,
+    host: u8,
+    control: watch::Sender<StopLevel>,
+}
+
+/// What is known of a ledger by those who use it.
+#[derive(Clone)]
+struct Meta {
+    list: u8,
+    no_tag: bool,
+    run: u32,
+}
+
+struct World<'h> {
+    history: &'h History,
+    begin: Instant,
+    real: std::time::Instant,
+    root: PathBuf,
+    server: Rc<RefCell<Server>>,
+    n_calls: Rc<Cell<u64>>,
+    hosts: BTreeMap<u8, Host>,
+    slots: BTreeMap<(u8, u8), (Photo, BTreeMap<Place, Meta>)>,
+    processes: BTreeMap<u32, Process>,
+    metas: BTreeMap<Place, Meta>,
+    oracle: Oracle,
+    marks: Marks,
+    waker: Arc<Mutex<Option<Waker>>>,
+    turn: u64,
+    n_runs: u32,
+    n_calm: u32,
+}
+
+impl<'h> World<'h> {
+    fn new(history: &'h History, root: PathBuf, is_strict: bool) -> Self {
+        let begin = Instant::now();
+        let oracle = Oracle::new(is_strict, history.setup.twin);
+        Self {
+            history,
+            begin,
+            real: std::time::Instant::now(),
+            root,
+            server: Rc::new(RefCell::new(Server::new(history, begin))),
+            n_calls: Rc::new(Cell::new(0)),
+            hosts: BTreeMap::new(),
+            slots: BTreeMap::new(),
+            processes: BTreeMap::new(),
+            metas: BTreeMap::new(),
+            oracle,
+            marks: Marks::default(),
+            waker: Arc::new(Mutex::new(None)),
+            turn: 0,
+            n_runs: 0,
+            n_calm: CALM,
+        }
+    }
+
+    fn now(&self) -> u64 {
+        u64::try_from(self.begin.elapsed().as_millis()).unwrap()
+    }
+
+    fn say(&self, text: &str) {
+        let line = format!("{} {text}", clock(self.now()));
+        self.server.borrow_mut().log.push(line);
+    }
+
+    async fn live(&mut self) -> Result<(), Violation> {
+        let history = self.history;
+        let mut steps: Vec<_> = history.steps.iter().collect();
+        steps.sort_by_key(|step| step.at);
+        for step in steps {
+            self.drive(Some(step.at)).await?;
+            self.say(&step.step.to_string());
+            if self.take(&step.step).await {
+                let name = format!("{:?}", step.step);
+                let name: String = name.chars().take_while(|c| c.is_alphabetic()).collect();
+                self.marks.hit(&format!("step: {name}"));
+            }
+        }
+        self.calm().await
+    }
+
+    /// Lets the world go on until this time, or until no process runs that is not stopped.
+    async fn drive(&mut self, until: Option<u64>) -> Result<(), Violation> {
+        let (start, mut n_polls) = (self.now(), 0);
+        loop {
+            self.server.borrow_mut().advance();
+            self.oracle.look(&self.server.borrow())?;
+            if let Some(p) = self.choose() {
+                self.poll(p)?;
+                n_polls += 1;
+                if n_polls > MOST_POLLS || self.real.elapsed() > LONGEST_REAL {
+                    return Err(Violation { broken: Broken::Hang, text: format!("p{p} is polled again and again") });
+                }
+                continue;
+            }
+            match until {
+                Some(until) if self.now() >= until => return Ok(()),
+                None if !self.processes.values().any(|process| process.running.is_some() && !process.is_stopped) => {
+                    return Ok(());
+                }
+                None if self.now() >= start + LONGEST => {
+                    return Err(Violation { broken: Broken::Hang, text: "a command does not end".to_owned() });
+                }
+                Some(_) | None => {}
+            }
+            self.wait(until.unwrap_or(start + LONGEST)).await;
+        }
+    }
+
+    async fn wait(&self, until: u64) {
+        let woken = poll_fn(|context| {
+            *self.waker.lock().unwrap() = Some(context.waker().clone());
+            if self.woken().is_empty() { Poll::Pending } else { Poll::Ready(()) }
+        });
+        tokio::select! {
+            biased;
+            () = woken => {}
+            () = sleep_until(self.begin + Duration::from_millis(until)) => {}
+        }
+    }
+
+    fn woken(&self) -> Vec<u32> {
+        let is_woken = |process: &Process| {
+            process.running.is_some() && !process.is_stopped && process.flag.is_woken.load(Ordering::Relaxed)
+        };
+        self.processes.iter().filter(|(_, process)| is_woken(process)).map(|(p, _)| *p).collect()
+    }
+
+    /// Chooses who goes on: not the one who was woken first, or all seeds would see one order alone.
+    fn choose(&mut self) -> Option<u32> {
+        let woken = self.woken();
+        self.turn += 1;
+        let n = hash(&[self.history.seed, self.turn]) % woken.len().max(1) as u64;
+        woken.get(usize::try_from(n).unwrap()).copied()
+    }
+
+    fn poll(&mut self, p: u32) -> Result<(), Violation> {
+        let process = self.processes.get_mut(&p).unwrap();
+        process.flag.is_woken.store(false, Ordering::Relaxed);
+        let waker = Waker::from(process.flag.clone());
+        let photo = Rc::new(RefCell::new(None));
+        let (taken, gate) = (photo.clone(), process.gate.clone());
+        let folder = self.hosts[&process.host].folder.clone();
+        set_hook(Some(Box::new(move |name| {
+            let dies = gate.point(name);
+            if dies {
+                *taken.borrow_mut() = Some(host::photo(&folder));
+            }
+            dies
+        })));
+        let running = process.running.as_mut().unwrap();
+        let polled = catch_unwind(AssertUnwindSafe(|| running.as_mut().poll(&mut Context::from_waker(&waker))));
+        set_hook(None);
+        match polled {
+            Ok(Poll::Pending) if process.gate.is_dead.get() => self.kill(p, "process: died at a crossing"),
+            Ok(Poll::Pending) => {}
+            Ok(Poll::Ready(said)) => return self.ended(p, said),
+            Err(payload) if payload.is::<Died>() => {
+                process.running = None;
+                let host = process.host;
+                if let Some(photo) = photo.take() {
+                    self.hosts[&host].put_back(&photo, false);
+                }
+                self.gone(p, "process: died at a crossing");
+            }
+            Err(payload) => {
+                process.running = None;
+                let text =
+                    payload.downcast_ref::<String>().map(String::as_str).or(payload.downcast_ref::<&str>().copied());
+                return Err(Violation { broken: Broken::Panic, text: text.unwrap_or("no words").to_owned() });
+            }
+        }
+        Ok(())
+    }
+
+    /// Kills a process. What its destructors do to files is undone.
+    fn kill(&mut self, p: u32, why: &str) {
+        let Some(process) = self.processes.get_mut(&p).filter(|process| process.running.is_some()) else { return };
+        let host = &self.hosts[&process.host];
+        let photo = host.photo();
+        process.running = None;
+        host.put_back(&photo, false);
+        self.gone(p, why);
+    }
+
+    fn gone(&mut self, p: u32, why: &str) {
+        self.marks.hit(why);
+        self.say(&format!("p{p} is dead"));
+        self.know_end(p);
+    }
+
+    fn know_end(&mut self, p: u32) {
+        let now = self.now();
+        if let Some(known) = self.oracle.known.get_mut(&p) {
+            known.ended = Some(now);
+        }
+    }
+
+    fn ended(&mut self, p: u32, said: Said) -> Result<(), Violation> {
+        self.processes.get_mut(&p).unwrap().running = None;
+        self.know_end(p);
+        self.marks.hit(&format!("exit {}", said.exit));
+        self.say(&format!("p{p} ends with {}: {}", said.exit, said.short.replace(&*self.root.to_string_lossy(), "")));
+        let at = self.oracle.known[&p].at;
+        self.oracle.last.insert(at, said.clone());
+        self.server.borrow_mut().advance();
+        self.oracle.look(&self.server.borrow())?;
+        self.oracle.waited(p, &said, self.longest_away())
+    }
+
+    /// Returns how long the server was away at the longest; for ever where anything else was wrong, too.
+    fn longest_away(&self) -> u64 {
+        let of = |step: &Step| match step {
+            Step::Fault { fault: crate::step::Fault::Away, for_ms } => for_ms / 1_000,
+            Step::Run { dies: None, .. } => 0,
+            _ => u64::MAX / 8,
+        };
+        self.history.steps.iter().map(|step| of(&step.step)).max().unwrap_or(0)
+    }
+
+    fn host(&mut self, number: u8) -> &Host {
+        let (root, seed, begin) = (self.root.clone(), self.history.seed, self.begin);
+        self.hosts.entry(number).or_insert_with(|| Host::new(&root, number, seed, begin))
+    }
+
+    fn order(
+        &mut self,
+        p: u32,
+        at: Place,
+        cmd: &Cmd,
+        opts: &Opts,
+        gate: Rc<Gate>,
+    ) -> (Order, watch::Sender<StopLevel>) {
+        let host = self.host(at.host);
+        let (folder, machine) = (host.folder.clone(), host.machine());
+        let (sender, control) = watch::channel(StopLevel::Run);
+        let link = Link { server: self.server.clone(), gate, process: p, n_calls: self.n_calls.clone() };
+        let order = Order {
+            cmd: cmd.clone(),
+            opts: opts.clone(),
+            setup: self.history.setup.clone(),
+            folder,
+            ledger: ledger_path(&self.root, at),
+            machine,
+            link,
+            host: at.host,
+            control,
+        };
+        (order, sender)
+    }
+
+    fn start(&mut self, p: u32, at: Place, cmd: &Cmd, opts: &Opts, gate: Gate) {
+        let gate = Rc::new(gate);
+        let (order, control) = self.order(p, at, cmd, opts, gate.clone());
+        if !order.ledger.exists()
+            && let Cmd::Submit { list } = cmd
+        {
+            self.n_runs += 1;
+            self.metas.insert(at, Meta { list: *list, no_tag: opts.no_tag, run: self.n_runs });
+        }
+        let run = self.metas.get(&at).map_or(0, |meta| meta.run);
+        let known = Known { at, run, opts: opts.clone(), started: self.now(), ended: None };
+        self.oracle.known.insert(p, known);
+        let flag = Arc::new(Flag { is_woken: AtomicBool::new(true), world: self.waker.clone() });
+        let running = Some(process::run(order));
+        self.processes.insert(p, Process { running, flag, gate, is_stopped: false, host: at.host, control });
+    }
+
+    /// Takes a step; says whether it changed anything.
+    async fn take(&mut self, step: &Step) -> bool {
+        let is_running =
+            |world: &Self, p: &u32| world.processes.get(p).is_some_and(|process| process.running.is_some());
+        match step {
+            Step::Run { p, at, cmd, opts, dies } => {
+                if self.processes.contains_key(p) {
+                    return false;
+                }
+                self.oracle.is_involved |= opts.no_tag || opts.trust_list || opts.other_template;
+                self.start(*p, *at, cmd, opts, Gate::new(dies.clone()));
+            }
+            Step::Verdict { at, nth, truly } => return self.verdict(*at, *nth, *truly).await,
+            Step::Export { at, list } => {
+                self.oracle.is_involved = true;
+                let folder = self.host(at.host).folder.clone();
+                return ledger_path(&self.root, *at).exists()
+                    && process::export(&ledger_path(&self.root, *at), &folder, *list);
+            }
+            Step::Kill { p } => {
+                let was = is_running(self, p);
+                self.kill(*p, "process: killed");
+                return was;
+            }
+            Step::Stop { p } | Step::Resume { p } => {
+                let stops = matches!(step, Step::Stop { .. });
+                let was = is_running(self, p);
+                if let Some(process) = self.processes.get_mut(p).filter(|_| was) {
+                    process.is_stopped = stops;
+                    self.marks.hit("process: stopped");
+                    let at = self.oracle.known[p].at;
+                    let is_overtaken = |(other, known): (&u32, &Known)| other > p && known.at == at;
+                    if !stops && self.oracle.known.iter().any(is_overtaken) {
+                        self.marks.hit("process: overtaken while stopped");
+                    }
+                }
+                return was;
+            }
+            Step::Interrupt { p } => {
+                return is_running(self, p) && self.processes[p].control.send(StopLevel::Drain).is_ok();
+            }
+            Step::Copy { .. } | Step::Keep { .. } | Step::PutBack { .. } | Step::Revert { .. } | Step::Clone { .. } => {
+                return self.take_files(step);
+            }
+            Step::Power { host, keep } => {
+                self.kill_all_of(*host);
+                self.host(*host).lose_power(*keep);
+            }
+            Step::Move { at, what } => {
+                self.oracle.is_involved = true;
+                self.host(at.host);
+                return host::move_away(&self.root, *at, *what);
+            }
+            Step::Fault { fault, for_ms } => {
+                let until = self.now() + for_ms;
+                self.oracle.is_involved |= matches!(fault, crate::step::Fault::WrongTarget);
+                self.server.borrow_mut().faults.push((fault.clone(), until));
+            }
+            Step::Fate { row, nth, fate } => drop(self.server.borrow_mut().fates.insert((*row, *nth), *fate)),
+            Step::Carry { what, of_ten } => {
+                self.oracle.is_involved = true;
+                return self.server.borrow_mut().carry(*what, *of_ten);
+            }
+            Step::Stranger { row, tagged } => {
+                self.oracle.is_involved = true;
+                let tag = if *tagged {
+                    format!("[cmb:{:A<24}-{:A<8}] of row", "OTHERRUN", "XX")
+                } else {
+                    "by hand".to_owned()
+                };
+                self.server.borrow_mut().add_other(Some(*row), 0, &tag);
+            }
+            Step::WallClock { host, by_s } => self.host(*host).turn_wall_clock(*by_s),
+            Step::Suspend { host, for_s } => self.host(*host).suspend(*for_s),
+            Step::ServerClock { by_s } => self.server.borrow_mut().clock_off += by_s,
+        }
+        true
+    }
+
+    fn take_files(&mut self, step: &Step) -> bool {
+        self.oracle.is_involved = true;
+        match step {
+            Step::Copy { from, to, files } => {
+                self.host(from.host);
+                self.host(to.host);
+                // Nobody copies over a ledger that is at work.
+                let is_busy = |(p, known): (&u32, &Known)| known.at == *to && self.processes[p].running.is_some();
+                if self.oracle.known.iter().any(is_busy) || !host::copy(&self.root, *from, *to, *files) {
+                    return false;
+                }
+                if let Some(meta) = self.metas.get(from).cloned() {
+                    self.metas.insert(*to, meta);
+                }
+                self.oracle.last.remove(to);
+            }
+            Step::Keep { host, slot } => {
+                let photo = self.host(*host).photo();
+                let metas = self.metas.iter().filter(|(at, _)| at.host == *host).map(|(at, meta)| (*at, meta.clone()));
+                let metas = metas.collect();
+                self.slots.insert((*host, *slot), (photo, metas));
+            }
+            Step::PutBack { host, slot, state_too } => {
+                let Some((mut photo, metas)) = self.slots.get(&(*host, *slot)).cloned() else { return false };
+                // Nobody writes over a ledger that is at work.
+                self.kill_all_of(*host);
+                if !state_too {
+                    photo.retain(|name, _| !name.starts_with("state"));
+                }
+                self.host(*host).put_back(&photo, true);
+                // A log that is not in the backup is not left beside what is.
+                for name in self.host(*host).photo().keys().filter(|name| !photo.contains_key(*name) && is_log(name)) {
+                    std::fs::remove_file(self.hosts[host].folder.join(name)).unwrap();
+                }
+                self.metas.extend(metas);
+            }
+            Step::Revert { host, slot } => {
+                let Some((photo, metas)) = self.slots.get(&(*host, *slot)).cloned() else { return false };
+                self.kill_all_of(*host);
+                self.host(*host).put_back(&photo, false);
+                self.metas.retain(|at, _| at.host != *host);
+                self.metas.extend(metas);
+                self.oracle.last.retain(|at, _| at.host != *host);
+            }
+            Step::Clone { from, to } => {
+                if from == to || self.hosts.contains_key(to) {
+                    return false;
+                }
+                let photo = self.host(*from).photo();
+                self.host(*to).put_back(&photo, false);
+                let metas: Vec<_> = self
+                    .metas
+                    .iter()
+                    .filter(|(at, _)| at.host == *from)
+                    .map(|(at, meta)| (*at, meta.clone()))
+                    .collect();
+                self.metas.extend(metas.into_iter().map(|(at, meta)| (Place { host: *to, ..at }, meta)));
+            }
+            _ => return false,
+        }
+        true
+    }
+
+    fn kill_all_of(&mut self, host: u8) {
+        let on_it = self.processes.iter().filter(|(_, process)| process.host == host).map(|(p, _)| *p);
+        for p in on_it.collect::<Vec<_>>() {
+            self.kill(p, "process: killed");
+        }
+    }
+
+    /// Reads the rows of a ledger from a copy, so that looking changes nothing.
+    fn rows(&self, at: Place) -> Option<Vec<process::RowSeen>> {
+        let aside = Place { host: 255, ledger: at.ledger };
+        std::fs::create_dir_all(self.root.join("h255")).unwrap();
+        if !host::copy(&self.root, at, aside, Files::All) {
+            return None;
+        }
+        process::rows(&ledger_path(&self.root, aside)).ok()
+    }
+
+    /// A person looks at the server and says of a row in doubt what is there; or what is not.
+    async fn verdict(&mut self, at: Place, nth: u32, truly: bool) -> bool {
+        let Some(rows) = self.rows(at) else { return false };
+        let mut doubts = rows.iter().filter(|row| row.state == RowState::InDoubt);
+        let Some(row) = doubts.nth(nth as usize) else { return false };
+        let number = (1..=self.history.setup.rows * 20).find(|number| target(*number) == row.target).unwrap_or(0);
+        let (there, is_coming) = self.server.borrow().of_row(number);
+        if !truly && there.is_none() {
+            return false;
+        }
+        if !truly || is_coming {
+            self.oracle.false_verdicts.insert(number);
+        }
+        self.n_calm += 1;
+        let p = self.n_calm;
+        let (order, _control) = self.order(p, at, &Cmd::Reconcile, &Opts::default(), Rc::default());
+        let said = process::settle(&order, row.row, there.filter(|_| truly)).await;
+        self.say(&format!(
+            "settle row {}: {}: {}",
+            row.row,
+            said.exit,
+            said.short.replace(&*self.root.to_string_lossy(), "")
+        ));
+        said.exit == 0
+    }
+
+    /// The server is well, whoever was stopped goes on, and the person does what the program says, until nothing is left or
+    /// patience is over.
+    async fn calm(&mut self) -> Result<(), Violation> {
+        self.say("calm");
+        self.server.borrow_mut().faults.clear();
+        self.processes.values_mut().for_each(|process| process.is_stopped = false);
+        self.drive(None).await?;
+        let places: Vec<Place> = self.metas.keys().copied().collect();
+        for at in places {
+            self.drive(Some(self.now() + 1_000_000)).await?;
+            self.finish(at).await?;
+        }
+        for at in self.metas.keys().copied().collect::<Vec<_>>() {
+            if let Some(rows) = self.rows(at) {
+                self.oracle.audit(&self.server.borrow(), at, &rows)?;
+            }
+        }
+        self.oracle.named(&self.server.borrow())
+    }
+
+    async fn finish(&mut self, at: Place) -> Result<(), Violation> {
+        let meta = self.metas[&at].clone();
+        let mut opts = Opts { no_tag: meta.no_tag, ..Opts::default() };
+        // What was begun is repeated first.
+        for cmd in self.corrections(at) {
+            let said = self.command(at, &cmd, &opts).await?;
+            if matches!(said.exit, 2 | 3 | 7) && said.short != NOTHING && !self.oracle.is_involved {
+                let text = format!("{at}: replay --from once more ends with {}: {}", said.exit, said.short);
+                return Err(Violation { broken: Broken::Unrepeatable, text });
+            }
+        }
+        for turn in 0..8 {
+            let cmd = match turn {
+                0 | 2 | 4 => Cmd::Submit { list: meta.list },
+                6 => Cmd::From { list: CORRECTED, swap: false },
+                _ => Cmd::Replay,
+            };
+            let said = self.command(at, &cmd, &opts).await?;
+            if said.proposes_skip {
+                opts.already = crate::step::Already::Skip;
+            } else if said.exit == 0 {
+                return Ok(());
+            } else if turn == 3 {
+                self.settle_truly(at).await?;
+            }
+            self.drive(Some(self.now() + 300_000)).await?;
+        }
+        Ok(())
+    }
+
+    /// Returns the corrections that were begun.
+    fn corrections(&self, at: Place) -> Vec<Cmd> {
+        let of = |step: &Step| match step {
+            Step::Run { at: other, cmd: cmd @ Cmd::From { .. }, .. } if *other == at => Some(cmd.clone()),
+            _ => None,
+        };
+        self.history.steps.iter().filter_map(|step| of(&step.step)).collect()
+    }
+
+    async fn settle_truly(&mut self, at: Place) -> Result<(), Violation> {
+        let n = self.rows(at).map_or(0, |rows| rows.iter().filter(|row| row.state == RowState::InDoubt).count());
+        if n > 0 && !self.oracle.is_involved {
+            let last = self.oracle.last.get(&at).map(|said| said.short.clone());
+            let text = format!(
+                "{at}: {n} rows are in doubt for good, though the server is well: {}",
+                last.unwrap_or_default()
+            );
+            return Err(Violation { broken: Broken::Stuck, text });
+        }
+        for _ in 0..n {
+            if !self.verdict(at, 0, true).await {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    async fn command(&mut self, at: Place, cmd: &Cmd, opts: &Opts) -> Result<Said, Violation> {
+        self.n_calm += 1;
+        let p = self.n_calm;
+        self.say(&Step::Run { p, at, cmd: cmd.clone(), opts: opts.clone(), dies: None }.to_string());
+        self.start(p, at, cmd, opts, Gate::default());
+        self.drive(None).await?;
+        Ok(self.oracle.last[&at].clone())
+    }
+}
+
+fn is_log(name: &std::path::Path) -> bool {
+    let name = name.to_string_lossy();
+    name.ends_with("-wal") || name.ends_with("-shm")
+}
