@@ -3,7 +3,8 @@
 //!
 //! - `cargo nextest run --test world`: histories that were kept, a fixed number of new ones, canaries, determinism.
 //! - `WORLD_SEEDS=100000 WORLD_FROM=0 cargo test --test world long -- --nocapture`: the long form, a line each 5,000.
-//! - `WORLD_STEPS=tests/world/found/x.json cargo test --test world steps -- --nocapture`: one history, step by step.
+//! - `WORLD_STEPS=tests/world/found/x.json cargo test --test world steps -- --nocapture`: one history, step by step;
+//!   `WORLD_STEPS=7` takes that of seed 7, `WORLD_STEPS=two_ledgers_at_once:7` that of a plan.
 //! - `WORLD_RED=dir cargo test --test world red -- --nocapture`: how many histories each plan takes until it breaks something;
 //!   the shrunk histories go to that folder.
 
@@ -131,8 +132,14 @@ fn long() {
 
 #[test]
 fn steps() {
-    let Some(file) = var("WORLD_STEPS") else { return };
-    let history: History = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
+    let Some(which) = var("WORLD_STEPS") else { return };
+    let plan = plans().into_iter().find(|plan| which.starts_with(plan.name));
+    let seed = which.rsplit(':').next().and_then(|seed| seed.parse().ok());
+    let history: History = match (plan, seed) {
+        (Some(plan), Some(seed)) => plan.history(seed),
+        (None, Some(seed)) => history(seed),
+        _ => serde_json::from_slice(&std::fs::read(which).unwrap()).unwrap(),
+    };
     let outcome = run(&history, false);
     eprintln!("{}", show(&history, &outcome));
     assert!(outcome.violation.is_none());

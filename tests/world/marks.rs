@@ -61,7 +61,7 @@ pub(crate) const MUST: &[&str] = &[
     "list: 503",
     "list: List(CutsComments",
     "list: List(Odd",
-    "list: List(OlderTags)",
+    "list: List(OlderTags",
     "list: List(Trickles)",
     "list: read",
     "process: died at a crossing",

@@ -143,7 +143,7 @@ fn list_fault(draws: &mut Draws, rows: u32) -> ListFault {
         11 => ListFault::Unreadable,
         12 => ListFault::Forbidden,
         13 => ListFault::Trickles,
-        _ => ListFault::OlderTags,
+        _ => ListFault::OlderTags { row: draws.small(0, rows) },
     }
 }
 
@@ -153,7 +153,7 @@ fn fault(draws: &mut Draws, rows: u32) -> Fault {
         0 => Fault::Away,
         1 => Fault::Slow { by_ms: draws.pick(&[2_000, 60_000, 200_000]) },
         2 => Fault::Throttled,
-        3 | 4 => Fault::Lost { every, acts_after_ms: draws.pick(&[1, 5_000, 60_000, 120_000]) },
+        3 | 4 => Fault::Lost { every, acts_after_ms: draws.pick(&[0, 1, 5_000, 60_000, 120_000]) },
         5 => Fault::Fails { every, acted: draws.one_in(2), status: draws.pick(&[500, 500, 503, 504]) },
         6 => Fault::Repeated { every },
         7 => Fault::Swapped,
@@ -368,6 +368,13 @@ pub(crate) fn plans() -> Vec<Plan> {
             writer.run(10, A, Cmd::Append { list: 1 }, Opts::default());
             writer.run(600_000, B, Cmd::Append { list: 1 }, Opts::default());
         }),
+        plan("appends_in_another_order", "5", |draws, setup, writer| {
+            setup.rows = draws.small(2, 10);
+            writer.submit(10, A).after(600_000, Step::Copy { from: A, to: B, files: Files::Single });
+            writer.run(10, A, Cmd::Append { list: 1 }, Opts::default());
+            writer.run(600_000, B, Cmd::Append { list: 2 }, Opts::default());
+            writer.run(600_000, B, Cmd::Append { list: 1 }, Opts::default());
+        }),
         plan("corrections_in_a_copy", "5", |draws, setup, writer| {
             setup.rows = draws.small(2, 10);
             let row = draws.small(1, setup.rows);
@@ -377,7 +384,7 @@ pub(crate) fn plans() -> Vec<Plan> {
             writer.run(600_000, B, Cmd::From { list: 0, swap: false }, Opts::default());
         }),
         plan("copy_beside_the_running_one", "6", |draws, setup, writer| {
-            (setup.rows, setup.per_minute) = (draws.small(5, 30), 20);
+            (setup.rows, setup.per_minute) = (draws.small(20, 30), 6);
             let to = draws.pick(&[B, A2]);
             writer.submit(10, A).after(draws.of(2_000, 9_000), Step::Copy { from: A, to, files: Files::WithLog });
             writer.submit(10, to);
@@ -439,7 +446,7 @@ pub(crate) fn plans() -> Vec<Plan> {
             setup.rows = draws.small(2, 10);
             let row = draws.small(2, setup.rows);
             writer.after(1, Step::Fate { row, nth: 1, fate: Fate::CreatedAndLost });
-            writer.after(1, lists(ListFault::OlderTags)).submit(10, A);
+            writer.after(1, lists(ListFault::OlderTags { row })).submit(10, A);
         }),
         plan("without_tags_in_a_copy", "13", |draws, setup, writer| {
             let opts = Opts { no_tag: true, ..Opts::default() };
@@ -451,15 +458,16 @@ pub(crate) fn plans() -> Vec<Plan> {
             setup.rows = draws.small(2, 10);
             let row = draws.small(1, setup.rows);
             writer.after(1, Step::Fate { row, nth: 1, fate: Fate::Lost });
+            writer.after(1, Step::Fault { fault: Fault::Slow { by_ms: 3_000 }, for_ms: LONG });
             writer.run(10, A, SUBMIT, Opts { no_tag: true, ..Opts::default() });
-            writer.after(draws.of(100, 3_000), Step::Stranger { row, tagged: false });
+            writer.after(draws.of(100, 9_000), Step::Stranger { row, tagged: false });
         }),
         plan("first_rows_in_doubt", "14", |draws, setup, writer| {
             (setup.rows, setup.kinds) = (draws.small(1, 8), 1);
             writer
                 .after(
                     1,
-                    Step::Fault { fault: Fault::Lost { every: 1, acts_after_ms: 1 }, for_ms: draws.of(1_000, 30_000) },
+                    Step::Fault { fault: Fault::Lost { every: 1, acts_after_ms: 0 }, for_ms: draws.of(1_000, 30_000) },
                 )
                 .submit(10, A);
         }),
@@ -497,7 +505,7 @@ pub(crate) fn plans() -> Vec<Plan> {
         plan("corrected_targets_exchanged", "16", |_, setup, writer| {
             (setup.rows, setup.kinds, setup.breaker) = (4, 1, 25);
             for row in 1..=2 {
-                writer.after(1, Step::Fate { row, nth: 1, fate: Fate::Is400 });
+                writer.after(1, Step::Fate { row, nth: 1, fate: Fate::Is500 });
             }
             writer.submit(10, A).run(600_000, A, Cmd::From { list: 0, swap: true }, Opts::default());
         }),

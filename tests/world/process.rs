@@ -268,8 +268,9 @@ fn corrected(order: &Order, list: u8, swap: bool) -> Option<PathBuf> {
         targets.chunks_mut(2).for_each(<[Guid]>::reverse);
     }
     let mut text = "_row,type,profiletemplateuuid,target,comment\n".to_owned();
+    let template = if swap { "cards".to_owned() } else { guid(0x92, 1).to_string() };
     for (row, target) in failed.iter().zip(targets) {
-        text.push_str(&format!("{},{},{},{target},corrected\n", row.row, row.kind, guid(0x92, 1)));
+        text.push_str(&format!("{},{},{template},{target},corrected\n", row.row, row.kind));
     }
     fs::write(&file, text).unwrap();
     Some(file)

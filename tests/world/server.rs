@@ -89,6 +89,7 @@ struct Call {
 pub(crate) struct Server {
     begin: Instant,
     latency: u64,
+    n_kinds: usize,
     seed: u64,
     pub(crate) made: Vec<Made>,
     due: BTreeMap<(u64, u64), Due>,
@@ -112,6 +113,7 @@ impl Server {
         let mut server = Self {
             begin,
             latency: setup.latency_ms.max(2),
+            n_kinds: usize::from(setup.kinds.clamp(1, 3)),
             seed: history.seed,
             made: Vec::new(),
             due: BTreeMap::new(),
@@ -142,7 +144,7 @@ impl Server {
 
     /// Somebody else makes a request, of a row or of anything.
     pub(crate) fn add_other(&mut self, row: Option<u32>, number: u64, comment: &str) {
-        let of = |row: u32| (target(row), (row - 1) as usize);
+        let of = |row: u32| (target(row), (row as usize - 1) % self.n_kinds);
         let (target, kind) = row.map_or((guid(0x71, number), 0), of);
         self.made.push(Made {
             uuid: guid(0xA0, self.made.len() as u64 + 1),
@@ -152,7 +154,7 @@ impl Server {
             is_repeat: false,
             call: 0,
             at: self.now(),
-            kind: KINDS[kind % KINDS.len()].1,
+            kind: KINDS[kind].1,
             target,
             template: guid(0x90, 1).to_string(),
             comment: comment.to_owned(),
@@ -275,7 +277,7 @@ impl Server {
                     Said::Status(429)
                 }
                 Fault::Lost { every, acts_after_ms } if hits(every) => {
-                    *acts = vec![acts_after_ms.max(1).min(120_000)];
+                    *acts = if acts_after_ms == 0 { vec![] } else { vec![acts_after_ms.min(120_000)] };
                     Said::Fault(TransportFault::ConnectionLost)
                 }
                 Fault::Fails { every, acted, status } if hits(every) => {
@@ -380,7 +382,7 @@ impl Server {
             return Err(unread(TransportFault::ConnectionRefused));
         }
         let mut shown: Vec<Made> = self.made.iter().filter(|made| !made.is_archived).cloned().collect();
-        let (mut cut, mut older, mut odd, mut pause) = (None, false, None, 0);
+        let (mut cut, mut older, mut odd, mut pause) = (None, None, None, 0);
         for fault in &faults {
             let before = shown.len();
             match *fault {
@@ -407,7 +409,7 @@ impl Server {
                 }
                 ListFault::Repeats => shown.extend(shown.clone()),
                 ListFault::CutsComments { to } => cut = Some(to),
-                ListFault::OlderTags => older = true,
+                ListFault::OlderTags { row } => older = Some(row),
                 ListFault::Odd { every } => odd = Some(every.max(1)),
                 ListFault::Trickles => pause = 1_000,
                 ListFault::Unreadable => return Err(self.refuse_list(503)),
@@ -418,7 +420,7 @@ impl Server {
         }
         self.marks.hit("list: read");
         let objects = shown.iter().enumerate().map(|(n, made)| {
-            let mut object = self.object(made, cut, older);
+            let mut object = self.object(made, cut, older.is_some_and(|row| row == 0 || made.row == Some(row)));
             if odd.is_some_and(|every| (n + 1) % every == 0) {
                 object["Submitted"] = json!(17);
             }

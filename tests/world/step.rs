@@ -250,7 +250,7 @@ pub(crate) enum Fault {
         by_ms: u64,
     },
     Throttled,
-    /// Every n-th answer is lost, and the server acts at once or later.
+    /// Every n-th answer is lost, and the server acts then, or never (0).
     Lost {
         every: u32,
         acts_after_ms: u64,
@@ -325,7 +325,10 @@ pub(crate) enum ListFault {
     Unreadable,
     Forbidden,
     Trickles,
-    OlderTags,
+    /// An older tag stands in front of a row's comment; of all rows' where it is 0.
+    OlderTags {
+        row: u32,
+    },
 }
 
 /// What becomes of one call.

@@ -26,6 +26,8 @@ use crate::step::{Cmd, Files, History, Opts, Place, Step, clock, hash};
 
 /// How long a command may take in the world's time, in ms: beyond the longest wait there is.
 const LONGEST: u64 = 8 * 3_600_000;
+/// How long the storm lasts behind the last step, in ms.
+const AFTERWARDS: u64 = 1_500_000;
 const MOST_POLLS: u64 = 300_000;
 const LONGEST_REAL: Duration = Duration::from_secs(20);
 /// From this number on processes are the calm phase's.
@@ -169,6 +171,8 @@ impl<'h> World<'h> {
                 self.marks.hit(&format!("step: {name}"));
             }
         }
+        // What was begun goes on in the storm for a while.
+        self.drive(Some(self.now() + AFTERWARDS)).await?;
         self.calm().await
     }
 
