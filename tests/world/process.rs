@@ -233,9 +233,11 @@ fn list_file(folder: &Path, setup: &Setup, list: u8) -> PathBuf {
     if !file.exists() {
         let mut text = "id,type,profiletemplateuuid,target,profile,comment\n".to_owned();
         let rows = list_rows(setup, list);
+        // A profile is not sent: it is there to tell twins apart.
+        let profile_of = |number| if setup.twin { guid(0x60, number).to_string() } else { String::new() };
         let line = |row: u32, profile: u64| {
             let kind = KINDS[(row as usize - 1) % usize::from(setup.kinds.max(1)) % KINDS.len()].0;
-            format!("r{row}-{profile},{kind},cards,{},{},of row {row}\n", target(row), guid(0x60, profile))
+            format!("r{row}-{profile},{kind},cards,{},{},of row {row}\n", target(row), profile_of(profile))
         };
         rows.clone().for_each(|row| text.push_str(&line(row, 1)));
         if setup.twin {
