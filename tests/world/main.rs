@@ -163,6 +163,9 @@ fn found_histories_stay_green() {
 fn red() {
     let Some(folder) = var("WORLD_RED") else { return };
     let only = var("WORLD_ONLY");
+    if let Some(n) = number("WORLD_SWARM") {
+        return red_swarm(n);
+    }
     for plan in plans().into_iter().filter(|plan| only.as_ref().is_none_or(|only| plan.name.contains(only.as_str()))) {
         let broken = (0..500).find_map(|seed| {
             let history = plan.history(seed);
@@ -177,6 +180,17 @@ fn red() {
         eprintln!("| {} | {} | {} | {:?}: {} |", plan.finding, plan.name, seed + 1, violation.broken, violation.text);
         let file = Path::new(&folder).join(format!("{}.json", plan.name));
         std::fs::write(file, serde_json::to_string_pretty(&small).unwrap()).unwrap();
+    }
+}
+
+/// Shrinks what the first histories break whose steps are all drawn, a line each.
+fn red_swarm(n: u64) {
+    for seed in 0..n {
+        let history = swarm(seed);
+        let Some(violation) = run(&history, false).violation else { continue };
+        let small = shrink::shrink(&history, violation.broken, false);
+        let steps: Vec<String> = small.steps.iter().map(ToString::to_string).collect();
+        eprintln!("| {seed} | {:?} | {} rows: {} |", violation.broken, small.setup.rows, steps.join("; "));
     }
 }
 

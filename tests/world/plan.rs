@@ -385,7 +385,13 @@ pub(crate) fn plans() -> Vec<Plan> {
         }),
         plan("copy_beside_the_running_one", "6", |draws, setup, writer| {
             (setup.rows, setup.per_minute) = (draws.small(20, 30), 6);
-            let to = draws.pick(&[B, A2]);
+            let to = B;
+            writer.submit(10, A).after(draws.of(2_000, 9_000), Step::Copy { from: A, to, files: Files::WithLog });
+            writer.submit(10, to);
+        }),
+        plan("copy_beside_the_running_one_on_another_host", "6", |draws, setup, writer| {
+            (setup.rows, setup.per_minute) = (draws.small(20, 30), 6);
+            let to = A2;
             writer.submit(10, A).after(draws.of(2_000, 9_000), Step::Copy { from: A, to, files: Files::WithLog });
             writer.submit(10, to);
         }),
@@ -417,8 +423,11 @@ pub(crate) fn plans() -> Vec<Plan> {
         }),
         plan("two_ledgers_at_once", "8e", |draws, setup, writer| {
             setup.per_minute = 60;
-            let other = draws.pick(&[B, A2]);
-            writer.submit(10, A).submit(draws.of(1, 400), other);
+            writer.submit(10, A).submit(draws.of(1, 400), B);
+        }),
+        plan("two_ledgers_at_once_on_two_hosts", "8e", |draws, setup, writer| {
+            setup.per_minute = 60;
+            writer.submit(10, A).submit(draws.of(1, 400), A2);
         }),
         plan("doubts_exported_and_submitted", "9", |draws, setup, writer| {
             let row = draws.small(1, setup.rows);

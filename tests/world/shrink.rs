@@ -1,7 +1,7 @@
 //! Shrinking: fewer steps, then fewer rows, then less waiting. What counts was replayed to the same kind of violation.
 
 use crate::oracle::Broken;
-use crate::step::{Crossing, History, Step, Timed};
+use crate::step::{Crossing, Fault, History, ListFault, Step, Timed};
 use crate::world;
 
 const MOST_REPLAYS: u32 = 3_000;
@@ -52,7 +52,7 @@ impl Shrinker {
         for rows in 1..self.best.setup.rows {
             let mut less = self.best.clone();
             less.setup.rows = rows;
-            less.steps.iter_mut().for_each(|step| die_sooner(&mut step.step, rows));
+            less.steps.iter_mut().for_each(|step| keep_within(&mut step.step, rows));
             if self.takes(less) {
                 break;
             }
@@ -85,13 +85,18 @@ impl Shrinker {
     }
 }
 
-/// Makes a process die at most at the n-th crossing.
-fn die_sooner(step: &mut Step, most: u32) {
-    if let Step::Run { dies: Some(dies), .. } = step {
-        match dies {
-            Crossing::CallLeaves(n) | Crossing::CallMade(n) | Crossing::Answer(n) => *n = (*n).min(most),
-            Crossing::ListAsked(n) | Crossing::Object(n) | Crossing::Point(_, n) => *n = (*n).min(most),
+/// Keeps the rows that a step names, and where a process dies, within so many rows.
+fn keep_within(step: &mut Step, rows: u32) {
+    match step {
+        Step::Run { dies: Some(dies), .. } => match dies {
+            Crossing::CallLeaves(n) | Crossing::CallMade(n) | Crossing::Answer(n) => *n = (*n).min(rows),
+            Crossing::ListAsked(n) | Crossing::Object(n) | Crossing::Point(_, n) => *n = (*n).min(rows),
+        },
+        Step::Fate { row, .. } | Step::Stranger { row, .. } => *row = (*row).min(rows),
+        Step::Fault { fault: Fault::List(ListFault::HidesRow { row } | ListFault::OlderTags { row }), .. } => {
+            *row = (*row).min(rows);
         }
+        _ => {}
     }
 }
 
