@@ -4,7 +4,7 @@
 //! - `cargo nextest run --test world`: histories that were kept, a fixed number of new ones, canaries, determinism.
 //! - `WORLD_SEEDS=100000 WORLD_FROM=0 cargo test --test world long -- --nocapture`: the long form, a line each 5,000.
 //! - `WORLD_STEPS=tests/world/found/x.json cargo test --test world steps -- --nocapture`: one history, step by step;
-//!   `WORLD_STEPS=7` takes that of seed 7, `WORLD_STEPS=two_ledgers_at_once:7` that of a plan.
+//!   `WORLD_STEPS=7` takes that of seed 7, `two_ledgers_at_once:7` that of a plan, `swarm:7` one that is all drawn.
 //! - `WORLD_RED=dir cargo test --test world red -- --nocapture`: how many histories each plan takes until it breaks something;
 //!   the shrunk histories go to that folder.
 
@@ -28,7 +28,7 @@ use crate::step::{History, Opts, Step, hash};
 use crate::world::{Outcome, run};
 
 /// How many histories the short form runs.
-const SHORT: u64 = 1_000;
+const SHORT: u64 = 1_600;
 
 /// Returns the history of a seed: every third one is a plan's.
 fn history(seed: u64) -> History {
@@ -137,6 +137,7 @@ fn steps() {
     let seed = which.rsplit(':').next().and_then(|seed| seed.parse().ok());
     let history: History = match (plan, seed) {
         (Some(plan), Some(seed)) => plan.history(seed),
+        (None, Some(seed)) if which.starts_with("swarm:") => swarm(seed),
         (None, Some(seed)) => history(seed),
         _ => serde_json::from_slice(&std::fs::read(which).unwrap()).unwrap(),
     };

@@ -37,6 +37,7 @@ pub(crate) const MUST: &[&str] = &[
     "call: Throttled",
     "call: shared uuid",
     "call: swapped",
+    "claim: seen in a copy",
     "exit 0",
     "exit 1",
     "exit 2",

@@ -6,7 +6,7 @@ use cmbatch::ledger::RowState;
 use cmbatch::request::Guid;
 
 use crate::process::{RowSeen, Said};
-use crate::server::{Made, Server, short};
+use crate::server::{DENIED, Made, Server, short};
 use crate::step::{Already, Fate, Opts, Place};
 
 /// What was broken.
@@ -18,6 +18,8 @@ pub(crate) enum Broken {
     TwiceUnnamed,
     /// S2: a row is said to be created as a request that is not its.
     Wrong,
+    /// S5: a call left, and a copy of the ledger does not show its claim.
+    Unclaimed,
     /// S3, S4: exit 0, and a row was not created.
     Lost,
     /// L1, L2, L3: the server is well, nothing bears it out, and a row is not created.
@@ -48,8 +50,13 @@ pub(crate) enum Excuse {
     Repeated,
     /// A list hid this request for reasons of its own.
     Hidden,
-    /// Two hosts worked at once, and this one's list was asked for before the other's request was there.
+    /// Two hosts worked at once, and no list that this one was given showed the other's request.
     AtOnce,
+    /// Not at once, but by another run, on another host, or by one whose notes were lost; and no list showed it: the server
+    /// keeps it from this account, has archived it, or cuts comments.
+    Unseen,
+    /// It was denied, so that another run may ask again.
+    Denied,
     /// A person said so: `--already send`, `--trust-list`, a verdict.
     Person,
     /// Runs without tags know nothing of each other.
@@ -65,6 +72,8 @@ pub(crate) struct Known {
     pub(crate) opts: Opts,
     pub(crate) started: u64,
     pub(crate) ended: Option<u64>,
+    /// Whether it ended by itself, and not for the server's sake, while the list was whole: it had its last look.
+    pub(crate) has_looked: bool,
 }
 
 /// The judge.
@@ -78,6 +87,8 @@ pub(crate) struct Oracle {
     pub(crate) is_strict: bool,
     /// The last output for each ledger.
     pub(crate) last: BTreeMap<Place, Said>,
+    /// When a host last lost its notes.
+    pub(crate) forgot: BTreeMap<u8, u64>,
     /// Something happened in which rows may stay with a person: see `stuck`.
     pub(crate) is_involved: bool,
     n_seen: usize,
@@ -96,8 +107,9 @@ impl Oracle {
             let (Some(process), Some(row)) = (made.process, made.row) else { continue };
             if made.is_wrong {
                 self.flood(server, process)?;
+                continue;
             }
-            let is_earlier = |other: &&Made| other.process.is_some() && other.row == Some(row);
+            let is_earlier = |other: &&Made| other.process.is_some() && other.row == Some(row) && !other.is_wrong;
             let earlier: Vec<&Made> = server.made[..n].iter().filter(is_earlier).collect();
             if earlier.is_empty() {
                 continue;
@@ -133,18 +145,23 @@ impl Oracle {
         if this.opts.already == Already::Send || this.opts.trust_list || self.false_verdicts.contains(&made.row?) {
             return Some(Excuse::Person);
         }
+        let shown = server.shown.get(&made.process?);
         let excuse_of = |other: &&Made| {
             let that = self.known.get(&other.process?)?;
             let is_at_once = that.ended.is_none_or(|ended| ended >= this.started);
+            let has_forgotten = self.forgot.get(&this.at.host).is_some_and(|at| *at >= other.at && *at <= this.started);
+            let is_apart = this.run != that.run || this.at.host != that.at.host || has_forgotten;
+            let is_unseen = shown.is_some_and(|shown| !shown.contains(&other.uuid));
             if server.hidden.contains(&other.uuid) {
                 Some(Excuse::Hidden)
-            } else if this.at.host != that.at.host
-                && is_at_once
-                && server.asked.get(&made.process?).is_some_and(|asked| *asked <= other.at)
-            {
-                Some(Excuse::AtOnce)
             } else if this.run != that.run && (this.opts.no_tag || that.opts.no_tag) {
                 Some(Excuse::NoTags)
+            } else if this.run != that.run && other.status == DENIED {
+                Some(Excuse::Denied)
+            } else if is_unseen && is_at_once && this.at.host != that.at.host {
+                Some(Excuse::AtOnce)
+            } else if is_unseen && is_apart && !is_at_once {
+                Some(Excuse::Unseen)
             } else {
                 None
             }
@@ -152,6 +169,13 @@ impl Oracle {
         // Each of the others must be excused; that they exist twice among themselves was judged before.
         let excuses: Option<Vec<Excuse>> = earlier.iter().map(excuse_of).collect();
         excuses?.first().copied()
+    }
+
+    /// Returns the requests made since the last look of which it is checked that their claims are durable: one in 20.
+    pub(crate) fn samples(&self, server: &Server) -> Vec<(u32, u32)> {
+        let new = server.made[self.n_seen..].iter().enumerate();
+        let is_sample = |n: usize, made: &Made| (n + self.n_seen).is_multiple_of(20) && !made.is_repeat;
+        new.filter(|(n, made)| is_sample(*n, made)).filter_map(|(_, made)| Some((made.process?, made.row?))).collect()
     }
 
     /// Judges a command that ended by itself in a history in which nothing but the server's absence happened.
@@ -200,7 +224,11 @@ impl Oracle {
                 RowState::Created | RowState::Skipped => {}
                 state => {
                     let is_own_fault = own.is_empty() && self.has_own_fault(server, row.target);
-                    if !self.is_involved && !is_own_fault {
+                    // Where copies, strangers and the like have to do with it, it is enough that somebody created it.
+                    let is_elsewhere = self.is_involved && !own.is_empty();
+                    // A server that made other requests than it was asked for is a person's to clear up.
+                    let is_wrong = server.made.iter().any(|made| made.is_wrong);
+                    if !is_elsewhere && !is_own_fault && !is_wrong && last.exit != 3 {
                         return broken(Broken::Stuck, format!("row {} is {state} for no reason", row.row));
                     }
                 }
@@ -220,14 +248,22 @@ impl Oracle {
             let of_row = |made: &&Made| made.row == Some(*row) && made.process.is_some();
             let uuids: Vec<String> = server.made.iter().filter(of_row).map(|made| made.uuid.to_string()).collect();
             let names = |said: &Said| said.exit != 0 && uuids.iter().all(|uuid| said.text.contains(uuid));
-            match excuse {
-                Excuse::Person | Excuse::NoTags => {}
-                Excuse::Repeated | Excuse::Hidden | Excuse::AtOnce if self.last.values().any(names) => {}
-                Excuse::Repeated | Excuse::Hidden | Excuse::AtOnce => {
-                    let text =
-                        format!("row {row} exists {} times ({excuse:?}), and no last output says so", uuids.len());
-                    return Err(Violation { broken: Broken::TwiceUnnamed, text });
-                }
+            let is_told = match excuse {
+                // What a person said is not told again, what nothing shows cannot be told.
+                Excuse::Person | Excuse::NoTags | Excuse::Unseen | Excuse::Denied => true,
+                Excuse::Repeated | Excuse::Hidden | Excuse::AtOnce => self.last.values().any(names),
+            };
+            // Somebody who made one of them looked when all of them were there.
+            let last_at = server.made.iter().filter(of_row).map(|made| made.at).max();
+            let looked = |known: &Known| known.has_looked && known.ended >= last_at;
+            let could_tell = server
+                .made
+                .iter()
+                .filter(of_row)
+                .any(|made| self.known.get(&made.process.unwrap()).is_some_and(looked));
+            if could_tell && !is_told {
+                let text = format!("row {row} exists {} times ({excuse:?}), and no last output says so", uuids.len());
+                return Err(Violation { broken: Broken::TwiceUnnamed, text });
             }
         }
         Ok(())

@@ -22,6 +22,8 @@ use crate::step::{Carry, Crossing, Fate, Fault, History, ListFault, ReadFault, c
 
 /// How long a client waits for an answer, in ms.
 const TIME_OUT: u64 = 130_000;
+/// How long a tag is.
+const TAG: usize = 39;
 /// The kinds of rows: type and its number.
 pub(crate) const KINDS: [(&str, i64); 3] = [("Enroll", 1), ("Revoke", 4), ("Unblock", 5)];
 
@@ -64,6 +66,9 @@ pub(crate) struct Made {
     is_archived: bool,
 }
 
+/// The status of a request that an approver refused.
+pub(crate) const DENIED: i64 = 4;
+
 struct Due {
     call: u64,
     process: u32,
@@ -98,8 +103,8 @@ pub(crate) struct Server {
     pub(crate) faults: Vec<(Fault, u64)>,
     pub(crate) fates: BTreeMap<(u32, u32), Fate>,
     pub(crate) clock_off: i64,
-    /// When each process last asked for the list.
-    pub(crate) asked: BTreeMap<u32, u64>,
+    /// What the lists showed, with a tag that can be read, that each process was given.
+    pub(crate) shown: BTreeMap<u32, BTreeSet<Guid>>,
     /// What a list hid for reasons of its own.
     pub(crate) hidden: BTreeSet<Guid>,
     pub(crate) marks: Marks,
@@ -122,7 +127,7 @@ impl Server {
             faults: Vec::new(),
             fates: BTreeMap::new(),
             clock_off: 0,
-            asked: BTreeMap::new(),
+            shown: BTreeMap::new(),
             hidden: BTreeSet::new(),
             marks: Marks::default(),
             log: Vec::new(),
@@ -200,6 +205,11 @@ impl Server {
     fn find<T>(&self, which: impl Fn(&Fault) -> Option<T>) -> Option<T> {
         let now = self.now();
         self.faults.iter().filter(|(_, until)| *until > now).find_map(|(fault, _)| which(fault))
+    }
+
+    /// Returns whether the list can be read now, and is whole.
+    pub(crate) fn list_is_whole(&self) -> bool {
+        !self.is_on(|fault| matches!(fault, Fault::Away | Fault::List(_)))
     }
 
     /// Takes a call; says how long its answer takes.
@@ -371,7 +381,6 @@ impl Server {
     fn list(&mut self, process: u32) -> Result<(Vec<String>, u64), ReadError> {
         self.advance();
         let now = self.now();
-        self.asked.insert(process, now);
         let faults: Vec<ListFault> = self
             .faults
             .iter()
@@ -419,6 +428,8 @@ impl Server {
                 .hit_fault(if shown.len() == before { "list" } else { "list, told" }, &Fault::List(fault.clone()));
         }
         self.marks.hit("list: read");
+        let readable = shown.iter().filter(|_| cut.is_none_or(|to| to >= TAG)).map(|made| made.uuid);
+        self.shown.entry(process).or_default().extend(readable);
         let objects = shown.iter().enumerate().map(|(n, made)| {
             let mut object = self.object(made, cut, older.is_some_and(|row| row == 0 || made.row == Some(row)));
             if odd.is_some_and(|every| (n + 1) % every == 0) {
@@ -468,7 +479,7 @@ impl Server {
                 n += 1;
                 match what {
                     Carry::Complete => made.status = 8,
-                    Carry::Deny => made.status = 4,
+                    Carry::Deny => made.status = DENIED,
                     Carry::Archive => made.is_archived |= made.status == 8,
                 }
             }

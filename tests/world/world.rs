@@ -22,7 +22,7 @@ use crate::marks::Marks;
 use crate::oracle::{Broken, Known, Oracle, Violation};
 use crate::process::{self, NOTHING, Order, Running, Said};
 use crate::server::{Gate, Link, Server, target};
-use crate::step::{Cmd, Files, History, Opts, Place, Step, clock, hash};
+use crate::step::{Beside, Cmd, Files, History, Opts, Place, Step, clock, hash};
 
 /// How long a command may take in the world's time, in ms: beyond the longest wait there is.
 const LONGEST: u64 = 8 * 3_600_000;
@@ -180,8 +180,7 @@ impl<'h> World<'h> {
     async fn drive(&mut self, until: Option<u64>) -> Result<(), Violation> {
         let (start, mut n_polls) = (self.now(), 0);
         loop {
-            self.server.borrow_mut().advance();
-            self.oracle.look(&self.server.borrow())?;
+            self.look()?;
             if let Some(p) = self.choose() {
                 self.poll(p)?;
                 n_polls += 1;
@@ -202,6 +201,26 @@ impl<'h> World<'h> {
             }
             self.wait(until.unwrap_or(start + LONGEST)).await;
         }
+    }
+
+    /// Lets the judge look at what the server did.
+    fn look(&mut self) -> Result<(), Violation> {
+        self.server.borrow_mut().advance();
+        let samples = self.oracle.samples(&self.server.borrow());
+        self.oracle.look(&self.server.borrow())?;
+        for (p, number) in samples {
+            let at = self.oracle.known[&p].at;
+            if self.processes.get(&p).is_none_or(|process| process.running.is_none()) || self.oracle.is_involved {
+                continue;
+            }
+            let rows = self.rows(at).unwrap_or_default();
+            if rows.iter().any(|row| row.target == target(number) && row.state == RowState::Pending) {
+                let text = format!("row {number} was sent by p{p}, and is pending in a copy of {at}");
+                return Err(Violation { broken: Broken::Unclaimed, text });
+            }
+            self.marks.hit("claim: seen in a copy");
+        }
+        Ok(())
     }
 
     async fn wait(&self, until: u64) {
@@ -298,10 +317,11 @@ impl<'h> World<'h> {
         self.know_end(p);
         self.marks.hit(&format!("exit {}", said.exit));
         self.say(&format!("p{p} ends with {}: {}", said.exit, said.short.replace(&*self.root.to_string_lossy(), "")));
-        let at = self.oracle.known[&p].at;
+        let known = self.oracle.known.get_mut(&p).unwrap();
+        known.has_looked = !matches!(said.exit, 4 | 5 | 6 | 8 | 130) && self.server.borrow().list_is_whole();
+        let at = known.at;
         self.oracle.last.insert(at, said.clone());
-        self.server.borrow_mut().advance();
-        self.oracle.look(&self.server.borrow())?;
+        self.look()?;
         self.oracle.waited(p, &said, self.longest_away())
     }
 
@@ -355,8 +375,9 @@ impl<'h> World<'h> {
             self.n_runs += 1;
             self.metas.insert(at, Meta { list: *list, no_tag: opts.no_tag, run: self.n_runs });
         }
-        let run = self.metas.get(&at).map_or(0, |meta| meta.run);
-        let known = Known { at, run, opts: opts.clone(), started: self.now(), ended: None };
+        let (run, no_tag) = self.metas.get(&at).map_or((0, false), |meta| (meta.run, meta.no_tag));
+        let opts = Opts { no_tag, ..opts.clone() };
+        let known = Known { at, run, opts, started: self.now(), ended: None, has_looked: false };
         self.oracle.known.insert(p, known);
         let flag = Arc::new(Flag { is_woken: AtomicBool::new(true), world: self.waker.clone() });
         let running = Some(process::run(order));
@@ -414,6 +435,9 @@ impl<'h> World<'h> {
             Step::Move { at, what } => {
                 self.oracle.is_involved = true;
                 self.host(at.host);
+                if *what == Beside::State {
+                    self.forget(at.host);
+                }
                 return host::move_away(&self.root, *at, *what);
             }
             Step::Fault { fault, for_ms } => {
@@ -477,6 +501,9 @@ impl<'h> World<'h> {
                     std::fs::remove_file(self.hosts[host].folder.join(name)).unwrap();
                 }
                 self.metas.extend(metas);
+                if *state_too {
+                    self.forget(*host);
+                }
             }
             Step::Revert { host, slot } => {
                 let Some((photo, metas)) = self.slots.get(&(*host, *slot)).cloned() else { return false };
@@ -484,6 +511,7 @@ impl<'h> World<'h> {
                 self.host(*host).put_back(&photo, false);
                 self.metas.retain(|at, _| at.host != *host);
                 self.metas.extend(metas);
+                self.forget(*host);
                 self.oracle.last.retain(|at, _| at.host != *host);
             }
             Step::Clone { from, to } => {
@@ -503,6 +531,11 @@ impl<'h> World<'h> {
             _ => return false,
         }
         true
+    }
+
+    fn forget(&mut self, host: u8) {
+        let now = self.now();
+        self.oracle.forgot.insert(host, now);
     }
 
     fn kill_all_of(&mut self, host: u8) {
@@ -588,7 +621,7 @@ impl<'h> World<'h> {
             let said = self.command(at, &cmd, &opts).await?;
             if said.proposes_skip {
                 opts.already = crate::step::Already::Skip;
-            } else if said.exit == 0 {
+            } else if said.exit == 0 && turn != 6 {
                 return Ok(());
             } else if turn == 3 {
                 self.settle_truly(at).await?;
