@@ -2,13 +2,16 @@
 //! server's memory.
 //!
 //! - `cargo nextest run --test world`: histories that were kept, a fixed number of new ones, canaries, determinism.
-//! - `WORLD_SEEDS=100000 WORLD_FROM=0 cargo test --test world long -- --nocapture`: the long form, a line each 5,000.
+//! - `WORLD_SEEDS=100000 WORLD_FROM=0 cargo test --profile world --test world long -- --nocapture`: the long form, a line each
+//!   5,000.
 //! - `WORLD_STEPS=tests/world/found/x.json cargo test --test world steps -- --nocapture`: one history, step by step;
 //!   `WORLD_STEPS=7` takes that of seed 7, `two_ledgers_at_once:7` that of a plan, `swarm:7` one that is all drawn.
 //! - `WORLD_RED=dir cargo test --test world red -- --nocapture`: how many histories each plan takes until it breaks something;
 //!   the shrunk histories go to that folder.
 
+mod draws;
 mod host;
+mod link;
 mod marks;
 mod oracle;
 mod plan;
@@ -16,6 +19,7 @@ mod process;
 mod server;
 mod shrink;
 mod step;
+mod swarm;
 mod world;
 
 use std::path::{Path, PathBuf};
@@ -23,8 +27,9 @@ use std::time::Instant;
 
 use crate::marks::{MUST, Marks, RARE};
 use crate::oracle::Violation;
-use crate::plan::{plans, swarm};
+use crate::plan::plans;
 use crate::step::{History, Opts, Step, hash};
+use crate::swarm::swarm;
 use crate::world::{Outcome, run};
 
 /// How many histories the short form runs.

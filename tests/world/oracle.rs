@@ -9,6 +9,9 @@ use crate::process::{RowSeen, Said};
 use crate::server::{DENIED, Made, Server, short};
 use crate::step::{Already, Fate, Opts, Place};
 
+/// How long notes of a run that has ended stay with a host, in ms.
+const NOTES_STAY: u64 = 900_000;
+
 /// What was broken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Broken {
@@ -82,7 +85,9 @@ pub(crate) struct Oracle {
     pub(crate) known: BTreeMap<u32, Known>,
     /// Rows of which somebody said what is not true.
     pub(crate) false_verdicts: BTreeSet<u32>,
-    pub(crate) excused: BTreeMap<u32, Excuse>,
+    /// The rows that exist twice with an excuse, and the requests that the last output must name.
+    to_name: BTreeMap<u32, BTreeSet<Guid>>,
+    pub(crate) excuses: BTreeSet<Excuse>,
     /// Whether excuses count.
     pub(crate) is_strict: bool,
     /// The last output for each ledger.
@@ -111,14 +116,18 @@ impl Oracle {
             }
             let is_earlier = |other: &&Made| other.process.is_some() && other.row == Some(row) && !other.is_wrong;
             let earlier: Vec<&Made> = server.made[..n].iter().filter(is_earlier).collect();
-            if earlier.is_empty() {
-                continue;
-            }
-            match self.excuse(server, made, &earlier).filter(|_| !self.is_strict) {
-                Some(excuse) => drop(self.excused.insert(row, excuse)),
-                None => {
-                    let text = format!("row {row} as {} and {}", short(&earlier[0].uuid), short(&made.uuid));
+            for other in earlier {
+                let Some(excuse) = self.excuse(server, made, other).filter(|_| !self.is_strict) else {
+                    let text = format!("row {row} as {} and {}", short(&other.uuid), short(&made.uuid));
                     return Err(Violation { broken: Broken::Twice, text });
+                };
+                self.excuses.insert(excuse);
+                match excuse {
+                    Excuse::Repeated | Excuse::Hidden | Excuse::AtOnce => {
+                        self.to_name.entry(row).or_default().extend([other.uuid, made.uuid]);
+                    }
+                    // What a person said is not told again, and what nothing shows cannot be told.
+                    Excuse::Person | Excuse::NoTags | Excuse::Unseen | Excuse::Denied => {}
                 }
             }
         }
@@ -136,39 +145,34 @@ impl Oracle {
         })
     }
 
-    fn excuse(&self, server: &Server, made: &Made, earlier: &[&Made]) -> Option<Excuse> {
-        let this = self.known.get(&made.process?)?;
-        let n_calls = earlier.iter().filter(|other| !other.is_repeat).count();
-        if made.is_repeat && n_calls <= 1 {
-            return Some(Excuse::Repeated);
+    /// Returns why a request may exist beside an earlier one.
+    fn excuse(&self, server: &Server, made: &Made, other: &Made) -> Option<Excuse> {
+        let (this, that) = (self.known.get(&made.process?)?, self.known.get(&other.process?)?);
+        let runs_differ = this.run != that.run;
+        let is_at_once = that.ended.is_none_or(|ended| ended >= this.started);
+        let was_long_ago = that.ended.is_some_and(|ended| ended + NOTES_STAY <= this.started);
+        let has_forgotten = self.forgot.get(&this.at.host).is_some_and(|at| *at >= other.at && *at <= this.started);
+        let hosts_differ = this.at.host != that.at.host;
+        let is_apart = hosts_differ || has_forgotten || (runs_differ && was_long_ago);
+        let is_unseen = server.shown.get(&made.process?).is_some_and(|shown| !shown.contains(&other.uuid));
+        let is_said = this.opts.already == Already::Send && runs_differ;
+        if made.is_repeat && made.call == other.call {
+            Some(Excuse::Repeated)
+        } else if is_said || this.opts.trust_list || self.false_verdicts.contains(&made.row?) {
+            Some(Excuse::Person)
+        } else if server.hidden.contains(&other.uuid) {
+            Some(Excuse::Hidden)
+        } else if runs_differ && (this.opts.no_tag || that.opts.no_tag) {
+            Some(Excuse::NoTags)
+        } else if runs_differ && other.status == DENIED {
+            Some(Excuse::Denied)
+        } else if is_unseen && is_at_once && hosts_differ {
+            Some(Excuse::AtOnce)
+        } else if is_unseen && is_apart && !is_at_once {
+            Some(Excuse::Unseen)
+        } else {
+            None
         }
-        if this.opts.already == Already::Send || this.opts.trust_list || self.false_verdicts.contains(&made.row?) {
-            return Some(Excuse::Person);
-        }
-        let shown = server.shown.get(&made.process?);
-        let excuse_of = |other: &&Made| {
-            let that = self.known.get(&other.process?)?;
-            let is_at_once = that.ended.is_none_or(|ended| ended >= this.started);
-            let has_forgotten = self.forgot.get(&this.at.host).is_some_and(|at| *at >= other.at && *at <= this.started);
-            let is_apart = this.run != that.run || this.at.host != that.at.host || has_forgotten;
-            let is_unseen = shown.is_some_and(|shown| !shown.contains(&other.uuid));
-            if server.hidden.contains(&other.uuid) {
-                Some(Excuse::Hidden)
-            } else if this.run != that.run && (this.opts.no_tag || that.opts.no_tag) {
-                Some(Excuse::NoTags)
-            } else if this.run != that.run && other.status == DENIED {
-                Some(Excuse::Denied)
-            } else if is_unseen && is_at_once && this.at.host != that.at.host {
-                Some(Excuse::AtOnce)
-            } else if is_unseen && is_apart && !is_at_once {
-                Some(Excuse::Unseen)
-            } else {
-                None
-            }
-        };
-        // Each of the others must be excused; that they exist twice among themselves was judged before.
-        let excuses: Option<Vec<Excuse>> = earlier.iter().map(excuse_of).collect();
-        excuses?.first().copied()
     }
 
     /// Returns the requests made since the last look of which it is checked that their claims are durable: one in 20.
@@ -244,25 +248,18 @@ impl Oracle {
 
     /// Judges what exists twice with an excuse: somebody must have been told, by the last output.
     pub(crate) fn named(&self, server: &Server) -> Result<(), Violation> {
-        for (row, excuse) in &self.excused {
-            let of_row = |made: &&Made| made.row == Some(*row) && made.process.is_some();
-            let uuids: Vec<String> = server.made.iter().filter(of_row).map(|made| made.uuid.to_string()).collect();
-            let names = |said: &Said| said.exit != 0 && uuids.iter().all(|uuid| said.text.contains(uuid));
-            let is_told = match excuse {
-                // What a person said is not told again, what nothing shows cannot be told.
-                Excuse::Person | Excuse::NoTags | Excuse::Unseen | Excuse::Denied => true,
-                Excuse::Repeated | Excuse::Hidden | Excuse::AtOnce => self.last.values().any(names),
-            };
+        for (row, uuids) in &self.to_name {
+            let names = |said: &Said| said.exit != 0 && uuids.iter().all(|uuid| said.text.contains(&uuid.to_string()));
             // Somebody who made one of them looked when all of them were there.
-            let last_at = server.made.iter().filter(of_row).map(|made| made.at).max();
-            let looked = |known: &Known| known.has_looked && known.ended >= last_at;
-            let could_tell = server
-                .made
-                .iter()
-                .filter(of_row)
-                .any(|made| self.known.get(&made.process.unwrap()).is_some_and(looked));
-            if could_tell && !is_told {
-                let text = format!("row {row} exists {} times ({excuse:?}), and no last output says so", uuids.len());
+            let all = || server.made.iter().filter(|made| uuids.contains(&made.uuid));
+            let last_at = all().map(|made| made.at).max();
+            let has_looked = |made: &Made| {
+                let known = made.process.and_then(|p| self.known.get(&p));
+                known.is_some_and(|known| known.has_looked && known.ended >= last_at)
+            };
+            if all().any(has_looked) && !self.last.values().any(names) {
+                let text =
+                    format!("row {row} exists {} times with an excuse, and no last output names all", uuids.len());
                 return Err(Violation { broken: Broken::TwiceUnnamed, text });
             }
         }

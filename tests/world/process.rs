@@ -23,7 +23,8 @@ use cmbatch::submit::{BreakerRules, Limits, Patience, Period, Rate, StopLevel};
 use cmbatch::validate::Rules;
 use tokio::sync::watch;
 
-use crate::server::{KINDS, Link, guid, target};
+use crate::link::Link;
+use crate::server::{KINDS, guid, target};
 use crate::step::{self, Cmd, Opts, Setup};
 
 /// What a command said at its end.

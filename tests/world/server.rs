@@ -1,24 +1,17 @@
-//! The server: a list with filters, behind the traits that the program calls. Its memory is the truth.
+//! The server: a list with filters. Its memory is the truth.
 
-use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
-use std::future::pending;
-use std::rc::Rc;
-use std::time::Duration;
 
 use bytes::Bytes;
-use cmbatch::client::{Answer, ClientError, HttpAnswer, ReadError, Renewed, RequestObject, TransportFault};
-use cmbatch::reconcile::Lists;
-use cmbatch::request::{Guid, RequestUuid};
-use cmbatch::submit::Calls;
-use futures_util::{Stream, stream};
+use cmbatch::client::{Answer, HttpAnswer, ReadError, TransportFault};
+use cmbatch::request::Guid;
 use jiff::SignedDuration;
 use serde_json::{Value, json};
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 
 use crate::host::wall;
 use crate::marks::Marks;
-use crate::step::{Carry, Crossing, Fate, Fault, History, ListFault, ReadFault, clock, hash};
+use crate::step::{Carry, Fate, Fault, History, ListFault, ReadFault, clock, hash};
 
 /// How long a client waits for an answer, in ms.
 const TIME_OUT: u64 = 130_000;
@@ -55,7 +48,7 @@ pub(crate) struct Made {
     pub(crate) process: Option<u32>,
     /// Made by a gateway that repeated the call.
     pub(crate) is_repeat: bool,
-    call: u64,
+    pub(crate) call: u64,
     pub(crate) at: u64,
     kind: i64,
     target: Guid,
@@ -93,7 +86,7 @@ struct Call {
 /// The server's state.
 pub(crate) struct Server {
     begin: Instant,
-    latency: u64,
+    pub(crate) latency: u64,
     n_kinds: usize,
     seed: u64,
     pub(crate) made: Vec<Made>,
@@ -213,7 +206,7 @@ impl Server {
     }
 
     /// Takes a call; says how long its answer takes.
-    fn arrive(&mut self, number: u64, process: u32, body: &[u8]) -> u64 {
+    pub(crate) fn arrive(&mut self, number: u64, process: u32, body: &[u8]) -> u64 {
         self.advance();
         let now = self.now();
         let body: Value = serde_json::from_slice(body).unwrap();
@@ -332,7 +325,7 @@ impl Server {
     }
 
     /// Answers a call.
-    fn answer(&mut self, number: u64) -> Answer {
+    pub(crate) fn answer(&mut self, number: u64) -> Answer {
         self.advance();
         let now = self.now();
         let call = self.calls.remove(&number).unwrap();
@@ -378,7 +371,7 @@ impl Server {
     }
 
     /// Gives the list as it is shown now, and how long each object takes.
-    fn list(&mut self, process: u32) -> Result<(Vec<String>, u64), ReadError> {
+    pub(crate) fn list(&mut self, process: u32) -> Result<(Vec<String>, u64), ReadError> {
         self.advance();
         let now = self.now();
         let faults: Vec<ListFault> = self
@@ -445,7 +438,7 @@ impl Server {
         status_error(status)
     }
 
-    fn read(&mut self, uuid: &Guid) -> Result<String, ReadError> {
+    pub(crate) fn read(&mut self, uuid: &Guid) -> Result<String, ReadError> {
         self.advance();
         if self.is_on(|fault| *fault == Fault::Away) {
             return Err(unread(TransportFault::ConnectionRefused));
@@ -501,136 +494,10 @@ fn lost(fault: TransportFault) -> Answer {
     Answer::None { fault, message: format!("{fault:?}") }
 }
 
-fn unread(fault: TransportFault) -> ReadError {
+pub(crate) fn unread(fault: TransportFault) -> ReadError {
     ReadError::Transport { fault, message: format!("{fault:?}") }
 }
 
 fn status_error(status: u16) -> ReadError {
     ReadError::Status { status, message: "no".to_owned(), correlation_id: None, retry_after: None }
-}
-
-fn parse(number: u64, text: &str) -> Result<RequestObject, ReadError> {
-    RequestObject::from_json(text.as_bytes()).map_err(|reason| ReadError::Object { number, reason })
-}
-
-/// What a process has come to, and where it dies.
-#[derive(Default)]
-pub(crate) struct Gate {
-    dies: Option<Crossing>,
-    pub(crate) is_dead: Cell<bool>,
-    n: RefCell<BTreeMap<String, u32>>,
-}
-
-impl Gate {
-    pub(crate) fn new(dies: Option<Crossing>) -> Self {
-        Self { dies, ..Self::default() }
-    }
-
-    /// Comes to a crossing; says whether the process dies there.
-    pub(crate) fn cross(&self, here: &dyn Fn(u32) -> Crossing) -> bool {
-        let wanted = match &self.dies {
-            Some(Crossing::CallLeaves(n) | Crossing::CallMade(n) | Crossing::Answer(n)) => *n,
-            Some(Crossing::ListAsked(n) | Crossing::Object(n)) => *n,
-            Some(Crossing::Point(..)) | None => return false,
-        };
-        if self.dies.as_ref() != Some(&here(wanted)) {
-            return false;
-        }
-        let mut n = self.n.borrow_mut();
-        let n = n.entry(String::new()).or_default();
-        *n += 1;
-        let dies = *n == wanted;
-        self.is_dead.set(self.is_dead.get() || dies);
-        dies
-    }
-
-    /// Comes to a point of the ledger's work.
-    pub(crate) fn point(&self, name: &str) -> bool {
-        let Some(Crossing::Point(part, wanted)) = &self.dies else { return false };
-        if !name.contains(part.as_str()) {
-            return false;
-        }
-        let mut n = self.n.borrow_mut();
-        let n = n.entry(part.clone()).or_default();
-        *n += 1;
-        let dies = n == wanted;
-        self.is_dead.set(self.is_dead.get() || dies);
-        dies
-    }
-}
-
-/// The server, as one process talks to it.
-#[derive(Clone)]
-pub(crate) struct Link {
-    pub(crate) server: Rc<RefCell<Server>>,
-    pub(crate) gate: Rc<Gate>,
-    pub(crate) process: u32,
-    pub(crate) n_calls: Rc<Cell<u64>>,
-}
-
-impl Link {
-    async fn latency(&self) {
-        let latency = self.server.borrow().latency;
-        sleep(Duration::from_millis(latency)).await;
-    }
-}
-
-impl Calls for Link {
-    async fn create(&self, body: Vec<u8>) -> Answer {
-        if self.gate.cross(&Crossing::CallLeaves) {
-            return pending().await;
-        }
-        let number = self.n_calls.get() + 1;
-        self.n_calls.set(number);
-        let after = self.server.borrow_mut().arrive(number, self.process, &body);
-        if self.gate.cross(&Crossing::CallMade) {
-            return pending().await;
-        }
-        sleep(Duration::from_millis(after)).await;
-        let answer = self.server.borrow_mut().answer(number);
-        if self.gate.cross(&Crossing::Answer) {
-            return pending().await;
-        }
-        answer
-    }
-
-    fn renew(&self) -> Result<Renewed, ClientError> {
-        Ok(Renewed::Same)
-    }
-
-    async fn read_back(&self, uuid: RequestUuid) -> Result<RequestObject, ReadError> {
-        self.latency().await;
-        let text = self.server.borrow_mut().read(uuid.guid())?;
-        parse(1, &text)
-    }
-
-    async fn probe(&self) -> Result<(), ReadError> {
-        self.latency().await;
-        let is_away = self.server.borrow().is_on(|fault| *fault == Fault::Away);
-        if is_away { Err(unread(TransportFault::ConnectionRefused)) } else { Ok(()) }
-    }
-}
-
-impl Lists for Link {
-    async fn list(&self) -> Result<impl Stream<Item = Result<RequestObject, ReadError>>, ReadError> {
-        if self.gate.cross(&Crossing::ListAsked) {
-            return pending().await;
-        }
-        self.latency().await;
-        let (objects, pause) = self.server.borrow_mut().list(self.process)?;
-        let gate = self.gate.clone();
-        Ok(stream::unfold((objects.into_iter(), 0), move |(mut rest, n)| {
-            let gate = gate.clone();
-            async move {
-                let text = rest.next()?;
-                if gate.cross(&Crossing::Object) {
-                    return pending().await;
-                }
-                if pause > 0 {
-                    sleep(Duration::from_millis(pause)).await;
-                }
-                Some((parse(n + 1, &text), (rest, n + 1)))
-            }
-        }))
-    }
 }

@@ -1,5 +1,8 @@
 //! The world: one thread, one paused clock. It takes the steps, chooses which process goes on, and lets the judge look.
 
+mod files;
+mod person;
+
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::future::poll_fn;
@@ -18,11 +21,12 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
 use crate::host::{self, Host, Photo, ledger_path};
+use crate::link::{Gate, Link};
 use crate::marks::Marks;
 use crate::oracle::{Broken, Known, Oracle, Violation};
-use crate::process::{self, NOTHING, Order, Running, Said};
-use crate::server::{Gate, Link, Server, target};
-use crate::step::{Beside, Cmd, Files, History, Opts, Place, Step, clock, hash};
+use crate::process::{self, Order, Running, Said};
+use crate::server::{Server, target};
+use crate::step::{Beside, Cmd, History, Opts, Place, Step, clock, hash};
 
 /// How long a command may take in the world's time, in ms: beyond the longest wait there is.
 const LONGEST: u64 = 8 * 3_600_000;
@@ -63,6 +67,7 @@ pub(crate) fn run(history: &History, is_strict: bool) -> Outcome {
             log.push(format!("{} {:?}: {}", clock(world.now()), violation.broken, violation.text));
         }
         marks.add(&world.marks);
+        world.oracle.excuses.iter().for_each(|excuse| marks.hit(&format!("excuse: {excuse:?}")));
         // Their destructors need the runtime.
         world.processes.clear();
         Outcome { violation, log, marks }
@@ -465,210 +470,4 @@ impl<'h> World<'h> {
         }
         true
     }
-
-    fn take_files(&mut self, step: &Step) -> bool {
-        self.oracle.is_involved = true;
-        match step {
-            Step::Copy { from, to, files } => {
-                self.host(from.host);
-                self.host(to.host);
-                // Nobody copies over a ledger that is at work.
-                let is_busy = |(p, known): (&u32, &Known)| known.at == *to && self.processes[p].running.is_some();
-                if self.oracle.known.iter().any(is_busy) || !host::copy(&self.root, *from, *to, *files) {
-                    return false;
-                }
-                if let Some(meta) = self.metas.get(from).cloned() {
-                    self.metas.insert(*to, meta);
-                }
-                self.oracle.last.remove(to);
-            }
-            Step::Keep { host, slot } => {
-                let photo = self.host(*host).photo();
-                let metas = self.metas.iter().filter(|(at, _)| at.host == *host).map(|(at, meta)| (*at, meta.clone()));
-                let metas = metas.collect();
-                self.slots.insert((*host, *slot), (photo, metas));
-            }
-            Step::PutBack { host, slot, state_too } => {
-                let Some((mut photo, metas)) = self.slots.get(&(*host, *slot)).cloned() else { return false };
-                // Nobody writes over a ledger that is at work.
-                self.kill_all_of(*host);
-                if !state_too {
-                    photo.retain(|name, _| !name.starts_with("state"));
-                }
-                self.host(*host).put_back(&photo, true);
-                // A log that is not in the backup is not left beside what is.
-                for name in self.host(*host).photo().keys().filter(|name| !photo.contains_key(*name) && is_log(name)) {
-                    std::fs::remove_file(self.hosts[host].folder.join(name)).unwrap();
-                }
-                self.metas.extend(metas);
-                if *state_too {
-                    self.forget(*host);
-                }
-            }
-            Step::Revert { host, slot } => {
-                let Some((photo, metas)) = self.slots.get(&(*host, *slot)).cloned() else { return false };
-                self.kill_all_of(*host);
-                self.host(*host).put_back(&photo, false);
-                self.metas.retain(|at, _| at.host != *host);
-                self.metas.extend(metas);
-                self.forget(*host);
-                self.oracle.last.retain(|at, _| at.host != *host);
-            }
-            Step::Clone { from, to } => {
-                if from == to || self.hosts.contains_key(to) {
-                    return false;
-                }
-                let photo = self.host(*from).photo();
-                self.host(*to).put_back(&photo, false);
-                let metas: Vec<_> = self
-                    .metas
-                    .iter()
-                    .filter(|(at, _)| at.host == *from)
-                    .map(|(at, meta)| (*at, meta.clone()))
-                    .collect();
-                self.metas.extend(metas.into_iter().map(|(at, meta)| (Place { host: *to, ..at }, meta)));
-            }
-            _ => return false,
-        }
-        true
-    }
-
-    fn forget(&mut self, host: u8) {
-        let now = self.now();
-        self.oracle.forgot.insert(host, now);
-    }
-
-    fn kill_all_of(&mut self, host: u8) {
-        let on_it = self.processes.iter().filter(|(_, process)| process.host == host).map(|(p, _)| *p);
-        for p in on_it.collect::<Vec<_>>() {
-            self.kill(p, "process: killed");
-        }
-    }
-
-    /// Reads the rows of a ledger from a copy, so that looking changes nothing.
-    fn rows(&self, at: Place) -> Option<Vec<process::RowSeen>> {
-        let aside = Place { host: 255, ledger: at.ledger };
-        std::fs::create_dir_all(self.root.join("h255")).unwrap();
-        if !host::copy(&self.root, at, aside, Files::All) {
-            return None;
-        }
-        process::rows(&ledger_path(&self.root, aside)).ok()
-    }
-
-    /// A person looks at the server and says of a row in doubt what is there; or what is not.
-    async fn verdict(&mut self, at: Place, nth: u32, truly: bool) -> bool {
-        let Some(rows) = self.rows(at) else { return false };
-        let mut doubts = rows.iter().filter(|row| row.state == RowState::InDoubt);
-        let Some(row) = doubts.nth(nth as usize) else { return false };
-        let number = (1..=self.history.setup.rows * 20).find(|number| target(*number) == row.target).unwrap_or(0);
-        let (there, is_coming) = self.server.borrow().of_row(number);
-        if !truly && there.is_none() {
-            return false;
-        }
-        if !truly || is_coming {
-            self.oracle.false_verdicts.insert(number);
-        }
-        self.n_calm += 1;
-        let p = self.n_calm;
-        let (order, _control) = self.order(p, at, &Cmd::Reconcile, &Opts::default(), Rc::default());
-        let said = process::settle(&order, row.row, there.filter(|_| truly)).await;
-        self.say(&format!(
-            "settle row {}: {}: {}",
-            row.row,
-            said.exit,
-            said.short.replace(&*self.root.to_string_lossy(), "")
-        ));
-        said.exit == 0
-    }
-
-    /// The server is well, whoever was stopped goes on, and the person does what the program says, until nothing is left or
-    /// patience is over.
-    async fn calm(&mut self) -> Result<(), Violation> {
-        self.say("calm");
-        self.server.borrow_mut().faults.clear();
-        self.processes.values_mut().for_each(|process| process.is_stopped = false);
-        self.drive(None).await?;
-        let places: Vec<Place> = self.metas.keys().copied().collect();
-        for at in places {
-            self.drive(Some(self.now() + 1_000_000)).await?;
-            self.finish(at).await?;
-        }
-        for at in self.metas.keys().copied().collect::<Vec<_>>() {
-            if let Some(rows) = self.rows(at) {
-                self.oracle.audit(&self.server.borrow(), at, &rows)?;
-            }
-        }
-        self.oracle.named(&self.server.borrow())
-    }
-
-    async fn finish(&mut self, at: Place) -> Result<(), Violation> {
-        let meta = self.metas[&at].clone();
-        let mut opts = Opts { no_tag: meta.no_tag, ..Opts::default() };
-        // What was begun is repeated first.
-        for cmd in self.corrections(at) {
-            let said = self.command(at, &cmd, &opts).await?;
-            if matches!(said.exit, 2 | 3 | 7) && said.short != NOTHING && !self.oracle.is_involved {
-                let text = format!("{at}: replay --from once more ends with {}: {}", said.exit, said.short);
-                return Err(Violation { broken: Broken::Unrepeatable, text });
-            }
-        }
-        for turn in 0..8 {
-            let cmd = match turn {
-                0 | 2 | 4 => Cmd::Submit { list: meta.list },
-                6 => Cmd::From { list: CORRECTED, swap: false },
-                _ => Cmd::Replay,
-            };
-            let said = self.command(at, &cmd, &opts).await?;
-            if said.proposes_skip {
-                opts.already = crate::step::Already::Skip;
-            } else if said.exit == 0 && turn != 6 {
-                return Ok(());
-            } else if turn == 3 {
-                self.settle_truly(at).await?;
-            }
-            self.drive(Some(self.now() + 300_000)).await?;
-        }
-        Ok(())
-    }
-
-    /// Returns the corrections that were begun.
-    fn corrections(&self, at: Place) -> Vec<Cmd> {
-        let of = |step: &Step| match step {
-            Step::Run { at: other, cmd: cmd @ Cmd::From { .. }, .. } if *other == at => Some(cmd.clone()),
-            _ => None,
-        };
-        self.history.steps.iter().filter_map(|step| of(&step.step)).collect()
-    }
-
-    async fn settle_truly(&mut self, at: Place) -> Result<(), Violation> {
-        let n = self.rows(at).map_or(0, |rows| rows.iter().filter(|row| row.state == RowState::InDoubt).count());
-        if n > 0 && !self.oracle.is_involved {
-            let last = self.oracle.last.get(&at).map(|said| said.short.clone());
-            let text = format!(
-                "{at}: {n} rows are in doubt for good, though the server is well: {}",
-                last.unwrap_or_default()
-            );
-            return Err(Violation { broken: Broken::Stuck, text });
-        }
-        for _ in 0..n {
-            if !self.verdict(at, 0, true).await {
-                break;
-            }
-        }
-        Ok(())
-    }
-
-    async fn command(&mut self, at: Place, cmd: &Cmd, opts: &Opts) -> Result<Said, Violation> {
-        self.n_calm += 1;
-        let p = self.n_calm;
-        self.say(&Step::Run { p, at, cmd: cmd.clone(), opts: opts.clone(), dies: None }.to_string());
-        self.start(p, at, cmd, opts, Gate::default());
-        self.drive(None).await?;
-        Ok(self.oracle.last[&at].clone())
-    }
-}
-
-fn is_log(name: &std::path::Path) -> bool {
-    let name = name.to_string_lossy();
-    name.ends_with("-wal") || name.ends_with("-shm")
 }
