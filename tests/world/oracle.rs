@@ -6,9 +6,11 @@ use cmbatch::ledger::RowState;
 use cmbatch::request::Guid;
 
 use crate::process::{RowSeen, Said};
-use crate::server::{DENIED, Made, Server, short};
+use crate::server::{DENIED, KINDS, Made, Server, short};
 use crate::step::{Already, Fate, Opts, Place};
 
+/// How many requests for another target a process may make: two of each kind, one that is looked at and one in doubt.
+const MOST_WRONG: usize = 2 * KINDS.len();
 /// How long notes of a run that has ended stay with a host, in ms.
 const NOTES_STAY: u64 = 900_000;
 
@@ -135,8 +137,9 @@ impl Oracle {
     }
 
     fn flood(&self, server: &Server, process: u32) -> Result<(), Violation> {
-        let n = server.made.iter().filter(|made| made.is_wrong && made.process == Some(process)).count();
-        if n <= 3 {
+        let n =
+            server.made.iter().filter(|made| made.is_wrong && !made.is_repeat && made.process == Some(process)).count();
+        if n <= MOST_WRONG {
             return Ok(());
         }
         Err(Violation {
@@ -196,7 +199,7 @@ impl Oracle {
     }
 
     /// Judges a ledger at the end, when the server has been well for long and a person has given true verdicts.
-    pub(crate) fn audit(&self, server: &Server, at: Place, rows: &[RowSeen]) -> Result<(), Violation> {
+    pub(crate) fn audit(&self, server: &Server, at: Place, rows: &[RowSeen], no_tag: bool) -> Result<(), Violation> {
         let Some(last) = self.last.get(&at) else { return Ok(()) };
         let broken = |broken, text: String| {
             Err(Violation { broken, text: format!("{at}: {text}; exit {}: {}", last.exit, last.short) })
@@ -229,7 +232,7 @@ impl Oracle {
                 state => {
                     let is_own_fault = own.is_empty() && self.has_own_fault(server, row.target);
                     // Where copies, strangers and the like have to do with it, it is enough that somebody created it.
-                    let is_elsewhere = self.is_involved && !own.is_empty();
+                    let is_elsewhere = self.is_involved && (!own.is_empty() || no_tag);
                     // A server that made other requests than it was asked for is a person's to clear up.
                     let is_wrong = server.made.iter().any(|made| made.is_wrong);
                     if !is_elsewhere && !is_own_fault && !is_wrong && last.exit != 3 {

@@ -197,7 +197,7 @@ pub(crate) fn plans() -> Vec<Plan> {
             writer.run_to(10, A, SUBMIT, Opts::default(), Some(at)).submit(10_000, A);
         }),
         plan("wrong_target_and_no_reading", "14", |draws, setup, writer| {
-            setup.rows = draws.small(6, 20);
+            setup.rows = draws.small(12, 30);
             let reads = draws.pick(&[
                 ReadFault::Reset,
                 ReadFault::NotFound,

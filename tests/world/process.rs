@@ -257,7 +257,8 @@ pub(crate) fn list_rows(setup: &Setup, list: u8) -> std::ops::RangeInclusive<u32
 
 /// Writes a list of corrected rows, where it does not exist; none where nothing is to be corrected.
 fn corrected(order: &Order, list: u8, swap: bool) -> Option<PathBuf> {
-    let file = order.folder.join(format!("corrected{list}.csv"));
+    let name = order.ledger.file_stem().unwrap_or_default().to_string_lossy();
+    let file = order.folder.join(format!("corrected{list}-{name}.csv"));
     if file.exists() {
         return Some(file);
     }

@@ -93,6 +93,7 @@ pub(crate) struct Server {
     due: BTreeMap<(u64, u64), Due>,
     calls: BTreeMap<u64, Call>,
     n_calls_of: BTreeMap<u32, u32>,
+    last_call_of: BTreeMap<u32, u64>,
     pub(crate) faults: Vec<(Fault, u64)>,
     pub(crate) fates: BTreeMap<(u32, u32), Fate>,
     pub(crate) clock_off: i64,
@@ -117,6 +118,7 @@ impl Server {
             due: BTreeMap::new(),
             calls: BTreeMap::new(),
             n_calls_of: BTreeMap::new(),
+            last_call_of: BTreeMap::new(),
             faults: Vec::new(),
             fates: BTreeMap::new(),
             clock_off: 0,
@@ -213,6 +215,7 @@ impl Server {
         let row = body["target"].as_str().and_then(row_of);
         let slow = self.find(|fault| if let Fault::Slow { by_ms } = fault { Some(*by_ms) } else { None }).unwrap_or(0);
         let (mut acts, mut after) = (vec![self.latency / 2], self.latency + slow);
+        self.last_call_of.insert(row.unwrap_or(0), now);
         let nth = self.n_calls_of.entry(row.unwrap_or(0)).or_default();
         *nth += 1;
         let (nth, key) = (*nth, row.unwrap_or(0));
@@ -456,6 +459,11 @@ impl Server {
             Some(ReadFault::Odd) => Ok("{\"Uuid\":17}".to_owned()),
             None => object.map(|object| object.to_string()).ok_or_else(|| status_error(404)),
         }
+    }
+
+    /// Returns whether the last call for a row was made that long ago.
+    pub(crate) fn is_old(&self, row: u32, ms: u64) -> bool {
+        self.last_call_of.get(&row).unwrap_or(&0) + ms < self.now()
     }
 
     /// Returns the request of a row that the person sees, and whether another one is still to come.

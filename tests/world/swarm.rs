@@ -45,7 +45,8 @@ fn crossing(draws: &mut Draws) -> Crossing {
     }
 }
 
-fn list_fault(draws: &mut Draws, rows: u32) -> ListFault {
+fn list_fault(draws: &mut Draws, setup: &Setup) -> ListFault {
+    let rows = setup.rows;
     let few = |draws: &mut Draws| usize::try_from(draws.of(1, u64::from(rows) + 3)).unwrap();
     match draws.below(15) {
         0 => ListFault::CutOld { keep: few(draws) },
@@ -53,7 +54,11 @@ fn list_fault(draws: &mut Draws, rows: u32) -> ListFault {
         2 => ListFault::WithoutKind { kind: u8::try_from(draws.below(3)).unwrap() },
         3 => ListFault::Since { ago_s: draws.pick(&[5, 60, 600]) },
         4 => ListFault::OtherAccountsOnly,
-        5 => ListFault::Lags { by_s: draws.pick(&[1, 10, 25]) },
+        5 =>
+        // A list that lags by more than --settle is what nobody promises to survive.
+        {
+            ListFault::Lags { by_s: draws.of(1, setup.settle_s - 1) }
+        }
         6 => ListFault::HidesEvery { nth: few(draws).max(2) },
         7 => ListFault::HidesRow { row: draws.small(1, rows) },
         8 => ListFault::Repeats,
@@ -66,7 +71,7 @@ fn list_fault(draws: &mut Draws, rows: u32) -> ListFault {
     }
 }
 
-fn fault(draws: &mut Draws, rows: u32) -> Fault {
+fn fault(draws: &mut Draws, setup: &Setup) -> Fault {
     let every = draws.small(1, 5);
     match draws.below(16) {
         0 => Fault::Away,
@@ -86,7 +91,7 @@ fn fault(draws: &mut Draws, rows: u32) -> Fault {
             ReadFault::Fails,
             ReadFault::Odd,
         ])),
-        _ => Fault::List(list_fault(draws, rows)),
+        _ => Fault::List(list_fault(draws, setup)),
     }
 }
 
@@ -170,7 +175,7 @@ fn step_of(draws: &mut Draws, family: usize, setup: &Setup, hosts: u8, p: &mut u
             let dies = draws.one_in(3).then(|| crossing(draws));
             Step::Run { p: *p, at, cmd, opts: opts(draws), dies }
         }
-        1 => Step::Fault { fault: fault(draws, setup.rows), for_ms: draws.pick(&[2_000, 30_000, 300_000, 1_000_000]) },
+        1 => Step::Fault { fault: fault(draws, setup), for_ms: draws.pick(&[2_000, 30_000, 300_000, 1_000_000]) },
         2 => match draws.below(5) {
             0 => Step::Kill { p: old_p },
             1 | 2 => Step::Stop { p: old_p },

@@ -31,7 +31,7 @@ use crate::step::{Beside, Cmd, History, Opts, Place, Step, clock, hash};
 /// How long a command may take in the world's time, in ms: beyond the longest wait there is.
 const LONGEST: u64 = 8 * 3_600_000;
 /// How long the storm lasts behind the last step, in ms.
-const AFTERWARDS: u64 = 1_500_000;
+const AFTERWARDS: u64 = 1_000_000;
 const MOST_POLLS: u64 = 300_000;
 const LONGEST_REAL: Duration = Duration::from_secs(20);
 /// From this number on processes are the calm phase's.

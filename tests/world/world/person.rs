@@ -3,19 +3,24 @@
 use super::{CORRECTED, World};
 use crate::link::Gate;
 use crate::oracle::{Broken, Violation};
-use crate::process::{self, NOTHING, Said};
+use crate::process::{self, NOTHING, RowSeen, Said};
 use crate::server::target;
 use crate::step::{Cmd, Opts, Place, Step};
 use cmbatch::ledger::RowState;
 use std::rc::Rc;
 
 impl World<'_> {
+    /// Returns the number of a ledger's row through all lists.
+    fn number_of(&self, row: &RowSeen) -> u32 {
+        (1..=self.history.setup.rows * 20).find(|number| target(*number) == row.target).unwrap_or(0)
+    }
+
     /// A person looks at the server and says of a row in doubt what is there; or what is not.
     pub(super) async fn verdict(&mut self, at: Place, nth: u32, truly: bool) -> bool {
         let Some(rows) = self.rows(at) else { return false };
         let mut doubts = rows.iter().filter(|row| row.state == RowState::InDoubt);
         let Some(row) = doubts.nth(nth as usize) else { return false };
-        let number = (1..=self.history.setup.rows * 20).find(|number| target(*number) == row.target).unwrap_or(0);
+        let number = self.number_of(row);
         let (there, is_coming) = self.server.borrow().of_row(number);
         if !truly && there.is_none() {
             return false;
@@ -41,16 +46,19 @@ impl World<'_> {
     pub(super) async fn calm(&mut self) -> Result<(), Violation> {
         self.say("calm");
         self.server.borrow_mut().faults.clear();
+        let mut is_first = !self.processes.values().any(|process| process.is_stopped);
         self.processes.values_mut().for_each(|process| process.is_stopped = false);
         self.drive(None).await?;
         let places: Vec<Place> = self.metas.keys().copied().collect();
         for at in places {
-            self.drive(Some(self.now() + 1_000_000)).await?;
+            // The notes of those that were at work are gone then.
+            let wait = if std::mem::take(&mut is_first) { 10_000 } else { 1_000_000 };
+            self.drive(Some(self.now() + wait)).await?;
             self.finish(at).await?;
         }
         for at in self.metas.keys().copied().collect::<Vec<_>>() {
             if let Some(rows) = self.rows(at) {
-                self.oracle.audit(&self.server.borrow(), at, &rows)?;
+                self.oracle.audit(&self.server.borrow(), at, &rows, self.metas[&at].no_tag)?;
             }
         }
         self.oracle.named(&self.server.borrow())
@@ -86,18 +94,25 @@ impl World<'_> {
         Ok(())
     }
 
-    /// Returns the corrections that were begun.
+    /// Returns the correction that was begun, where it was the last command.
     fn corrections(&self, at: Place) -> Vec<Cmd> {
+        // What came to pass since may leave no sense in an earlier one.
         let of = |step: &Step| match step {
-            Step::Run { at: other, cmd: cmd @ Cmd::From { .. }, .. } if *other == at => Some(cmd.clone()),
+            Step::Run { at: other, cmd, .. } if *other == at => Some(cmd.clone()),
             _ => None,
         };
-        self.history.steps.iter().filter_map(|step| of(&step.step)).collect()
+        let last = self.history.steps.iter().rev().find_map(|step| of(&step.step));
+        last.into_iter().filter(|cmd| matches!(cmd, Cmd::From { .. })).collect()
     }
 
     async fn settle_truly(&mut self, at: Place) -> Result<(), Violation> {
-        let n = self.rows(at).map_or(0, |rows| rows.iter().filter(|row| row.state == RowState::InDoubt).count());
-        if n > 0 && !self.oracle.is_involved {
+        let rows = self.rows(at).unwrap_or_default();
+        let doubts: Vec<u32> =
+            rows.iter().filter(|row| row.state == RowState::InDoubt).map(|row| self.number_of(row)).collect();
+        let n = doubts.len();
+        // After an hour a server may have archived a request (rule 6 d).
+        let is_young = |number: &u32| !self.server.borrow().is_old(*number, 3_500_000);
+        if doubts.iter().any(is_young) && !self.oracle.is_involved {
             let last = self.oracle.last.get(&at).map(|said| said.short.clone());
             let text = format!(
                 "{at}: {n} rows are in doubt for good, though the server is well: {}",
