@@ -183,7 +183,7 @@ async fn submit(order: &Order, list: u8, existing: Existing, env: Env<'_, Link>)
             step::Already::Send => Already::Send,
         },
         look_back: Duration::from_secs(30 * 86_400),
-        part: (opts.limit > 0).then(|| Part { limit: Some(opts.limit as usize), ids: None }),
+        part: (opts.limit > 0).then_some(Part { limit: Some(opts.limit as usize), ids: None }),
         tag_position: if opts.no_tag { TagPosition::None } else { TagPosition::Start },
         data: DataEncoding::Array,
         limits: limits(setup),
@@ -203,7 +203,7 @@ async fn replay(order: &Order, from: Option<PathBuf>, env: Env<'_, Link>) -> Res
     if checked.as_ref().is_some_and(|checked| !checked.survey.is_valid()) {
         return Ok(said(3, "the corrected manifest is invalid"));
     }
-    let part = (order.opts.limit > 0).then(|| Part { limit: Some(order.opts.limit as usize), ids: None });
+    let part = (order.opts.limit > 0).then_some(Part { limit: Some(order.opts.limit as usize), ids: None });
     let replay = Replay {
         path: order.ledger.clone(),
         choice: Choice { part, ..Choice::default() },

@@ -226,7 +226,7 @@ impl Server {
             _ => (*at == (key, nth)).then_some(*fate),
         };
         let fate = self.fates.iter().find_map(for_good);
-        let hits = |every: u32| number % u64::from(every.max(1)) == 0;
+        let hits = |every: u32| number.is_multiple_of(u64::from(every.max(1)));
         let said = if self.is_on(|fault| matches!(fault, Fault::Away)) {
             self.marks.hit("call: away");
             (acts, after) = (vec![], 1);
@@ -400,11 +400,8 @@ impl Server {
                 ListFault::OtherAccountsOnly => shown.retain(|made| made.process.is_none()),
                 ListFault::Lags { by_s } => shown.retain(|made| made.at + by_s * 1_000 <= now),
                 ListFault::HidesEvery { nth } => {
-                    let is_hidden = |made: &Made| {
-                        hash(&[self.seed, u64::from_be_bytes(made.uuid.as_bytes()[8..].try_into().unwrap())])
-                            % nth.max(2) as u64
-                            == 0
-                    };
+                    let number = |made: &Made| u64::from_be_bytes(made.uuid.as_bytes()[8..].try_into().unwrap());
+                    let is_hidden = |made: &Made| hash(&[self.seed, number(made)]).is_multiple_of(nth.max(2) as u64);
                     self.hidden.extend(shown.iter().filter(|made| is_hidden(made)).map(|made| made.uuid));
                     shown.retain(|made| !is_hidden(made));
                 }
