@@ -109,11 +109,9 @@ fn fate(draws: &mut Draws) -> Fate {
     ])
 }
 
-fn place(draws: &mut Draws, hosts: u8) -> Place {
-    Place {
-        host: u8::try_from(draws.of(1, u64::from(hosts))).unwrap(),
-        ledger: u8::try_from(draws.pick(&[0_u64, 0, 0, 1, 2])).unwrap(),
-    }
+fn place(draws: &mut Draws, hosts: u8, ledgers: u64) -> Place {
+    let host = u8::try_from(draws.of(1, u64::from(hosts))).unwrap();
+    Place { host, ledger: u8::try_from(draws.below(ledgers).saturating_sub(draws.below(2))).unwrap() }
 }
 
 const FAMILIES: usize = 7;
@@ -122,7 +120,9 @@ const FAMILIES: usize = 7;
 pub(crate) fn swarm(seed: u64) -> History {
     let mut draws = Draws::new(hash(&[seed, 1]));
     let setup = Setup { twin: draws.one_in(30), ..setup(&mut draws) };
-    let hosts = u8::try_from(draws.pick(&[1_u64, 1, 2, 3])).unwrap();
+    let hosts = u8::try_from(draws.pick(&[1_u64, 1, 1, 2, 3])).unwrap();
+    // With several ledgers for one list hardly anything else comes to light.
+    let ledgers = draws.pick(&[1, 1, 3]);
     // Families that are left out make room for the others.
     let is_without_faults = draws.one_in(10);
     let base = [30, 20, 15, 12, 10, 8, 5];
@@ -146,15 +146,15 @@ pub(crate) fn swarm(seed: u64) -> History {
             draw = draw.saturating_sub(*weight);
             is_it
         });
-        let step = step_of(&mut draws, family.unwrap_or(0), &setup, hosts, &mut writer.p);
+        let step = step_of(&mut draws, family.unwrap_or(0), &setup, (hosts, ledgers), &mut writer.p);
         let after = draws.pick(&[1, 50, 300, 1_000, 5_000, 40_000, 170_000]);
         writer.after(after, step);
     }
     History { seed, shows: None, setup, steps: writer.steps }
 }
 
-fn step_of(draws: &mut Draws, family: usize, setup: &Setup, hosts: u8, p: &mut u32) -> Step {
-    let at = place(draws, hosts);
+fn step_of(draws: &mut Draws, family: usize, setup: &Setup, (hosts, ledgers): (u8, u64), p: &mut u32) -> Step {
+    let at = place(draws, hosts, ledgers);
     let old_p = draws.small(1, (*p).max(1));
     let row = draws.small(1, setup.rows);
     let host = at.host;
@@ -187,7 +187,7 @@ fn step_of(draws: &mut Draws, family: usize, setup: &Setup, hosts: u8, p: &mut u
             match draws.below(9) {
                 0 | 1 => {
                     let files = draws.pick(&[Files::Single, Files::WithLog, Files::All]);
-                    Step::Copy { from: at, to: place(draws, hosts), files }
+                    Step::Copy { from: at, to: place(draws, hosts, 3), files }
                 }
                 2 | 3 => Step::Keep { host, slot },
                 4 => Step::PutBack { host, slot, state_too: draws.one_in(2) },
