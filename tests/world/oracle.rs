@@ -158,7 +158,9 @@ impl Oracle {
         let hosts_differ = this.at.host != that.at.host;
         let is_apart = hosts_differ || has_forgotten || (runs_differ && was_long_ago);
         let is_unseen = server.shown.get(&made.process?).is_some_and(|shown| !shown.contains(&other.uuid));
-        let is_said = this.opts.already == Already::Send && runs_differ;
+        // What a person said stays with the run.
+        let said_so = |known: &Known| known.run == this.run && known.opts.already == Already::Send;
+        let is_said = runs_differ && self.known.values().any(said_so);
         if made.is_repeat && made.call == other.call {
             Some(Excuse::Repeated)
         } else if is_said || this.opts.trust_list || self.false_verdicts.contains(&made.row?) {
