@@ -67,6 +67,7 @@ pub(crate) const MUST: &[&str] = &[
     "list, told: List(WithoutKind",
     "list: 403",
     "list: 503",
+    "list: List(Bare",
     "list: List(CutsComments",
     "list: List(Odd",
     "list: List(OlderTags",

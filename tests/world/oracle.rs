@@ -6,7 +6,7 @@ use cmbatch::ledger::RowState;
 use cmbatch::request::Guid;
 
 use crate::process::{RowSeen, Said};
-use crate::server::{DENIED, KINDS, Made, Server, short};
+use crate::server::{DENIED, KINDS, Made, Server, TEMPLATE, short};
 use crate::step::{Already, Fate, Opts, Place};
 
 /// How many requests for another target a process may make: two of each kind, one that is looked at and one in doubt.
@@ -33,6 +33,8 @@ pub(crate) enum Broken {
     Flood,
     /// A command that was stopped cannot be repeated.
     Unrepeatable,
+    /// The GUID of a template was changed, the run went on with the old one, and nothing says so.
+    Unnoticed,
     /// A server that was waited for was not waited for.
     NoWait,
     /// The world came to no end.
@@ -198,6 +200,17 @@ impl Oracle {
             said.exit, said.short
         );
         Err(Violation { broken: Broken::NoWait, text })
+    }
+
+    /// Judges a command that was given another GUID for the lists' template.
+    pub(crate) fn noticed(&self, server: &Server, p: u32, said: &Said) -> Result<(), Violation> {
+        let old = TEMPLATE.to_string();
+        let is_old = |made: &Made| made.process == Some(p) && made.template == old;
+        let goes_on = self.known[&p].opts.other_template && server.made.iter().any(is_old);
+        if !goes_on || said.exit != 0 || said.text.contains(&old) {
+            return Ok(());
+        }
+        Err(Violation { broken: Broken::Unnoticed, text: format!("p{p} went on with the template's old GUID") })
     }
 
     /// Judges a ledger at the end, when the server has been well for long and a person has given true verdicts.

@@ -169,6 +169,12 @@ pub(crate) fn plans() -> Vec<Plan> {
             writer.after(1, Step::Fate { row, nth: 1, fate: Fate::CreatedAndLost });
             writer.after(1, lists(ListFault::OlderTags { row })).submit(10, A);
         }),
+        plan("request_without_comment_and_template", "12", |draws, setup, writer| {
+            setup.rows = draws.small(2, 10);
+            let row = draws.small(2, setup.rows);
+            writer.after(1, Step::Fate { row, nth: 1, fate: Fate::CreatedAndLost });
+            writer.after(1, lists(ListFault::Bare { row })).submit(10, A);
+        }),
         plan("without_tags_in_a_copy", "13", |draws, setup, writer| {
             let opts = Opts { no_tag: true, ..Opts::default() };
             let n = draws.small(1, setup.rows);
@@ -229,6 +235,11 @@ pub(crate) fn plans() -> Vec<Plan> {
                 writer.after(1, Step::Fate { row, nth: 1, fate: Fate::Is500 });
             }
             writer.submit(10, A).run(600_000, A, Cmd::From { list: 0, swap: true }, Opts::default());
+        }),
+        plan("template_guid_changed", "16", |draws, setup, writer| {
+            setup.rows = draws.small(2, 10);
+            writer.run(10, A, SUBMIT, Opts { limit: 1, ..Opts::default() });
+            writer.run(600_000, A, SUBMIT, Opts { other_template: true, ..Opts::default() });
         }),
         plan("server_away_and_waited_for", "17", |draws, setup, writer| {
             let (wait, away) = (Opts { wait_s: 600, ..Opts::default() }, draws.of(20_000, 200_000));

@@ -24,7 +24,7 @@ use cmbatch::validate::Rules;
 use tokio::sync::watch;
 
 use crate::link::Link;
-use crate::server::{KINDS, guid, target};
+use crate::server::{KINDS, TEMPLATE, guid, target};
 use crate::step::{self, Cmd, Opts, Setup};
 
 /// What a command said at its end.
@@ -131,7 +131,7 @@ fn session(order: &Order) -> SessionInfo {
 }
 
 fn rules(opts: &Opts) -> Rules {
-    let template = if opts.other_template { guid(0x91, 1) } else { guid(0x90, 1) };
+    let template = if opts.other_template { guid(0x91, 1) } else { TEMPLATE };
     Rules { templates: BTreeMap::from([("cards".to_owned(), template)]), tagged: !opts.no_tag, ..Rules::default() }
 }
 
@@ -223,7 +223,9 @@ async fn end(prepared: Prepared<'_, Link>, order: &Order) -> Result<Said, Failur
         Prepared::Ready(ready) => {
             // The person looks at the number and confirms it.
             let confirmed = Some(ready.plan.n_destructive());
-            Ok(of_ending(&ready.send(confirmed, &NoSink, order.control.clone()).await?))
+            let notes = ready.plan.notes.join(" ");
+            let said = of_ending(&ready.send(confirmed, &NoSink, order.control.clone()).await?);
+            Ok(Said { text: format!("{notes} {}", said.text), ..said })
         }
     }
 }

@@ -15,6 +15,9 @@ use crate::step::{Carry, Fate, Fault, History, ListFault, ReadFault, clock, hash
 
 /// How long a client waits for an answer, in ms.
 const TIME_OUT: u64 = 130_000;
+/// The template that the lists' name for one stands for.
+pub(crate) const TEMPLATE: Guid =
+    Guid::from_bytes([0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0, 0, 0, 0, 0, 0, 0, 1]);
 /// How long a tag is.
 const TAG: usize = 39;
 /// The kinds of rows: type and its number.
@@ -52,7 +55,7 @@ pub(crate) struct Made {
     pub(crate) at: u64,
     kind: i64,
     target: Guid,
-    template: String,
+    pub(crate) template: String,
     comment: String,
     account: Guid,
     pub(crate) status: i64,
@@ -156,7 +159,7 @@ impl Server {
             at: self.now(),
             kind: KINDS[kind].1,
             target,
-            template: guid(0x90, 1).to_string(),
+            template: TEMPLATE.to_string(),
             comment: comment.to_owned(),
             account: guid(0xBB, 1),
             status: 3,
@@ -387,7 +390,7 @@ impl Server {
             return Err(unread(TransportFault::ConnectionRefused));
         }
         let mut shown: Vec<Made> = self.made.iter().filter(|made| !made.is_archived).cloned().collect();
-        let (mut cut, mut older, mut odd, mut pause) = (None, None, None, 0);
+        let (mut cut, mut older, mut bare, mut odd, mut pause) = (None, None, None, None, 0);
         for fault in &faults {
             let before = shown.len();
             match *fault {
@@ -412,6 +415,7 @@ impl Server {
                 ListFault::Repeats => shown.extend(shown.clone()),
                 ListFault::CutsComments { to } => cut = Some(to),
                 ListFault::OlderTags { row } => older = Some(row),
+                ListFault::Bare { row } => bare = Some(row),
                 ListFault::Odd { every } => odd = Some(every.max(1)),
                 ListFault::Trickles => pause = 1_000,
                 ListFault::Unreadable => return Err(self.refuse_list(503)),
@@ -421,10 +425,15 @@ impl Server {
                 .hit_fault(if shown.len() == before { "list" } else { "list, told" }, &Fault::List(fault.clone()));
         }
         self.marks.hit("list: read");
-        let readable = shown.iter().filter(|_| cut.is_none_or(|to| to >= TAG)).map(|made| made.uuid);
+        let has_tag = |made: &&Made| cut.is_none_or(|to| to >= TAG) && (bare.is_none() || bare != made.row);
+        let readable = shown.iter().filter(has_tag).map(|made| made.uuid);
         self.shown.entry(process).or_default().extend(readable);
         let objects = shown.iter().enumerate().map(|(n, made)| {
             let mut object = self.object(made, cut, older.is_some_and(|row| row == 0 || made.row == Some(row)));
+            if bare.is_some() && bare == made.row {
+                object["Comment"] = Value::Null;
+                object["ProfileTemplateUuid"] = Value::Null;
+            }
             if odd.is_some_and(|every| (n + 1) % every == 0) {
                 object["Submitted"] = json!(17);
             }

@@ -93,7 +93,10 @@ fn keep_within(step: &mut Step, rows: u32) {
             Crossing::ListAsked(n) | Crossing::Object(n) | Crossing::Point(_, n) => *n = (*n).min(rows),
         },
         Step::Fate { row, .. } | Step::Stranger { row, .. } => *row = (*row).min(rows),
-        Step::Fault { fault: Fault::List(ListFault::HidesRow { row } | ListFault::OlderTags { row }), .. } => {
+        Step::Fault {
+            fault: Fault::List(ListFault::HidesRow { row } | ListFault::OlderTags { row } | ListFault::Bare { row }),
+            ..
+        } => {
             *row = (*row).min(rows);
         }
         _ => {}

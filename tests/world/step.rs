@@ -325,6 +325,10 @@ pub(crate) enum ListFault {
     Unreadable,
     Forbidden,
     Trickles,
+    /// A row's request is shown without comment and template.
+    Bare {
+        row: u32,
+    },
     /// An older tag stands in front of a row's comment; of all rows' where it is 0.
     OlderTags {
         row: u32,

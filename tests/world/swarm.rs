@@ -20,7 +20,7 @@ fn opts(draws: &mut Draws) -> Opts {
         ]),
         trust_list: draws.one_in(30),
         wait_s: draws.pick(&[0, 0, 0, 600]),
-        other_template: false,
+        other_template: draws.one_in(40),
     }
 }
 
@@ -48,7 +48,7 @@ fn crossing(draws: &mut Draws) -> Crossing {
 fn list_fault(draws: &mut Draws, setup: &Setup) -> ListFault {
     let rows = setup.rows;
     let few = |draws: &mut Draws| usize::try_from(draws.of(1, u64::from(rows) + 3)).unwrap();
-    match draws.below(15) {
+    match draws.below(16) {
         0 => ListFault::CutOld { keep: few(draws) },
         1 => ListFault::CutNew { lacks: few(draws) },
         2 => ListFault::WithoutKind { kind: u8::try_from(draws.below(3)).unwrap() },
@@ -67,6 +67,7 @@ fn list_fault(draws: &mut Draws, setup: &Setup) -> ListFault {
         11 => ListFault::Unreadable,
         12 => ListFault::Forbidden,
         13 => ListFault::Trickles,
+        14 => ListFault::Bare { row: draws.small(1, rows) },
         _ => ListFault::OlderTags { row: draws.small(0, rows) },
     }
 }

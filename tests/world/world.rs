@@ -327,6 +327,7 @@ impl<'h> World<'h> {
         let at = known.at;
         self.oracle.last.insert(at, said.clone());
         self.look()?;
+        self.oracle.noticed(&self.server.borrow(), p, &said)?;
         self.oracle.waited(p, &said, self.longest_away())
     }
 
