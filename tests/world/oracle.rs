@@ -138,16 +138,18 @@ impl Oracle {
         Ok(())
     }
 
+    /// Judges requests for another target than was asked for, of kinds of which the run has no right one to go by.
     fn flood(&self, server: &Server, process: u32) -> Result<(), Violation> {
-        let n =
-            server.made.iter().filter(|made| made.is_wrong && !made.is_repeat && made.process == Some(process)).count();
+        let run_of = |made: &Made| made.process.and_then(|p| self.known.get(&p)).map(|known| known.run);
+        let run = self.known.get(&process).map(|known| known.run);
+        let is_tried = |kind| server.made.iter().any(|made| !made.is_wrong && made.kind == kind && run_of(made) == run);
+        let is_counted = |made: &&Made| made.is_wrong && !made.is_repeat && made.process == Some(process);
+        let n = server.made.iter().filter(is_counted).filter(|made| !is_tried(made.kind)).count();
         if n <= MOST_WRONG {
             return Ok(());
         }
-        Err(Violation {
-            broken: Broken::Flood,
-            text: format!("p{process} made {n} requests for another target than asked"),
-        })
+        let text = format!("p{process} made {n} requests for another target than asked");
+        Err(Violation { broken: Broken::Flood, text })
     }
 
     /// Returns why a request may exist beside an earlier one.

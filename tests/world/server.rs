@@ -53,7 +53,7 @@ pub(crate) struct Made {
     pub(crate) is_repeat: bool,
     pub(crate) call: u64,
     pub(crate) at: u64,
-    kind: i64,
+    pub(crate) kind: i64,
     target: Guid,
     pub(crate) template: String,
     comment: String,

@@ -100,7 +100,11 @@ fn fate(draws: &mut Draws) -> Fate {
     draws.pick(&[
         Fate::CreatedAndLost,
         Fate::CreatedAndLost,
+        Fate::CreatedAndLost,
+        Fate::CreatedAndLost,
         Fate::Lost,
+        Fate::Lost,
+        Fate::Late { by_s: 20 },
         Fate::CreatedAnd500,
         Fate::Is500,
         Fate::Is404,
