@@ -47,6 +47,7 @@ pub(crate) struct Order {
     pub(crate) cmd: Cmd,
     pub(crate) opts: Opts,
     pub(crate) setup: Setup,
+    /// The host's folder; its notes are to lie in `state` there.
     pub(crate) folder: PathBuf,
     pub(crate) ledger: PathBuf,
     pub(crate) machine: Machine,
