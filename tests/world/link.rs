@@ -6,8 +6,11 @@ use std::future::pending;
 use std::rc::Rc;
 use std::time::Duration;
 
-use cmbatch::client::{Answer, ClientError, ReadError, Renewed, RequestObject, TransportFault};
-use cmbatch::reconcile::Lists;
+use cmbatch::client::{
+    Answer, ClientError, ListItem, ListTimeouts, ObjectFault, ReadError, Renewed, RequestObject, TransportFault,
+};
+use cmbatch::machine::Machine;
+use cmbatch::reconcile::{Lists, ServerList};
 use cmbatch::request::RequestUuid;
 use cmbatch::submit::Calls;
 use futures_util::{Stream, stream};
@@ -69,6 +72,8 @@ pub(crate) struct Link {
     pub(crate) gate: Rc<Gate>,
     pub(crate) process: u32,
     pub(crate) n_calls: Rc<Cell<u64>>,
+    /// The clocks of the host.
+    pub(crate) machine: Machine,
 }
 
 impl Link {
@@ -79,9 +84,12 @@ impl Link {
 }
 
 impl Calls for Link {
-    async fn create(&self, body: Vec<u8>) -> Answer {
+    async fn create(&self, body: Vec<u8>, send_before: Option<Duration>) -> Answer {
         if self.gate.cross(&Crossing::CallLeaves) {
             return pending().await;
+        }
+        if send_before.is_some_and(|until| self.machine.since_boot() > until) {
+            return Answer::None { fault: TransportFault::TooLate, message: "the claim was too old".to_owned() };
         }
         let number = self.n_calls.get() + 1;
         self.n_calls.set(number);
@@ -104,7 +112,8 @@ impl Calls for Link {
     async fn read_back(&self, uuid: RequestUuid) -> Result<RequestObject, ReadError> {
         self.latency().await;
         let text = self.server.borrow_mut().read(uuid.guid())?;
-        parse(1, &text)
+        RequestObject::from_json(text.as_bytes())
+            .map_err(|fault| ReadError::Object { number: 1, reason: fault.to_string() })
     }
 
     async fn probe(&self) -> Result<(), ReadError> {
@@ -115,14 +124,18 @@ impl Calls for Link {
 }
 
 impl Lists for Link {
-    async fn list(&self) -> Result<impl Stream<Item = Result<RequestObject, ReadError>>, ReadError> {
+    async fn list(
+        &self,
+        _timeouts: ListTimeouts,
+    ) -> Result<ServerList<impl Stream<Item = Result<ListItem, ReadError>>>, ReadError> {
         if self.gate.cross(&Crossing::ListAsked) {
             return pending().await;
         }
         self.latency().await;
         let (objects, pause) = self.server.borrow_mut().list(self.process)?;
+        let date = Some(self.server.borrow().date());
         let gate = self.gate.clone();
-        Ok(stream::unfold((objects.into_iter(), 0), move |(mut rest, n)| {
+        let items = stream::unfold((objects.into_iter(), 0), move |(mut rest, n)| {
             let gate = gate.clone();
             async move {
                 let text = rest.next()?;
@@ -134,10 +147,15 @@ impl Lists for Link {
                 }
                 Some((parse(n + 1, &text), (rest, n + 1)))
             }
-        }))
+        });
+        Ok(ServerList { date, items })
     }
 }
 
-fn parse(number: u64, text: &str) -> Result<RequestObject, ReadError> {
-    RequestObject::from_json(text.as_bytes()).map_err(|reason| ReadError::Object { number, reason })
+fn parse(number: u64, text: &str) -> Result<ListItem, ReadError> {
+    match RequestObject::from_json(text.as_bytes()) {
+        Ok(object) => Ok(ListItem::Request(object)),
+        Err(ObjectFault::Unread(reason)) => Ok(ListItem::Unread { number, reason }),
+        Err(fault) => Err(ReadError::Object { number, reason: fault.to_string() }),
+    }
 }

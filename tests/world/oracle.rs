@@ -167,7 +167,8 @@ impl Oracle {
         let is_said = runs_differ && self.known.values().any(said_so);
         if made.is_repeat && made.call == other.call {
             Some(Excuse::Repeated)
-        } else if is_said || this.opts.trust_list || self.false_verdicts.contains(&made.row?) {
+        } else if is_said || this.opts.trust_list || this.opts.without_list || self.false_verdicts.contains(&made.row?)
+        {
             Some(Excuse::Person)
         } else if server.hidden.contains(&other.uuid) {
             Some(Excuse::Hidden)

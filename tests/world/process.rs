@@ -9,23 +9,26 @@ use std::time::Duration;
 
 use cmbatch::app::{
     self, Already, Checked, Choice, Corrected, Ending, Env, Existing, Failure, Next, Part, Piece, Prepared, Replay,
-    Said as Verdict, Submission,
+    Said as Verdict, Sending, StateFolder, Submission,
 };
-use cmbatch::client::On503;
+use cmbatch::client::{ListTimeouts, On503};
 use cmbatch::event::NoSink;
 use cmbatch::ledger::{LedgerError, Reader, RowState, RunIdentity, SessionInfo};
 use cmbatch::machine::Machine;
 use cmbatch::manifest::{ReadOptions, Source};
-use cmbatch::reconcile::Trust;
-use cmbatch::report::manifest_csv;
+use cmbatch::reconcile::{Asking, Trust};
+use cmbatch::report::{self, manifest_csv};
 use cmbatch::request::{DataEncoding, Guid, RequestUuid, TagPosition};
-use cmbatch::submit::{BreakerRules, Limits, Patience, Period, Rate, StopLevel};
+use cmbatch::submit::{BreakerRules, CheckFirst, FinalLook, Limits, Patience, Period, Rate, StopLevel};
 use cmbatch::validate::Rules;
 use tokio::sync::watch;
 
 use crate::link::Link;
-use crate::server::{KINDS, TEMPLATE, guid, target};
+use crate::server::{ACCOUNT, KINDS, TEMPLATE, guid, target};
 use crate::step::{self, Cmd, Opts, Setup};
+
+/// The server's address.
+const SERVER: &str = "https://cm.example.test/CertificateManagement";
 
 /// What a command said at its end.
 #[derive(Clone, Debug)]
@@ -107,6 +110,10 @@ fn limits(setup: &Setup) -> Limits {
         stall: Duration::from_secs(600),
         breaker: BreakerRules { in_a_row: setup.breaker, window: 20, window_min: 8, kind_refusals: setup.breaker },
         on_503: On503::InDoubt,
+        read_back: Duration::from_secs(setup.settle_s),
+        check_first: CheckFirst::Stop,
+        // Of some histories the runs are longer than what a list has to hold around a row in doubt.
+        n_around: if setup.rows.is_multiple_of(2) { Asking::N_AROUND } else { 8 },
     }
 }
 
@@ -116,7 +123,26 @@ fn patience(setup: &Setup, opts: &Opts) -> Patience {
         server_limit: Duration::from_secs(setup.limit_s),
         trust: if opts.trust_list { Trust::List } else { Trust::Proof },
         wait_for_server: Duration::from_secs(opts.wait_s),
+        lists: ListTimeouts::default(),
+        final_look: FinalLook::Yes,
     }
+}
+
+fn sending(order: &Order) -> Result<Sending, Failure> {
+    let Order { setup, opts, .. } = order;
+    Ok(Sending {
+        limits: limits(setup),
+        patience: patience(setup, opts),
+        state: Some(StateFolder::open(&order.folder.join("state"), SERVER)?),
+        without_list: opts.without_list,
+        already: match opts.already {
+            step::Already::Stop => Already::Stop,
+            step::Already::Skip => Already::Skip,
+            step::Already::Send => Already::Send,
+        },
+        look_back: Duration::from_secs(30 * 86_400),
+        originators: vec![ACCOUNT],
+    })
 }
 
 fn session(order: &Order) -> SessionInfo {
@@ -124,7 +150,8 @@ fn session(order: &Order) -> SessionInfo {
         version: "0".to_owned(),
         user: "alice".to_owned(),
         host: format!("h{}", order.host),
-        pid: order.link.process + 100,
+        // Above what a machine gives: no process of the machine that this runs on is taken for it.
+        pid: order.link.process + 10_000_000,
         command: "submit".to_owned(),
         options: Vec::new(),
         started_at: order.machine.now(),
@@ -152,8 +179,7 @@ async fn carry_out(order: &Order) -> Result<Said, Failure> {
             None => Ok(said(2, NOTHING)),
         },
         Cmd::Reconcile => {
-            let (limits, patience) = (limits(&order.setup), patience(&order.setup, &order.opts));
-            let ending = app::reconcile(&order.ledger, limits, patience, &env, order.control.clone()).await?;
+            let ending = app::reconcile(&order.ledger, &sending(order)?, false, &env, order.control.clone()).await?;
             Ok(of_ending(&ending))
         }
     }
@@ -172,24 +198,16 @@ async fn submit(order: &Order, list: u8, existing: Existing, env: Env<'_, Link>)
         rules: &rules,
         path: order.ledger.clone(),
         identity: RunIdentity {
-            server: "https://cm.example.test/CertificateManagement".to_owned(),
+            server: SERVER.to_owned(),
             rehearsal: false,
             options: vec![("tag".to_owned(), tag.to_owned())],
         },
         existing,
         dry_run: false,
-        already: match opts.already {
-            step::Already::Stop => Already::Stop,
-            step::Already::Skip => Already::Skip,
-            step::Already::Send => Already::Send,
-        },
-        look_back: Duration::from_secs(30 * 86_400),
         part: (opts.limit > 0).then_some(Part { limit: Some(opts.limit as usize), ids: None }),
         tag_position: if opts.no_tag { TagPosition::None } else { TagPosition::Start },
         data: DataEncoding::Array,
-        limits: limits(setup),
-        patience: patience(setup, opts),
-        is_real: true,
+        sending: sending(order)?,
     };
     let prepared = app::prepare_submit(&submission, env).await?;
     end(prepared, order).await
@@ -210,8 +228,7 @@ async fn replay(order: &Order, from: Option<PathBuf>, env: Env<'_, Link>) -> Res
         choice: Choice { part, ..Choice::default() },
         from: checked.as_ref().map(|checked| Corrected { checked, rules: &rules }),
         dry_run: false,
-        limits: limits(&order.setup),
-        patience: patience(&order.setup, &order.opts),
+        sending: sending(order)?,
     };
     let prepared = app::prepare_replay(&replay, env).await?;
     end(prepared, order).await
@@ -316,8 +333,11 @@ pub(crate) fn rows(ledger: &Path) -> Result<Vec<RowSeen>, LedgerError> {
 pub(crate) fn export(ledger: &Path, folder: &Path, list: u8) -> bool {
     let Ok(reader) = Reader::open(ledger) else { return false };
     let mut text = Vec::new();
-    match manifest_csv(&reader, &[RowState::Failed, RowState::InDoubt], &mut text) {
-        Ok(n) if n > 0 => fs::write(folder.join(format!("list{list}.csv")), text).is_ok(),
+    // What the person would like to have is refused: rows in doubt may exist.
+    assert!(report::Choice::new(&[RowState::Failed, RowState::InDoubt], None).is_err());
+    let choice = report::Choice::new(&[RowState::Failed], None).expect("failed rows can be exported");
+    match manifest_csv(&reader, &choice, &mut text) {
+        Ok(written) if written.n_rows > 0 => fs::write(folder.join(format!("list{list}.csv")), text).is_ok(),
         Ok(_) | Err(_) => false,
     }
 }
@@ -338,7 +358,7 @@ pub(crate) async fn settle(order: &Order, row: u32, created: Option<Guid>) -> Sa
             None => Verdict::NotCreated,
         };
         drop(reader);
-        app::record_verdict(&order.ledger, &row, &verdict, "looked in the portal", &env).await
+        app::record_verdicts(&order.ledger, &[(row, verdict)], "looked in the portal", &env).await
     };
     match settled.await {
         Ok(ending) => of_ending(&ending),

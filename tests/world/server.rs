@@ -18,6 +18,9 @@ const TIME_OUT: u64 = 130_000;
 /// The template that the lists' name for one stands for.
 pub(crate) const TEMPLATE: Guid =
     Guid::from_bytes([0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0x90, 0, 0, 0, 0, 0, 0, 0, 1]);
+/// The account that runs work with.
+pub(crate) const ACCOUNT: Guid =
+    Guid::from_bytes([0xCC, 0xCC, 0xCC, 0xCC, 0xCC, 0xCC, 0xCC, 0xCC, 0, 0, 0, 0, 0, 0, 0, 1]);
 /// How long a tag is.
 const TAG: usize = 39;
 /// The kinds of rows: type and its number.
@@ -188,7 +191,7 @@ impl Server {
                 target: if is_wrong { guid(0x72, 0) } else { text("target").parse().unwrap_or(guid(0x72, 1)) },
                 template: text("profiletemplateuuid"),
                 comment: text("comment"),
-                account: guid(0xCC, 1),
+                account: ACCOUNT,
                 status: 3,
                 is_archived: false,
             });
@@ -396,7 +399,14 @@ pub(crate) fn short(uuid: &Guid) -> String {
 }
 
 fn http(status: u16, body: String) -> Answer {
-    Answer::Http(HttpAnswer { status, location: None, retry_after: None, body: Bytes::from(body) })
+    Answer::Http(HttpAnswer {
+        status,
+        location: None,
+        retry_after: None,
+        date: None,
+        advice: None,
+        body: Bytes::from(body),
+    })
 }
 
 fn lost(fault: TransportFault) -> Answer {

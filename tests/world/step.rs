@@ -180,6 +180,7 @@ pub(crate) struct Opts {
     /// `--limit`, 0 for none.
     pub(crate) limit: u32,
     pub(crate) no_tag: bool,
+    pub(crate) without_list: bool,
     pub(crate) already: Already,
     pub(crate) trust_list: bool,
     /// `--wait-for-server`, in s.
@@ -372,12 +373,13 @@ impl fmt::Display for Place {
 
 impl fmt::Display for Opts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { limit, no_tag, already, trust_list, wait_s, other_template } = self;
+        let Self { limit, no_tag, already, trust_list, without_list, wait_s, other_template } = self;
         let flag = |on: bool, text: &str| if on { format!(" {text}") } else { String::new() };
         f.write_str(&flag(*limit > 0, &format!("--limit {limit}")))?;
         f.write_str(&flag(*no_tag, "--no-tag"))?;
         f.write_str(&flag(*already != Already::Stop, &format!("--already {already:?}").to_lowercase()))?;
         f.write_str(&flag(*trust_list, "--trust-list"))?;
+        f.write_str(&flag(*without_list, "--without-list"))?;
         f.write_str(&flag(*wait_s > 0, &format!("--wait-for-server {wait_s}s")))?;
         f.write_str(&flag(*other_template, "(another GUID for the template)"))
     }

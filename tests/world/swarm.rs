@@ -19,6 +19,7 @@ fn opts(draws: &mut Draws) -> Opts {
             Already::Send,
         ]),
         trust_list: draws.one_in(30),
+        without_list: draws.one_in(30),
         wait_s: draws.pick(&[0, 0, 0, 600]),
         other_template: draws.one_in(40),
     }

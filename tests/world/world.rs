@@ -357,7 +357,13 @@ impl<'h> World<'h> {
         let host = self.host(at.host);
         let (folder, machine) = (host.folder.clone(), host.machine());
         let (sender, control) = watch::channel(StopLevel::Run);
-        let link = Link { server: self.server.clone(), gate, process: p, n_calls: self.n_calls.clone() };
+        let link = Link {
+            server: self.server.clone(),
+            gate,
+            process: p,
+            n_calls: self.n_calls.clone(),
+            machine: machine.clone(),
+        };
         let order = Order {
             cmd: cmd.clone(),
             opts: opts.clone(),
@@ -399,7 +405,7 @@ impl<'h> World<'h> {
                 if self.processes.contains_key(p) {
                     return false;
                 }
-                self.oracle.is_involved |= opts.no_tag || opts.trust_list || opts.other_template;
+                self.oracle.is_involved |= opts.no_tag || opts.trust_list || opts.without_list || opts.other_template;
                 self.start(*p, *at, cmd, opts, Gate::new(dies.clone()));
             }
             Step::Verdict { at, nth, truly } => return self.verdict(*at, *nth, *truly).await,

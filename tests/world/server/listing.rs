@@ -2,7 +2,7 @@
 
 use cmbatch::client::{ReadError, TransportFault};
 use cmbatch::request::Guid;
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use super::{KINDS, Made, Server, TAG, status_error, unread};
@@ -22,6 +22,12 @@ impl Server {
             "Submitted": at.to_string(), "Priority": 0,
             "Comment": if with_older_tag { older + &comment } else { comment },
         })
+    }
+
+    /// Gives the time by the server's clock, as `Date` says it.
+    pub(crate) fn date(&self) -> Timestamp {
+        let now = wall(self.begin) + SignedDuration::from_secs(self.clock_off);
+        Timestamp::from_second(now.as_second()).unwrap()
     }
 
     /// Gives the list as it is shown now, and how long each object takes.
