@@ -141,7 +141,7 @@ impl Proof<'_> {
         if self.may_be_archived(doubt) {
             return Some(Point::Archived);
         }
-        if let Some(candidates) = self.sight.tagless.of(doubt, self.looks) {
+        if let Some(candidates) = self.sight.tagless.of(doubt) {
             unproven.lost_tags.add(Ambiguity { row: doubt.row, candidates });
             return Some(Point::Tag);
         }

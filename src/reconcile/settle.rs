@@ -168,7 +168,7 @@ async fn settle_absent(
     if asking.who.tagging == Tagging::Untagged {
         let mut untagged = Some5::default();
         for around in not_seen {
-            let candidates = proof.sight.tagless.of(&around.doubt, proof.looks).unwrap_or_default();
+            let candidates = proof.sight.tagless.of(&around.doubt).unwrap_or_default();
             untagged.add(Ambiguity { row: around.doubt.row, candidates });
         }
         if untagged.n > 0 {

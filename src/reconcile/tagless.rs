@@ -50,11 +50,10 @@ impl Tagless {
     }
 
     /// Returns the requests that may be a row's, at most 5; none where it is certain that there is none.
-    pub(super) fn of(&self, doubt: &DoubtfulRow, looks: &FirstLooks) -> Option<Vec<Candidate>> {
-        let from = since(doubt, looks);
+    pub(super) fn of(&self, doubt: &DoubtfulRow) -> Option<Vec<Candidate>> {
         let found: Vec<Candidate> = self
             .of_target(doubt.request.target)
-            .filter(|object| is_like(&doubt.request, object) && object.submitted.is_none_or(|at| at >= from))
+            .filter(|object| is_like(&doubt.request, object))
             .map(|object| Candidate { uuid: object.uuid, submitted: object.submitted })
             .take(MAX_CANDIDATES)
             .collect();
