@@ -9,7 +9,7 @@ use super::lists::{ListRead, Lists, read_list};
 use super::proof::{Fate, Proof, Unproven, contradicted, fate, read_doubts};
 use super::report::{Ambiguity, Audit, Gap, Report, Some5, WhyLeft};
 use super::sight::{Contradiction, Exists, Seen, Sight};
-use super::tagless::Tagless;
+use super::tagless::{self, Tagless};
 use crate::client::{ListItem, ListTimeouts};
 use crate::ledger::{FirstLook, Ledger, LedgerError, Reader, Resolution, RowState, RowVerdict, Source};
 use crate::request::{RequestUri, RequestUuid, RowId};
@@ -40,7 +40,7 @@ pub async fn look(
 ) -> Result<Report, LedgerError> {
     let anchors = Anchors::read(reader, read_doubts(reader)?, asking.n_around)?;
     let looks = FirstLooks::read(reader, &anchors)?;
-    let tagless = Tagless::since(anchors.around.iter().map(|around| around.doubt.sent_at()).min());
+    let tagless = Tagless::since(anchors.around.iter().map(|around| tagless::since(&around.doubt, &looks)).min());
     let mut sight = Sight::new(asking, reader, tagless, looks.uuids())?;
     let list = read_list(lists, timeouts, |date, item| match item {
         ListItem::Request(object) => sight.take(date, object, reader),

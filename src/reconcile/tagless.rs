@@ -6,6 +6,7 @@ use crate::client::RequestObject;
 use crate::ledger::DoubtfulRow;
 use crate::request::{CreateRequest, Guid};
 
+use super::anchors::FirstLooks;
 use super::matching::{CLOCKS_DIFFER, Disagreement, before, disagreements, type_may_be};
 use super::report::Candidate;
 
@@ -25,9 +26,8 @@ pub(super) struct Tagless {
 }
 
 impl Tagless {
-    /// Begins to keep what was submitted since the earliest of these rows was sent.
-    pub(super) fn since(earliest: Option<Timestamp>) -> Self {
-        let since = earliest.map(|at| before(at, CLOCKS_DIFFER));
+    /// Begins to keep what was submitted since then.
+    pub(super) fn since(since: Option<Timestamp>) -> Self {
         Self { since, ..Self::default() }
     }
 
@@ -51,10 +51,9 @@ impl Tagless {
 
     /// Returns the requests that may be a row's, at most 5; none where it is certain that there is none.
     pub(super) fn of(&self, doubt: &DoubtfulRow) -> Option<Vec<Candidate>> {
-        let from = before(doubt.sent_at(), CLOCKS_DIFFER);
         let found: Vec<Candidate> = self
             .of_target(doubt.request.target)
-            .filter(|object| is_like(&doubt.request, object) && object.submitted.is_none_or(|at| at >= from))
+            .filter(|object| is_like(&doubt.request, object))
             .map(|object| Candidate { uuid: object.uuid, submitted: object.submitted })
             .take(MAX_CANDIDATES)
             .collect();
@@ -71,6 +70,11 @@ impl Tagless {
         });
         named.iter().chain(without)
     }
+}
+
+/// Returns since when, by the server's clock, a row's request was submitted if it was.
+pub(super) fn since(doubt: &DoubtfulRow, looks: &FirstLooks) -> Timestamp {
+    looks.server_time(doubt).map_or(Timestamp::MIN, |at| before(at, CLOCKS_DIFFER))
 }
 
 /// Returns whether nothing that the request names is another one than the row's.

@@ -383,7 +383,7 @@ impl Session {
         };
         // Chosen rows that are in doubt are sent once a list shows them to be absent.
         let mut next = Some(self.still_pending(chosen.as_deref())?);
-        while let Some(work) = next.take() {
+        while let Some(mut work) = next.take() {
             if self.standing == Standing::Behind {
                 match self.catch_up(setting, chosen.as_deref(), control, report).await? {
                     Some(reason) => {
@@ -392,6 +392,7 @@ impl Session {
                     }
                     None => self.standing = Standing::Level,
                 }
+                work = self.still_pending(chosen.as_deref())?;
             }
             let round = self.round(setting, work, control.clone()).await;
             let ended = match add(&mut report.sent, round) {

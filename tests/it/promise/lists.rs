@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::server::{Deed, How, Made, Manner, Reply, uuid_of};
+use super::server::{Deed, How, Made, Manner, Reply, Shown, uuid_of};
 use super::{World, further_manifest};
 use crate::common::{TEMPLATE, enrollments, guid};
 
@@ -131,6 +131,29 @@ fn every_third_request_hidden_ends_with_what_is_twice_named() {
         }
     }
     world.server.never_twice();
+}
+
+#[test]
+fn a_list_that_shows_requests_more_than_once_makes_no_row_a_double() {
+    let lost: &[u32] = &[5];
+    let repeat = |_: u32, made: Vec<Made>| {
+        let again = made.clone().into_iter().rev();
+        Shown { made: made.into_iter().chain(again).collect(), how: How::Whole }
+    };
+    let world = World::new(lossy(lost).listing(repeat));
+    let place = world.with_rows("a", 12);
+    place.submit(&[]).exits(0);
+    place.all_once("wave.ledger", 12);
+}
+
+#[test]
+fn a_list_without_end_ends_with_its_time() {
+    let world = World::new(Manner::default().list_as(How::Trickle));
+    let place = world.with_rows("a", 5);
+    let begin = std::time::Instant::now();
+    place.submit(&["--list-timeout", "2s"]).exits(4).says("2s");
+    assert!(begin.elapsed().as_secs() < 8, "{:?}", begin.elapsed());
+    assert_eq!(world.server.n_posts(), 0);
 }
 
 #[test]

@@ -7,6 +7,7 @@ mod commands;
 mod copies;
 mod first;
 mod lists;
+mod pins;
 mod server;
 mod signals;
 
@@ -102,7 +103,35 @@ impl Place<'_> {
     #[track_caller]
     fn run_with(&self, words: &[&str], variables: &[(&str, &str)]) -> Ran {
         let mut command = self.command(env!("CARGO_BIN_EXE_cmbatch"));
-        command.args(self.words(words)).envs(variables.iter().copied()).output().unwrap().into()
+        let ran: Ran = command.args(self.words(words)).envs(variables.iter().copied()).output().unwrap().into();
+        self.next_can_be_typed(&ran);
+        ran
+    }
+
+    /// Tries every command of the last `next:` line, as it is printed and so that it changes nothing.
+    #[track_caller]
+    fn next_can_be_typed(&self, ran: &Ran) {
+        for command in next_commands(&ran.stderr) {
+            let end = match command.split(' ').nth(1) {
+                Some("submit" | "replay") => " --dry-run",
+                Some("export") => " --force",
+                Some("status") => "",
+                Some("settle") if command.ends_with("--list") => "",
+                // They ask the server, or have words that stand for others.
+                _ => continue,
+            };
+            if ["REJECTS", "LEDGER", "FILE", "TEXT"].iter().any(|word| command.contains(word)) {
+                continue;
+            }
+            let tried = self.shell(&format!("{command}{end}"));
+            assert!([0, 1].contains(&tried.status), "{command}{end} ends with {}:\n{}", tried.status, tried.stderr);
+        }
+    }
+
+    fn shell(&self, command: &str) -> Ran {
+        let program = Path::new(env!("CARGO_BIN_EXE_cmbatch")).parent().unwrap().to_str().unwrap();
+        let mut shell = self.command("sh");
+        shell.args(["-c", command]).env("PATH", format!("{program}:/usr/bin:/bin")).output().unwrap().into()
     }
 
     fn submit(&self, more: &[&str]) -> Ran {
@@ -199,10 +228,7 @@ impl Place<'_> {
         let all = next_commands(&ran.stderr);
         let found = all.iter().find(|command| command.contains(having));
         let command = found.unwrap_or_else(|| panic!("no next command with {having:?} in:\n{}", ran.stderr));
-        let program = Path::new(env!("CARGO_BIN_EXE_cmbatch")).parent().unwrap().to_str().unwrap();
-        let mut shell = self.command("sh");
-        let ran: Ran =
-            shell.args(["-c", command]).env("PATH", format!("{program}:/usr/bin:/bin")).output().unwrap().into();
+        let ran = self.shell(command);
         assert!(!ran.stderr.contains("Usage: cmbatch"), "{command} is no command:\n{}", ran.stderr);
         ran
     }
