@@ -7,8 +7,8 @@ use crate::request::RequestUuid;
 
 /// Returns the findings of a list that ended well. Only the first few of each kind are named; the count stands in the last one.
 pub(super) fn of_report(report: &Report) -> Vec<Finding> {
-    let Audit { missing, probe, elsewhere, come_to_nothing, .. } = &report.audit;
-    let mut all = Vec::new();
+    let Audit { missing, probe, elsewhere, come_to_nothing, still_open, .. } = &report.audit;
+    let mut all = still_open.clone();
     let mut add = |kind, row, uuids: Vec<RequestUuid>, detail: String| all.push(Finding { kind, row, uuids, detail });
     for double in &report.doubles.first {
         let detail = format!(
@@ -22,7 +22,7 @@ pub(super) fn of_report(report: &Report) -> Vec<Finding> {
         let state =
             stray.state.map_or("is not in this ledger".to_owned(), |state| format!("is {state} and another one here"));
         let detail = format!("request {} carries the tag of row {}, which {state}", stray.uuid, stray.row);
-        add(FindingKind::Unsent, None, vec![stray.uuid], detail);
+        add(FindingKind::Unsent, Some(stray.row), vec![stray.uuid], detail);
     }
     for gap in missing.first.iter().filter(|gap| Some(*gap) != probe.as_ref()) {
         let detail = format!(
@@ -38,14 +38,15 @@ pub(super) fn of_report(report: &Report) -> Vec<Finding> {
         );
         add(FindingKind::Missing, Some(gap.row), vec![gap.uuid], detail);
     }
-    for (row, uuid) in &elsewhere.first {
-        let detail = format!("another run requested the same as row {row} at the same time, as {uuid}");
-        add(FindingKind::Elsewhere, Some(*row), vec![*uuid], detail);
+    for (row, [own, other]) in &elsewhere.first {
+        let detail = format!("row {row} was created as request {own}, and another run requested the same, as {other}");
+        add(FindingKind::Elsewhere, Some(*row), vec![*own, *other], detail);
     }
-    for (uuid, status) in come_to_nothing {
+    for (row, uuid, status) in come_to_nothing {
         let what = status.map_or("is gone from the server's list".to_owned(), |status| format!("is {status}"));
-        let detail = format!("request {uuid}, for which a row was left out, {what}; drop --undo sends that row");
-        add(FindingKind::SkippedGone, None, vec![*uuid], detail);
+        let detail =
+            format!("request {uuid}, for which row {row} was left out, {what}; drop --undo --row {row} takes it back");
+        add(FindingKind::SkippedGone, Some(*row), vec![*uuid], detail);
     }
     all
 }

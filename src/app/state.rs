@@ -57,6 +57,8 @@ pub struct Note {
     others: Vec<Other>,
     /// How far the ledger was when the last session ended that this folder knows of.
     before: Option<Extent>,
+    /// Whether a session that this folder knows of left the run open: what it did nobody noted.
+    is_left_open: bool,
     /// The process that left the run open, where that is known to have died on this machine since it was started.
     died: Option<u32>,
     originators: BTreeSet<Guid>,
@@ -135,12 +137,13 @@ impl StateFolder {
         };
         let left_open = known.as_ref().filter(|noted| noted.ended.is_none()).filter(|noted| noted.boot == boot_id());
         let died = left_open.map(|noted| noted.pid).filter(|pid| !is_alive(*pid));
+        let is_left_open = known.as_ref().is_some_and(|noted| noted.ended.is_none());
         let before = known.and_then(|noted| noted.extent).map(|(session, n_claims, n_outcomes)| Extent {
             session,
             n_claims,
             n_outcomes,
         });
-        let note = Note { folder: self.clone(), noted, others, before, died, originators, _lock: lock };
+        let note = Note { folder: self.clone(), noted, others, before, is_left_open, died, originators, _lock: lock };
         note.write()?;
         Ok(note)
     }
@@ -205,7 +208,7 @@ impl Note {
     pub(super) fn agrees(&self, extent: Extent) -> bool {
         match self.before {
             Some(before) => before == extent,
-            None => extent.n_claims == 0,
+            None => !self.is_left_open && extent.n_claims == 0,
         }
     }
 

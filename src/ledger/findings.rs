@@ -100,7 +100,7 @@ pub struct OpenFinding {
 /// Why a finding is closed that the newest list did not show.
 const NOT_SEEN: &str = "not seen any more";
 
-/// Makes exactly these the open findings.
+/// Makes exactly these the open findings, but for those that a person has closed: what was looked at stays looked at.
 pub(super) fn set_findings(
     conn: &Connection,
     session: u32,
@@ -108,6 +108,7 @@ pub(super) fn set_findings(
     findings: Vec<Finding>,
 ) -> rusqlite::Result<()> {
     let known = load_open(conn)?;
+    let looked_at: Vec<Finding> = load(conn, LOOKED_AT)?.into_iter().map(|closed| closed.finding).collect();
     let mut kept = vec![false; known.len()];
     let mut insert = conn.prepare_cached(
         "INSERT INTO findings (run, finding, kind, row, uuids, detail, found_at, session)
@@ -117,7 +118,7 @@ pub(super) fn set_findings(
     for finding in findings.into_iter().map(Finding::sorted) {
         if let Some(at) = known.iter().position(|open| open.finding.is_same(&finding)) {
             kept[at] = true;
-        } else if !added.iter().any(|one| one.is_same(&finding)) {
+        } else if !added.iter().chain(&looked_at).any(|one| one.is_same(&finding)) {
             let (row, uuids) = (finding.row.map(Sql), Sql(finding.uuids.as_slice()));
             insert.execute(params![RUN, finding.kind.as_str(), row, uuids, finding.detail, Sql(now), session])?;
             added.push(finding);
@@ -143,11 +144,19 @@ pub(super) fn close_findings(conn: &Connection, now: Timestamp, row: RowId, reas
     if n_closed == 0 { Err(StepError::NoFinding { row }.into()) } else { Ok(()) }
 }
 
+const OPEN: &str = "SELECT finding, kind, row, uuids, detail, found_at, session FROM findings
+    WHERE run = ? AND closed_at IS NULL ORDER BY finding";
+
+/// Closed, and not by a list.
+const LOOKED_AT: &str = "SELECT finding, kind, row, uuids, detail, found_at, session FROM findings
+    WHERE run = ? AND closed_at IS NOT NULL AND reason <> 'not seen any more' ORDER BY finding";
+
 fn load_open(conn: &Connection) -> rusqlite::Result<Vec<OpenFinding>> {
-    let mut statement = conn.prepare_cached(
-        "SELECT finding, kind, row, uuids, detail, found_at, session FROM findings
-         WHERE run = ? AND closed_at IS NULL ORDER BY finding",
-    )?;
+    load(conn, OPEN)
+}
+
+fn load(conn: &Connection, query: &str) -> rusqlite::Result<Vec<OpenFinding>> {
+    let mut statement = conn.prepare_cached(query)?;
     let findings = statement.query_map([RUN], |line| {
         Ok(OpenFinding {
             number: line.get::<_, Sql<u64>>(0)?.0,

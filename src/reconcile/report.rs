@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::client::{ReadError, RequestStatus};
-use crate::ledger::{FirstLook, RowState};
+use crate::ledger::{Finding, FirstLook, RowState};
 use crate::request::{RequestKind, RequestUuid, RowId};
 
 use super::hits::Hits;
@@ -100,10 +100,12 @@ pub struct Audit {
     pub probe: Option<Gap>,
     /// How many rows of this session it lacks at its new end, or without any order: it lags, or shows only a part.
     pub n_not_shown: u64,
-    /// Requests of other runs for rows of this one, submitted since this session's first list.
-    pub elsewhere: Some5<(RowId, RequestUuid)>,
-    /// Requests for which rows were skipped, and that came to nothing; without a status they are gone.
-    pub come_to_nothing: Vec<(RequestUuid, Option<RequestStatus>)>,
+    /// Rows that another run requested, too, since this session's first list: their own request, and that one.
+    pub elsewhere: Some5<(RowId, [RequestUuid; 2])>,
+    /// Rows that were skipped for a request that came to nothing; without a status it is gone.
+    pub come_to_nothing: Vec<(RowId, RequestUuid, Option<RequestStatus>)>,
+    /// Findings of earlier lists that this one does not close.
+    pub still_open: Vec<Finding>,
 }
 
 /// A row that the ledger had as not sent.

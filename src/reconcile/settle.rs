@@ -233,7 +233,11 @@ fn absent(row: RowId, verdict: RowVerdict, reason: Option<&str>) -> Resolution {
 
 /// Looks what the list shows to be wrong that no state of a row tells.
 fn audit(sight: &Sight<'_>, asking: &Asking<'_>, reader: &Reader) -> Result<Audit, LedgerError> {
-    let mut audit = Audit { come_to_nothing: sight.come_to_nothing(), ..Audit::default() };
+    let mut audit = Audit {
+        come_to_nothing: sight.come_to_nothing(),
+        still_open: sight.still_open(reader.open_findings()?),
+        ..Audit::default()
+    };
     if asking.first_date.is_none() && asking.recent.is_empty() || asking.who.tagging == Tagging::Untagged {
         return Ok(audit);
     }
@@ -279,7 +283,7 @@ fn elsewhere(
     sight: &Sight<'_>,
     asking: &Asking<'_>,
     reader: &Reader,
-) -> Result<Some5<(RowId, RequestUuid)>, LedgerError> {
+) -> Result<Some5<(RowId, [RequestUuid; 2])>, LedgerError> {
     let mut found = Some5::default();
     let Some(since) = asking.first_date else { return Ok(found) };
     let accepted = reader.accepted_hits()?;
@@ -289,10 +293,10 @@ fn elsewhere(
         return Ok(found);
     }
     reader.for_each_row(&[RowState::Created], |row| -> Result<(), LedgerError> {
-        if let Some(request) = &row.request
+        if let (Some(request), Some(own)) = (&row.request, row.request_uuid)
             && let Some(uuid) = lately.get(&request.fingerprint().number())
         {
-            found.add((row.row, *uuid));
+            found.add((row.row, [own, *uuid]));
         }
         Ok(())
     })?;

@@ -10,7 +10,9 @@ use super::matching::disagreements;
 use super::report::{Double, Some5, Stray, TakenOver};
 use super::tagless::Tagless;
 use crate::client::{RequestObject, RequestStatus};
-use crate::ledger::{CreatedMarks, FirstLook, LedgerError, Reader, RowFacts, RowState};
+use crate::ledger::{
+    CreatedMarks, Finding, FindingKind, FirstLook, LedgerError, OpenFinding, Reader, RowFacts, RowState,
+};
 use crate::request::{Guid, RequestKind, RequestUuid, RowId, RunMark, Tag};
 
 /// One bit a row.
@@ -41,6 +43,8 @@ struct Tagged {
     before: RowState,
     /// The request that the ledger has as the row's.
     known: Option<RequestUuid>,
+    /// Whether it was not denied, canceled or the like.
+    stands: bool,
     /// In what it is not what the row asked for, in words; nothing where it is.
     differs: Option<Box<str>>,
 }
@@ -75,8 +79,10 @@ pub(super) struct Sight<'a> {
     newest: BinaryHeap<std::cmp::Reverse<(Timestamp, RequestUuid)>>,
     /// Requests that the list is watched for, and that it has not shown yet.
     pub(super) unseen: BTreeSet<RequestUuid>,
-    /// Requests for which rows were skipped: what became of them.
-    pub(super) elsewhere: BTreeMap<RequestUuid, Option<RequestStatus>>,
+    /// Rows that were skipped for these requests of other runs.
+    skipped: Vec<(RowId, RequestUuid)>,
+    /// What became of the requests for which rows were skipped, and of those that findings are about; none while not shown.
+    watched: BTreeMap<RequestUuid, Option<RequestStatus>>,
     /// The submission of the oldest request that has ended.
     pub(super) oldest_ended: Option<Timestamp>,
     /// The account that made this run's requests.
@@ -108,6 +114,9 @@ impl<'a> Sight<'a> {
         unseen: BTreeSet<RequestUuid>,
     ) -> Result<Self, LedgerError> {
         let firsts = reader.kinds()?.into_iter().filter(|kind| kind.read_back.is_none());
+        let skipped = reader.skipped_elsewhere()?;
+        let found = reader.open_findings()?.into_iter().flat_map(|open| open.finding.uuids);
+        let watched = skipped.iter().map(|(_, uuid)| *uuid).chain(found).map(|uuid| (uuid, None)).collect();
         Ok(Self {
             asking,
             own: RunMark::of(asking.who.run),
@@ -119,7 +128,8 @@ impl<'a> Sight<'a> {
             tagless,
             newest: BinaryHeap::new(),
             unseen,
-            elsewhere: reader.skipped_elsewhere()?.into_iter().map(|(_, uuid)| (uuid, None)).collect(),
+            skipped,
+            watched,
             oldest_ended: None,
             originator: None,
             firsts: firsts.map(|kind| (kind.row, kind.kind)).collect(),
@@ -154,7 +164,7 @@ impl<'a> Sight<'a> {
 
     fn note(&mut self, object: &RequestObject) {
         self.unseen.remove(&object.uuid);
-        if let Some(status) = self.elsewhere.get_mut(&object.uuid) {
+        if let Some(status) = self.watched.get_mut(&object.uuid) {
             *status = Some(object.status);
         }
         if let Some(at) = object.submitted {
@@ -204,6 +214,7 @@ impl<'a> Sight<'a> {
             submitted_ms: object.submitted.map_or(i64::MAX, Timestamp::as_millisecond),
             before: facts.state,
             known: facts.uuid,
+            stands: stands(object.status),
             differs: (!differs.is_empty()).then(|| differs.join("; ").into()),
         });
         self.is_ours(row, object, Some(facts));
@@ -234,21 +245,47 @@ impl<'a> Sight<'a> {
     }
 
     /// Returns the requests for which rows were skipped and that came to nothing, or are gone.
-    pub(super) fn come_to_nothing(&self) -> Vec<(RequestUuid, Option<RequestStatus>)> {
-        let is_over = |status: &Option<RequestStatus>| status.is_none_or(|status| !stands(status));
-        self.elsewhere.iter().filter(|(_, status)| is_over(status)).map(|(uuid, status)| (*uuid, *status)).collect()
+    pub(super) fn come_to_nothing(&self) -> Vec<(RowId, RequestUuid, Option<RequestStatus>)> {
+        let with_status = self.skipped.iter().map(|(row, uuid)| (*row, *uuid, self.status(*uuid)));
+        with_status.filter(|(_, _, status)| status.is_none_or(|status| !stands(status))).collect()
+    }
+
+    /// Returns what became of a request that is watched; none where the list does not have it.
+    fn status(&self, uuid: RequestUuid) -> Option<RequestStatus> {
+        self.watched.get(&uuid).copied().flatten()
+    }
+
+    /// Returns the open findings that this list does not close. What it does not show may be hidden, and closes nothing.
+    pub(super) fn still_open(&self, open: Vec<OpenFinding>) -> Vec<Finding> {
+        let is_over = |uuid: &&RequestUuid| self.status(**uuid).is_some_and(|status| !stands(status));
+        let is_open = |finding: &Finding| {
+            let uuids = &finding.uuids;
+            let n_left = uuids.len() - uuids.iter().filter(is_over).count();
+            match finding.kind {
+                FindingKind::Double | FindingKind::Elsewhere => n_left > 1,
+                FindingKind::Unsent | FindingKind::OtherRow => n_left > 0,
+                FindingKind::Missing => uuids.iter().any(|uuid| self.status(*uuid).is_none()),
+                // Told anew by each list.
+                FindingKind::SkippedGone => false,
+            }
+        };
+        open.into_iter().map(|open| open.finding).filter(is_open).collect()
     }
 
     /// Sums up a list that ended well: tags decide which request is whose.
     pub(super) fn finish(&mut self, reader: &Reader) -> Result<Seen, LedgerError> {
         let mut seen = Seen::default();
         self.drop_copies(reader)?;
-        self.tagged.sort_by_key(|tagged| (tagged.row, tagged.differs.is_some(), tagged.submitted_ms, tagged.uuid));
+        self.tagged.sort_by_key(|tagged| {
+            (tagged.row, tagged.differs.is_some(), !tagged.stands, tagged.submitted_ms, tagged.uuid)
+        });
         self.tagged.dedup_by_key(|tagged| (tagged.row, tagged.uuid));
         for same in self.tagged.chunk_by(|a, b| a.row == b.row) {
             let [first, ..] = same else { continue };
             let known = first.known.filter(|_| self.seen.has(first.row));
-            let uuids: Vec<RequestUuid> = known.into_iter().chain(same.iter().map(|tagged| tagged.uuid)).collect();
+            // One that came to nothing is not too many.
+            let standing = same.iter().filter(|tagged| tagged.stands).map(|tagged| tagged.uuid);
+            let uuids: Vec<RequestUuid> = known.into_iter().chain(standing).collect();
             if uuids.len() > 1 {
                 seen.doubles.add(Double { row: first.row, uuids });
             }

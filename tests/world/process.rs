@@ -307,7 +307,7 @@ pub(crate) struct RowSeen {
     pub(crate) state: RowState,
     pub(crate) target: Guid,
     pub(crate) uuid: Option<Guid>,
-    kind: String,
+    pub(crate) kind: String,
 }
 
 /// Reads the rows of a ledger.

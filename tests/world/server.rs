@@ -110,6 +110,8 @@ pub(crate) struct Server {
     pub(crate) marks: Marks,
     pub(crate) log: Vec<String>,
     unpaired: Option<u64>,
+    /// Whether there was no request before the first one of a run.
+    began_empty: bool,
 }
 
 impl Server {
@@ -133,6 +135,7 @@ impl Server {
             marks: Marks::default(),
             log: Vec::new(),
             unpaired: None,
+            began_empty: setup.others == 0,
         };
         for number in 0..u64::from(setup.others) {
             server.add_other(None, number, "");

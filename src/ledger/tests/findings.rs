@@ -43,7 +43,10 @@ fn findings_stay_open_with_their_first_date_until_a_list_or_a_person_says_otherw
     ledger.close_finding(row(1), "withdrawn by hand").unwrap();
     assert_eq!(told(), [(3, later, 2, elsewhere)]);
     ledger.set_findings(vec![double.clone()]).unwrap();
-    assert_eq!(told(), [(4, later, 2, double)]);
+    assert_eq!(told(), [], "what a person has looked at stays closed");
+    let more = finding(FindingKind::Double, Some(1), &[1, 2, 5]);
+    ledger.set_findings(vec![double, more.clone()]).unwrap();
+    assert_eq!(told(), [(4, later, 2, more)]);
     ledger.set_findings(Vec::new()).unwrap();
     assert_eq!(told(), []);
     let reasons: Vec<String> = rusqlite::Connection::open(&place.path)

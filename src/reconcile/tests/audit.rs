@@ -1,8 +1,10 @@
 //! What a list shows to be wrong that no state of a row tells.
 
 use super::world::*;
-use crate::client::RequestObject;
+use crate::client::{RequestObject, RequestStatus};
+use crate::ledger::{Finding, FindingKind};
 use crate::reconcile::{Audit, Gap, Tagging};
+use crate::request::RequestUuid;
 
 /// A session that created rows 1 to 10.
 fn sent() -> World {
@@ -64,9 +66,37 @@ fn what_another_run_requested_since_the_first_list_is_told() {
         let submitted = Some(first + jiff::SignedDuration::from_secs(seconds));
         world.list.objects.push(RequestObject { submitted, ..object(700, world.request(2), comment) });
         let told = world.look().audit.elsewhere.first;
-        let expected = if is_told { vec![(row(2), uuid(700))] } else { Vec::new() };
+        let expected = if is_told { vec![(row(2), [world.object(2).uuid, uuid(700)])] } else { Vec::new() };
         assert_eq!(told, expected, "{seconds}");
     }
+}
+
+#[test]
+fn a_finding_is_closed_by_a_list_that_shows_what_closes_it_and_by_no_other() {
+    let about = |kind, uuids: &[RequestUuid]| Finding {
+        kind,
+        row: Some(row(5)),
+        uuids: uuids.to_vec(),
+        detail: "as an earlier list showed".to_owned(),
+    };
+    let ended = [(RequestStatus::Denied, true), (RequestStatus::Canceled, true), (RequestStatus::Approved, false)];
+    for (status, closes) in ended {
+        for kind in [FindingKind::Double, FindingKind::Elsewhere] {
+            let mut world = sent();
+            let finding = about(kind, &[world.object(5).uuid, uuid(700)]);
+            world.ledger().set_findings(vec![finding.clone()]).unwrap();
+            assert_eq!(world.look().audit.still_open, [finding.clone()], "the list does not show it");
+            world.list.objects.push(RequestObject { status, ..object(700, world.request(5), String::new()) });
+            let left = if closes { vec![] } else { vec![finding] };
+            assert_eq!(world.look().audit.still_open, left, "{kind:?}, {status:?}");
+        }
+    }
+    let mut world = sent();
+    let missing = about(FindingKind::Missing, &[world.object(5).uuid]);
+    world.ledger().set_findings(vec![missing.clone()]).unwrap();
+    assert_eq!(world.look().audit.still_open, []);
+    world.hide_row(5);
+    assert_eq!(world.look().audit.still_open, [missing]);
 }
 
 #[test]

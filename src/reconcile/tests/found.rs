@@ -271,7 +271,7 @@ fn what_became_of_the_requests_that_stand_for_skipped_rows_is_told() {
             world.list.objects.push(RequestObject { status, ..object(700, &request(1), comment) });
         }
         let report = world.look();
-        let told: Vec<_> = expected.into_iter().map(|status| (uuid(700), status)).collect();
+        let told: Vec<_> = expected.into_iter().map(|status| (row(1), uuid(700), status)).collect();
         assert_eq!(report.audit.come_to_nothing, told, "{status:?}");
     }
 }

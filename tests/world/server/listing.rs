@@ -48,7 +48,11 @@ impl Server {
         for fault in &faults {
             let before = shown.len();
             match *fault {
-                ListFault::CutOld { keep } => drop(shown.drain(..before.saturating_sub(keep))),
+                ListFault::CutOld { keep } => {
+                    let gone = shown.drain(..before.saturating_sub(keep)).map(|made| made.uuid);
+                    // Where the server had nothing before the run, nothing shows that the list's old end is missing.
+                    if self.began_empty { self.hidden.extend(gone) } else { drop(gone) }
+                }
                 ListFault::CutNew { lacks } => shown.truncate(before.saturating_sub(lacks)),
                 ListFault::WithoutKind { kind } => {
                     shown.retain(|made| made.kind != KINDS[usize::from(kind) % KINDS.len()].1)
