@@ -20,7 +20,7 @@ impl Refused {
 
     fn command(&self, words: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_cmbatch"));
-        command.current_dir(self.folder.path()).args(words);
+        command.current_dir(self.folder.path()).envs(self.folder.host()).args(words);
         command.args(["--server", &self.realm.server("krb"), "--auth", "negotiate"]);
         command.env("KRB5_CONFIG", self.realm.file("krb5.conf"));
         command.env_remove("KRB5CCNAME").env_remove("KRB5_CLIENT_KTNAME");

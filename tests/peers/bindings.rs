@@ -82,7 +82,11 @@ impl Site {
 
     fn command(&self, words: &[&str], port: u16) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_cmbatch"));
-        command.current_dir(self.folder.path()).args(words).args(["--server", &format!("https://localhost:{port}")]);
+        command
+            .current_dir(self.folder.path())
+            .envs(self.folder.host())
+            .args(words)
+            .args(["--server", &format!("https://localhost:{port}")]);
         command.args(["--ca-file", "authorities.pem", "--auth", "negotiate", "--keytab"]).arg(self.realm.file(KEYTAB));
         command.env("KRB5_CONFIG", self.realm.file("krb5.conf"));
         command.env_remove("KRB5CCNAME").env_remove("KRB5_CLIENT_KTNAME");

@@ -45,7 +45,10 @@ fn at(off: &str, realm: &Realm, folder: &Folder, words: &[&str], library: Librar
     let mut command = Command::new("faketime");
     // The clock on the wall alone: what is waited for goes by the other one.
     command.args(["-m", "--exclude-monotonic", "-f", off]).arg(env!("CARGO_BIN_EXE_cmbatch")).args(words);
-    command.args(["--server", &realm.server("krb"), "--auth", "negotiate"]).current_dir(folder.path());
+    command
+        .args(["--server", &realm.server("krb"), "--auth", "negotiate"])
+        .current_dir(folder.path())
+        .envs(folder.host());
     command.env("KRB5_CONFIG", configuration(realm, library)).env_remove("KRB5_CLIENT_KTNAME");
     match source {
         Source::Cache(cache) => command.env("KRB5CCNAME", cache),

@@ -37,7 +37,7 @@ fn run(kib_left: u32) -> (Folder, Chaos) {
     command.arg(STEPS.replace("LEFT", &kib_left.to_string())).arg("sh").arg(env!("CARGO_BIN_EXE_cmbatch"));
     command.args(["submit", "wave.csv", "--server", &server.base_url(), "--rate", "1000/s"]);
     command.args(["--settle", "100ms", "--server-limit", "300ms"]);
-    let output = command.current_dir(folder.path()).output().unwrap();
+    let output = command.current_dir(folder.path()).envs(folder.host()).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     (folder, server)
 }

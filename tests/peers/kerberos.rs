@@ -13,7 +13,14 @@ const N_ROWS: u32 = 2_000;
 /// Returns a run of `wave.csv` that signs in with Kerberos.
 fn negotiate(folder: &Folder, realm: &Realm, server: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_cmbatch"));
-    command.current_dir(folder.path()).args(["submit", "wave.csv", "--server", server, "--auth", "negotiate"]);
+    command.current_dir(folder.path()).envs(folder.host()).args([
+        "submit",
+        "wave.csv",
+        "--server",
+        server,
+        "--auth",
+        "negotiate",
+    ]);
     command.env("KRB5_CONFIG", realm.file("krb5.conf")).env_remove("KRB5CCNAME").env_remove("KRB5_CLIENT_KTNAME");
     command
 }

@@ -19,7 +19,10 @@ const FAST: [&str; 4] = ["--rate", "unlimited", "--concurrency", "8"];
 /// Returns a run of `wave.csv` that signs in with a password.
 fn submit(folder: &Folder, realm: &Realm, server: &str, auth: &str, account: &str, password: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_cmbatch"));
-    command.current_dir(folder.path()).args(["submit", "wave.csv", "--server", server, "--auth", auth]);
+    command
+        .current_dir(folder.path())
+        .envs(folder.host())
+        .args(["submit", "wave.csv", "--server", server, "--auth", auth]);
     command.args(["--principal", account, "--already", "send", "--password-file"]).arg(password);
     command.env("KRB5_CONFIG", realm.file("krb5.conf")).env_remove("KRB5CCNAME").env_remove("KRB5_CLIENT_KTNAME");
     command

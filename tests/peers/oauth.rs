@@ -12,7 +12,7 @@ use crate::token_server::{TokenServer, write_private};
 fn submit(folder: &Folder, server: &TokenServer, n_rows: u32) -> Command {
     folder.write("wave.csv", enrollments(n_rows));
     let mut command = Command::new(env!("CARGO_BIN_EXE_cmbatch"));
-    command.current_dir(folder.path()).args(["submit", "wave.csv", "--server", &server.api()]);
+    command.current_dir(folder.path()).envs(folder.host()).args(["submit", "wave.csv", "--server", &server.api()]);
     command.args(["--concurrency", "16", "--settle", "200ms", "--server-limit", "500ms"]);
     command.env_remove("CMBATCH_CLIENT_SECRET").env_remove("CMBATCH_TOKEN");
     command

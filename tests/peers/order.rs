@@ -52,7 +52,8 @@ fn traced(folder: &Folder, server: &Chaos, options: &[&str], environment: &[(&st
     command.args(["-f", "-e", "trace=fdatasync,fsync,pwrite64,write,writev,sendto", "-yy", "-xx", "-s", "1000000"]);
     command.arg("-o").arg(&trace).arg(env!("CARGO_BIN_EXE_cmbatch"));
     command.args(["submit", "wave.csv", "--server", &server.base_url()]).args(options);
-    let output = command.current_dir(folder.path()).envs(environment.iter().copied()).output().unwrap();
+    let output =
+        command.current_dir(folder.path()).envs(folder.host()).envs(environment.iter().copied()).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     read(&std::fs::read_to_string(trace).unwrap())
 }

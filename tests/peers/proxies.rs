@@ -174,7 +174,7 @@ fn cut(site: &Site, url: &str, proxy: &mut ForwardProxy, more: &[&str]) -> std::
     let words =
         Site::words(url, &proxy_url, &["--rate", "400/s", "--settle", "200ms", "--server-limit", "500ms", "-vvv"]);
     let mut command = Command::new(env!("CARGO_BIN_EXE_cmbatch"));
-    command.current_dir(site.folder.path()).args(words).args(more).stderr(Stdio::piped());
+    command.current_dir(site.folder.path()).envs(site.folder.host()).args(words).args(more).stderr(Stdio::piped());
     let n_before = site.seen().len();
     let child = command.spawn().unwrap();
     wait_until(|| site.seen().len() > n_before + 100);
@@ -224,7 +224,10 @@ fn a_proxy_that_dies_ends_the_run_and_the_same_command_goes_on() {
 /// Returns a run through a proxy to the realm's server, signed in.
 fn signed_in(folder: &Folder, realm: &Realm, url: &str, proxy: &ForwardProxy, ledger: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_cmbatch"));
-    command.current_dir(folder.path()).args(["submit", "wave.csv", "--server", url, "--ledger", ledger]);
+    command
+        .current_dir(folder.path())
+        .envs(folder.host())
+        .args(["submit", "wave.csv", "--server", url, "--ledger", ledger]);
     command.args(["--already", "send", "--proxy", &proxy.url(), "--proxy-credentials", "proxy.txt"]).args(FAST);
     command.arg("--ca-file").arg(realm.file("tls.crt"));
     command.env("KRB5_CONFIG", realm.file("krb5.conf")).env_remove("KRB5CCNAME").env_remove("KRB5_CLIENT_KTNAME");

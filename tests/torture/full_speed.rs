@@ -50,6 +50,7 @@ pub(crate) fn torture(seed: u64, n_kills: u32) {
 fn start(folder: &Folder, server: &SimulatorProcess) -> Child {
     Command::new(env!("CARGO_BIN_EXE_cmbatch"))
         .current_dir(folder.path())
+        .envs(folder.host())
         .args(["submit", "wave.csv", "--server", &server.url(), "--rate", "unlimited"])
         .args(["--concurrency", &CONCURRENCY.to_string(), "--settle", "200ms", "--server-limit", "1s"])
         .stdout(Stdio::null())

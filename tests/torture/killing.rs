@@ -100,7 +100,7 @@ impl Run<'_> {
     fn start(&self, words: &[&str]) -> Child {
         let millis = |time: Duration| format!("{}ms", time.as_millis());
         let mut command = Command::new(env!("CARGO_BIN_EXE_cmbatch"));
-        command.current_dir(self.folder.path()).args(words).args([
+        command.current_dir(self.folder.path()).envs(self.folder.host()).args(words).args([
             "--server",
             &self.server.url(),
             "--rate",

@@ -119,6 +119,21 @@ fn a_list_that_hides_a_row_for_reasons_of_its_own_ends_with_that_row_named() {
     assert_ne!(place.row("wave.ledger", 9)["state"], "pending");
 }
 
+/// A list that ends for good before the last row, which is in doubt: as if it hid that one.
+#[test]
+fn a_list_that_ends_before_the_row_in_doubt_ends_with_that_row_named() {
+    let lost: &[u32] = &[12];
+    let world = World::new(lossy(lost).showing(|place, _, _| place < 11));
+    let place = world.with_rows("a", 12);
+    for _ in 0..2 {
+        let ran = place.submit(&["--concurrency", "1"]);
+        let twice = world.server.twice();
+        assert!(twice.len() <= 1, "{twice:?}");
+        assert_ne!(ran.status, 0, "{}", ran.stderr);
+        assert!(twice.is_empty() || ran.stderr.contains("row 12"), "row 12 is not named:\n{}", ran.stderr);
+    }
+}
+
 #[test]
 fn every_third_request_hidden_ends_with_what_is_twice_named() {
     let lost: &[u32] = &[6, 9, 12];

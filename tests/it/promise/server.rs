@@ -145,13 +145,16 @@ pub(super) enum Reading {
     Reset,
 }
 
+/// What becomes of the create call of this number, from 1, with this body.
+type Post = Box<dyn Fn(u32, &Value) -> Deed + Send + Sync>;
+
 /// How the server is. The default does what it is asked for and shows all.
 pub(super) struct Manner {
     /// By how much its clock is ahead.
     pub(super) clock: SignedDuration,
     /// How long a create call takes.
     pub(super) pace: Duration,
-    pub(super) post: Box<dyn Fn(u32, &Value) -> Deed + Send + Sync>,
+    pub(super) post: Post,
     /// The list of this number, from 1, of what was made.
     pub(super) list: Box<dyn Fn(u32, Vec<Made>) -> Shown + Send + Sync>,
     /// The read by uuid of this number, from 1.
