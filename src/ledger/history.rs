@@ -357,13 +357,24 @@ mod tests {
     fn attempts_count_where_the_row_had_a_fair_try() {
         let all = ErrorCode::ALL.into_iter().map(Some).chain([None]);
         let uncounted: Vec<_> = all.filter(|code| !counts(Source::Answer, *code)).collect();
-        assert_eq!(uncounted, [Some(ErrorCode::Throttled), Some(ErrorCode::NotSignedIn), Some(ErrorCode::ApiNotFound)]);
+        let no_try = [
+            ErrorCode::ConnectionRefused,
+            ErrorCode::NameNotResolved,
+            ErrorCode::TlsFailed,
+            ErrorCode::NotConnected,
+            ErrorCode::Expired,
+            ErrorCode::Throttled,
+            ErrorCode::NotSignedIn,
+            ErrorCode::ApiNotFound,
+        ];
+        assert_eq!(uncounted, no_try.map(Some));
         assert!(!counts(Source::Takeover, Some(ErrorCode::LeftOpen)));
         let outcomes = vec![
             line(1, 0, RowState::InDoubt, Source::Takeover, Some(ErrorCode::LeftOpen)),
             line(1, 1, RowState::Pending, Source::Answer, None),
-            line(2, 0, RowState::Pending, Source::Answer, Some(ErrorCode::NotConnected)),
-            line(3, 0, RowState::Pending, Source::Answer, Some(ErrorCode::Throttled)),
+            line(2, 0, RowState::Pending, Source::Answer, Some(ErrorCode::Unavailable)),
+            line(3, 0, RowState::Pending, Source::Answer, Some(ErrorCode::NotConnected)),
+            line(4, 0, RowState::Pending, Source::Answer, Some(ErrorCode::Throttled)),
         ];
         assert_eq!(RowHistory { outcomes, ..RowHistory::default() }.counted_attempts(), 1);
     }

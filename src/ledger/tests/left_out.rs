@@ -15,13 +15,13 @@ fn mixed() -> (Place, crate::ledger::Ledger, u64) {
     let ledger = place.started(rows);
     let mut steps = Steps::of(&ledger);
     steps.claim(4);
-    let throttled = Outcome::Pending(fault(ErrorCode::NotConnected, 0));
+    let unavailable = Outcome::Pending(fault(ErrorCode::Unavailable, 503));
     steps
         .do_step(Step {
             record: vec![
                 record(1, 1, Outcome::InDoubt(fault(ErrorCode::Timeout, 504))),
                 record(2, 1, Outcome::Failed(fault(ErrorCode::Forbidden, 403))),
-                AttemptRecord { then: Requeue::Listed, ..record(3, 1, throttled) },
+                AttemptRecord { then: Requeue::Listed, ..record(3, 1, unavailable) },
             ],
             give_back: vec![(row(4), attempt(1))],
             ..Step::default()

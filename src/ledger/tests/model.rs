@@ -90,7 +90,8 @@ impl Model {
     pub(super) fn end(&mut self, row: RowId, fate: Fate, code: ErrorCode) -> Option<RowId> {
         let owner = if let Fate::Created(number) = fate { self.owner(super::support::uuid(number)) } else { None };
         let known = self.rows.get_mut(&row).unwrap();
-        known.counted += u32::from(code != ErrorCode::Throttled);
+        let counts = u32::from(!code.is_no_try());
+        known.counted += counts;
         match fate {
             Fate::StaysOpen => unreachable!("an open row does not end"),
             Fate::Created(_) if owner.is_some() => known.state = RowState::InDoubt,
@@ -106,7 +107,7 @@ impl Model {
             Fate::GivenBack => {
                 known.state = RowState::Pending;
                 known.attempts -= 1;
-                known.counted -= u32::from(code != ErrorCode::Throttled);
+                known.counted -= counts;
             }
         }
         self.open.remove(&row);

@@ -8,7 +8,7 @@ use crate::ledger::{
 use crate::request::{ErrorCode, Fault, Outcome, RequestType};
 
 fn pending(code: ErrorCode) -> Outcome {
-    Outcome::Pending(Fault::without_answer(code, "nothing was sent"))
+    Outcome::Pending(Fault::without_answer(code, "to be sent again"))
 }
 
 fn listed(number: u32, attempt_number: u32, code: ErrorCode) -> AttemptRecord {
@@ -126,12 +126,12 @@ fn a_row_in_backoff_waits_for_its_session_and_for_nobody_elses() {
         let mut steps = Steps::of(&ledger);
         steps.claim(2);
         let answer =
-            steps.record(vec![listed(1, 1, ErrorCode::NotConnected), record(2, 1, pending(ErrorCode::NotConnected))]);
+            steps.record(vec![listed(1, 1, ErrorCode::Unavailable), record(2, 1, pending(ErrorCode::Unavailable))]);
         assert_eq!(answer.pending_left, 3);
         assert_eq!(steps.claim(9), [(2, 2), (3, 1)]);
         let again = steps.do_step(Step { claim_rows: vec![row(1)], ..Step::default() }).unwrap();
         assert_eq!((pairs(&again), again.rows[0].counted_attempts), (vec![(1, 2)], 1));
-        steps.record(vec![listed(1, 2, ErrorCode::NotConnected)]);
+        steps.record(vec![listed(1, 2, ErrorCode::Unavailable)]);
         assert_eq!(steps.claim(9), []);
         drop(ledger);
         // Its session is dead, so anyone may take the row.
@@ -147,16 +147,21 @@ fn attempts_that_were_no_fair_try_do_not_count() {
     steps.claim(1);
     for (number, code, counted) in [
         (1, ErrorCode::Throttled, 0),
-        (2, ErrorCode::NotConnected, 1),
+        (2, ErrorCode::Unavailable, 1),
         (3, ErrorCode::NotSignedIn, 1),
         (4, ErrorCode::ApiNotFound, 1),
-        (5, ErrorCode::ConnectionRefused, 2),
+        (5, ErrorCode::Unavailable, 2),
+        (6, ErrorCode::NotConnected, 2),
+        (7, ErrorCode::ConnectionRefused, 2),
+        (8, ErrorCode::NameNotResolved, 2),
+        (9, ErrorCode::TlsFailed, 2),
+        (10, ErrorCode::Expired, 2),
     ] {
         steps.record(vec![record(1, number, pending(code))]);
         let answer = steps.do_step(Step { claim: 1, ..Step::default() }).unwrap();
         assert_eq!((pairs(&answer), answer.rows[0].counted_attempts), (vec![(1, number + 1)], counted), "{code:?}");
     }
-    assert_eq!(place.row(1).attempts, 6);
+    assert_eq!(place.row(1).attempts, 11);
 }
 
 #[test]

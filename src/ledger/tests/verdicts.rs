@@ -196,16 +196,16 @@ fn attempts_before_an_order_to_send_again_do_not_count() {
     let ledger = place.started(bare_rows(1));
     let mut steps = Steps::of(&ledger);
     steps.claim(1);
-    let not_sent = || Outcome::Pending(fault(ErrorCode::NotConnected, 0));
+    let unavailable = || Outcome::Pending(fault(ErrorCode::Unavailable, 503));
     for number in 1..4 {
-        steps.record(vec![record(1, number, not_sent())]);
+        steps.record(vec![record(1, number, unavailable())]);
         steps.claim(1);
     }
     steps.record(vec![record(1, 4, failed())]);
     ledger.resolve_blocking(vec![because(1, RowVerdict::Again, "rights were granted")], None).unwrap();
     let answer = steps.do_step(Step { claim: 1, ..Step::default() }).unwrap();
     assert_eq!((pairs(&answer), answer.rows[0].counted_attempts), (vec![(1, 5)], 0));
-    steps.record(vec![record(1, 5, not_sent())]);
+    steps.record(vec![record(1, 5, unavailable())]);
     let answer = steps.do_step(Step { claim: 1, ..Step::default() }).unwrap();
     assert_eq!((pairs(&answer), answer.rows[0].counted_attempts), (vec![(1, 6)], 1));
     assert_eq!(place.row(1).attempts, 6);

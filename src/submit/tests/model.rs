@@ -41,6 +41,7 @@ pub(super) enum Place {
 pub(super) struct ModelRow {
     pub(super) place: Place,
     attempts: u32,
+    counted: u32,
     request: CreateRequest,
 }
 
@@ -65,7 +66,7 @@ impl Model {
     }
 
     pub(super) fn of(requests: impl IntoIterator<Item = CreateRequest>) -> Self {
-        let row = |request| ModelRow { place: Place::Fresh, attempts: 0, request };
+        let row = |request| ModelRow { place: Place::Fresh, attempts: 0, counted: 0, request };
         let rows = (1..).zip(requests).map(|(number, request)| (number, row(request))).collect();
         Self {
             rows: RefCell::new(rows),
@@ -97,6 +98,7 @@ impl Model {
         for record in &step.record {
             let row = rows.get_mut(&record.row.get()).unwrap();
             assert_eq!(row.place, Place::Claimed, "row {} was not claimed", record.row);
+            row.counted += u32::from(record.outcome.fault().is_none_or(|fault| !fault.code.is_no_try()));
             row.place = match (&record.outcome, record.then) {
                 (Outcome::Pending(_), Requeue::Anyone) => Place::Fresh,
                 (Outcome::Pending(_), Requeue::Listed) => Place::Waiting,
@@ -135,7 +137,7 @@ impl Model {
             ClaimedRow {
                 row: RowId::new(number).unwrap(),
                 attempt: AttemptNo::new(row.attempts).unwrap(),
-                counted_attempts: row.attempts - 1,
+                counted_attempts: row.counted,
                 request: row.request.clone(),
             }
         };
