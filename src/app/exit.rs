@@ -63,7 +63,7 @@ impl Exit {
             | StopReason::NotShown(_)
             | StopReason::Lacking(_)
             | StopReason::ClockJumped => Self::Server,
-            StopReason::AnotherAtWork { .. } => Self::InUse,
+            StopReason::AnotherAtWork { .. } | StopReason::RequestedElsewhere { .. } => Self::InUse,
             StopReason::NoList(error) => match error.status() {
                 Some(401) => Self::SignIn,
                 Some(404) => Self::NoApi,

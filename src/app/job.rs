@@ -154,6 +154,8 @@ pub(super) struct Job {
     sends_tags: bool,
     /// Only rows that were never claimed may be sent: there is no list to ask.
     pub(super) is_without_list: bool,
+    /// Whether the ledger was as its last session left it.
+    is_as_left: bool,
 }
 
 impl Job {
@@ -185,12 +187,16 @@ impl Job {
                 session.suspect();
             }
             is_without_list = !sends_tags || sending.without_list;
-            if is_without_list && !note.agrees(before) {
-                return Err(refused(ledger, not_as_left(sends_tags)));
+        }
+        let is_as_left = note.as_ref().is_none_or(|note| note.agrees(before));
+        if is_without_list && !is_as_left {
+            if let Some(note) = note {
+                note.undo();
             }
+            return Err(refused(ledger, not_as_left(sends_tags)));
         }
         let machine = env.machine.clone();
-        Ok(Self { machine, path: path.to_owned(), ledger, session, note, sends_tags, is_without_list })
+        Ok(Self { machine, path: path.to_owned(), ledger, session, note, sends_tags, is_without_list, is_as_left })
     }
 
     pub(super) fn reader(&self) -> &Reader {
@@ -247,7 +253,11 @@ impl Job {
         let Self { ledger, session, note, machine, path, .. } = self;
         drop(session);
         let failure = refused(ledger, failure);
-        leave(note, &machine, &path);
+        if self.is_as_left {
+            leave(note, &machine, &path);
+        } else if let Some(note) = note {
+            note.undo();
+        }
         failure
     }
 

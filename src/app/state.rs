@@ -54,6 +54,8 @@ pub struct StateFolder(PathBuf);
 pub struct Note {
     folder: StateFolder,
     noted: Noted,
+    /// What was noted of the run before.
+    known: Option<Noted>,
     others: Vec<Other>,
     /// How far the ledger was when the last session ended that this folder knows of.
     before: Option<Extent>,
@@ -131,19 +133,20 @@ impl StateFolder {
             command: session.command.clone(),
             account,
             originator: known.as_ref().and_then(|noted| noted.originator.clone()),
-            extent: None,
+            extent: known.as_ref().and_then(|noted| noted.extent),
             boot: boot_id(),
             ended: None,
         };
         let left_open = known.as_ref().filter(|noted| noted.ended.is_none()).filter(|noted| noted.boot == boot_id());
         let died = left_open.map(|noted| noted.pid).filter(|pid| !is_alive(*pid));
         let is_left_open = known.as_ref().is_some_and(|noted| noted.ended.is_none());
-        let before = known.and_then(|noted| noted.extent).map(|(session, n_claims, n_outcomes)| Extent {
+        let before = known.as_ref().and_then(|noted| noted.extent).map(|(session, n_claims, n_outcomes)| Extent {
             session,
             n_claims,
             n_outcomes,
         });
-        let note = Note { folder: self.clone(), noted, others, before, is_left_open, died, originators, _lock: lock };
+        let note =
+            Note { folder: self.clone(), noted, known, others, before, is_left_open, died, originators, _lock: lock };
         note.write()?;
         Ok(note)
     }
@@ -278,12 +281,25 @@ impl Note {
         Ok(())
     }
 
-    /// Notes that this process has ended its work, with the ledger as far as this.
+    /// Notes that this process has ended its work, with the ledger as far as this. What is known of a ledger that was further stays:
+    /// this one is an older copy.
     pub(super) fn end(mut self, machine: &Machine, extent: Option<Extent>) {
-        self.noted.extent = extent.map(|extent| (extent.session, extent.n_claims, extent.n_outcomes));
+        if let Some(extent) = extent.filter(|extent| !self.is_ahead_of(*extent)) {
+            self.noted.extent = Some((extent.session, extent.n_claims, extent.n_outcomes));
+        }
         self.noted.ended = Some((machine.now().as_second(), machine.since_boot().as_secs()));
         // What is not noted counts as a process that died, which is the careful way.
         let _ = self.write();
+    }
+
+    /// Notes that nothing was done, so that what was known stays known.
+    pub(super) fn undo(mut self) {
+        if let Some(known) = self.known.take() {
+            self.noted = known;
+            let _ = self.write();
+        } else {
+            let _ = std::fs::remove_file(self.folder.path_of(&self.noted.run));
+        }
     }
 
     fn write(&self) -> Result<(), Failure> {

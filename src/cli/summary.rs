@@ -287,6 +287,7 @@ pub(crate) const fn stop_name(reason: &StopReason) -> &'static str {
         StopReason::NotShown(_) => "not-shown",
         StopReason::Lacking(_) => "list-not-whole",
         StopReason::AnotherAtWork { .. } => "another-at-work",
+        StopReason::RequestedElsewhere { .. } => "requested-elsewhere",
         StopReason::ClockJumped => "clock",
         StopReason::NoList(_) => "no-list",
         StopReason::Refused { .. } => "refused",
@@ -343,6 +344,10 @@ pub(crate) fn stop_text(reason: &StopReason) -> String {
         StopReason::AnotherAtWork { row, uuid } => format!(
             "the server has request {uuid} with the tag of row {row}, which this session did not send; end the other one (another \
              host, a copy of this ledger, a machine that was put back) before going on"
+        ),
+        StopReason::RequestedElsewhere { row, uuid } => format!(
+            "another run requested row {row} as {uuid} while this one was at work; wait until that one has ended: the next start \
+             says what it left"
         ),
         StopReason::ClockJumped => "the clock of this machine or of the server jumped".to_owned(),
         StopReason::NoList(error) => printable_up_to(&chain(error), MAX_REASON),

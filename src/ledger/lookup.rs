@@ -131,7 +131,8 @@ impl Reader {
         self.read(|transaction| Ok(load_kinds(transaction)?))
     }
 
-    /// Returns the pending rows that were never claimed, in order: no copy of the ledger as it is can have sent them.
+    /// Returns the pending rows that were never claimed, or of whose last attempt a person said that it created nothing, in order: no
+    /// copy of the ledger as it is can have sent them.
     ///
     /// # Errors
     /// The ledger cannot be read.
@@ -140,7 +141,10 @@ impl Reader {
             let fresh_after = fresh_after(transaction)?;
             let mut statement = transaction.prepare_cached(&format!(
                 "SELECT row FROM ({PENDING_ROWS}) p WHERE NOT EXISTS
-                     (SELECT 1 FROM claims c WHERE c.run = ?1 AND p.row BETWEEN c.first_row AND c.last_row) ORDER BY row"
+                     (SELECT 1 FROM claims c WHERE c.run = ?1 AND p.row BETWEEN c.first_row AND c.last_row AND c.attempt >
+                         ifnull((SELECT max(o.attempt) FROM outcomes o WHERE o.run = ?1 AND o.row = p.row
+                             AND o.source = 'person'), 0))
+                 ORDER BY row"
             ))?;
             let rows = statement.query_map((RUN, 0, fresh_after, -1), |line| Ok(line.get::<_, Sql<RowId>>(0)?.0))?;
             Ok(rows.collect::<rusqlite::Result<_>>()?)
@@ -154,8 +158,9 @@ impl Reader {
     pub fn extent(&self) -> Result<Extent, LedgerError> {
         self.read(|transaction| {
             Ok(transaction.query_row(
-                "SELECT (SELECT ifnull(max(session), 0) FROM sessions WHERE run = ?1),
-                     (SELECT count(*) FROM claims WHERE run = ?1), (SELECT count(*) FROM outcomes WHERE run = ?1)",
+                "SELECT (SELECT ifnull(max(session), 0) FROM claims WHERE run = ?1),
+                     (SELECT count(*) FROM claims WHERE run = ?1),
+                     (SELECT count(*) FROM outcomes WHERE run = ?1 AND source <> 'person')",
                 [RUN],
                 |line| {
                     let count = |column| Ok::<_, rusqlite::Error>(line.get::<_, Sql<u64>>(column)?.0);
@@ -166,14 +171,14 @@ impl Reader {
     }
 }
 
-/// How far a run has come. None of it ever goes back.
+/// How far sending has come, whatever a person said of the rows. None of it ever goes back.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Extent {
-    /// The newest session.
+    /// The newest session that claimed a row.
     pub session: u32,
     /// How many claims are on record.
     pub n_claims: u64,
-    /// How many outcomes and verdicts are.
+    /// How many outcomes are, those by lists included.
     pub n_outcomes: u64,
 }
 

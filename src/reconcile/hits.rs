@@ -68,7 +68,7 @@ pub struct RunHits {
 #[derive(Debug, Default)]
 pub(super) struct Strangers {
     kept: Vec<Found>,
-    /// The fingerprints of the rows, in order: read when too many requests were kept to go on without them.
+    /// The fingerprints of the rows that may be sent, in order: read when too many requests were kept to go on without them.
     wanted: Option<Vec<u64>>,
 }
 
@@ -94,7 +94,7 @@ impl Strangers {
         }
         self.kept.push(Found { fingerprint, n_rows: 0, request_type, target, template, hit });
         if self.kept.len() > MAX_KEPT && self.wanted.is_none() {
-            let wanted = fingerprints(reader)?;
+            let wanted = fingerprints(reader, &[RowState::Pending, RowState::InDoubt])?;
             self.kept.retain(|found| wanted.binary_search(&found.fingerprint).is_ok());
             self.wanted = Some(wanted);
         }
@@ -112,10 +112,7 @@ impl Strangers {
         if self.kept.is_empty() {
             return Ok(Hits::default());
         }
-        let wanted = match self.wanted {
-            Some(wanted) => wanted,
-            None => fingerprints(reader)?,
-        };
+        let wanted = fingerprints(reader, &[RowState::Pending])?;
         let counted = |mut found: Found| {
             let first = wanted.partition_point(|known| *known < found.fingerprint);
             found.n_rows = wanted[first..].partition_point(|known| *known == found.fingerprint) as u64;
@@ -125,10 +122,10 @@ impl Strangers {
     }
 }
 
-/// Returns what the pending rows ask for, in order.
-fn fingerprints(reader: &Reader) -> Result<Vec<u64>, LedgerError> {
+/// Returns what rows in these states ask for, in order.
+fn fingerprints(reader: &Reader, states: &[RowState]) -> Result<Vec<u64>, LedgerError> {
     let mut all = Vec::new();
-    reader.for_each_row(&[RowState::Pending], |row| -> Result<(), LedgerError> {
+    reader.for_each_row(states, |row| -> Result<(), LedgerError> {
         all.extend(row.request.map(|request| request.fingerprint().number()));
         Ok(())
     })?;

@@ -83,6 +83,8 @@ pub struct Report {
     pub kinds_seen: Vec<RequestKind>,
     /// A request of this run that this session did not send, submitted after its first list.
     pub not_ours: Option<(RowId, RequestUuid)>,
+    /// A pending row that another run requested since this session's first list, and that request.
+    pub requested: Option<(RowId, RequestUuid)>,
     /// What it says for a session's records.
     pub first_look: FirstLook,
     /// What is to be told beside the states of rows.

@@ -16,8 +16,8 @@ use crate::client::{ListTimeouts, ReadError, TransportFault};
 use crate::event::{Event, EventKind, EventSink};
 use crate::ledger::{FirstLook, Ledger, LedgerError, Reader, RowState};
 use crate::machine::Machine;
-use crate::reconcile::{self, Asking, Identity, Lists, Probe, Report, Tagging, Trust, Waits};
-use crate::request::{ErrorCode, RequestKind, RowId, TagPosition};
+use crate::reconcile::{self, Asking, Hits, Identity, Lists, Probe, Report, Tagging, Trust, Waits};
+use crate::request::{ErrorCode, RequestKind, RequestUuid, RowId, TagPosition};
 
 /// How often the list is asked for until it is taken that it will prove no more: a list may lag behind.
 const MAX_LISTS: u32 = 3;
@@ -249,7 +249,11 @@ impl Session {
             n_around: self.limits.n_around,
         };
         let lists = self.patience.lists;
-        let report = reconcile::look(setting.ledger, &self.reader, setting.calls, lists, &asking).await?;
+        let mut report = reconcile::look(setting.ledger, &self.reader, setting.calls, lists, &asking).await?;
+        // Who works decides what the first list's mean.
+        if self.has_list && !report.hits.is_empty() {
+            report.requested = self.requested(&report.hits)?;
+        }
         self.last_list = Some((Instant::now(), begun.elapsed()));
         if report.unreadable.is_none() {
             self.calls_at_list = Some(n_calls);
@@ -258,6 +262,20 @@ impl Session {
         let settled = report.absent + report.failed;
         self.tell(setting.sink, EventKind::Reconciled { found: report.found, absent: settled, left: report.left });
         Ok(report)
+    }
+
+    /// Returns a pending row that another run requested and nobody has accepted, with that request.
+    fn requested(&self, hits: &Hits) -> Result<Option<(RowId, RequestUuid)>, LedgerError> {
+        let accepted = self.reader.accepted_hits()?;
+        let mut found = None;
+        self.reader.for_each_row(&[RowState::Pending], |row| -> Result<(), LedgerError> {
+            let hit = row.request.as_ref().and_then(|request| hits.of(request));
+            if let Some(hit) = hit.filter(|hit| accepted.binary_search(&hit.uuid).is_err()) {
+                found.get_or_insert((row.row, hit.uuid));
+            }
+            Ok(())
+        })?;
+        Ok(found)
     }
 
     /// Takes what a list says of the kinds, of the ledger's standing, and of lists.
@@ -505,7 +523,7 @@ impl Session {
         let Some(list) = self.look_unless_stopped(setting, control).await? else {
             return Ok(Some(StopReason::Interrupted));
         };
-        let mut reason = list.not_ours.map(|(row, uuid)| StopReason::AnotherAtWork { row, uuid });
+        let mut reason = overtaken(&list);
         let mut list = list;
         if let Some(error) = list.unreadable.take() {
             reason = Some(StopReason::NoList(error));
@@ -527,13 +545,13 @@ impl Session {
         }
         let settled = self.settle(setting, control).await?;
         let is_again = settled.absent > 0 || self.standing == Standing::Behind;
-        let not_ours = settled.not_ours;
+        let overtaken = overtaken(&settled);
         report.last_list = Some(settled);
         if *control.borrow() != StopLevel::Run {
             return Ok(Ended::Stopped(StopReason::Interrupted));
         }
-        if let Some((row, uuid)) = not_ours {
-            return Ok(Ended::Stopped(StopReason::AnotherAtWork { row, uuid }));
+        if let Some(reason) = overtaken {
+            return Ok(Ended::Stopped(reason));
         }
         let is_unlocked = !awaiting.is_empty();
         if let Some(reason) = self.confirm_found(awaiting, setting)? {
@@ -628,6 +646,7 @@ impl Session {
             | StopReason::NotShown(_)
             | StopReason::Lacking(_)
             | StopReason::AnotherAtWork { .. }
+            | StopReason::RequestedElsewhere { .. }
             | StopReason::NoList(_)
             | StopReason::ClockJumped
             | StopReason::Refused { .. }
@@ -670,16 +689,15 @@ impl Session {
         self.tell(setting.sink, EventKind::ServerBack);
         self.has_created = false;
         self.memory.after_outage();
-        if self.reader.n_in_doubt()? > 0 || !self.memory.kinds.awaiting().is_empty() {
-            let awaiting = self.memory.kinds.awaiting();
-            if let Some(reason) = self.look_for_others(setting, control, report).await? {
-                return Ok(Ended::Stopped(reason));
-            }
-            if let Some(reason) = self.confirm_found(awaiting, setting)? {
-                return Ok(Ended::Stopped(reason));
-            }
+        // Others may have come back sooner.
+        let awaiting = self.memory.kinds.awaiting();
+        if let Some(reason) = self.look_for_others(setting, control, report).await? {
+            return Ok(Ended::Stopped(reason));
         }
-        Ok(Ended::Further)
+        Ok(match self.confirm_found(awaiting, setting)? {
+            Some(reason) => Ended::Stopped(reason),
+            None => Ended::Further,
+        })
     }
 
     /// Looks once more after a session that sent: what gateways, lists and other processes did that no answer told.
@@ -806,6 +824,12 @@ pub(super) const fn may_pass(error: &ReadError) -> bool {
     }
 }
 
+/// Returns why a session stops where a list shows another one at work.
+fn overtaken(list: &Report) -> Option<StopReason> {
+    let not_ours = list.not_ours.map(|(row, uuid)| StopReason::AnotherAtWork { row, uuid });
+    not_ours.or(list.requested.map(|(row, uuid)| StopReason::RequestedElsewhere { row, uuid }))
+}
+
 const fn nothing_sent() -> SubmitReport {
     SubmitReport { stopped_by: None, created: 0, calls: 0, elapsed: Duration::ZERO, unrecorded: Vec::new() }
 }
@@ -828,6 +852,7 @@ fn added(earlier: Report, later: Report) -> Report {
         contradicted: earlier.contradicted + later.contradicted,
         taken_over: if later.taken_over.n > 0 { later.taken_over } else { earlier.taken_over },
         not_ours: later.not_ours.or(earlier.not_ours),
+        requested: later.requested.or(earlier.requested),
         ..later
     }
 }

@@ -70,6 +70,13 @@ pub enum StopReason {
         /// The request.
         uuid: RequestUuid,
     },
+    /// Another run requested what pending rows of this one ask for, since this session's first list.
+    RequestedElsewhere {
+        /// The first such row.
+        row: RowId,
+        /// The request.
+        uuid: RequestUuid,
+    },
     /// A row was sent alone to see whether the list shows it, and no list has.
     NotShown(RowId),
     /// The list lacks so many requests that the ledger, which is behind, knows as created: it may lack what another copy sent, too.
@@ -115,6 +122,7 @@ impl StopReason {
             | Self::NotShown(_)
             | Self::Lacking(_)
             | Self::AnotherAtWork { .. }
+            | Self::RequestedElsewhere { .. }
             | Self::ClockJumped
             | Self::NoList(_)
             | Self::Refused { .. }
@@ -135,6 +143,7 @@ impl StopReason {
             Self::FirstInDoubt { .. } => "the first calls were not answered",
             Self::NotReadBack { .. } => "the first request cannot be checked",
             Self::AnotherAtWork { .. } => "another copy of this ledger is at work",
+            Self::RequestedElsewhere { .. } => "another run is at work on these rows",
             Self::NotShown(_) => "the server's list does not show what was sent",
             Self::Lacking(_) => "the server's list is not whole",
             Self::ClockJumped => "the clocks jumped",

@@ -179,7 +179,7 @@ fn red() {
     let Some(folder) = var("WORLD_RED") else { return };
     let only = var("WORLD_ONLY");
     if let Some(n) = number("WORLD_SWARM") {
-        return red_swarm(n);
+        return red_swarm(&folder, n);
     }
     for plan in plans().into_iter().filter(|plan| only.as_ref().is_none_or(|only| plan.name.contains(only.as_str()))) {
         let broken = (0..500).find_map(|seed| {
@@ -199,12 +199,14 @@ fn red() {
 }
 
 /// Shrinks what the first histories break whose steps are all drawn, a line each.
-fn red_swarm(n: u64) {
+fn red_swarm(folder: &str, n: u64) {
     for seed in 0..n {
         let history = swarm(seed);
         let Some(violation) = run(&history, false).violation else { continue };
         let small = shrink::shrink(&history, violation.broken, false);
         let steps: Vec<String> = small.steps.iter().map(ToString::to_string).collect();
+        std::fs::write(Path::new(folder).join(format!("swarm-{seed}.json")), serde_json::to_string(&small).unwrap())
+            .unwrap();
         eprintln!("| {seed} | {:?} | {} rows: {} |", violation.broken, small.setup.rows, steps.join("; "));
     }
 }

@@ -118,7 +118,11 @@ impl Oracle {
                 self.flood(server, process)?;
                 continue;
             }
-            let is_earlier = |other: &&Made| other.process.is_some() && other.row == Some(row) && !other.is_wrong;
+            let run_of = |made: &Made| made.process.and_then(|p| self.known.get(&p)).map(|known| known.run);
+            // Another template is another request; within a run a corrected row takes the place of one that does not exist.
+            let is_same = |other: &Made| other.template == made.template || run_of(other) == run_of(made);
+            let is_earlier =
+                |other: &&Made| other.process.is_some() && other.row == Some(row) && !other.is_wrong && is_same(other);
             let earlier: Vec<&Made> = server.made[..n].iter().filter(is_earlier).collect();
             for other in earlier {
                 let Some(excuse) = self.excuse(server, made, other).filter(|_| !self.is_strict) else {
@@ -274,6 +278,10 @@ impl Oracle {
             // Somebody who made one of them looked when all of them were there.
             let all = || server.made.iter().filter(|made| uuids.contains(&made.uuid));
             let last_at = all().map(|made| made.at).max();
+            // Of those that were denied nobody has to hear any more.
+            if all().filter(|made| made.status != DENIED).count() < 2 {
+                continue;
+            }
             let has_looked = |made: &Made| {
                 let known = made.process.and_then(|p| self.known.get(&p));
                 known.is_some_and(|known| known.has_looked && known.ended >= last_at)
