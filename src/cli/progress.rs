@@ -412,6 +412,8 @@ mod tests {
             EventKind::Reconciled { found: 12, absent: 3, left: 1 },
             EventKind::Reconciled { found: 0, absent: 0, left: 0 },
             EventKind::WaitingForProof { left: Duration::from_secs(150), rows: 7 },
+            EventKind::ListAgain { wait: Duration::from_secs(10), why: "the server answered 503: busy\n".to_owned() },
+            EventKind::Behind { left: Duration::from_secs(155) },
             EventKind::ServerGone { wait: Duration::from_secs(1_800), pending: 19_204 },
             EventKind::ServerBack,
         ]
@@ -427,8 +429,9 @@ mod tests {
         0 Enroll of template 07070707-0707-0707-0707-070707070707: its first request could not be checked (the server answered 403: no\n); going on
         0 reading the server's list of requests
         0 settled by the server's list: 12 found, 3 not created; 1 row still in doubt
-        0 nothing is in doubt by the server's list
         0 7 rows in doubt: waiting 2 min 30 s until the server's list can prove what was not created
+        0 the server's list could not be read (the server answered 503: busy\n); asking again in 10 s
+        0 the ledger is behind the server: waiting 2 min 35 s until its list shows what else was sent, then one row goes alone
         0 server does not answer; waiting up to 30 min, 19,204 rows pending
         0 server answers again; going on slowly
         ");
