@@ -388,7 +388,7 @@ fn ledger_failure(error: &LedgerError, unrecorded: Vec<Unrecorded>) -> Failure {
     let next = match error {
         // A new ledger would send again what this one sent.
         LedgerError::Gone { path } | LedgerError::TakenOver { path } => Next::on_ledger("status", path, &[]),
-        _ => Next::from("make room or mend the disk, then go on with: ").and(Piece::Again),
+        _ => Next::from("make room or repair the disk, then go on with: ").and(Piece::Again),
     };
     Failure { unrecorded, ..failure.with_next(next) }
 }

@@ -75,7 +75,9 @@ impl Mended<'_> {
             match match_row(&row, reader, &invalid)? {
                 Ok(old) => {
                     if let Some(earlier) = taken.insert(old, here.clone()) {
-                        faults.push(format!("{here}:1: error[mended-twice]: {earlier} stands for row {old} already"));
+                        faults.push(format!(
+                            "{here}:1: error[row-replaced-twice]: {earlier} stands for row {old} already"
+                        ));
                     }
                     stands_for.insert(row.row, old);
                     *by_type.entry(row.request.kind).or_default() += 1;
@@ -171,7 +173,7 @@ fn match_row(
     }
     if facts.request.as_ref() == Some(&row.request) {
         return Ok(Err(format!(
-            "[row-unchanged]: it asks for the same as row {old} did; mend it, or delete it and send row {old} again with \
+            "[row-unchanged]: it asks for the same as row {old} did; correct it, or delete it and send row {old} again with \
              replay alone"
         )));
     }

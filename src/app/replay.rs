@@ -195,7 +195,7 @@ fn check_can_be_sent(reader: &Reader, row: RowId) -> Result<(), Failure> {
             format!("row {row} is {state} and is not sent again")
         }
         Some(state @ (RowState::Invalid | RowState::Replaced)) => {
-            format!("row {row} is {state}; mend it in a manifest and give that with --from")
+            format!("row {row} is {state}; correct it in a manifest and give that with --from")
         }
     };
     Err(Failure::new(Exit::Usage, format!("{message}; nothing was sent")))
@@ -305,7 +305,7 @@ fn plan(counted: Counted, reader: &Reader, replay: &Replay<'_>, is_part: bool) -
     let counts = Counts::of(reader)?;
     let (failed, pending) = (grouped(counted.n_failed), grouped(counted.n_pending));
     let note = match &replay.from {
-        Some(_) => format!("{} mended", rows(counted.n_failed + counted.n_pending)),
+        Some(_) => format!("{} corrected", rows(counted.n_failed + counted.n_pending)),
         None => format!("again: {failed} failed and {pending} pending"),
     };
     let is_done = [RowState::Created, RowState::Skipped, RowState::Canceled, RowState::Replaced];

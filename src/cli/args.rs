@@ -34,10 +34,18 @@ const STYLES: Styles =
   cmbatch replay wave.ledger
   cmbatch export wave.ledger --format csv --output wave-results.csv
 
-Exit status: 0 all rows created or skipped (or: all valid); 1 some rows failed, are in doubt, pending or
-invalid; 2 usage, configuration, a missing confirmation, another or a damaged ledger; 3 the manifest is
-invalid, nothing was sent; 4 the server; 5 sign-in or rights; 6 the API is disabled or the address wrong;
-7 the ledger or an output cannot be written; 8 the ledger is in use; 130 interrupted.
+Exit status:
+  0    all rows created or skipped (or: all valid)
+  1    some rows failed, are in doubt, pending or invalid, or a finding is to be looked at
+  2    usage, configuration, a missing confirmation, rows requested before, another or a
+       damaged ledger
+  3    the manifest is invalid, nothing was sent
+  4    the server, or no list of its requests
+  5    sign-in or rights
+  6    the API is disabled or the address wrong
+  7    the ledger, the state folder or an output cannot be written
+  8    the ledger is in use, or another process works on this run or its rows
+  130  interrupted
 
 Every option can also stand in a TOML file (--config, else cmbatch.toml) and in the environment
 (CMBATCH_RATE for --rate); the command line wins over the environment, the environment over the file.
@@ -186,7 +194,7 @@ pub(crate) struct ReplayArgs {
     pub(crate) id: Vec<String>,
     #[command(flatten)]
     pub(crate) part: PartArgs,
-    /// Send the mended rows of this manifest in place of the failed or invalid ones (by id, else by _row)
+    /// Send the corrected rows of this manifest in place of the failed or invalid ones (by id, else by _row)
     #[arg(long, value_name = "FILE", conflicts_with_all = ["state", "cause", "row", "id", "ids"])]
     pub(crate) from: Option<PathBuf>,
     /// Confirm that exactly N rows that take certificates away (Revoke, Retire) are sent now

@@ -85,7 +85,7 @@ fn run(layered: Layered, argv: &[OsString], environment: &BTreeMap<String, OsStr
         && failure.exit == Exit::InvalidManifest
         && failure.next.is_none()
     {
-        failure.next = Some(Next::again().after("mend the manifest"));
+        failure.next = Some(Next::again().after("correct the manifest"));
     }
     if let Err(failure) = &mut ended
         && failure.next.is_none()
@@ -93,7 +93,7 @@ fn run(layered: Layered, argv: &[OsString], environment: &BTreeMap<String, OsStr
         failure.next = Some(Next::again().after(match failure.exit {
             _ if let Some(remedy) = failure.remedy => remedy,
             Exit::InUse => "wait until it has ended",
-            Exit::Disk => "make room or mend the disk",
+            Exit::Disk => "make room or repair the disk",
             _ => "correct that",
         }));
     }

@@ -270,7 +270,9 @@ fn next_step(counts: &Counts, ledger: &str) -> String {
         return format!("cmbatch replay {ledger}");
     }
     if counts.get(RowState::Invalid) > 0 {
-        return format!("mend the invalid rows (--rejects wrote them), then: cmbatch replay {ledger} --from REJECTS");
+        return format!(
+            "correct the invalid rows (--rejects wrote them), then: cmbatch replay {ledger} --from REJECTS"
+        );
     }
     format!("cmbatch export {ledger} --format csv --output results.csv")
 }
@@ -435,7 +437,7 @@ fn refused(kind: &RequestKind, status: u16, n_rows: u32, last: &Fault) -> String
             .to_owned(),
     };
     format!(
-        "the first {n_rows} rows of {kind} were all answered {status}, and none was created; {advice}; once that is mended, cmbatch replay \
+        "the first {n_rows} rows of {kind} were all answered {status}, and none was created; {advice}; once that is corrected, cmbatch replay \
          sends these rows again"
     )
 }
@@ -493,10 +495,10 @@ mod tests {
         insta::assert_snapshot!(lines.join("\n"), @r#"
         4 not-as-asked: the server made another request than was asked for: row 12 (Enroll of template 07070707-0707-0707-0707-070707070707) became request 01010101-0101-0101-0101-010101010101, and it has no target, and the row's is 02020202-0202-0202-0202-020202020202; no other row of that kind was sent; show this to the team that runs the CM server, and cancel request 01010101-0101-0101-0101-010101010101 in the CM portal before going on
         4 first-in-doubt: the first calls were not answered: the first calls for Enroll of template 07070707-0707-0707-0707-070707070707 were not answered (row 12), and the server's list has none of them; they may have been created all the same; this is for the team that runs the CM server: look whether requests hang there
-        5 refused: all rows were refused alike: the first 25 rows of Enroll of template 07070707-0707-0707-0707-070707070707 were all answered 403, and none was created; this is for the team that grants rights in CM: the account of this run needs the right "FIM CM Request Enroll" on the profile template and on its target users; once that is mended, cmbatch replay sends these rows again
-        5 refused: all rows were refused alike: the first 25 rows of Enroll of template 07070707-0707-0707-0707-070707070707 were all answered 400, and none was created; this is for whoever made the manifest, with the team that looks after the profile template: the messages are in `cmbatch status`; once that is mended, cmbatch replay sends these rows again
-        5 refused: all rows were refused alike: the first 25 rows of Enroll of template 07070707-0707-0707-0707-070707070707 were all answered 403, and none was created; the answer is a page, of what stands before CM perhaps, and says: headers are too long; this is for whoever runs that; once that is mended, cmbatch replay sends these rows again
-        5 refused: all rows were refused alike: the first 25 rows of Enroll of template 07070707-0707-0707-0707-070707070707 were all answered 500, and none was created; other kinds succeed, so this is for the team that looks after the profile template; the server's event log has the correlation ids of `cmbatch export`; once that is mended, cmbatch replay sends these rows again
+        5 refused: all rows were refused alike: the first 25 rows of Enroll of template 07070707-0707-0707-0707-070707070707 were all answered 403, and none was created; this is for the team that grants rights in CM: the account of this run needs the right "FIM CM Request Enroll" on the profile template and on its target users; once that is corrected, cmbatch replay sends these rows again
+        5 refused: all rows were refused alike: the first 25 rows of Enroll of template 07070707-0707-0707-0707-070707070707 were all answered 400, and none was created; this is for whoever made the manifest, with the team that looks after the profile template: the messages are in `cmbatch status`; once that is corrected, cmbatch replay sends these rows again
+        5 refused: all rows were refused alike: the first 25 rows of Enroll of template 07070707-0707-0707-0707-070707070707 were all answered 403, and none was created; the answer is a page, of what stands before CM perhaps, and says: headers are too long; this is for whoever runs that; once that is corrected, cmbatch replay sends these rows again
+        5 refused: all rows were refused alike: the first 25 rows of Enroll of template 07070707-0707-0707-0707-070707070707 were all answered 500, and none was created; other kinds succeed, so this is for the team that looks after the profile template; the server's event log has the correlation ids of `cmbatch export`; once that is corrected, cmbatch replay sends these rows again
         4 breaker: stopped by the circuit breaker: 25 calls failed in a row, the last one because no answer in time; it may have happened (20 timeout, 5 unavailable); this is for the team that runs the CM server
         4 breaker: stopped by the circuit breaker: 25 calls failed in a row, the last one because no connection to the server; nothing was sent (20 not-connected, 5 timeout); this is for the team that runs the CM server
         4 breaker: stopped by the circuit breaker: 25 calls failed in a row, the last one because no connection to the server; nothing was sent (20 not-connected, 5 connection-refused); check --server, the network and the proxy

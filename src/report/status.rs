@@ -93,7 +93,7 @@ pub fn meaning(state: RowState) -> &'static str {
         RowState::Invalid => "left out, because the row is not valid",
         RowState::Skipped => "left out on purpose",
         RowState::Canceled => "created, then withdrawn",
-        RowState::Replaced => "a mended row stands for it",
+        RowState::Replaced => "a corrected row stands for it",
     }
 }
 

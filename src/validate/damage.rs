@@ -95,7 +95,7 @@ fn formula_error(field: &str, text: &str) -> Option<(Rule, Advice)> {
     } else {
         Advice::new(
             format!("{field} is {}, the error value of a spreadsheet's formula", quoted(value)),
-            "mend the formula or fill in the value in the spreadsheet, and export again",
+            "correct the formula or fill in the value in the spreadsheet, and export again",
         )
     };
     Some((Rule::SpreadsheetError, advice))

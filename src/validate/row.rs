@@ -199,7 +199,8 @@ impl<'r> Checker<'_, 'r> {
     fn decided(&mut self, column: usize, bytes: &[u8]) {
         if bytes.starts_with(UNDECIDED.as_bytes()) {
             let what = "the row was rejected, and its _error cell says that nobody has decided about it";
-            let help = "compare it with the original list; then delete the row, or mend it and empty its _error cell";
+            let help =
+                "compare it with the original list; then delete the row, or correct it and empty its _error cell";
             self.findings.report(Rule::UndecidedReject, Some(column), || Advice::new(what, help));
         }
     }

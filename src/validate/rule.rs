@@ -349,7 +349,7 @@ impl Rule {
                 summary: "a row that was rejected and needs a decision has had one",
                 explanation: "A rejected row that repeats another one, or whose fields could not be told apart, may look right \
                     in a rejects file and be wrong all the same: its _error cell begins with UNDECIDED. Compare it with the \
-                    original list. Then delete the row, or mend it and empty its _error cell.",
+                    original list. Then delete the row, or correct it and empty its _error cell.",
                 example: "type,smartcard,_error\nUnblock,17cf063d-e337-4aa9-a822-346554ddd3c9,UNDECIDED: asks for the same\n",
             },
             Self::ControlCharacter => Facts {
@@ -385,7 +385,7 @@ impl Rule {
                 name: "spreadsheet-error",
                 summary: "cells hold no error value of a formula",
                 explanation: "#N/A, #REF!, #NAME? and their like say that a formula found nothing, most often a look-up of a \
-                    person who is not in the other list. Mend the formula or fill in the value, and export again.",
+                    person who is not in the other list. Correct the formula or fill in the value, and export again.",
                 example: "type,smartcard\nUnblock,#N/A\n",
             },
             Self::DuplicateRow => Facts {

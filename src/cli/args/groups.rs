@@ -263,7 +263,8 @@ pub(crate) struct DoubtArgs {
     /// What happens where the first request of a type and template cannot be read back
     #[arg(long, value_name = "WHAT", default_value = "stop")]
     pub(crate) check_first: CheckFirstArg,
-    /// Where runs note themselves [default: $STATE_DIRECTORY, else $XDG_STATE_HOME/cmbatch]
+    /// Where runs note themselves [default: $STATE_DIRECTORY, else $XDG_STATE_HOME/cmbatch, else
+    /// ~/.local/state/cmbatch; on Windows %LOCALAPPDATA%\cmbatch]
     #[arg(long, value_name = "DIR")]
     pub(crate) state_dir: Option<PathBuf>,
     /// How long after a call ended the server's list may still miss its request [default: 30s, a rehearsal 1s]
@@ -291,7 +292,7 @@ pub(crate) struct WireArgs {
     /// How the data collection is sent
     #[arg(long, value_name = "FORM", default_value = "array")]
     pub(crate) datacollection: DataCollectionArg,
-    /// Put no tag into comments; a lost answer is then harder to settle
+    /// Put no tag into comments; only a person can then settle a lost answer
     #[arg(long)]
     pub(crate) no_tag: bool,
     /// Where the tag stands in the comment
