@@ -2,8 +2,21 @@
 
 use super::look::uuids;
 use crate::ledger::{Finding, FindingKind};
-use crate::reconcile::{Audit, Report};
-use crate::request::RequestUuid;
+use crate::reconcile::{Audit, Disagreement, Report};
+use crate::request::{RequestUuid, RowId, printable};
+
+/// Returns that more than one request stands for a row that is left out.
+pub(super) fn elsewhere_twice(row: RowId, all: Vec<RequestUuid>) -> Finding {
+    let detail = format!("row {row} was requested more than once from other ledgers: {}", uuids(&all));
+    Finding { kind: FindingKind::Elsewhere, row: Some(row), uuids: all, detail }
+}
+
+/// Returns that a request is not what was asked for.
+pub(super) fn not_as_asked(row: RowId, uuid: RequestUuid, disagreements: &[Disagreement]) -> Finding {
+    let what: Vec<String> = disagreements.iter().map(ToString::to_string).collect();
+    let detail = format!("request {uuid} of row {row} is not what was asked for: {}", printable(&what.join("; ")));
+    Finding { kind: FindingKind::OtherRow, row: Some(row), uuids: vec![uuid], detail }
+}
 
 /// Returns the findings of a list that ended well. Only the first few of each kind are named; the count stands in the last one.
 pub(super) fn of_report(report: &Report) -> Vec<Finding> {

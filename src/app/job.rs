@@ -183,7 +183,13 @@ impl Job {
         if let Some(note) = &note {
             let sessions = session.reader().sessions()?;
             let left_open = sessions.iter().rev().nth(1).filter(|earlier| earlier.fate == SessionFate::Died);
-            if note.is_ahead_of(before) || left_open.is_some_and(|died| !note.knows_that_it_died(died.info.pid)) {
+            let is_unknown = note.left_open_by().is_some_and(|pid| {
+                !sessions.iter().any(|earlier| earlier.fate == SessionFate::Died && earlier.info.pid == pid)
+            });
+            if is_unknown
+                || note.is_ahead_of(before)
+                || left_open.is_some_and(|died| !note.knows_that_it_died(died.info.pid))
+            {
                 session.suspect();
             }
             is_without_list = !sends_tags || sending.without_list;
@@ -201,6 +207,16 @@ impl Job {
 
     pub(super) fn reader(&self) -> &Reader {
         self.session.reader()
+    }
+
+    /// Takes failed rows for ones that may be sent, too.
+    pub(super) const fn send_failed(&mut self) {
+        self.session.send_failed();
+    }
+
+    /// Returns in which states rows are that may be sent.
+    pub(super) const fn may_send(&self) -> &'static [RowState] {
+        self.session.may_send()
     }
 
     /// Asks the server for its list before anything is sent, and settles what it says.
@@ -231,7 +247,8 @@ impl Job {
             return Err(look::no_list(&error, n_rows, n_destructive(&by_type)));
         }
         self.is_without_list = false;
-        self.ledger.set_findings(findings::of_report(&report))?;
+        let mut found = findings::of_report(&report);
+        self.ledger.set_findings(found.clone())?;
         let mut notes = Vec::new();
         if let Some(note) = &mut self.note {
             note.learn(report.first_look.originator);
@@ -242,7 +259,8 @@ impl Job {
             if let Some(note) = &self.note {
                 note.check_others(env.machine, self.reader(), &hits)?;
             }
-            let n_skipped = look::others(sending.already, self, hits, &own).await?;
+            let n_skipped = look::others(sending.already, self, hits, &own, &mut found).await?;
+            self.ledger.set_findings(found)?;
             notes = look::notes(n_skipped, report.unread);
         }
         Ok((Some(report), notes))
@@ -316,6 +334,11 @@ impl Job {
             if let Some(note) = &mut self.note {
                 note.learn(list.first_look.originator);
             }
+        }
+        if let Some(StopReason::NotAsAsked { row, uuid, disagreements, .. }) = &report.sent.stopped_by {
+            let mut found: Vec<Finding> = self.reader().open_findings()?.into_iter().map(|open| open.finding).collect();
+            found.push(findings::not_as_asked(*row, *uuid, disagreements));
+            self.ledger.set_findings(found)?;
         }
         let Self { ledger, path, session, note, machine, .. } = self;
         drop(session);

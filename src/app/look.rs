@@ -4,11 +4,12 @@ use std::collections::BTreeSet;
 
 use super::exit::{Exit, NO_API_REMEDY};
 use super::failure::{Failure, chain, exit_of};
+use super::findings;
 use super::job::Job;
 use super::next::{Next, Piece};
 use super::words::{grouped, rows};
 use crate::client::{ReadError, TransportFault};
-use crate::ledger::{Resolution, RowState, RowVerdict, Source};
+use crate::ledger::{Finding, Resolution, RowVerdict, Source};
 use crate::reconcile::{Hit, Hits, RunHits};
 use crate::request::{Guid, RequestUuid, RowId, printable_up_to};
 
@@ -62,7 +63,13 @@ pub(super) fn no_list(error: &ReadError, n_rows: u64, destructive: u64) -> Failu
 }
 
 /// Stops the run for requests of other runs that ask for what its rows ask for, leaves those rows out, or sends them beside.
-pub(super) async fn others(already: Already, job: &Job, hits: Hits, own: &BTreeSet<Guid>) -> Result<u64, Failure> {
+pub(super) async fn others(
+    already: Already,
+    job: &Job,
+    hits: Hits,
+    own: &BTreeSet<Guid>,
+    found_twice: &mut Vec<Finding>,
+) -> Result<u64, Failure> {
     let accepted = job.reader().accepted_hits()?;
     let hits = hits.filtered(|hit| accepted.binary_search(&hit.uuid).is_err());
     let found = rows_of(job, &hits)?;
@@ -83,6 +90,15 @@ pub(super) async fn others(already: Already, job: &Job, hits: Hits, own: &BTreeS
             if n_strangers > 0 {
                 return Err(stop_for_strangers(&hits, n_strangers, own));
             }
+            // One request stands for a row; of more than one somebody has to hear.
+            job.reader().for_each_row(job.may_send(), |row| -> Result<(), Failure> {
+                let all = row.request.iter().flat_map(|request| hits.all_of(request)).map(|hit| hit.uuid);
+                let all: Vec<RequestUuid> = all.collect();
+                if all.len() > 1 {
+                    found_twice.push(findings::elsewhere_twice(row.row, all));
+                }
+                Ok(())
+            })?;
             let resolution = |(row, hit): (RowId, Hit)| Resolution {
                 row,
                 verdict: RowVerdict::Elsewhere(hit.uuid),
@@ -95,13 +111,13 @@ pub(super) async fn others(already: Already, job: &Job, hits: Hits, own: &BTreeS
     }
 }
 
-/// Returns the pending rows that other runs asked for, each with the request.
+/// Returns the rows that may be sent and that other runs asked for, each with the request.
 fn rows_of(job: &Job, hits: &Hits) -> Result<Vec<(RowId, Hit)>, Failure> {
     let mut found = Vec::new();
     if hits.is_empty() {
         return Ok(found);
     }
-    job.reader().for_each_row(&[RowState::Pending], |row| -> Result<(), Failure> {
+    job.reader().for_each_row(job.may_send(), |row| -> Result<(), Failure> {
         found.extend(row.request.as_ref().and_then(|request| hits.of(request)).map(|hit| (row.row, *hit)));
         Ok(())
     })?;

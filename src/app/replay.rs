@@ -112,6 +112,7 @@ pub async fn prepare<'a, S: Calls + Lists>(replay: &Replay<'_>, env: Env<'a, S>)
         }
     };
     let mut job = Job::begin(&env, &replay.path, ledger, wire, &replay.sending, before).await?;
+    job.send_failed();
     let asked = match (job.ask_first(&env, &replay.sending).await, notes) {
         (Ok((report, new)), Some((earlier, mut all))) => {
             all.extend(new);

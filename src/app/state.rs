@@ -122,7 +122,7 @@ impl StateFolder {
                 continue;
             }
             let is_alive = self.lock_of(&noted.run)?.is_none();
-            if is_alive || noted.is_recent(machine) {
+            if is_alive || noted.ended.is_none() || noted.is_recent(machine) {
                 others.push(Other { noted, is_alive });
             }
         }
@@ -222,6 +222,11 @@ impl Note {
                 || extent.n_claims < before.n_claims
                 || extent.n_outcomes < before.n_outcomes
         })
+    }
+
+    /// Returns the process that left the run open, as far as this folder knows.
+    pub(super) fn left_open_by(&self) -> Option<u32> {
+        self.known.as_ref().filter(|known| known.ended.is_none()).map(|known| known.pid)
     }
 
     /// Returns whether the process that left the run open is known to have died here. Else it may be at work elsewhere: on the
@@ -328,7 +333,9 @@ impl Other {
         let counted = reader.for_each_row(&[], |row| -> Result<(), crate::ledger::LedgerError> {
             let counts = match row.state {
                 RowState::Pending => self.is_alive,
-                RowState::Sending | RowState::InDoubt => true,
+                RowState::Sending | RowState::InDoubt => {
+                    self.is_alive || row.last_attempt_at.is_none_or(|at| at > lately)
+                }
                 RowState::Created => {
                     row.last_attempt_at.is_some_and(|at| at > lately)
                         && row.request_uuid.is_none_or(|uuid| !shown.contains(&uuid))

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use crate::ledger::RowState;
 use crate::request::{RequestUuid, RowId, RunId, RunKey, RunMark, Tag};
 
 /// The run whose requests are to be found.
@@ -141,6 +142,8 @@ pub struct Asking<'a> {
     pub first_date: Option<Timestamp>,
     /// The row that is sent before others which are absent, too.
     pub probe: Probe,
+    /// In which states rows are that may be sent.
+    pub may_send: &'static [RowState],
     /// How far back requests of other runs count, by the server's clock; none where nobody asks for them.
     pub look_back: Option<Duration>,
     /// How many created rows on each side of a row in doubt a list must hold: [`Asking::N_AROUND`], but for tests.

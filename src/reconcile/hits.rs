@@ -94,7 +94,7 @@ impl Strangers {
         }
         self.kept.push(Found { fingerprint, n_rows: 0, request_type, target, template, hit });
         if self.kept.len() > MAX_KEPT && self.wanted.is_none() {
-            let wanted = fingerprints(reader, &[RowState::Pending, RowState::InDoubt])?;
+            let wanted = fingerprints(reader, &[RowState::Pending, RowState::InDoubt, RowState::Failed])?;
             self.kept.retain(|found| wanted.binary_search(&found.fingerprint).is_ok());
             self.wanted = Some(wanted);
         }
@@ -107,12 +107,12 @@ impl Strangers {
         lately.map(|found| (found.fingerprint, found.hit.uuid))
     }
 
-    /// Returns those that ask for what pending rows of a ledger ask for.
-    pub(super) fn hits(self, reader: &Reader) -> Result<Hits, LedgerError> {
+    /// Returns those that ask for what rows in these states ask for.
+    pub(super) fn hits(self, reader: &Reader, may_send: &[RowState]) -> Result<Hits, LedgerError> {
         if self.kept.is_empty() {
             return Ok(Hits::default());
         }
-        let wanted = fingerprints(reader, &[RowState::Pending])?;
+        let wanted = fingerprints(reader, may_send)?;
         let counted = |mut found: Found| {
             let first = wanted.partition_point(|known| *known < found.fingerprint);
             found.n_rows = wanted[first..].partition_point(|known| *known == found.fingerprint) as u64;
@@ -162,17 +162,23 @@ impl Hits {
     pub fn of(&self, request: &CreateRequest) -> Option<&Hit> {
         // Usually there are none, and no row's fingerprint is needed.
         self.hits.first()?;
+        self.all_of(request).next()
+    }
+
+    /// Returns all requests that stand for a row, the latest first.
+    pub fn all_of(&self, request: &CreateRequest) -> impl Iterator<Item = &Hit> {
         let fingerprint = request.fingerprint().number();
         let first = self.hits.partition_point(|found| found.fingerprint < fingerprint);
-        let same = self.hits[first..].iter().take_while(|found| found.fingerprint == fingerprint);
+        let same = self.hits[first..].iter().take_while(move |found| found.fingerprint == fingerprint);
         let is_other =
             |wanted: Option<Guid>, found: Option<Guid>| wanted.is_some() && found.is_some() && wanted != found;
-        let is_rows = |found: &&Found| {
-            !is_other(request.target, found.target)
-                && !is_other(request.template, found.template)
-                && type_may_be(request.kind, found.request_type)
+        let (target, template, kind) = (request.target, request.template, request.kind);
+        let is_rows = move |found: &&Found| {
+            !is_other(target, found.target)
+                && !is_other(template, found.template)
+                && type_may_be(kind, found.request_type)
         };
-        same.filter(is_rows).map(|found| &found.hit).next()
+        same.filter(is_rows).map(|found| &found.hit)
     }
 
     /// Returns what each other run has of the rows, the run with most rows first. By fingerprint alone.

@@ -25,5 +25,5 @@ pub use ask::{Asking, DoubtTimes, Identity, OwnDoubts, Probe, Recent, Tagging, T
 pub use hits::{Hit, Hits, RunHits};
 pub use lists::{Lists, ServerList};
 pub use matching::{Disagreement, check_person, disagreements};
-pub use report::{Ambiguity, Audit, Candidate, Double, Gap, Loss, Report, Some5, Stray, TakenOver, WhyLeft};
+pub use report::{Ambiguity, Audit, Candidate, Double, Firsts, Gap, Loss, Report, Stray, TakenOver, WhyLeft};
 pub use settle::look;

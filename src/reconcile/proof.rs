@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::anchors::{Anchor, Anchors, Around, FirstLooks};
 use super::ask::{Asking, Trust};
-use super::report::{Ambiguity, Gap, Loss, Some5, WhyLeft};
+use super::report::{Ambiguity, Firsts, Gap, Loss, WhyLeft};
 use super::sight::Sight;
 use crate::ledger::{DoubtfulRow, LedgerError, Reader, SessionRecord};
 use crate::request::{ErrorCode, RowId};
@@ -72,7 +72,7 @@ pub(super) struct Proof<'a> {
 pub(super) struct Unproven {
     points: Vec<(Point, u64)>,
     loss: Option<Loss>,
-    lost_tags: Some5<Ambiguity>,
+    lost_tags: Firsts<Ambiguity>,
     /// When the first of them may be asked for again.
     pub(super) ripe_at: Option<Duration>,
 }

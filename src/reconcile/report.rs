@@ -11,28 +11,28 @@ use crate::request::{RequestKind, RequestUuid, RowId};
 
 use super::hits::Hits;
 
-/// How many things of each kind are named.
-const MAX_NAMED: usize = 5;
+/// How many findings of each kind are kept: whoever looks for what exists twice needs each of them.
+pub(super) const MAX_FOUND: usize = 1_000;
 
-/// How many things there are, and the first five.
+/// How many things there are, and the first of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Some5<T> {
+pub struct Firsts<T, const MAX: usize = 5> {
     /// How many.
     pub n: u64,
     /// The first few.
     pub first: Vec<T>,
 }
 
-impl<T> Default for Some5<T> {
+impl<T, const MAX: usize> Default for Firsts<T, MAX> {
     fn default() -> Self {
         Self { n: 0, first: Vec::new() }
     }
 }
 
-impl<T> Some5<T> {
+impl<T, const MAX: usize> Firsts<T, MAX> {
     pub(super) fn add(&mut self, one: T) {
         self.n += 1;
-        if self.first.len() < MAX_NAMED {
+        if self.first.len() < MAX {
             self.first.push(one);
         }
     }
@@ -52,7 +52,7 @@ pub struct Report {
     /// How many rows in doubt are created now.
     pub found: u64,
     /// Rows that the ledger had as not sent, and that are created now: it is behind.
-    pub taken_over: Some5<TakenOver>,
+    pub taken_over: Firsts<TakenOver>,
     /// How many created rows are another request than the ledger had.
     pub corrected: u64,
     /// How many rows in doubt are pending again.
@@ -68,9 +68,9 @@ pub struct Report {
     /// When asking again may prove more, by the clock that runs during sleep; none where only a person can.
     pub ask_again_at: Option<Duration>,
     /// Rows that are on the server more than once.
-    pub doubles: Some5<Double>,
+    pub doubles: Firsts<Double, MAX_FOUND>,
     /// Tags of this run that match no row of this ledger.
-    pub strays: Some5<Stray>,
+    pub strays: Firsts<Stray, MAX_FOUND>,
     /// Requests of other runs that ask for what pending rows ask for.
     pub hits: Hits,
     /// How soon after it was created a list of this session showed a request, at best.
@@ -95,7 +95,7 @@ pub struct Report {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Audit {
     /// Rows of this session that it lacks, though it has earlier and later ones.
-    pub missing: Some5<Gap>,
+    pub missing: Firsts<Gap, MAX_FOUND>,
     /// How many requests of earlier sessions it lacks.
     pub n_lacking: u64,
     /// The row that was not in an earlier list and was sent again, where this one does not have it either.
@@ -103,7 +103,7 @@ pub struct Audit {
     /// How many rows of this session it lacks at its new end, or without any order: it lags, or shows only a part.
     pub n_not_shown: u64,
     /// Rows that another run requested, too, since this session's first list: their own request, and that one.
-    pub elsewhere: Some5<(RowId, [RequestUuid; 2])>,
+    pub elsewhere: Firsts<(RowId, [RequestUuid; 2]), MAX_FOUND>,
     /// Rows that were skipped for a request that came to nothing; without a status it is gone.
     pub come_to_nothing: Vec<(RowId, RequestUuid, Option<RequestStatus>)>,
     /// Findings of earlier lists that this one does not close.
@@ -156,7 +156,7 @@ pub struct Loss {
     /// How many requests were looked for.
     pub n_expected: u64,
     /// Those of them that are not in the list with their tag.
-    pub missing: Some5<Gap>,
+    pub missing: Firsts<Gap, MAX_FOUND>,
 }
 
 /// Why rows are in doubt still. `n` says how many.
@@ -221,9 +221,9 @@ pub enum WhyLeft {
         first: Vec<RowId>,
     },
     /// Requests without a readable tag may be theirs. A person must look.
-    LostTag(Some5<Ambiguity>),
+    LostTag(Firsts<Ambiguity>),
     /// The run sends no tags: a person must look. Some may be these requests.
-    Untagged(Some5<Ambiguity>),
+    Untagged(Firsts<Ambiguity>),
 }
 
 /// A row and the requests that may be its.

@@ -7,7 +7,7 @@ use super::anchors::{Anchors, FirstLooks};
 use super::ask::{Asking, Probe, Tagging, Trust};
 use super::lists::{ListRead, Lists, read_list};
 use super::proof::{Fate, Proof, Unproven, contradicted, fate, read_doubts};
-use super::report::{Ambiguity, Audit, Gap, Report, Some5, WhyLeft};
+use super::report::{Ambiguity, Audit, Firsts, Gap, MAX_FOUND, Report, WhyLeft};
 use super::sight::{Contradiction, Exists, Seen, Sight};
 use super::tagless::{self, Tagless};
 use crate::client::{ListItem, ListTimeouts};
@@ -82,7 +82,7 @@ pub async fn look(
             report.kinds_seen = std::mem::take(&mut sight.kinds_seen);
             report.not_ours = sight.not_ours;
             report.strays = std::mem::take(&mut sight.strays);
-            report.hits = std::mem::take(&mut sight.strangers).hits(reader)?;
+            report.hits = std::mem::take(&mut sight.strangers).hits(reader, asking.may_send)?;
             report.doubles = seen.doubles;
             report.taken_over = seen.taken_over;
         }
@@ -168,7 +168,7 @@ async fn settle_absent(
     let asking = proof.asking;
     let not_seen: Vec<_> = proof.anchors.around.iter().filter(|around| !seen.speaks_of(around.doubt.row)).collect();
     if asking.who.tagging == Tagging::Untagged {
-        let mut untagged = Some5::default();
+        let mut untagged = Firsts::default();
         for around in not_seen {
             let candidates = proof.sight.tagless.of(&around.doubt).unwrap_or_default();
             untagged.add(Ambiguity { row: around.doubt.row, candidates });
@@ -242,7 +242,7 @@ fn audit(sight: &Sight<'_>, asking: &Asking<'_>, reader: &Reader) -> Result<Audi
         return Ok(audit);
     }
     // Gaps since the last row that was seen, and all before it that another row was seen before.
-    let (mut gaps, mut between) = (Vec::new(), Some5::default());
+    let (mut gaps, mut between) = (Vec::new(), Firsts::default());
     let (mut n_rows, mut n_gaps, mut any_seen) = (0_u64, 0_u64, false);
     reader.created_in_order(|created| {
         if created.session != asking.session {
@@ -283,8 +283,8 @@ fn elsewhere(
     sight: &Sight<'_>,
     asking: &Asking<'_>,
     reader: &Reader,
-) -> Result<Some5<(RowId, [RequestUuid; 2])>, LedgerError> {
-    let mut found = Some5::default();
+) -> Result<Firsts<(RowId, [RequestUuid; 2]), MAX_FOUND>, LedgerError> {
+    let mut found = Firsts::default();
     let Some(since) = asking.first_date else { return Ok(found) };
     let accepted = reader.accepted_hits()?;
     let is_new = |(_, uuid): &(u64, RequestUuid)| accepted.binary_search(uuid).is_err();

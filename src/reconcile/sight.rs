@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::ask::{Asking, Identity, Tagging};
 use super::hits::{Strangers, has_ended, stands};
 use super::matching::disagreements;
-use super::report::{Double, Some5, Stray, TakenOver};
+use super::report::{Double, Firsts, MAX_FOUND, Stray, TakenOver};
 use super::tagless::Tagless;
 use crate::client::{RequestObject, RequestStatus};
 use crate::ledger::{
@@ -73,7 +73,7 @@ pub(super) struct Sight<'a> {
     /// The rows whose known request was seen, with its tag.
     pub(super) seen: Bits,
     tagged: Vec<Tagged>,
-    pub(super) strays: Some5<Stray>,
+    pub(super) strays: Firsts<Stray, MAX_FOUND>,
     pub(super) strangers: Strangers,
     pub(super) tagless: Tagless,
     newest: BinaryHeap<std::cmp::Reverse<(Timestamp, RequestUuid)>>,
@@ -101,9 +101,9 @@ pub(super) struct Seen {
     pub(super) exists: Vec<Exists>,
     /// By row, one of each; of rows that are not in `exists`.
     pub(super) contradictions: Vec<Contradiction>,
-    pub(super) doubles: Some5<Double>,
+    pub(super) doubles: Firsts<Double, MAX_FOUND>,
     /// Rows that the ledger had as not sent.
-    pub(super) taken_over: Some5<TakenOver>,
+    pub(super) taken_over: Firsts<TakenOver>,
 }
 
 impl<'a> Sight<'a> {
@@ -123,7 +123,7 @@ impl<'a> Sight<'a> {
             marks: reader.created_marks()?,
             seen: Bits::default(),
             tagged: Vec::new(),
-            strays: Some5::default(),
+            strays: Firsts::default(),
             strangers: Strangers::default(),
             tagless,
             newest: BinaryHeap::new(),

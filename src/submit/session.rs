@@ -143,6 +143,7 @@ pub struct Session {
     /// Whether anything was created since the server was waited for, or in the whole run where it never was.
     has_created: bool,
     look_back: Option<Duration>,
+    may_send: &'static [RowState],
 }
 
 impl Session {
@@ -180,6 +181,7 @@ impl Session {
             n_calls: 0,
             has_created,
             look_back,
+            may_send: &[RowState::Pending],
         })
     }
 
@@ -189,6 +191,17 @@ impl Session {
     }
 
     /// Takes it that the ledger may lack what was sent, for another reason than what the list says.
+    /// Takes failed rows for ones that may be sent, too.
+    pub const fn send_failed(&mut self) {
+        self.may_send = &[RowState::Pending, RowState::Failed];
+    }
+
+    /// Returns in which states rows are that may be sent.
+    pub const fn may_send(&self) -> &'static [RowState] {
+        self.may_send
+    }
+
+    /// Goes on carefully, as with a ledger that is behind.
     pub const fn suspect(&mut self) {
         self.standing = Standing::Behind;
     }
@@ -245,6 +258,7 @@ impl Session {
             lag: self.lag,
             first_date: self.first_date,
             probe: self.probe,
+            may_send: self.may_send,
             look_back: self.look_back,
             n_around: self.limits.n_around,
         };

@@ -98,6 +98,8 @@ pub(crate) struct Oracle {
     pub(crate) last: BTreeMap<Place, Said>,
     /// When a host last lost its notes.
     pub(crate) forgot: BTreeMap<u8, u64>,
+    /// Hosts on which ledgers were cut, copied or put back.
+    pub(crate) put_back: BTreeSet<u8>,
     /// Something happened in which rows may stay with a person: see `stuck`.
     pub(crate) is_involved: bool,
     n_seen: usize,
@@ -165,7 +167,10 @@ impl Oracle {
         let has_forgotten = self.forgot.get(&this.at.host).is_some_and(|at| *at >= other.at && *at <= this.started);
         let hosts_differ = this.at.host != that.at.host;
         let is_apart = hosts_differ || has_forgotten || (runs_differ && was_long_ago);
-        let is_unseen = server.shown.get(&made.process?).is_some_and(|shown| !shown.contains(&other.uuid));
+        let is_unseen = server.shown.get(&made.process?).is_some_and(|shown| {
+            // What was under way when a list showed the other one cannot be called back.
+            shown.get(&other.uuid).is_none_or(|at| *at > made.left)
+        });
         // What a person said stays with the run.
         let said_so = |known: &Known| known.run == this.run && known.opts.already == Already::Send;
         let is_said = runs_differ && self.known.values().any(said_so);
@@ -174,7 +179,10 @@ impl Oracle {
         } else if is_said || this.opts.trust_list || this.opts.without_list || self.false_verdicts.contains(&made.row?)
         {
             Some(Excuse::Person)
-        } else if server.hidden.contains(&other.uuid) {
+        } else if server.hidden.contains(&other.uuid)
+            // A ledger that was put back knows of nothing that such a list would have to show.
+            || server.not_shown_yet.contains(&other.uuid) && self.put_back.contains(&this.at.host)
+        {
             Some(Excuse::Hidden)
         } else if runs_differ && (this.opts.no_tag || that.opts.no_tag) {
             Some(Excuse::NoTags)
@@ -235,6 +243,8 @@ impl Oracle {
                 return broken(Broken::Lost, format!("the target of row {} stands there twice", row.row));
             }
             match row.state {
+                // Without tags nothing tells that the answers of two rows were exchanged.
+                RowState::Created if last.exit == 0 && no_tag => {}
                 RowState::Created if last.exit == 0 => {
                     let is_own = |uuid: &Guid| own.iter().any(|made| made.uuid == *uuid && made.process.is_some());
                     if !row.uuid.as_ref().is_some_and(is_own) {

@@ -13,7 +13,7 @@ use cmbatch::app::{
 };
 use cmbatch::client::{ListTimeouts, On503};
 use cmbatch::event::NoSink;
-use cmbatch::ledger::{LedgerError, Reader, RowState, RunIdentity, SessionInfo};
+use cmbatch::ledger::{LedgerError, Reader, RowState, RunIdentity, SessionInfo, TEMPLATE_NAME};
 use cmbatch::machine::Machine;
 use cmbatch::manifest::{ReadOptions, Source};
 use cmbatch::reconcile::{Asking, Trust};
@@ -163,6 +163,11 @@ fn rules(opts: &Opts) -> Rules {
     Rules { templates: BTreeMap::from([("cards".to_owned(), template)]), tagged: !opts.no_tag, ..Rules::default() }
 }
 
+/// Returns what the run keeps of the name that the lists use for their template.
+fn template_option(rules: &Rules) -> (String, String) {
+    (format!("{TEMPLATE_NAME}cards"), rules.templates["cards"].to_string())
+}
+
 fn check(file: &Path, rules: &Rules) -> Result<Checked, Failure> {
     app::check::check(&[Source::File(file.to_owned())], &ReadOptions::default(), rules, &|_| {})
 }
@@ -200,7 +205,7 @@ async fn submit(order: &Order, list: u8, existing: Existing, env: Env<'_, Link>)
         identity: RunIdentity {
             server: SERVER.to_owned(),
             rehearsal: false,
-            options: vec![("tag".to_owned(), tag.to_owned())],
+            options: vec![("tag".to_owned(), tag.to_owned()), template_option(&rules)],
         },
         existing,
         dry_run: false,

@@ -56,6 +56,8 @@ pub(crate) struct Made {
     pub(crate) is_repeat: bool,
     pub(crate) call: u64,
     pub(crate) at: u64,
+    /// When the call left that made it.
+    pub(crate) left: u64,
     pub(crate) kind: i64,
     target: Guid,
     pub(crate) template: String,
@@ -70,6 +72,7 @@ pub(crate) const DENIED: i64 = 4;
 
 struct Due {
     call: u64,
+    left: u64,
     process: u32,
     row: Option<u32>,
     is_repeat: bool,
@@ -103,10 +106,12 @@ pub(crate) struct Server {
     pub(crate) faults: Vec<(Fault, u64)>,
     pub(crate) fates: BTreeMap<(u32, u32), Fate>,
     pub(crate) clock_off: i64,
-    /// What the lists showed, with a tag that can be read, that each process was given.
-    pub(crate) shown: BTreeMap<u32, BTreeSet<Guid>>,
+    /// What the lists showed, with a tag that can be read, that each process was given, and when first.
+    pub(crate) shown: BTreeMap<u32, BTreeMap<Guid, u64>>,
     /// What a list hid for reasons of its own.
     pub(crate) hidden: BTreeSet<Guid>,
+    /// What a list lacked at its new end.
+    pub(crate) not_shown_yet: BTreeSet<Guid>,
     pub(crate) marks: Marks,
     pub(crate) log: Vec<String>,
     unpaired: Option<u64>,
@@ -132,6 +137,7 @@ impl Server {
             clock_off: 0,
             shown: BTreeMap::new(),
             hidden: BTreeSet::new(),
+            not_shown_yet: BTreeSet::new(),
             marks: Marks::default(),
             log: Vec::new(),
             unpaired: None,
@@ -163,6 +169,7 @@ impl Server {
             is_repeat: false,
             call: 0,
             at: self.now(),
+            left: self.now(),
             kind: KINDS[kind].1,
             target,
             template: TEMPLATE.to_string(),
@@ -190,6 +197,7 @@ impl Server {
                 is_repeat: due.is_repeat,
                 call: due.call,
                 at,
+                left: due.left,
                 kind: KINDS.iter().find(|kind| kind.0 == text("type")).map_or(9, |kind| kind.1),
                 target: if is_wrong { guid(0x72, 0) } else { text("target").parse().unwrap_or(guid(0x72, 1)) },
                 template: text("profiletemplateuuid"),
@@ -270,7 +278,7 @@ impl Server {
             acts.iter_mut().for_each(|act| *act = (after - self.latency).min(120_000));
         }
         for (n, act) in acts.into_iter().enumerate() {
-            let due = Due { call: number, process, row, is_repeat: n > 0, body: body.clone() };
+            let due = Due { call: number, left: now, process, row, is_repeat: n > 0, body: body.clone() };
             self.due.insert((now + act, number * 2 + n as u64), due);
         }
         let is_created = matches!(said, Said::Created);
@@ -374,8 +382,9 @@ impl Server {
     }
 
     /// Returns the request of a row that the person sees, and whether another one is still to come.
-    pub(crate) fn of_row(&self, row: u32) -> (Option<Guid>, bool) {
-        let seen = self.made.iter().find(|made| made.row == Some(row) && made.process.is_some() && !made.is_wrong);
+    pub(crate) fn of_row(&self, row: u32, is_own: &dyn Fn(u32) -> bool) -> (Option<Guid>, bool) {
+        let of_run = |made: &&Made| made.process.is_some_and(is_own);
+        let seen = self.made.iter().filter(of_run).find(|made| made.row == Some(row) && !made.is_wrong);
         (seen.map(|made| made.uuid), seen.is_none() && self.due.values().any(|due| due.row == Some(row)))
     }
 

@@ -441,6 +441,7 @@ impl<'h> World<'h> {
                 return self.take_files(step);
             }
             Step::Power { host, keep } => {
+                self.oracle.put_back.insert(*host);
                 self.kill_all_of(*host);
                 self.host(*host).lose_power(*keep);
             }

@@ -2,7 +2,7 @@
 
 use crate::cli::output::{Shell, grouped, rows};
 use crate::ledger::Finding;
-use crate::reconcile::{Ambiguity, Candidate, Report, Some5, WhyLeft};
+use crate::reconcile::{Ambiguity, Candidate, Firsts, Report, WhyLeft};
 use crate::request::printable;
 
 /// How many findings are shown.
@@ -87,7 +87,7 @@ fn warning(why: &WhyLeft, n_left: u64) -> Option<String> {
     }
 }
 
-fn candidates(ambiguous: &Some5<Ambiguity>) -> String {
+fn candidates(ambiguous: &Firsts<Ambiguity>) -> String {
     let named = |one: &Ambiguity| {
         let uuids: Vec<String> = one.candidates.iter().map(|Candidate { uuid, .. }| uuid.to_string()).collect();
         let uuids = if uuids.is_empty() { "no request is like it".to_owned() } else { uuids.join(", ") };

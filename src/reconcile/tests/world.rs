@@ -309,6 +309,7 @@ impl World {
             lag: self.lag,
             first_date: self.first_date,
             probe: self.probe,
+            may_send: &[RowState::Pending],
             look_back: self.look_back,
             n_around: self.n_around,
         };

@@ -53,7 +53,10 @@ impl Server {
                     // Where the server had nothing before the run, nothing shows that the list's old end is missing.
                     if self.began_empty { self.hidden.extend(gone) } else { drop(gone) }
                 }
-                ListFault::CutNew { lacks } => shown.truncate(before.saturating_sub(lacks)),
+                ListFault::CutNew { lacks } => {
+                    let gone = shown.split_off(before.saturating_sub(lacks));
+                    self.not_shown_yet.extend(gone.iter().map(|made| made.uuid));
+                }
                 ListFault::WithoutKind { kind } => {
                     shown.retain(|made| made.kind != KINDS[usize::from(kind) % KINDS.len()].1)
                 }
@@ -85,7 +88,10 @@ impl Server {
         self.marks.hit("list: read");
         let has_tag = |made: &&Made| cut.is_none_or(|to| to >= TAG) && (bare.is_none() || bare != made.row);
         let readable = shown.iter().filter(has_tag).map(|made| made.uuid);
-        self.shown.entry(process).or_default().extend(readable);
+        let shown_to = self.shown.entry(process).or_default();
+        for uuid in readable {
+            shown_to.entry(uuid).or_insert(now);
+        }
         let objects = shown.iter().enumerate().map(|(n, made)| {
             let mut object = self.object(made, cut, older.is_some_and(|row| row == 0 || made.row == Some(row)));
             if bare.is_some() && bare == made.row {

@@ -15,6 +15,7 @@ impl World<'_> {
             Step::Copy { from, to, files } => {
                 self.host(from.host);
                 self.host(to.host);
+                self.oracle.put_back.insert(to.host);
                 // Nobody copies over a ledger that is at work.
                 let is_busy = |(p, known): (&u32, &Known)| known.at == *to && self.processes[p].running.is_some();
                 if self.oracle.known.iter().any(is_busy) || !host::copy(&self.root, *from, *to, *files) {
@@ -32,6 +33,7 @@ impl World<'_> {
                 self.slots.insert((*host, *slot), (photo, metas));
             }
             Step::PutBack { host, slot, state_too } => {
+                self.oracle.put_back.insert(*host);
                 let Some((mut photo, metas)) = self.slots.get(&(*host, *slot)).cloned() else { return false };
                 // Nobody writes over a ledger that is at work.
                 self.kill_all_of(*host);
@@ -49,6 +51,7 @@ impl World<'_> {
                 }
             }
             Step::Revert { host, slot } => {
+                self.oracle.put_back.insert(*host);
                 let Some((photo, metas)) = self.slots.get(&(*host, *slot)).cloned() else { return false };
                 self.kill_all_of(*host);
                 self.host(*host).put_back(&photo, false);
@@ -58,6 +61,7 @@ impl World<'_> {
                 self.oracle.last.retain(|at, _| at.host != *host);
             }
             Step::Clone { from, to } => {
+                self.oracle.put_back.insert(*to);
                 if from == to || self.hosts.contains_key(to) {
                     return false;
                 }

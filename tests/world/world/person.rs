@@ -21,7 +21,9 @@ impl World<'_> {
         let mut doubts = rows.iter().filter(|row| row.state == RowState::InDoubt);
         let Some(row) = doubts.nth(nth as usize) else { return false };
         let number = self.number_of(row);
-        let (there, is_coming) = self.server.borrow().of_row(number);
+        let run = self.metas.get(&at).map(|meta| meta.run);
+        let is_own = |process: u32| self.oracle.known.get(&process).map(|known| known.run) == run;
+        let (there, is_coming) = self.server.borrow().of_row(number, &is_own);
         if !truly && there.is_none() {
             return false;
         }
@@ -86,7 +88,7 @@ impl World<'_> {
                 opts.already = crate::step::Already::Skip;
             } else if said.exit == 0 && turn != 6 {
                 return Ok(());
-            } else if turn == 3 {
+            } else if turn >= 3 {
                 self.settle_truly(at).await?;
             }
             self.drive(Some(self.now() + 300_000)).await?;
