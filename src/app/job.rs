@@ -13,7 +13,7 @@ use super::findings;
 use super::look::{self, Already};
 use super::next::{Next, Piece};
 use super::state::{Note, StateFolder};
-use crate::ledger::{Extent, Finding, Ledger, LedgerError, Reader, RowState, SessionEnd, SessionFate};
+use crate::ledger::{Extent, Finding, Ledger, LedgerError, Reader, RowState, SessionEnd, SessionFate, SkipCause};
 use crate::machine::Machine;
 use crate::reconcile::{Lists, Report};
 use crate::report::Counts;
@@ -50,6 +50,8 @@ pub struct Ending {
     pub run: RunId,
     /// Its rows by state, at the end.
     pub counts: Counts,
+    /// How many of the skipped ones were requested before from another ledger.
+    pub n_elsewhere: u64,
     /// What is to be said before the counts.
     pub lead: Lead,
     /// What was sent; none where nothing was to be.
@@ -104,6 +106,12 @@ impl Ending {
             ledger: ledger.to_owned(),
             run: reader.run().id,
             counts: Counts::of(reader)?,
+            n_elsewhere: reader
+                .skipped()?
+                .iter()
+                .filter(|one| one.cause == SkipCause::Elsewhere)
+                .map(|one| one.n)
+                .sum(),
             lead: Lead::None,
             sent: None,
             stopped_by: None,

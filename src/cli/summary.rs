@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::commands::doubt;
 use super::invocation::{Invocation, quoted};
-use super::output::{self, MAX_REASON, Shell, rows, shown};
+use super::output::{self, MAX_REASON, Shell, grouped, rows, shown};
 use super::progress::span;
 use crate::app::{Ending, Exit, Failure, Lead, NO_API_REMEDY, chain};
 use crate::ledger::{Finding, RowState};
@@ -74,7 +74,11 @@ impl Summary {
     pub(crate) fn of_ending(ending: &Ending, invocation: &Invocation, is_replay: bool) -> Self {
         let counts = &ending.counts;
         let ledger = quoted(&ending.ledger.to_string_lossy());
-        let mut summary = Self::new(ending.exit(), counts.in_words());
+        let elsewhere = |state| {
+            let is_told = state == RowState::Skipped && ending.n_elsewhere > 0;
+            is_told.then(|| format!("{} requested before from another ledger", grouped(ending.n_elsewhere)))
+        };
+        let mut summary = Self::new(ending.exit(), counts.in_words_with(elsewhere));
         summary.run = Some(ending.run.to_string());
         summary.ledger = Some(ending.ledger.to_string_lossy().into_owned());
         summary.counts = Some(counts.clone());

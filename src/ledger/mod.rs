@@ -55,6 +55,7 @@ pub use history::Source;
 pub use item::{
     Difference, InvalidItem, Item, LoadRow, ManifestPart, RowPlace, RunIdentity, SessionInfo, TEMPLATE_NAME,
 };
+pub use left_out::{SkipCause, SkipReason};
 pub use loader::Loader;
 pub use lookup::{CreatedMarks, Extent};
 pub use path::{Purpose, default_path, path_in_dir};

@@ -1,7 +1,7 @@
 //! The state of a run: counts, reasons, and what to do next.
 
-use crate::ledger::{LedgerError, Reader, RowState};
-use crate::request::{ErrorCode, RowId, printable};
+use crate::ledger::{LedgerError, Reader, RowState, SkipCause};
+use crate::request::{ErrorCode, RequestUuid, RowId, printable};
 
 /// How many reasons are shown.
 const TOP_REASONS: usize = 10;
@@ -57,11 +57,17 @@ impl Counts {
 
     /// Returns the counts in words: `240 created, 5 failed, 5 in doubt`.
     pub fn in_words(&self) -> String {
+        self.in_words_with(|_| None)
+    }
+
+    /// Returns the counts in words, with a note behind that of a state.
+    pub fn in_words_with(&self, note: impl Fn(RowState) -> Option<String>) -> String {
+        let told = |state| note(state).map_or_else(String::new, |note| format!(" ({note})"));
         let words: Vec<String> = RowState::ALL
             .iter()
             .zip(self.0)
             .filter(|(_, n)| *n > 0)
-            .map(|(state, n)| format!("{n} {}", in_words(*state)))
+            .map(|(state, n)| format!("{n} {}{}", in_words(*state), told(*state)))
             .collect();
         if words.is_empty() { "no rows".to_owned() } else { words.join(", ") }
     }
@@ -88,8 +94,8 @@ pub fn meaning(state: RowState) -> &'static str {
         RowState::Created => "the request exists; it may await approval or execution",
         RowState::Pending => "not sent yet, or safe to send again",
         RowState::Sending => "being sent now by a process that is at work",
-        RowState::InDoubt => "answer not seen: it may exist, so it is not resent",
-        RowState::Failed => "not created: refused by the server, or out of reach",
+        RowState::InDoubt => "not known whether it exists, so it is not resent",
+        RowState::Failed => "not created: refused, out of reach or proven absent",
         RowState::Invalid => "left out, because the row is not valid",
         RowState::Skipped => "left out on purpose",
         RowState::Canceled => "created, then withdrawn",
@@ -104,6 +110,8 @@ pub struct Reason {
     pub state: RowState,
     /// The stable code; none where the ledger knows no cause.
     pub code: Option<ErrorCode>,
+    /// Why they are skipped, where they are.
+    pub skipped: Option<Skipped>,
     /// How many rows.
     pub n_rows: u64,
     /// One of them.
@@ -112,6 +120,15 @@ pub struct Reason {
     pub example_id: Option<String>,
     /// What the server or the library said of it.
     pub message: String,
+}
+
+/// Why rows are skipped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Skipped {
+    /// The cause.
+    pub cause: SkipCause,
+    /// The request of another run that stands for the example.
+    pub uuid: Option<RequestUuid>,
 }
 
 /// What `status` shows.
@@ -129,22 +146,31 @@ impl Status {
     /// # Errors
     /// Where the ledger cannot be read.
     pub fn of(reader: &Reader) -> Result<Self, LedgerError> {
-        let reasons = reader.failures(TOP_REASONS)?;
-        let reasons = reasons
-            .into_iter()
-            .map(|found| {
-                let example = found.row.map(|row| reader.page(row.get() - 1, 1, &[])).transpose()?;
-                let example = example.and_then(|page| page.into_iter().next());
-                Ok(Reason {
-                    state: found.state,
-                    code: found.code,
-                    n_rows: found.n,
-                    example: found.row,
-                    example_id: example.and_then(|row| row.id),
-                    message: found.message.unwrap_or_default(),
-                })
-            })
-            .collect::<Result<Vec<_>, LedgerError>>()?;
+        let failed = reader.failures(TOP_REASONS)?.into_iter().map(|found| Reason {
+            state: found.state,
+            code: found.code,
+            skipped: None,
+            n_rows: found.n,
+            example: found.row,
+            example_id: None,
+            message: found.message.unwrap_or_default(),
+        });
+        let skipped = reader.skipped()?.into_iter().map(|found| Reason {
+            state: RowState::Skipped,
+            code: None,
+            skipped: Some(Skipped { cause: found.cause, uuid: found.uuid }),
+            n_rows: found.n,
+            example: found.row,
+            example_id: None,
+            message: found.message.unwrap_or_default(),
+        });
+        let mut reasons: Vec<Reason> = failed.chain(skipped).collect();
+        for reason in &mut reasons {
+            if let Some(row) = reason.example {
+                let example = reader.page(row.get() - 1, 1, &[])?.into_iter().next();
+                reason.example_id = example.and_then(|row| row.id);
+            }
+        }
         Ok(Self { counts: Counts::of(reader)?, reasons })
     }
 
@@ -168,19 +194,36 @@ impl Reason {
     fn lines(&self) -> String {
         let id = self.example_id.as_ref().map_or_else(String::new, |id| format!(" ({})", short(&printable(id), 20)));
         let row = self.example.map_or_else(String::new, |row| format!("row {row}{id}"));
-        let (code, meaning) =
-            self.code.map_or(("unknown", "no cause is recorded"), |code| (code.as_str(), code.meaning()));
+        let (code, meaning) = match (self.skipped, self.code) {
+            (Some(skipped), _) => skipped.in_words(),
+            (None, Some(code)) => (code.as_str(), proven(self.state, code.meaning())),
+            (None, None) => ("unknown", "no cause is recorded".to_owned()),
+        };
         let mut text = format!(
             "  {:<9} {:>9}  {code:<18} {row}\n{:24}{}",
             in_words(self.state),
             self.n_rows,
             "",
-            short(&proven(self.state, meaning), 56)
+            short(&meaning, 56)
         );
-        if !self.message.is_empty() {
+        // The request that is named says all that the message does.
+        let is_said = self.skipped.is_some_and(|skipped| skipped.uuid.is_some());
+        if !self.message.is_empty() && !is_said {
             text = format!("{text}\n{:24}\"{}\"", "", short(&printable(&self.message), 54));
         }
         text
+    }
+}
+
+impl Skipped {
+    /// Returns a name for the cause, and what it means.
+    fn in_words(self) -> (&'static str, String) {
+        match (self.cause, self.uuid) {
+            (SkipCause::Elsewhere, Some(uuid)) => ("requested-before", format!("as request {uuid}")),
+            (SkipCause::Elsewhere, None) => ("requested-before", "from another ledger".to_owned()),
+            (SkipCause::Dropped, _) => ("dropped", "by a person".to_owned()),
+            (SkipCause::Loaded, _) => ("left-out", "from the start".to_owned()),
+        }
     }
 }
 
@@ -203,6 +246,7 @@ fn short(text: &str, columns: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::request::Guid;
 
     fn counts(pairs: &[(RowState, u64)]) -> Counts {
         let mut counts = Counts::default();
@@ -227,13 +271,22 @@ mod tests {
         let reason = |code: ErrorCode| Reason {
             state: RowState::InDoubt,
             code: Some(code),
+            skipped: None,
             n_rows: 500_000,
             example: RowId::new(499_999),
             example_id: Some("x".repeat(300)),
             message: "an error\u{1b}[31m ".repeat(40),
         };
         let all: Vec<(RowState, u64)> = RowState::ALL.iter().map(|state| (*state, 500_000)).collect();
-        let status = Status { counts: counts(&all), reasons: ErrorCode::ALL.map(reason).into() };
+        let uuid = Some(RequestUuid::new(Guid::from_bytes([7; 16])));
+        let skipped = [SkipCause::Loaded, SkipCause::Elsewhere, SkipCause::Dropped].map(|cause| Reason {
+            state: RowState::Skipped,
+            code: None,
+            skipped: Some(Skipped { cause, uuid: uuid.filter(|_| cause == SkipCause::Elsewhere) }),
+            ..reason(ErrorCode::Timeout)
+        });
+        let reasons = ErrorCode::ALL.map(reason).into_iter().chain(skipped).collect();
+        let status = Status { counts: counts(&all), reasons };
         for line in status.table().lines() {
             assert!(line.chars().count() <= 80, "{line}");
             assert!(!line.contains('\u{1b}'));

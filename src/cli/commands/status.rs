@@ -108,9 +108,10 @@ fn about_doubt(counts: &Counts, path: &Path) -> String {
     }
     let ledger = quoted(&path.to_string_lossy());
     format!(
-        "  In doubt: the call was made and its answer was not seen, or says nothing for\n  \
-         certain. Such a row is never sent again blindly. submit, replay and reconcile\n  \
-         look for it in the server's own list of requests; where that settles nothing,\n  \
-         a person does: cmbatch settle {ledger} --list\n\n"
+        "  In doubt: the call was made, and whether the request exists is not known: its\n  \
+         answer was not seen, says nothing for certain, or is contradicted. Such a row\n  \
+         is never sent again blindly. submit, replay and reconcile look for it in the\n  \
+         server's own list of requests; where that settles nothing, a person does:\n  \
+         cmbatch settle {ledger} --list\n\n"
     )
 }

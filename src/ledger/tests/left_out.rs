@@ -1,5 +1,8 @@
 use super::support::*;
-use crate::ledger::{AttemptRecord, AuditEvent, LedgerError, Requeue, Resolution, RowState, RowVerdict, Source, Step};
+use crate::ledger::{
+    AttemptRecord, AuditEvent, LedgerError, Requeue, Resolution, RowState, RowVerdict, SkipCause, SkipReason, Source,
+    Step,
+};
 use crate::request::{ErrorCode, Outcome};
 
 fn person(number: u32, verdict: RowVerdict) -> Resolution {
@@ -105,6 +108,37 @@ fn a_request_of_another_run_stands_for_a_row_until_it_is_restored() {
     // Found all the same: it is left out no more.
     ledger.resolve_blocking(vec![resolution(3, RowVerdict::Exists(uri(33)))], None).unwrap();
     assert_eq!((place.row(3).state, place.reader().skipped_elsewhere().unwrap()), (RowState::Created, vec![]));
+}
+
+#[test]
+fn skipped_rows_are_counted_by_cause_with_the_first_of_each() {
+    let place = Place::new();
+    let mut rows = bare_rows(6);
+    rows[1] = skipped(2);
+    rows[2] = skipped(3);
+    let ledger = place.started(rows);
+    let told = |cause, n, first, message: &str, uuid| SkipReason {
+        cause,
+        n,
+        row: Some(row(first)),
+        message: Some(message.to_owned()),
+        uuid,
+    };
+    let loaded = told(SkipCause::Loaded, 2, 2, "same as row 1", None);
+    assert_eq!(place.reader().skipped().unwrap(), std::slice::from_ref(&loaded));
+    let elsewhere = |number: u32| Resolution {
+        reason: Some(format!("requested before, {number}")),
+        ..resolution(number, RowVerdict::Elsewhere(uuid(number)))
+    };
+    ledger.resolve_blocking(vec![elsewhere(6), elsewhere(5), person(4, RowVerdict::Dropped)], None).unwrap();
+    let all = [
+        loaded,
+        told(SkipCause::Elsewhere, 2, 5, "requested before, 5", Some(uuid(5))),
+        told(SkipCause::Dropped, 1, 4, "not wanted", None),
+    ];
+    assert_eq!(place.reader().skipped().unwrap(), all);
+    let dropped_by = |number| place.reader().dropped_by(row(number)).unwrap();
+    assert_eq!([2, 4, 5].map(dropped_by), [None, Some("not wanted".to_owned()), None]);
 }
 
 #[test]

@@ -180,7 +180,12 @@ fn a_skipped_row_whose_request_came_to_nothing_is_named_and_can_be_sent() {
     // On the same host nothing would be sent for a while that another run there has just sent.
     let place = world.on_host("b", "another");
     place.write("wave.csv", enrollments(7));
-    place.submit(&["--already", "skip", "--originator", ACCOUNT]).exits(0);
+    place
+        .submit(&["--already", "skip", "--originator", ACCOUNT])
+        .exits(0)
+        .says("5 skipped (5 requested before from another ledger)");
+    let status = place.run(&["status", "wave.ledger"]).exits(0).stdout;
+    assert!(status.contains("requested-before") && status.contains(&uuid_of(1, 1)), "{status}");
     // One of the others is denied.
     let denied = uuid_of(2, 1);
     let of_list = denied.clone();
