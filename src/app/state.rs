@@ -2,6 +2,8 @@
 //! server's list shows either.
 
 use std::collections::BTreeSet;
+use std::error::Error;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -10,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::exit::Exit;
-use super::failure::{Failure, chain};
+use super::failure::{Failure, chain, remedy};
 use super::next::Next;
 use super::words::rows;
 use crate::ledger::{Extent, Reader, RowState, SessionInfo};
@@ -97,7 +99,7 @@ impl StateFolder {
         let name = run.to_string();
         let own = self.lock_of(&name)?;
         let Some(lock) = own else {
-            let holder = self.read(&name);
+            let holder = self.read(&name)?;
             let who =
                 holder.map_or_else(String::new, |noted| format!(" ({}, pid {})", shown(&noted.ledger), noted.pid));
             return Err(Failure::new(
@@ -106,7 +108,7 @@ impl StateFolder {
             )
             .with_next(Next::again().after("wait until it has ended")));
         };
-        let known = self.read(&name);
+        let known = self.read(&name)?;
         let account = session.account().map(str::to_owned);
         let mut others = Vec::new();
         let mut originators = BTreeSet::new();
@@ -173,10 +175,14 @@ impl StateFolder {
         self.0.join(format!("{run}.json"))
     }
 
-    /// Reads a note; one that cannot be read is none.
-    fn read(&self, run: &str) -> Option<Noted> {
-        let noted: Noted = serde_json::from_slice(&std::fs::read(self.path_of(run)).ok()?).ok()?;
-        (noted.run == run).then_some(noted)
+    /// Reads a note; one that says nothing is none.
+    fn read(&self, run: &str) -> Result<Option<Noted>, Failure> {
+        match std::fs::read(self.path_of(run)) {
+            Ok(text) => Ok(serde_json::from_slice(&text).ok().filter(|noted: &Noted| noted.run == run)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            // What another run notes there may be what this one must not send.
+            Err(error) => Err(unusable(&self.0, &error)),
+        }
     }
 
     fn all(&self) -> Result<Vec<Noted>, Failure> {
@@ -186,7 +192,7 @@ impl StateFolder {
             .filter(|name| name.parse::<Guid>().is_ok())
             .collect();
         names.sort_unstable();
-        Ok(names.iter().filter_map(|name| self.read(name)).collect())
+        names.iter().filter_map(|name| self.read(name).transpose()).collect()
     }
 }
 
@@ -331,10 +337,11 @@ fn shown(path: &Path) -> String {
     printable(&path.to_string_lossy())
 }
 
-fn unusable(path: &Path, error: &dyn std::error::Error) -> Failure {
-    Failure::new(
-        Exit::Disk,
-        format!("the state folder {} cannot be used ({}); nothing was sent", shown(path), chain(error)),
-    )
-    .with_next(Next::with("--state-dir", &["--state-dir", "DIR"]).after("make it writable, or name another one"))
+fn unusable(path: &Path, error: &(dyn Error + 'static)) -> Failure {
+    let next = match remedy(error) {
+        Some(remedy) => Next::again().after(remedy),
+        None => Next::with("--state-dir", &["--state-dir", "DIR"]).after("make it writable, or name another one"),
+    };
+    let text = format!("the state folder {} cannot be used ({}); nothing was sent", shown(path), chain(error));
+    Failure::new(Exit::Disk, text).with_next(next)
 }
