@@ -207,10 +207,11 @@ impl Noted {
 }
 
 impl Note {
-    /// Returns whether the ledger is as far as it was when the last session ended that this folder knows of.
+    /// Returns whether the ledger is as far as it was when the last session ended that this folder knows of. What a person settled
+    /// or dropped since then is no work of a session: it adds verdicts, and claims nothing.
     pub(super) fn agrees(&self, extent: Extent) -> bool {
         match self.before {
-            Some(before) => before == extent,
+            Some(before) => before.n_claims == extent.n_claims && !self.is_ahead_of(extent),
             None => extent.n_claims == 0,
         }
     }

@@ -254,8 +254,12 @@ fn too_many_open_files_are_no_full_disk() {
     // Wherever it runs out: at the first file, at the ledger's, at the first connection.
     for limit in 12..=24 {
         let script = format!("ulimit -n {limit}; exec {command} submit wave.csv --server {}", server.base_url());
-        let mut shell = std::process::Command::new("sh");
-        let ran = shell.args(["-c", &script]).current_dir(folder.path()).envs(folder.host()).output().unwrap();
+        let ran = std::process::Command::new("sh")
+            .args(["-c", &script])
+            .current_dir(folder.path())
+            .envs(folder.host())
+            .output()
+            .unwrap();
         let said = String::from_utf8(ran.stderr).unwrap();
         if ran.status.success() {
             break;

@@ -140,6 +140,7 @@ async fn the_first_list_is_asked_for_again_after_resets_and_server_errors_only()
     let transport = |fault| ReadError::Transport { fault, message: "gone".to_owned() };
     assert_eq!(first_list(vec![cut_off(), status(503), cut_off()], 0).await, (vec![0, 10, 40, 100], true));
     assert_eq!(first_list((0..4).map(|_| cut_off()).collect(), 0).await, (vec![0, 10, 40, 100], false));
+    assert_eq!(first_list((0..4).map(|_| status(500)).collect(), 0).await, (vec![0, 10, 40, 100], false));
     assert_eq!(first_list(vec![transport(TransportFault::ConnectionLost)], 0).await, (vec![0, 10], true));
     for error in [status(403), status(401), ReadError::NoContent, transport(TransportFault::ConnectionRefused)] {
         let told = error.to_string();
@@ -267,7 +268,7 @@ async fn after_two_doubts_of_a_kind_a_list_tells() {
     let report = run.send(&server).await;
     assert!(report.sent.stopped_by.is_none(), "{:?}", report.sent.stopped_by);
     assert_eq!((run.count(RowState::Created), report.sent.calls), (6, 6));
-    let (lists, calls) = (server.lists.borrow(), server.calls.borrow());
+    let (lists, calls) = (server.lists.take(), server.calls.take());
     assert!(calls[1] < lists[1] && lists[1] < calls[2]);
 
     let server = Server::new(|_| Deed::Drop);
