@@ -383,14 +383,18 @@ impl Session {
         };
         // Chosen rows that are in doubt are sent once a list shows them to be absent.
         let mut next = Some(self.still_pending(chosen.as_deref())?);
-        while let Some(work) = next.take() {
+        while let Some(mut work) = next.take() {
             if self.standing == Standing::Behind {
                 match self.catch_up(setting, chosen.as_deref(), control, report).await? {
                     Some(reason) => {
                         report.sent.stopped_by = Some(reason);
                         break;
                     }
-                    None => self.standing = Standing::Level,
+                    None => {
+                        self.standing = Standing::Level;
+                        // One of them was sent alone, and lists may have shown others.
+                        work = self.still_pending(chosen.as_deref())?;
+                    }
                 }
             }
             let round = self.round(setting, work, control.clone()).await;

@@ -190,6 +190,22 @@ async fn a_ledger_that_is_behind_waits_and_sends_one_row_before_the_rest() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn chosen_rows_of_a_ledger_that_is_behind_are_sent_once_each() {
+    let server = Server::new(|_| Deed::Create);
+    let run = Run::new(&server, 8);
+    let older = run.object(&server, 1);
+    server.objects.borrow_mut().push(older);
+    let (_stop, mut control) = watch::channel(StopLevel::Run);
+    let (mut session, setting) = (run.session(), run.setting(&server));
+    session.look_first(&setting, &mut control).await.unwrap();
+    let chosen = vec![row(3), row(5), row(6)];
+    run.ledger().detach(row(6)).unwrap();
+    let report = session.send(&setting, Work::Rows(chosen), control).await;
+    assert!(report.sent.stopped_by.is_none(), "{:?}", report.sent.stopped_by);
+    assert_eq!((report.sent.created, report.sent.calls, run.count(RowState::Pending)), (3, 3, 4));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_ledger_that_is_behind_stops_where_another_process_is_at_work_or_the_list_shows_nothing() {
     let server = Server::new(|_| Deed::Create);
     let run = Run::new(&server, 8);
