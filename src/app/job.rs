@@ -289,8 +289,9 @@ impl Job {
 
     /// Ends with nothing to send.
     pub(super) fn finish(self) -> Result<Ending, Failure> {
-        let Self { ledger, path, session, note, machine, .. } = self;
+        let Self { mut ledger, path, session, note, machine, .. } = self;
         drop(session);
+        ledger.start_run()?;
         ledger.close(SessionEnd::Finished)?;
         leave(note, &machine, &path);
         Ok(Ending::of(&Reader::open(&path)?, &path)?)

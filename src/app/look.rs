@@ -159,11 +159,11 @@ fn stop_for_strangers(hits: &Hits, n_rows: u64, own: &BTreeSet<Guid>) -> Failure
     originators.sort_unstable();
     originators.dedup();
     let option: Vec<&str> = originators.iter().flat_map(|guid| ["--originator", guid.as_str()]).collect();
+    let verb = if n_rows == 1 { "was requested before, and is" } else { "were requested before, and are" };
     Failure::new(
         Exit::Usage,
         format!(
-            "{} of this list were requested before, and are not left out, because {who} (anybody can write a comment); nothing was \
-             sent\n{}",
+            "{} of this list {verb} not left out, because {who} (anybody can write a comment); nothing was sent\n{}",
             rows(n_rows),
             runs(hits)
         ),

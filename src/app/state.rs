@@ -2,6 +2,8 @@
 //! server's list shows either.
 
 use std::collections::BTreeSet;
+use std::error::Error;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -10,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::exit::Exit;
-use super::failure::{Failure, chain};
+use super::failure::{Failure, chain, remedy};
 use super::next::Next;
 use super::words::rows;
 use crate::ledger::{Extent, Reader, RowState, SessionInfo};
@@ -101,7 +103,7 @@ impl StateFolder {
         let name = run.to_string();
         let own = self.lock_of(&name)?;
         let Some(lock) = own else {
-            let holder = self.read(&name);
+            let holder = self.read(&name)?;
             let who =
                 holder.map_or_else(String::new, |noted| format!(" ({}, pid {})", shown(&noted.ledger), noted.pid));
             return Err(Failure::new(
@@ -110,7 +112,7 @@ impl StateFolder {
             )
             .with_next(Next::again().after("wait until it has ended")));
         };
-        let known = self.read(&name);
+        let known = self.read(&name)?;
         let account = session.account().map(str::to_owned);
         let mut others = Vec::new();
         let mut originators = BTreeSet::new();
@@ -179,10 +181,14 @@ impl StateFolder {
         self.0.join(format!("{run}.json"))
     }
 
-    /// Reads a note; one that cannot be read is none.
-    fn read(&self, run: &str) -> Option<Noted> {
-        let noted: Noted = serde_json::from_slice(&std::fs::read(self.path_of(run)).ok()?).ok()?;
-        (noted.run == run).then_some(noted)
+    /// Reads a note; one that says nothing is none.
+    fn read(&self, run: &str) -> Result<Option<Noted>, Failure> {
+        match std::fs::read(self.path_of(run)) {
+            Ok(text) => Ok(serde_json::from_slice(&text).ok().filter(|noted: &Noted| noted.run == run)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            // What another run notes there may be what this one must not send.
+            Err(error) => Err(unusable(&self.0, &error)),
+        }
     }
 
     fn all(&self) -> Result<Vec<Noted>, Failure> {
@@ -192,7 +198,7 @@ impl StateFolder {
             .filter(|name| name.parse::<Guid>().is_ok())
             .collect();
         names.sort_unstable();
-        Ok(names.iter().filter_map(|name| self.read(name)).collect())
+        names.iter().filter_map(|name| self.read(name).transpose()).collect()
     }
 }
 
@@ -210,18 +216,14 @@ impl Note {
     /// Returns whether the ledger is as far as it was when the last session ended that this folder knows of.
     pub(super) fn agrees(&self, extent: Extent) -> bool {
         match self.before {
-            Some(before) => before == extent,
+            Some(before) => is_as_left(before, extent),
             None => !self.is_left_open && extent.n_claims == 0,
         }
     }
 
     /// Returns whether the ledger is not as far as it was when the last session ended: an older copy.
     pub(super) fn is_ahead_of(&self, extent: Extent) -> bool {
-        self.before.is_some_and(|before| {
-            extent.session < before.session
-                || extent.n_claims < before.n_claims
-                || extent.n_outcomes < before.n_outcomes
-        })
+        self.before.is_some_and(|before| is_older(extent, before))
     }
 
     /// Returns the process that left the run open, as far as this folder knows.
@@ -353,14 +355,59 @@ impl Other {
     }
 }
 
+fn is_older(extent: Extent, than: Extent) -> bool {
+    extent.session < than.session || extent.n_claims < than.n_claims || extent.n_outcomes < than.n_outcomes
+}
+
+/// Returns whether nothing was sent from the ledger since it was so far, and nothing is lost. What a person settled or dropped adds
+/// verdicts, and claims nothing.
+fn is_as_left(before: Extent, now: Extent) -> bool {
+    now.n_claims == before.n_claims && !is_older(now, before)
+}
+
 fn shown(path: &Path) -> String {
     printable(&path.to_string_lossy())
 }
 
-fn unusable(path: &Path, error: &dyn std::error::Error) -> Failure {
-    Failure::new(
-        Exit::Disk,
-        format!("the state folder {} cannot be used ({}); nothing was sent", shown(path), chain(error)),
-    )
-    .with_next(Next::with("--state-dir", &["--state-dir", "DIR"]).after("make it writable, or name another one"))
+fn unusable(path: &Path, error: &(dyn Error + 'static)) -> Failure {
+    let next = match remedy(error) {
+        Some(remedy) => Next::again().after(remedy),
+        None => Next::with("--state-dir", &["--state-dir", "DIR"]).after("make it writable, or name another one"),
+    };
+    let text = format!("the state folder {} cannot be used ({}); nothing was sent", shown(path), chain(error));
+    Failure::new(Exit::Disk, text).with_next(next)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RUN: &str = "5a1e0f77-2c3d-4b8a-8e10-9d0c7b6a5f02";
+
+    #[test]
+    fn a_note_that_is_there_and_cannot_be_read_is_not_passed_over() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = StateFolder::open(root.path(), "https://cm").unwrap();
+        assert!(folder.read(RUN).unwrap().is_none());
+        std::fs::write(folder.path_of(RUN), "torn").unwrap();
+        assert!(folder.all().unwrap().is_empty());
+        std::fs::remove_file(folder.path_of(RUN)).unwrap();
+        std::fs::create_dir(folder.path_of(RUN)).unwrap();
+        assert_eq!(folder.all().unwrap_err().exit, Exit::Disk);
+    }
+
+    #[test]
+    fn verdicts_of_a_person_leave_a_ledger_as_its_last_session_left_it() {
+        let before = Extent { session: 3, n_claims: 5, n_outcomes: 20 };
+        for (after, agrees) in [
+            (before, true),
+            (Extent { session: 4, n_outcomes: 22, ..before }, true),
+            (Extent { session: 4, n_claims: 6, ..before }, false),
+            (Extent { n_claims: 4, ..before }, false),
+            (Extent { session: 2, ..before }, false),
+            (Extent { n_outcomes: 19, ..before }, false),
+        ] {
+            assert_eq!(is_as_left(before, after), agrees, "{after:?}");
+        }
+    }
 }

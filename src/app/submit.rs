@@ -225,7 +225,9 @@ pub(super) async fn go_on_with<'a, S: Calls + Lists>(
     let counts = Counts::of(&reader)?;
     let n_pending = counts.get(RowState::Pending);
     let holder = reader.holder()?;
-    if n_pending + counts.get(RowState::InDoubt) == 0 && holder.is_none() {
+    // A first request that nobody could look at may be another one than was asked for.
+    let is_unchecked = reader.kinds()?.iter().any(|kind| kind.read_back.is_none());
+    if n_pending + counts.get(RowState::InDoubt) == 0 && holder.is_none() && !is_unchecked {
         return Ok(Prepared::Ended(Ending::of(&reader, path)?.nothing_to_send()));
     }
     if submission.dry_run {

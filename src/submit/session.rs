@@ -422,9 +422,12 @@ impl Session {
                         report.sent.stopped_by = Some(reason);
                         break;
                     }
-                    None => self.standing = Standing::Level,
+                    None => {
+                        self.standing = Standing::Level;
+                        // One of them was sent alone, and lists may have shown others.
+                        work = self.still_pending(chosen.as_deref())?;
+                    }
                 }
-                work = self.still_pending(chosen.as_deref())?;
             }
             let round = self.round(setting, work, control.clone()).await;
             let ended = match add(&mut report.sent, round) {

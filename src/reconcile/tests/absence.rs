@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::world::*;
 use crate::client::{RequestObject, RequestStatus};
 use crate::ledger::RowState;
+use crate::machine::Clock;
 use crate::reconcile::{Probe, Report, Trust, WhyLeft};
 use crate::request::{CreateRequest, ErrorCode, RequestType};
 
@@ -234,15 +235,87 @@ fn where_few_were_created_behind_the_list_shows_what_came_last() {
 }
 
 #[test]
-fn a_list_that_lags_is_not_fresh() {
+fn a_list_lags_by_no_more_than_what_it_showed_soonest() {
     let mut world = World::begun(20);
     world.create(1..=12);
     world.pass(31);
-    assert_eq!(world.look().lag, Some(Duration::from_secs(31)), "the last one was created so long ago");
+    let seconds = |n| Some(Duration::from_secs(n));
+    assert_eq!(world.look().lag, seconds(32), "the last one was created so long ago");
     world.create([13]);
     world.hide_row(13);
-    world.lag = None;
-    assert_eq!(world.look().lag, Some(Duration::from_secs(31)));
+    assert_eq!(world.look().lag, seconds(33), "what is not shown says nothing");
+    world.lag = seconds(32);
+    assert_eq!(world.look().lag, seconds(32), "an earlier list showed it sooner");
+    world.create([14]);
+    assert_eq!(world.look().lag, seconds(1));
+}
+
+#[test]
+fn a_list_that_lags_is_asked_for_when_it_has_what_the_server_did() {
+    for (lag, ripe) in [(Some(0), 155), (Some(30), 155), (Some(40), 165), (None, 154 + 125)] {
+        let scene = |seconds: u64| {
+            let mut world = World::begun(20);
+            world.lag = lag.map(Duration::from_secs);
+            world.create(1..=10);
+            let lost_at = world.clock.since_boot();
+            world.lose(11);
+            world.create([12]);
+            world.pass(seconds - 2);
+            (world, lost_at)
+        };
+        if ripe > 155 {
+            let (world, lost_at) = scene(155);
+            let report = check(&format!("lags by {lag:?}"), world, 11, "new end");
+            assert_eq!(report.ask_again_at, Some(lost_at + Duration::from_secs(ripe)), "lags by {lag:?}");
+            if lag.is_some() {
+                check(&format!("lags by {lag:?}"), scene(ripe - 1).0, 11, "new end");
+            }
+        }
+        let (mut world, _) = scene(ripe);
+        // What the list that was too early showed.
+        world.lag = world.lag.or(Some(Duration::from_secs(154)));
+        check(&format!("lags by {lag:?}"), world, 11, "proven");
+    }
+}
+
+#[test]
+fn where_nothing_is_left_to_send_what_stands_before_a_row_proves_its_absence() {
+    let scene = |n_rows: u32| {
+        let mut world = World::begun(n_rows);
+        world.create(1..=5);
+        world.lose(6);
+        world.pass(160);
+        world
+    };
+    check("a row is pending", scene(7), 6, "new end");
+    check("none is", scene(6), 6, "proven");
+    let mut world = scene(6);
+    world.hide_row(5);
+    check("the one before is missing", world, 6, "incomplete");
+    let mut world = World::begun(6);
+    world.create(1..=2);
+    world.lose(6);
+    world.attempt([3, 4, 5].map(|number| (number, refused())));
+    world.pass(160);
+    world.hide(|object| object.uuid >= uuid(0xFFFF_0000));
+    check("the old end is cut", world, 6, "old end");
+}
+
+#[test]
+fn the_first_of_the_last_rows_is_sent_before_the_others_are_taken_for_absent() {
+    let mut world = World::begun(8);
+    world.create(1..=5);
+    world.attempt([6, 7, 8].map(|number| (number, timed_out())));
+    world.pass(160);
+    let report = world.look();
+    assert_eq!((report.absent, report.probe, report.left), (1, Some(row(6)), 2));
+    world.probe = Probe::Sent(row(6));
+    // It is pending: now a list has something to show, and does not yet.
+    let report = world.look();
+    assert_eq!((report.absent, report.left, why(&report)), (0, 2, "new end"));
+    world.create([6]);
+    let report = world.look();
+    assert_eq!((report.absent, report.shows_probe, report.left), (2, true, 0));
 }
 
 #[test]
@@ -353,13 +426,13 @@ fn of_several_absent_rows_the_first_goes_alone_until_a_list_shows_it() {
 }
 
 #[test]
-fn a_list_that_begins_with_rows_found_goes_on_with_the_absent_ones() {
+fn rows_that_are_found_say_nothing_of_the_absent_ones() {
     let mut world = World::begun(41);
     world.create(1..=10);
-    world.attempt([11, 12].map(|number| (number, timed_out())));
+    world.attempt([11, 12, 13].map(|number| (number, timed_out())));
     world.put(11);
-    world.create(13..=30);
+    world.create(14..=30);
     world.pass(160);
     let report = world.look();
-    assert_eq!((report.found, report.absent, report.probe, report.left), (1, 1, None, 0));
+    assert_eq!((report.found, report.absent, report.probe, report.left), (1, 1, Some(row(12)), 1));
 }

@@ -140,6 +140,7 @@ async fn the_first_list_is_asked_for_again_after_resets_and_server_errors_only()
     let transport = |fault| ReadError::Transport { fault, message: "gone".to_owned() };
     assert_eq!(first_list(vec![cut_off(), status(503), cut_off()], 0).await, (vec![0, 10, 40, 100], true));
     assert_eq!(first_list((0..4).map(|_| cut_off()).collect(), 0).await, (vec![0, 10, 40, 100], false));
+    assert_eq!(first_list((0..4).map(|_| status(500)).collect(), 0).await, (vec![0, 10, 40, 100], false));
     assert_eq!(first_list(vec![transport(TransportFault::ConnectionLost)], 0).await, (vec![0, 10], true));
     for error in [status(403), status(401), ReadError::NoContent, transport(TransportFault::ConnectionRefused)] {
         let told = error.to_string();
@@ -186,6 +187,22 @@ async fn a_ledger_that_is_behind_waits_and_sends_one_row_before_the_rest() {
     assert!(lists[1] < calls[0] && calls[0] < lists[2] && lists[2] < calls[1], "{lists:?} {calls:?}");
     let behind = |event: &EventKind| matches!(event, EventKind::Behind { .. });
     assert_eq!(run.sink.count(behind), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn chosen_rows_of_a_ledger_that_is_behind_are_sent_once_each() {
+    let server = Server::new(|_| Deed::Create);
+    let run = Run::new(&server, 8);
+    let older = run.object(&server, 1);
+    server.objects.borrow_mut().push(older);
+    let (_stop, mut control) = watch::channel(StopLevel::Run);
+    let (mut session, setting) = (run.session(), run.setting(&server));
+    session.look_first(&setting, &mut control).await.unwrap();
+    let chosen = vec![row(3), row(5), row(6)];
+    run.ledger().detach(row(6)).unwrap();
+    let report = session.send(&setting, Work::Rows(chosen), control).await;
+    assert!(report.sent.stopped_by.is_none(), "{:?}", report.sent.stopped_by);
+    assert_eq!((report.sent.created, report.sent.calls, run.count(RowState::Pending)), (3, 3, 4));
 }
 
 #[tokio::test(start_paused = true)]
@@ -267,7 +284,7 @@ async fn after_two_doubts_of_a_kind_a_list_tells() {
     let report = run.send(&server).await;
     assert!(report.sent.stopped_by.is_none(), "{:?}", report.sent.stopped_by);
     assert_eq!((run.count(RowState::Created), report.sent.calls), (6, 6));
-    let (lists, calls) = (server.lists.borrow(), server.calls.borrow());
+    let (lists, calls) = (server.lists.take(), server.calls.take());
     assert!(calls[1] < lists[1] && lists[1] < calls[2]);
 
     let server = Server::new(|_| Deed::Drop);
