@@ -324,3 +324,6 @@ fn unusable(path: &Path, error: &dyn std::error::Error) -> Failure {
     )
     .with_next(Next::with("--state-dir", &["--state-dir", "DIR"]).after("make it writable, or name another one"))
 }
+
+#[cfg(test)]
+mod tests;

@@ -267,8 +267,10 @@ async fn after_two_doubts_of_a_kind_a_list_tells() {
     let report = run.send(&server).await;
     assert!(report.sent.stopped_by.is_none(), "{:?}", report.sent.stopped_by);
     assert_eq!((run.count(RowState::Created), report.sent.calls), (6, 6));
-    let (lists, calls) = (server.lists.borrow(), server.calls.borrow());
-    assert!(calls[1] < lists[1] && lists[1] < calls[2]);
+    {
+        let (lists, calls) = (server.lists.borrow(), server.calls.borrow());
+        assert!(calls[1] < lists[1] && lists[1] < calls[2]);
+    }
 
     let server = Server::new(|_| Deed::Drop);
     let run = Run::new(&server, 6);
