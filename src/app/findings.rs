@@ -63,3 +63,6 @@ pub(super) fn of_report(report: &Report) -> Vec<Finding> {
     }
     all
 }
+
+#[cfg(test)]
+mod tests;

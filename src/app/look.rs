@@ -84,8 +84,9 @@ pub(super) async fn others(
             Ok(0)
         }
         Already::Skip => {
-            // Anybody can write a comment: only what this account requested is taken for what was asked.
-            let strangers = found.iter().filter(|(_, hit)| hit.originator.is_some_and(|guid| !own.contains(&guid)));
+            // Anybody can write a comment: only what this account requested is taken for what was asked. Where the server does not
+            // say who did, nobody knows.
+            let strangers = found.iter().filter(|(_, hit)| hit.originator.is_none_or(|guid| !own.contains(&guid)));
             let n_strangers = strangers.count() as u64;
             if n_strangers > 0 {
                 return Err(stop_for_strangers(&hits, n_strangers, own));
@@ -149,15 +150,17 @@ fn stop_for(hits: &Hits, n_rows: u64) -> Failure {
 }
 
 fn stop_for_strangers(hits: &Hits, n_rows: u64, own: &BTreeSet<Guid>) -> Failure {
-    let who = if own.is_empty() {
-        "it is not known yet which user on the server this account is"
-    } else {
-        "they are another account's"
-    };
     let mut originators: Vec<String> =
         hits.by_run().iter().flat_map(|run| &run.originators).map(Guid::to_string).collect();
     originators.sort_unstable();
     originators.dedup();
+    let who = if originators.is_empty() {
+        "the server does not say whose they are"
+    } else if own.is_empty() {
+        "it is not known yet which user on the server this account is"
+    } else {
+        "they are another account's"
+    };
     let option: Vec<&str> = originators.iter().flat_map(|guid| ["--originator", guid.as_str()]).collect();
     let verb = if n_rows == 1 { "was requested before, and is" } else { "were requested before, and are" };
     Failure::new(
@@ -168,10 +171,12 @@ fn stop_for_strangers(hits: &Hits, n_rows: u64, own: &BTreeSet<Guid>) -> Failure
             runs(hits)
         ),
     )
-    .with_next(
+    .with_next(if option.is_empty() {
+        Next::from("look at these requests in the CM portal, and drop the rows that they stand for")
+    } else {
         Next::from("look at these requests in the CM portal; where they are the site's own: ")
-            .and(Piece::with("--originator", &option)),
-    )
+            .and(Piece::with("--originator", &option))
+    })
 }
 
 fn of_run(run: &RunHits) -> String {
@@ -205,3 +210,6 @@ pub(super) fn uuids(all: &[RequestUuid]) -> String {
     let all: Vec<String> = all.iter().map(ToString::to_string).collect();
     all.join(", ")
 }
+
+#[cfg(test)]
+mod tests;

@@ -29,6 +29,8 @@ mod settle;
 mod state;
 mod stored;
 mod submit;
+#[cfg(test)]
+mod testing;
 pub(crate) mod words;
 
 pub use check::Checked;

@@ -411,3 +411,6 @@ mod tests {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -98,6 +98,8 @@ pub(crate) struct Oracle {
     pub(crate) last: BTreeMap<Place, Said>,
     /// When a host last lost its notes.
     pub(crate) forgot: BTreeMap<u8, u64>,
+    /// What was said last of each run: other runs may have had its ledger's place since.
+    pub(crate) last_of_run: BTreeMap<u32, Said>,
     /// Hosts on which ledgers were cut, copied or put back.
     pub(crate) put_back: BTreeSet<u8>,
     /// Something happened in which rows may stay with a person: see `stuck`.
@@ -296,7 +298,7 @@ impl Oracle {
                 let known = made.process.and_then(|p| self.known.get(&p));
                 known.is_some_and(|known| known.has_looked && known.ended >= last_at)
             };
-            if all().any(has_looked) && !self.last.values().any(names) {
+            if all().any(has_looked) && !self.last.values().chain(self.last_of_run.values()).any(names) {
                 let text =
                     format!("row {row} exists {} times with an excuse, and no last output names all", uuids.len());
                 return Err(Violation { broken: Broken::TwiceUnnamed, text });

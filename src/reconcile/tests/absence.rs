@@ -367,7 +367,7 @@ fn after_a_500_or_the_last_attempt_an_absent_row_is_failed() {
 
 #[test]
 fn a_hundred_on_each_side_are_looked_for() {
-    let n = crate::reconcile::Asking::N_AROUND as u32;
+    let n = u32::try_from(crate::reconcile::Asking::N_AROUND).unwrap();
     for (hidden, expected) in
         [(None, "proven"), (Some(150 - n), "incomplete"), (Some(150 - n - 1), "proven"), (Some(150 + n), "incomplete")]
     {
