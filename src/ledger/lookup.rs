@@ -160,7 +160,7 @@ impl Reader {
             Ok(transaction.query_row(
                 "SELECT (SELECT ifnull(max(session), 0) FROM claims WHERE run = ?1),
                      (SELECT count(*) FROM claims WHERE run = ?1),
-                     (SELECT count(*) FROM outcomes WHERE run = ?1 AND source <> 'person')",
+                     (SELECT count(*) FROM outcomes WHERE run = ?1 AND source NOT IN ('person', 'takeover'))",
                 [RUN],
                 |line| {
                     let count = |column| Ok::<_, rusqlite::Error>(line.get::<_, Sql<u64>>(column)?.0);
@@ -171,7 +171,7 @@ impl Reader {
     }
 }
 
-/// How far sending has come, whatever a person said of the rows. None of it ever goes back.
+/// How far sending has come, whatever a person said of the rows, and whoever opened the ledger since. None of it ever goes back.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Extent {
     /// The newest session that claimed a row.

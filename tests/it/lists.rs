@@ -257,10 +257,10 @@ fn without_tags_a_person_settles_what_is_in_doubt() {
         }
     }
     assert_eq!((n_in("created"), n_in("pending")), (8, 4));
-    // What was never sent is sent now; the others could have been sent from a copy of the ledger since.
-    scene.submit(&["--no-tag"]).exits(1);
-    assert_eq!((n_in("created"), n_in("pending")), (10, 2));
-    assert_eq!((scene.server.n_posts(), scene.server.n_requests()), (N_ROWS as usize, 10));
+    // What was never sent is sent now, and what a person says was not created.
+    scene.submit(&["--no-tag"]).exits(0);
+    assert_eq!((n_in("created"), scene.server.n_posts()), (12, N_ROWS as usize + 2));
+    assert_eq!(scene.server.n_requests(), N_ROWS as usize);
 }
 
 #[test]
