@@ -373,23 +373,4 @@ fn unusable(path: &Path, error: &(dyn Error + 'static)) -> Failure {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const RUN: &str = "5a1e0f77-2c3d-4b8a-8e10-9d0c7b6a5f02";
-
-    #[test]
-    fn a_note_that_is_there_and_cannot_be_read_is_not_passed_over() {
-        let root = tempfile::tempdir().unwrap();
-        let folder = StateFolder::open(root.path(), "https://cm").unwrap();
-        assert!(folder.read(RUN).unwrap().is_none());
-        std::fs::write(folder.path_of(RUN), "torn").unwrap();
-        assert!(folder.all().unwrap().is_empty());
-        std::fs::remove_file(folder.path_of(RUN)).unwrap();
-        std::fs::create_dir(folder.path_of(RUN)).unwrap();
-        assert_eq!(folder.all().unwrap_err().exit, Exit::Disk);
-    }
-}
-
-#[cfg(test)]
 mod tests;

@@ -2,10 +2,10 @@ use super::*;
 use crate::app::testing::*;
 use crate::client::RequestStatus;
 use crate::ledger::RowState;
-use crate::reconcile::{Double, Gap, Some5, Stray};
+use crate::reconcile::{Double, Firsts, Gap, Stray};
 
-fn some<T>(one: T) -> Some5<T> {
-    Some5 { n: 1, first: vec![one] }
+fn some<T, const MAX: usize>(one: T) -> Firsts<T, MAX> {
+    Firsts { n: 1, first: vec![one] }
 }
 
 #[test]
@@ -17,8 +17,9 @@ fn each_thing_that_is_wrong_is_a_finding_that_names_its_requests() {
         audit: Audit {
             missing: some(Gap { row: row(4), uuid: uuid(4) }),
             n_not_shown: 9,
-            elsewhere: some((row(5), uuid(5))),
-            come_to_nothing: vec![(uuid(6), None), (uuid(7), Some(RequestStatus::Denied))],
+            elsewhere: some((row(5), [uuid(5), uuid(8)])),
+            come_to_nothing: vec![(row(6), uuid(6), None), (row(7), uuid(7), Some(RequestStatus::Denied))],
+            ..Audit::default()
         },
         ..Report::default()
     };
@@ -28,11 +29,11 @@ fn each_thing_that_is_wrong_is_a_finding_that_names_its_requests() {
         told,
         [
             (FindingKind::Double, Some(row(1)), vec![uuid(1), uuid(2)]),
-            (FindingKind::Unsent, None, vec![uuid(3)]),
+            (FindingKind::Unsent, Some(row(2)), vec![uuid(3)]),
             (FindingKind::Missing, Some(row(4)), vec![uuid(4)]),
-            (FindingKind::Elsewhere, Some(row(5)), vec![uuid(5)]),
-            (FindingKind::SkippedGone, None, vec![uuid(6)]),
-            (FindingKind::SkippedGone, None, vec![uuid(7)]),
+            (FindingKind::Elsewhere, Some(row(5)), vec![uuid(5), uuid(8)]),
+            (FindingKind::SkippedGone, Some(row(6)), vec![uuid(6)]),
+            (FindingKind::SkippedGone, Some(row(7)), vec![uuid(7)]),
         ]
     );
     for one in &found {

@@ -9,7 +9,7 @@ use crate::app::job::Sending;
 use crate::app::testing::*;
 use crate::client::{ListItem, ListTimeouts, On503, RequestObject, RequestStatus};
 use crate::event::NoSink;
-use crate::ledger::Reader;
+use crate::ledger::{Reader, RowState};
 use crate::reconcile::{Lists, ServerList, Trust};
 use crate::request::{DataEncoding, RunId, RunKey, Tag, TagPosition};
 use crate::submit::{BreakerRules, CheckFirst, FinalLook, Limits, Patience, Wire};
