@@ -215,10 +215,7 @@ impl Noted {
 impl Note {
     /// Returns whether the ledger is as far as it was when the last session ended that this folder knows of.
     pub(super) fn agrees(&self, extent: Extent) -> bool {
-        match self.before {
-            Some(before) => before == extent,
-            None => !self.is_left_open && extent.n_claims == 0,
-        }
+        !self.is_left_open && self.before.map_or(extent.n_claims == 0, |before| before == extent)
     }
 
     /// Returns whether the ledger is not as far as it was when the last session ended: an older copy.
@@ -340,7 +337,7 @@ impl Other {
             let counts = match row.state {
                 RowState::Pending => self.is_alive,
                 RowState::Sending | RowState::InDoubt => {
-                    self.is_alive || row.last_attempt_at.is_none_or(|at| at > lately)
+                    self.noted.ended.is_some() || self.is_alive || row.last_attempt_at.is_none_or(|at| at > lately)
                 }
                 RowState::Created => {
                     row.last_attempt_at.is_some_and(|at| at > lately)

@@ -85,7 +85,7 @@ fn a_finding_is_closed_by_a_list_that_shows_what_closes_it_and_by_no_other() {
             let mut world = sent();
             let finding = about(kind, &[world.object(5).uuid, uuid(700)]);
             world.ledger().set_findings(vec![finding.clone()]).unwrap();
-            assert_eq!(world.look().audit.still_open, [finding.clone()], "the list does not show it");
+            assert_eq!(world.look().audit.still_open, std::slice::from_ref(&finding), "the list does not show it");
             world.list.objects.push(RequestObject { status, ..object(700, world.request(5), String::new()) });
             let left = if closes { vec![] } else { vec![finding] };
             assert_eq!(world.look().audit.still_open, left, "{kind:?}, {status:?}");
