@@ -38,6 +38,7 @@ pub use exit::Exit;
 pub(crate) use exit::NO_API_REMEDY;
 pub use failure::Failure;
 pub(crate) use failure::{chain, exit_of};
+pub use findings::n_findings;
 pub use job::{Ending, Lead, Sending, Sent};
 pub use look::Already;
 pub use next::{Next, Piece};
