@@ -12,9 +12,10 @@ use cmbatch::ledger::{
     Item, Ledger, LedgerError, LoadRow, ManifestPart, RowPlace, RunIdentity, SessionEnd, SessionInfo,
 };
 use cmbatch::machine::Machine;
+use cmbatch::reconcile::Asking;
 use cmbatch::request::{CreateRequest, DataEncoding, Guid, NamedValues, RequestType, RowId, TagPosition};
 use cmbatch::simulator::{LatencyRange, Script, Simulator};
-use cmbatch::submit::{self, BreakerRules, Limits, Memory, Rate, Sending, StopLevel, Wire, Work};
+use cmbatch::submit::{self, BreakerRules, CheckFirst, Limits, Memory, Rate, Sending, StopLevel, Wire, Work};
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use futures_util::StreamExt;
 use jiff::Timestamp;
@@ -86,6 +87,9 @@ fn submit_rows(criterion: &mut Criterion) {
         stall: Duration::from_secs(600),
         breaker: BreakerRules::default(),
         on_503: On503::InDoubt,
+        read_back: Duration::from_secs(30),
+        check_first: CheckFirst::Stop,
+        n_around: Asking::N_AROUND,
     };
     let mut group = criterion.benchmark_group("submit_rows");
     group.throughput(Throughput::Elements(N_ROWS.into())).sample_size(10);

@@ -1,8 +1,9 @@
 //! What a list shows to be wrong that no state of a row tells: kept in the ledger until a list or a person closes it.
 
 use super::look::uuids;
+use super::words::grouped;
 use crate::ledger::{Finding, FindingKind};
-use crate::reconcile::{Audit, Disagreement, Report};
+use crate::reconcile::{Audit, Disagreement, Firsts, Report};
 use crate::request::{RequestUuid, RowId, printable};
 
 /// Returns that more than one request stands for a row that is left out.
@@ -18,50 +19,63 @@ pub(super) fn not_as_asked(row: RowId, uuid: RequestUuid, disagreements: &[Disag
     Finding { kind: FindingKind::OtherRow, row: Some(row), uuids: vec![uuid], detail }
 }
 
-/// Returns the findings of a list that ended well. Only the first few of each kind are named; the count stands in the last one.
+/// Returns the findings of a list that ended well. Only the first few of each kind are named; how many more there are stands in the
+/// last one.
 pub(super) fn of_report(report: &Report) -> Vec<Finding> {
     let Audit { missing, probe, elsewhere, come_to_nothing, still_open, .. } = &report.audit;
     let mut all = still_open.clone();
-    let mut add = |kind, row, uuids: Vec<RequestUuid>, detail: String| all.push(Finding { kind, row, uuids, detail });
+    let finding = |kind, row, uuids: Vec<RequestUuid>, detail: String| Finding { kind, row, uuids, detail };
     for double in &report.doubles.first {
         let detail = format!(
             "row {} exists more than once on the server: {}; the first one counts as the row's",
             double.row,
             uuids(&double.uuids)
         );
-        add(FindingKind::Double, Some(double.row), double.uuids.clone(), detail);
+        all.push(finding(FindingKind::Double, Some(double.row), double.uuids.clone(), detail));
     }
+    say_more(&mut all, &report.doubles);
     for stray in &report.strays.first {
         let state =
             stray.state.map_or("is not in this ledger".to_owned(), |state| format!("is {state} and another one here"));
         let detail = format!("request {} carries the tag of row {}, which {state}", stray.uuid, stray.row);
-        add(FindingKind::Unsent, Some(stray.row), vec![stray.uuid], detail);
+        all.push(finding(FindingKind::Unsent, Some(stray.row), vec![stray.uuid], detail));
     }
+    say_more(&mut all, &report.strays);
     for gap in missing.first.iter().filter(|gap| Some(*gap) != probe.as_ref()) {
         let detail = format!(
             "row {} was created as request {}, and the server's list does not have it, though it has earlier and later ones",
             gap.row, gap.uuid
         );
-        add(FindingKind::Missing, Some(gap.row), vec![gap.uuid], detail);
+        all.push(finding(FindingKind::Missing, Some(gap.row), vec![gap.uuid], detail));
     }
+    say_more(&mut all, missing);
     if let Some(gap) = probe {
         let detail = format!(
             "row {} was not in the server's list and was sent again, and no list shows that request, {}, since: the row may exist twice",
             gap.row, gap.uuid
         );
-        add(FindingKind::Missing, Some(gap.row), vec![gap.uuid], detail);
+        all.push(finding(FindingKind::Missing, Some(gap.row), vec![gap.uuid], detail));
     }
     for (row, [own, other]) in &elsewhere.first {
         let detail = format!("row {row} was created as request {own}, and another run requested the same, as {other}");
-        add(FindingKind::Elsewhere, Some(*row), vec![*own, *other], detail);
+        all.push(finding(FindingKind::Elsewhere, Some(*row), vec![*own, *other], detail));
     }
+    say_more(&mut all, elsewhere);
     for (row, uuid, status) in come_to_nothing {
         let what = status.map_or("is gone from the server's list".to_owned(), |status| format!("is {status}"));
         let detail =
             format!("request {uuid}, for which row {row} was left out, {what}; drop --undo --row {row} takes it back");
-        add(FindingKind::SkippedGone, Some(*row), vec![*uuid], detail);
+        all.push(finding(FindingKind::SkippedGone, Some(*row), vec![*uuid], detail));
     }
     all
+}
+
+/// Has the last finding, which is the last that is named of these, say how many more there are.
+fn say_more<T, const MAX: usize>(all: &mut [Finding], of: &Firsts<T, MAX>) {
+    let n_more = of.n.saturating_sub(of.first.len() as u64);
+    if let Some(last) = all.last_mut().filter(|_| n_more > 0) {
+        last.detail.push_str(&format!("; and {} more", grouped(n_more)));
+    }
 }
 
 #[cfg(test)]

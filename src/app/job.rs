@@ -13,6 +13,7 @@ use super::findings;
 use super::look::{self, Already};
 use super::next::{Next, Piece};
 use super::state::{Note, StateFolder};
+use crate::client::ReadError;
 use crate::ledger::{Extent, Finding, Ledger, LedgerError, Reader, RowState, SessionEnd, SessionFate, SkipCause};
 use crate::machine::Machine;
 use crate::reconcile::{Lists, Report};
@@ -62,6 +63,8 @@ pub struct Ending {
     pub last_list: Option<Report>,
     /// Whether that list was asked for after the last call had ended.
     pub is_audited: bool,
+    /// Why the last look could not be had, where one was tried in vain.
+    pub unchecked: Option<ReadError>,
     /// What lists showed to be wrong, and nobody has closed.
     pub findings: Vec<Finding>,
     /// Rows that were created and that the ledger could not keep.
@@ -117,6 +120,7 @@ impl Ending {
             stopped_by: None,
             last_list: None,
             is_audited: false,
+            unchecked: None,
             findings: reader.open_findings()?.into_iter().map(|open| open.finding).collect(),
             unrecorded: Vec::new(),
             is_part: false,
@@ -252,7 +256,7 @@ impl Job {
             }
             let by_type = self.reader().unsettled_by_type()?;
             let n_rows = by_type.iter().map(|(_, n)| n).sum();
-            return Err(look::no_list(&error, n_rows, n_destructive(&by_type)));
+            return Err(look::no_list(&error, &self.path, n_rows, n_destructive(&by_type)));
         }
         self.is_without_list = false;
         let mut found = findings::of_report(&report);
@@ -388,7 +392,7 @@ fn not_as_left(sends_tags: bool) -> Failure {
 }
 
 fn end(report: SessionReport, ledger: Ledger, path: &Path, is_part: bool) -> Result<Ending, Failure> {
-    let SessionReport { sent, last_list, is_audited } = report;
+    let SessionReport { sent, last_list, is_audited, unchecked } = report;
     let how = match &sent.stopped_by {
         None => SessionEnd::Finished,
         Some(StopReason::Interrupted) => SessionEnd::Interrupted,
@@ -409,6 +413,7 @@ fn end(report: SessionReport, ledger: Ledger, path: &Path, is_part: bool) -> Res
         stopped_by,
         last_list,
         is_audited,
+        unchecked,
         unrecorded: sent.unrecorded,
         is_part,
         ..Ending::of(&reader, path)?

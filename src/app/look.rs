@@ -1,6 +1,7 @@
 //! What the first list says before anything is sent: whether it can be read, and whether other runs asked for the same before.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use super::exit::{Exit, NO_API_REMEDY};
 use super::failure::{Failure, chain, exit_of};
@@ -29,7 +30,7 @@ pub enum Already {
 }
 
 /// Returns why nothing is sent where the list cannot be read.
-pub(super) fn no_list(error: &ReadError, n_rows: u64, destructive: u64) -> Failure {
+pub(super) fn no_list(error: &ReadError, ledger: &Path, n_rows: u64, destructive: u64) -> Failure {
     let said = printable_up_to(&chain(error), MAX_REASON);
     let (exit, by, what) = match error {
         ReadError::Status { status: 404, .. } => {
@@ -58,7 +59,8 @@ pub(super) fn no_list(error: &ReadError, n_rows: u64, destructive: u64) -> Failu
     failure.with_next(
         next.text("; or, where minutes count and nobody else may have sent these rows: ")
             .and(Piece::with("--without-list", &["--without-list"]))
-            .text(", which sends rows a second time that another ledger or a copy of this one sent; see what exists twice with cmbatch settle LEDGER --all once the list can be read"),
+            .text(", which sends rows a second time that another ledger or a copy of this one sent; see what exists twice, once the list can be read, with ")
+            .and(Piece::on_ledger("settle", ledger, &["--all"])),
     )
 }
 
@@ -142,9 +144,9 @@ fn stop_for(hits: &Hits, n_rows: u64) -> Failure {
         ),
     )
     .with_next(
-        Next::from("go on with that ledger; or leave them out: ")
+        Next::from(format!("go on with that ledger; or leave {} out: ", rows(n_rows)))
             .and(already("skip"))
-            .text("; or send them a second time: ")
+            .text(&format!("; or send {} a second time: ", rows(n_rows)))
             .and(already("send")),
     )
 }

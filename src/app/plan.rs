@@ -23,6 +23,8 @@ pub struct Plan {
     pub in_doubt: u64,
     /// Whether only a part of the rows was asked for: others stay as they are.
     pub is_part: bool,
+    /// Whether no list tells of rows in doubt: the run sends no tags, or the list cannot be read.
+    pub is_without_list: bool,
     /// What else is to be known, a line each.
     pub notes: Vec<String>,
 }

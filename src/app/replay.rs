@@ -317,6 +317,7 @@ fn plan(counted: Counted, reader: &Reader, replay: &Replay<'_>, is_part: bool) -
         ledger_is_new: false,
         in_doubt: counts.get(RowState::InDoubt),
         is_part,
+        is_without_list: false,
         notes: vec![note],
     })
 }
@@ -361,6 +362,7 @@ fn plan_work(
         return Ok(None);
     }
     let mut plan = plan(counted, job.reader(), replay, chosen.is_part())?;
+    plan.is_without_list = job.is_without_list;
     plan.notes.extend(notes);
     Ok(Some((chosen_rows.map_or(Work::InOrder, Work::Rows), plan)))
 }

@@ -292,6 +292,7 @@ async fn look_and_plan<S: Lists>(
         ledger_is_new: is_new,
         in_doubt,
         is_part: submission.part.is_some(),
+        is_without_list: job.is_without_list,
         notes,
     };
     Ok(Some((work, plan, first_list)))

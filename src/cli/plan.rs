@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::invocation::quoted;
 use super::output::shown;
 use super::progress::span;
 use super::reach::Reach;
@@ -51,8 +52,16 @@ impl<'a> ShownPlan<'a> {
         };
         let mut further = String::new();
         if plan.in_doubt > 0 {
-            let then = if plan.is_part { "" } else { ", and sent again where the server proves not to have them" };
-            further = format!("\n      {} in doubt: settled{then}", rows(plan.in_doubt));
+            let them = if plan.in_doubt == 1 { "it" } else { "them" };
+            let then = if plan.is_without_list {
+                let ledger = quoted(&plan.ledger.to_string_lossy());
+                format!("left as before; what to look for: cmbatch settle {ledger} --list")
+            } else if plan.is_part {
+                "settled".to_owned()
+            } else {
+                format!("settled, and sent again where the server proves not to have {them}")
+            };
+            further = format!("\n      {} in doubt: {then}", rows(plan.in_doubt));
         }
         for note in &plan.notes {
             further = format!("{further}\n      {note}");
@@ -127,6 +136,20 @@ mod tests {
               ledger: revocation.ledger (continued)
               rate: 50/s, at most 16 calls at a time, about 1 min 27 s
         ");
+    }
+
+    #[test]
+    fn rows_in_doubt_are_settled_where_there_is_a_list_to_settle_them_by() {
+        let told = |in_doubt, is_without_list| {
+            let plan = Plan { in_doubt, is_without_list, ..plan() };
+            shown(&plan).lines().lines().last().unwrap_or_default().trim().to_owned()
+        };
+        assert_eq!(told(1, false), "1 row in doubt: settled, and sent again where the server proves not to have it");
+        assert_eq!(told(2, false), "2 rows in doubt: settled, and sent again where the server proves not to have them");
+        assert_eq!(
+            told(2, true),
+            "2 rows in doubt: left as before; what to look for: cmbatch settle revocation.ledger --list"
+        );
     }
 
     #[test]

@@ -12,7 +12,7 @@ use super::invocation::{Invocation, quoted};
 use super::output::{self, MAX_REASON, Shell, grouped, rows, shown};
 use super::progress::span;
 use crate::app::{Ending, Exit, Failure, Lead, NO_API_REMEDY, chain};
-use crate::ledger::{Finding, RowState};
+use crate::ledger::{Finding, FindingKind, RowState};
 use crate::reconcile::{Disagreement, Report};
 use crate::report::Counts;
 use crate::request::{ErrorCode, Fault, RequestKind, RequestUuid, RowId, printable_up_to};
@@ -139,12 +139,15 @@ impl Summary {
             "why": doubt::reason(report),
         });
         self.more.insert("reconciled".to_owned(), settled);
-        // What no list settles, a person does.
         if report.left > 0
-            && report.ask_again_at.is_none()
             && let Some(ledger) = &self.ledger
         {
-            self.next = Some(format!("cmbatch settle {} --list", quoted(ledger)));
+            // What no list settles, a person does; one that could not be read has settled nothing yet.
+            if report.unreadable.is_some() {
+                self.next = Some(format!("cmbatch reconcile {}", quoted(ledger)));
+            } else if report.ask_again_at.is_none() {
+                self.next = Some(format!("cmbatch settle {} --list", quoted(ledger)));
+            }
         }
         self
     }
@@ -162,16 +165,12 @@ impl Summary {
         self.more.insert("audit".to_owned(), if is_asked { json!(findings) } else { Value::Null });
         self.findings.clone_from(&ending.findings);
         if !ending.findings.is_empty() {
-            let what = if ending.findings.len() == 1 {
-                "finding".to_owned()
-            } else {
-                format!("{} findings", ending.findings.len())
+            let what = match ending.findings.len() {
+                1 => "1 finding".to_owned(),
+                n => format!("{} findings", grouped(n as u64)),
             };
             self.message = format!("{}; {what} to be looked at", self.message);
-            let ledger = quoted(&ending.ledger.to_string_lossy());
-            self.next = Some(format!(
-                "look at the requests named above in the CM portal, cancel what is too many, then: cmbatch settle {ledger} --all"
-            ));
+            self.next = Some(about_findings(&ending.findings, &quoted(&ending.ledger.to_string_lossy())));
         }
         self
     }
@@ -279,6 +278,47 @@ fn next_step(counts: &Counts, ledger: &str) -> String {
         );
     }
     format!("cmbatch export {ledger} --format csv --output results.csv")
+}
+
+/// How many rows a command names.
+const MAX_ROWS: usize = 5;
+
+/// Returns what to do about findings, by their kinds, and how to close them.
+fn about_findings(findings: &[Finding], ledger: &str) -> String {
+    let has = |kinds: &[FindingKind]| findings.iter().any(|finding| kinds.contains(&finding.kind));
+    let are_skipped = |finding: &Finding| finding.kind == FindingKind::SkippedGone;
+    let mut rows: Vec<RowId> = findings.iter().filter_map(|finding| finding.row).collect();
+    rows.sort_unstable();
+    rows.dedup();
+    let words = if rows.len() > MAX_ROWS {
+        "--row N".to_owned()
+    } else {
+        rows.iter().map(|row| format!("--row {row}")).collect::<Vec<_>>().join(" ")
+    };
+    let looked_at = format!("cmbatch settle {ledger} {words} --looked-at --reason TEXT");
+    if findings.iter().all(are_skipped) {
+        return format!(
+            "look in the CM portal why these requests came to nothing; to send the rows all the same: cmbatch drop {ledger} {words} --undo; \
+             or, where they are not to be sent: {looked_at}"
+        );
+    }
+    let mut first = vec!["look at the requests named above in the CM portal"];
+    if has(&[FindingKind::Double, FindingKind::Elsewhere]) {
+        first.push("cancel there what is too many");
+    }
+    if has(&[FindingKind::Unsent, FindingKind::OtherRow]) {
+        first.push("cancel there what nobody wants");
+    }
+    if has(&[FindingKind::Missing]) {
+        first.push("find out why the list lacks what is missing");
+    }
+    if has(&[FindingKind::SkippedGone]) {
+        first.push("find out why requests came to nothing for which rows were left out");
+    }
+    format!(
+        "{}, then: cmbatch settle {ledger} --all; or, where that still tells of them: {looked_at}",
+        first.join(", ")
+    )
 }
 
 /// Returns the stable name of a reason to stop.
@@ -470,6 +510,34 @@ mod tests {
         }
         let stopped = json(Failure::new(Exit::Server, "gone").stopping("unreachable", 7));
         assert_eq!((&stopped["rows"], &stopped["pending"], &stopped["created"]), (&7.into(), &7.into(), &0.into()));
+    }
+
+    #[test]
+    fn what_to_do_about_findings_depends_on_their_kinds_and_names_their_rows() {
+        let finding =
+            |kind, number| Finding { kind, row: RowId::new(number), uuids: Vec::new(), detail: String::new() };
+        let told = |kinds: &[FindingKind]| {
+            let findings: Vec<Finding> = (20..).zip(kinds).map(|(number, kind)| finding(*kind, number)).collect();
+            about_findings(&findings, "wave.ledger")
+        };
+        let mut many = vec![finding(FindingKind::Missing, 1)];
+        many[0].detail = "row 1 is missing; and 695 more".to_owned();
+        let lines = [
+            told(&[FindingKind::Double, FindingKind::Elsewhere]),
+            told(&[FindingKind::Unsent]),
+            told(&[FindingKind::Missing; 6]),
+            told(&[FindingKind::SkippedGone; 2]),
+            told(&FindingKind::ALL[1..]),
+            about_findings(&many, "wave.ledger"),
+        ];
+        insta::assert_snapshot!(lines.join("\n"), @r"
+        look at the requests named above in the CM portal, cancel there what is too many, then: cmbatch settle wave.ledger --all; or, where that still tells of them: cmbatch settle wave.ledger --row 20 --row 21 --looked-at --reason TEXT
+        look at the requests named above in the CM portal, cancel there what nobody wants, then: cmbatch settle wave.ledger --all; or, where that still tells of them: cmbatch settle wave.ledger --row 20 --looked-at --reason TEXT
+        look at the requests named above in the CM portal, find out why the list lacks what is missing, then: cmbatch settle wave.ledger --all; or, where that still tells of them: cmbatch settle wave.ledger --row N --looked-at --reason TEXT
+        look in the CM portal why these requests came to nothing; to send the rows all the same: cmbatch drop wave.ledger --row 20 --row 21 --undo; or, where they are not to be sent: cmbatch settle wave.ledger --row 20 --row 21 --looked-at --reason TEXT
+        look at the requests named above in the CM portal, cancel there what is too many, cancel there what nobody wants, find out why the list lacks what is missing, find out why requests came to nothing for which rows were left out, then: cmbatch settle wave.ledger --all; or, where that still tells of them: cmbatch settle wave.ledger --row 20 --row 21 --row 22 --row 23 --row 24 --looked-at --reason TEXT
+        look at the requests named above in the CM portal, find out why the list lacks what is missing, then: cmbatch settle wave.ledger --all; or, where that still tells of them: cmbatch settle wave.ledger --row N --looked-at --reason TEXT
+        ");
     }
 
     #[test]

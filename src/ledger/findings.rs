@@ -100,7 +100,8 @@ pub struct OpenFinding {
 /// Why a finding is closed that the newest list did not show.
 const NOT_SEEN: &str = "not seen any more";
 
-/// Makes exactly these the open findings, but for those that a person has closed: what was looked at stays looked at.
+/// Makes exactly these the open findings, with what is said of them now, but for those that a person has closed: what was looked at
+/// stays looked at.
 pub(super) fn set_findings(
     conn: &Connection,
     session: u32,
@@ -114,10 +115,14 @@ pub(super) fn set_findings(
         "INSERT INTO findings (run, finding, kind, row, uuids, detail, found_at, session)
          VALUES (?1, (SELECT ifnull(max(finding), 0) + 1 FROM findings WHERE run = ?1), ?2, ?3, ?4, ?5, ?6, ?7)",
     )?;
+    let mut update = conn.prepare_cached("UPDATE findings SET detail = ? WHERE run = ? AND finding = ?")?;
     let mut added: Vec<Finding> = Vec::new();
     for finding in findings.into_iter().map(Finding::sorted) {
         if let Some(at) = known.iter().position(|open| open.finding.is_same(&finding)) {
             kept[at] = true;
+            if finding.detail != known[at].finding.detail {
+                update.execute(params![finding.detail, RUN, Sql(known[at].number)])?;
+            }
         } else if !added.iter().chain(&looked_at).any(|one| one.is_same(&finding)) {
             let (row, uuids) = (finding.row.map(Sql), Sql(finding.uuids.as_slice()));
             insert.execute(params![RUN, finding.kind.as_str(), row, uuids, finding.detail, Sql(now), session])?;

@@ -48,6 +48,7 @@ pub(super) enum Point {
     OldEnd,
     NewEnd,
     Archived,
+    NoTime,
     Tag,
 }
 
@@ -138,8 +139,10 @@ impl Proof<'_> {
                 return Some(Point::NewEnd);
             }
         }
-        if self.may_be_archived(doubt) {
-            return Some(Point::Archived);
+        match self.server_time(doubt) {
+            None => return Some(Point::NoTime),
+            Some((at, age)) if self.may_be_archived(at, age) => return Some(Point::Archived),
+            Some(_) => {}
         }
         if let Some(candidates) = self.sight.tagless.of(doubt) {
             unproven.lost_tags.add(Ambiguity { row: doubt.row, candidates });
@@ -192,9 +195,8 @@ impl Proof<'_> {
         })
     }
 
-    /// Returns whether the list may have left the row's request out because it is old and finished.
-    fn may_be_archived(&self, doubt: &DoubtfulRow) -> bool {
-        let Some((at, age)) = self.server_time(doubt) else { return true };
+    /// Returns whether the list may have left out a request of that time and age because it is old and finished.
+    fn may_be_archived(&self, at: Timestamp, age: SignedDuration) -> bool {
         age > OLD && self.sight.oldest_ended.is_none_or(|oldest| oldest >= at)
     }
 
@@ -237,6 +239,7 @@ impl Unproven {
             Point::OldEnd => WhyLeft::OldEnd { n },
             Point::NewEnd => WhyLeft::NewEnd { n },
             Point::Archived => WhyLeft::Archived { n },
+            Point::NoTime => WhyLeft::NoTime { n },
             Point::Tag => WhyLeft::LostTag(lost_tags.clone()),
         };
         self.points.into_iter().map(why).collect()
@@ -246,7 +249,7 @@ impl Unproven {
     pub(super) fn may_improve(&self) -> bool {
         self.points.iter().any(|(point, _)| match point {
             Point::Time | Point::Around | Point::OldEnd | Point::NewEnd => true,
-            Point::Account | Point::Unread | Point::Alike | Point::Archived | Point::Tag => false,
+            Point::Account | Point::Unread | Point::Alike | Point::Archived | Point::NoTime | Point::Tag => false,
         })
     }
 }

@@ -111,7 +111,7 @@ pub struct Audit {
 }
 
 /// A row that the ledger had as not sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TakenOver {
     /// The row.
     pub row: RowId,
@@ -119,6 +119,8 @@ pub struct TakenOver {
     pub uuid: RequestUuid,
     /// The state that it had.
     pub was: RowState,
+    /// Who had dropped it, and why, where a person had.
+    pub dropped_by: Option<String>,
 }
 
 /// A row that is on the server more than once.
@@ -206,6 +208,11 @@ pub enum WhyLeft {
         /// How many rows.
         n: u64,
     },
+    /// Nobody knows whether they are older than an hour: the server does not say its time, or did not when they were sent.
+    NoTime {
+        /// How many rows.
+        n: u64,
+    },
     /// Another absent row was sent first, and no list has shown it.
     Probe {
         /// How many rows.
@@ -282,6 +289,10 @@ impl fmt::Display for WhyLeft {
                 f,
                 "{n} of them are older than an hour, and the server's list has no finished request from before: it may leave \
                  finished ones out"
+            ),
+            Self::NoTime { n } => write!(
+                f,
+                "the server does not say its time, so that {n} of them may be old, and its list may leave old finished ones out"
             ),
             Self::Probe { row, .. } => write!(
                 f,

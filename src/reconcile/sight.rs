@@ -306,12 +306,13 @@ impl<'a> Sight<'a> {
             self.seen.set(*row);
             match before {
                 RowState::InDoubt | RowState::Created | RowState::Sending => {}
-                RowState::Pending
-                | RowState::Failed
-                | RowState::Invalid
-                | RowState::Skipped
-                | RowState::Canceled
-                | RowState::Replaced => seen.taken_over.add(TakenOver { row: *row, uuid: *uuid, was: *before }),
+                RowState::Skipped => {
+                    let dropped_by = reader.dropped_by(*row)?;
+                    seen.taken_over.add(TakenOver { row: *row, uuid: *uuid, was: *before, dropped_by });
+                }
+                RowState::Pending | RowState::Failed | RowState::Invalid | RowState::Canceled | RowState::Replaced => {
+                    seen.taken_over.add(TakenOver { row: *row, uuid: *uuid, was: *before, dropped_by: None });
+                }
             }
         }
         Ok(seen)

@@ -66,6 +66,8 @@ pub struct SessionReport {
     pub last_list: Option<Report>,
     /// Whether that list was asked for after the last call had ended: it is the audit of the session.
     pub is_audited: bool,
+    /// Why the last look could not be had, where one was tried in vain.
+    pub unchecked: Option<ReadError>,
 }
 
 /// What a session works with.
@@ -394,7 +396,7 @@ impl Session {
         mut control: watch::Receiver<StopLevel>,
     ) -> SessionReport {
         let begin = Instant::now();
-        let mut report = SessionReport { sent: nothing_sent(), last_list: None, is_audited: false };
+        let mut report = SessionReport { sent: nothing_sent(), last_list: None, is_audited: false, unchecked: None };
         if let Err(error) = self.send_all(setting, work, &mut control, &mut report).await {
             report.sent.stopped_by = Some(StopReason::Ledger(error));
         }
@@ -740,6 +742,7 @@ impl Session {
         for n in 1..=MAX_LISTS {
             let Some(list) = self.look_unless_stopped(setting, control).await? else { return Ok(()) };
             if list.unreadable.is_some() {
+                report.unchecked = list.unreadable;
                 return Ok(());
             }
             if let Some((row, uuid)) = list.not_ours {

@@ -44,3 +44,18 @@ fn each_thing_that_is_wrong_is_a_finding_that_names_its_requests() {
     let found = of_report(&Report { strays: some(stray), ..Report::default() });
     assert!(found[0].detail.contains("is pending and another one here"), "{}", found[0].detail);
 }
+
+#[test]
+fn the_last_one_that_is_named_says_how_many_more_there_are() {
+    let gap = |number: u32| Gap { row: row(number), uuid: uuid(number.try_into().unwrap()) };
+    let missing = |n, named| Report {
+        audit: Audit { missing: Firsts { n, first: (1..=named).map(gap).collect() }, ..Audit::default() },
+        ..Report::default()
+    };
+    for (n, named, said) in [(3, 3, None), (6, 5, Some("; and 1 more")), (1_705, 5, Some("; and 1,700 more"))] {
+        let found = of_report(&missing(n, named));
+        assert_eq!(found.len(), named as usize);
+        let ends = |finding: &Finding| said.is_some_and(|said| finding.detail.ends_with(said));
+        assert_eq!(found.iter().position(ends), said.map(|_| 4), "{found:?}");
+    }
+}

@@ -165,10 +165,10 @@ fn a_list_that_cannot_be_read_says_whom_to_call() {
         (ReadError::NoContent, Exit::Server, "no-list"),
         (transport(TransportFault::ProxyRefused), Exit::Server, "unreachable"),
     ] {
-        let failure = no_list(&error, 7, 0);
+        let failure = no_list(&error, Path::new("a.ledger"), 7, 0);
         assert_eq!((failure.exit, failure.stopped_by, failure.n_pending), (exit, Some(by), 7), "{error}");
         assert!(failure.message.ends_with("; nothing was sent"), "{}", failure.message);
     }
-    let told = |destructive| format!("{:?}", no_list(&status(403), 7, destructive).next);
+    let told = |destructive| format!("{:?}", no_list(&status(403), Path::new("a.ledger"), 7, destructive).next);
     assert!(told(3).contains("--without-list") && !told(0).contains("--without-list"));
 }

@@ -1,22 +1,40 @@
 //! What the server's list says of a run, for people.
 
+use std::path::Path;
+
+use crate::app::{Ending, chain};
+use crate::cli::invocation::quoted;
 use crate::cli::output::{Shell, grouped, rows};
 use crate::ledger::Finding;
-use crate::reconcile::{Ambiguity, Candidate, Firsts, Report, WhyLeft};
+use crate::reconcile::{Ambiguity, Candidate, Firsts, Report, TakenOver, WhyLeft};
+use crate::report::in_words;
 use crate::request::printable;
 
 /// How many findings are shown.
 const MAX_FINDINGS: usize = 20;
 
-/// Warns of what a person has to know: a ledger that is behind, and why rows stay in doubt.
-pub(crate) fn warn(report: &Report, shell: &Shell) {
-    let taken = &report.taken_over;
-    if taken.n > 0 {
+/// Warns of what the end of a run showed: what its last list says, or that none could be had.
+pub(crate) fn warn_at_end(ending: &Ending, shell: &Shell) {
+    if let Some(report) = &ending.last_list {
+        warn(report, &ending.ledger, shell);
+    }
+    if let Some(error) = &ending.unchecked {
         shell.warn(&format!(
-            "the ledger is behind the server: {} that it had as not sent exist there; another copy of it sent them, or this one was \
-             restored; they are created now and not sent again",
-            rows(taken.n)
+            "the server's list could not be read once more ({}), and nothing was checked by it; look again with: {}",
+            printable(&chain(error)),
+            look_again(&ending.ledger)
         ));
+    }
+}
+
+fn look_again(ledger: &Path) -> String {
+    format!("cmbatch settle {} --all", quoted(&ledger.to_string_lossy()))
+}
+
+/// Warns of what a person has to know: a ledger that is behind, and why rows stay in doubt.
+pub(crate) fn warn(report: &Report, ledger: &Path, shell: &Shell) {
+    if report.taken_over.n > 0 {
+        shell.warn(&taken_over(&report.taken_over));
     }
     for stray in &report.strays.first {
         shell.warn(&format!(
@@ -33,8 +51,9 @@ pub(crate) fn warn(report: &Report, shell: &Shell) {
     }
     if report.audit.n_not_shown > 0 {
         shell.warn(&format!(
-            "the server's list does not show {} of this session yet; cmbatch settle LEDGER --all looks again",
-            rows(report.audit.n_not_shown)
+            "the server's list does not show {} of this session yet; look again with: {}",
+            rows(report.audit.n_not_shown),
+            look_again(ledger)
         ));
     }
     if let Some(error) = report.unreadable.as_ref().filter(|_| report.left > 0) {
@@ -61,6 +80,24 @@ pub(crate) fn warn_of_findings(findings: &[Finding], shell: &Shell) {
     }
 }
 
+/// Returns which rows the ledger had as not sent, and that exist.
+fn taken_over(taken: &Firsts<TakenOver>) -> String {
+    let named = |one: &TakenOver| match &one.dropped_by {
+        Some(why) => format!("row {} was dropped ({}) and is request {}", one.row, printable(why), one.uuid),
+        None => format!("row {} was {} and is request {}", one.row, in_words(one.was), one.uuid),
+    };
+    let named: Vec<String> = taken.first.iter().map(named).collect();
+    let n_more = taken.n.saturating_sub(taken.first.len() as u64);
+    let more = if n_more > 0 { format!("; and {} more", grouped(n_more)) } else { String::new() };
+    let (exist, they_are, them) = if taken.n == 1 { ("exists", "it is", "it") } else { ("exist", "they are", "them") };
+    format!(
+        "the ledger is behind the server: {} that it had as not sent {exist} there: {}{more}; {they_are} created now and not sent again; \
+         another copy of the ledger sent {them}, this one was restored, or the server did what it had answered otherwise",
+        rows(taken.n),
+        named.join("; ")
+    )
+}
+
 /// Returns why rows stay in doubt, where that is more than a matter of time.
 fn warning(why: &WhyLeft, n_left: u64) -> Option<String> {
     let said = printable(&why.to_string());
@@ -70,7 +107,8 @@ fn warning(why: &WhyLeft, n_left: u64) -> Option<String> {
         | WhyLeft::NothingAlike { .. }
         | WhyLeft::OldEnd { .. }
         | WhyLeft::NewEnd { .. }
-        | WhyLeft::Archived { .. } => Some(format!(
+        | WhyLeft::Archived { .. }
+        | WhyLeft::NoTime { .. } => Some(format!(
             "{} in doubt: {said}; look for them in the CM portal, or give --trust-list where you know that the list is complete",
             rows(n_left)
         )),

@@ -80,7 +80,7 @@ impl Order<'_> {
             );
         }
         if let Some(report) = &ready.first_list {
-            doubt::warn(report, context.shell);
+            doubt::warn(report, &ready.plan.ledger, context.shell);
         }
         let plan = self.shown(&ready.plan);
         context.shell.always(&plan.lines());
@@ -112,9 +112,7 @@ impl Order<'_> {
             ));
         }
         let ending = ended?;
-        if let Some(report) = &ending.last_list {
-            doubt::warn(report, context.shell);
-        }
+        doubt::warn_at_end(&ending, context.shell);
         Ok(self.summary(&ending))
     }
 

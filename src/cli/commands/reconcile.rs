@@ -60,8 +60,6 @@ pub(super) fn ask(
     });
     drop(reporter);
     let ending = ended?;
-    if let Some(report) = &ending.last_list {
-        doubt::warn(report, context.shell);
-    }
+    doubt::warn_at_end(&ending, context.shell);
     Ok(Summary::of_ending(&ending, context.invocation, false))
 }

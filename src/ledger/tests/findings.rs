@@ -34,9 +34,10 @@ fn findings_stay_open_with_their_first_date_until_a_list_or_a_person_says_otherw
     let ledger = place.open();
     let later = time("2026-03-01T08:01:00Z");
     let elsewhere = finding(FindingKind::Elsewhere, None, &[9]);
-    let turned = Finding { uuids: vec![uuid(2), uuid(1)], ..double.clone() };
+    let turned = Finding { uuids: vec![uuid(2), uuid(1)], detail: "seen anew".to_owned(), ..double.clone() };
     ledger.set_findings(vec![elsewhere.clone(), turned]).unwrap();
-    assert_eq!(told(), [(1, first, 1, double.clone()), (3, later, 2, elsewhere.clone())]);
+    let anew = Finding { detail: "seen anew".to_owned(), ..double.clone() };
+    assert_eq!(told(), [(1, first, 1, anew), (3, later, 2, elsewhere.clone())]);
 
     let refused = ledger.close_finding(row(2), "seen to").unwrap_err();
     assert!(matches!(refused, LedgerError::Step(StepError::NoFinding { row: found }) if found == row(2)), "{refused}");

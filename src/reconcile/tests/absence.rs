@@ -30,6 +30,7 @@ fn why(report: &Report) -> &'static str {
         [WhyLeft::OldEnd { .. }] => "old end",
         [WhyLeft::NewEnd { .. }] => "new end",
         [WhyLeft::Archived { .. }] => "archived",
+        [WhyLeft::NoTime { .. }] => "no time",
         [WhyLeft::Probe { .. }] => "probe",
         [WhyLeft::Contradicted { .. }] => "contradicted",
         [WhyLeft::LostTag(_)] => "lost tag",
@@ -338,6 +339,16 @@ fn an_old_attempt_is_absent_only_from_a_list_that_has_finished_requests_from_bef
         }
         check("an earlier session's", world, 21, expected);
     }
+    // No first list, and so no time of the server.
+    let mut world = World::of(requests(40));
+    world.n_around = 5;
+    world.create(1..=20);
+    world.lose(21);
+    world.create(22..=40);
+    world.restart(ACCOUNT);
+    world.pass(160);
+    let report = check("an unknown session's", world, 21, "no time");
+    assert!(report.why_left[0].to_string().contains("does not say its time"), "{}", report.why_left[0]);
 }
 
 #[test]

@@ -99,11 +99,9 @@ fn rows_that_the_ledger_has_as_not_sent_are_taken_over_from_every_state() {
     }
     let report = world.look();
     assert!(report.is_behind());
-    let taken = |number, was| TakenOver { row: row(number), uuid: uuid(u128::from(number)), was };
-    assert_eq!(
-        report.taken_over.first,
-        [taken(1, RowState::Pending), taken(2, RowState::Failed), taken(3, RowState::Skipped)]
-    );
+    let taken = |number, was| TakenOver { row: row(number), uuid: uuid(u128::from(number)), was, dropped_by: None };
+    let dropped = TakenOver { dropped_by: Some("done by hand".to_owned()), ..taken(3, RowState::Skipped) };
+    assert_eq!(report.taken_over.first, [taken(1, RowState::Pending), taken(2, RowState::Failed), dropped]);
     assert_eq!((report.found, report.taken_over.n), (0, 3));
     let (created, pending) = (RowState::Created, RowState::Pending);
     world.assert_states([created, created, created, pending, pending]);

@@ -334,6 +334,19 @@ async fn a_row_that_is_answered_with_another_rows_request_is_in_doubt_and_waits_
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_last_look_that_fails_is_told_and_changes_nothing() {
+    let server = Server::new(|_| Deed::Create);
+    let run = Run::new(&server, 3);
+    let (_stop, mut control) = watch::channel(StopLevel::Run);
+    let (mut session, setting) = (run.session(), run.setting(&server));
+    session.look_first(&setting, &mut control).await.unwrap();
+    server.list_errors.borrow_mut().push_back(status(503));
+    let report = session.send(&setting, Work::InOrder, control).await;
+    assert!(matches!(report.unchecked, Some(ReadError::Status { status: 503, .. })), "{:?}", report.unchecked);
+    assert_eq!((report.is_audited, report.sent.stopped_by.is_none(), report.sent.created), (false, true, 3));
+}
+
+#[tokio::test(start_paused = true)]
 async fn looks_and_waits_end_when_a_stop_is_asked_for() {
     // While the last list is read, and while a proof is waited for.
     for (deed, seconds) in [(Deed::Create, 5), (Deed::Drop, 60)] {
