@@ -7,16 +7,16 @@
 use std::io::{BufRead, BufReader, BufWriter, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use cmbatch::client::{AllowHttp, BaseUrl, Client, Endpoint};
+use cmbatch::client::{AllowHttp, BaseUrl, Client, Endpoint, ListTimeouts};
 use cmbatch::ledger::{
-    AttemptRecord, Item, Ledger, LedgerError, LoadRow, ManifestPart, Reader, Requeue, RowPlace, RunIdentity, RunInfo,
-    SessionInfo, Step,
+    AttemptRecord, Item, Ledger, LedgerError, LoadRow, ManifestPart, Reader, Requeue, RowPlace, RowState, RunIdentity,
+    RunInfo, SessionInfo, Step,
 };
-use cmbatch::reconcile::{Ask, Identity, LedgerBook, Look, Tagging, Trust, reconcile};
+use cmbatch::reconcile::{self, Asking, Identity, OwnDoubts, Probe, Tagging, Trust, Waits};
 use cmbatch::request::{
-    CreateRequest, ErrorCode, Fault, Guid, NamedValues, Outcome, RequestType, RowId, RunId, RunMark, Tag, TagPosition,
+    CreateRequest, ErrorCode, Fault, Guid, NamedValues, Outcome, RequestType, RowId, Tag, TagPosition,
 };
 use jiff::Timestamp;
 
@@ -152,7 +152,6 @@ fn main() {
     let folder = tempfile::tempdir().expect("a folder for temporary files");
     let ledger = load(&folder.path().join("bench.ledger"), n_rows);
     run_through(&ledger);
-    let reader = Reader::open(ledger.path()).expect("it was just made");
 
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = listener.local_addr().expect("it is bound");
@@ -160,22 +159,44 @@ fn main() {
     std::thread::spawn(move || listener.incoming().flatten().try_for_each(|stream| write_list(stream, &run)));
     let base = BaseUrl::parse(&format!("http://{address}"), AllowHttp::LoopbackOnly).expect("it is a URL");
     let client = Client::new(&Endpoint::new(base)).expect("nothing is signed in");
-    let who = Identity { run: ledger.run().id, key: ledger.run().key.clone(), tagging: Tagging::Tagged };
-    let ask = Ask { ripe: true, max_attempts: 5, trust: Trust::Proof };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
 
-    let mut look = Look::default();
-    (1..=n_rows).for_each(|number| look.add(&request(number)));
-    measure("look", || {
-        let own = RunMark::of(RunId::random());
-        let hits = runtime.block_on(look.search(&client, own, Timestamp::UNIX_EPOCH)).expect("the list is whole");
-        format!("{} read, {} rows of another run", hits.n_read(), hits.by_run()[0].n_rows)
-    });
-    measure("reconcile", || {
-        let book = LedgerBook::new(&ledger, &reader);
-        let report = runtime.block_on(reconcile(&book, &client, &who, &ask)).expect("the ledger is sound");
-        format!("{} read, {} found, {} absent, {} left", report.read, report.found, report.absent, report.left)
-    });
+    let other = load(&folder.path().join("other.ledger"), n_rows);
+    for (what, ledger) in [("another run's list", &other), ("the run's own list", &ledger)] {
+        let reader = Reader::open(ledger.path()).expect("it was just made");
+        measure(what, || {
+            let report = runtime.block_on(look(ledger, &reader, &client));
+            let n_elsewhere: u64 = report.hits.by_run().iter().map(|run| run.n_rows).sum();
+            format!(
+                "{} read, {} found, {} left, {n_elsewhere} rows of another run",
+                report.read, report.found, report.left
+            )
+        });
+    }
+}
+
+/// Reads the list once, as at the start of a session.
+async fn look(ledger: &Ledger, reader: &Reader, client: &Client) -> reconcile::Report {
+    let who = Identity { run: ledger.run().id, key: ledger.run().key.clone(), tagging: Tagging::Tagged };
+    let asking = Asking {
+        who: &who,
+        trust: Trust::Proof,
+        waits: Waits { settle: Duration::from_secs(30), server_limit: Duration::from_secs(125) },
+        max_attempts: 5,
+        session: ledger.session(),
+        began: Duration::ZERO,
+        asked_at: Duration::from_secs(3_600),
+        own_doubts: &OwnDoubts::default(),
+        recent: &[],
+        lag: None,
+        first_date: None,
+        probe: Probe::None,
+        may_send: &[RowState::Pending],
+        look_back: Some(Duration::MAX),
+        n_around: Asking::N_AROUND,
+    };
+    let looked = reconcile::look(ledger, reader, client, ListTimeouts::default(), &asking).await;
+    looked.expect("the ledger is sound")
 }
 
 fn measure(what: &str, work: impl FnOnce() -> String) {

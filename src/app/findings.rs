@@ -74,7 +74,7 @@ pub(super) fn of_report(report: &Report) -> Vec<Finding> {
 fn say_more<T, const MAX: usize>(all: &mut [Finding], of: &Firsts<T, MAX>) {
     let n_more = of.n.saturating_sub(of.first.len() as u64);
     if let Some(last) = all.last_mut().filter(|_| n_more > 0) {
-        last.detail.push_str(&format!("; and {} more", grouped(n_more)));
+        last.detail = format!("{}; and {} more", last.detail, grouped(n_more));
     }
 }
 
