@@ -155,9 +155,9 @@ mod tests {
 
     #[test]
     fn rows_that_a_ledger_had_as_not_sent_are_named_with_their_requests_and_what_they_were() {
-        let alone = Some5 { n: 1, first: vec![one(1, RowState::Failed, None)] };
+        let alone = Firsts { n: 1, first: vec![one(1, RowState::Failed, None)] };
         let several = [one(1, RowState::Pending, None), one(2, RowState::Skipped, Some("eva@host: by hand"))];
-        insta::assert_snapshot!([taken_over(&alone), taken_over(&Some5 { n: 1_002, first: several.into() })].join("\n"), @r"
+        insta::assert_snapshot!([taken_over(&alone), taken_over(&Firsts { n: 1_002, first: several.into() })].join("\n"), @r"
         the ledger is behind the server: 1 row that it had as not sent exists there: row 1 was failed and is request 01010101-0101-0101-0101-010101010101; it is created now and not sent again; another copy of the ledger sent it, this one was restored, or the server did what it had answered otherwise
         the ledger is behind the server: 1,002 rows that it had as not sent exist there: row 1 was pending and is request 01010101-0101-0101-0101-010101010101; row 2 was dropped (eva@host: by hand) and is request 02020202-0202-0202-0202-020202020202; and 1,000 more; they are created now and not sent again; another copy of the ledger sent them, this one was restored, or the server did what it had answered otherwise
         ");
