@@ -82,7 +82,13 @@ pub(super) async fn others(
     match already {
         Already::Stop => Err(stop_for(&hits, n_rows)),
         Already::Send => {
-            job.ledger.accept_hits(found.into_iter().map(|(_, hit)| hit.uuid).collect())?;
+            // All of them: a row may have been requested more than once.
+            let mut all = Vec::new();
+            job.reader().for_each_row(job.may_send(), |row| -> Result<(), Failure> {
+                all.extend(row.request.iter().flat_map(|request| hits.all_of(request)).map(|hit| hit.uuid));
+                Ok(())
+            })?;
+            job.ledger.accept_hits(all)?;
             Ok(0)
         }
         Already::Skip => {

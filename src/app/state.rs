@@ -45,6 +45,9 @@ struct Noted {
     boot: Option<String>,
     /// When it ended, by the wall clock and by the one that runs during sleep, in seconds.
     ended: Option<(i64, u64)>,
+    /// Whether it died, and its ledger is gone.
+    #[serde(default)]
+    is_lost: bool,
 }
 
 /// The state folder of one server.
@@ -124,6 +127,7 @@ impl StateFolder {
                 continue;
             }
             let is_alive = self.lock_of(&noted.run)?.is_none();
+            let noted = if is_alive { noted } else { self.found_dead(noted, machine)? };
             if is_alive || noted.ended.is_none() || noted.is_recent(machine) {
                 others.push(Other { noted, is_alive });
             }
@@ -138,6 +142,7 @@ impl StateFolder {
             extent: known.as_ref().and_then(|noted| noted.extent),
             boot: boot_id(),
             ended: None,
+            is_lost: false,
         };
         let left_open = known.as_ref().filter(|noted| noted.ended.is_none()).filter(|noted| noted.boot == boot_id());
         let died = left_open.map(|noted| noted.pid).filter(|pid| !is_alive(*pid));
@@ -151,6 +156,28 @@ impl StateFolder {
             Note { folder: self.clone(), noted, known, others, before, is_left_open, died, originators, _lock: lock };
         note.write()?;
         Ok(note)
+    }
+
+    /// Takes note of a run that died and whose ledger is not where it was: from now on it counts as one that has just ended.
+    fn found_dead(&self, noted: Noted, machine: &Machine) -> Result<Noted, Failure> {
+        if noted.ended.is_some() || noted.ledger.exists() {
+            return Ok(noted);
+        }
+        let ended = Some((machine.now().as_second(), machine.since_boot().as_secs()));
+        let noted = Noted { ended, is_lost: true, ..noted };
+        self.write(&noted)?;
+        Ok(noted)
+    }
+
+    fn write(&self, noted: &Noted) -> Result<(), Failure> {
+        let write = || -> Result<(), OutputError> {
+            let path = self.path_of(&noted.run);
+            let mut output = PrivateOutput::create(&path, Overwrite::Allow)?;
+            serde_json::to_writer(&mut output, noted)
+                .map_err(|error| OutputError::Write { path: path.clone(), source: error.into() })?;
+            output.commit()
+        };
+        write().map_err(|error| unusable(&self.0, &error))
     }
 
     /// Takes the folder's lock, for some milliseconds.
@@ -183,7 +210,12 @@ impl StateFolder {
 
     /// Reads a note; one that says nothing is none.
     fn read(&self, run: &str) -> Result<Option<Noted>, Failure> {
-        match std::fs::read(self.path_of(run)) {
+        let path = self.path_of(run);
+        // What is no file is no note: a pipe would be waited for.
+        if std::fs::metadata(&path).is_ok_and(|found| !found.is_file() && !found.is_dir()) {
+            return Ok(None);
+        }
+        match std::fs::read(path) {
             Ok(text) => Ok(serde_json::from_slice(&text).ok().filter(|noted: &Noted| noted.run == run)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             // What another run notes there may be what this one must not send.
@@ -311,14 +343,7 @@ impl Note {
     }
 
     fn write(&self) -> Result<(), Failure> {
-        let write = || -> Result<(), OutputError> {
-            let path = self.folder.path_of(&self.noted.run);
-            let mut output = PrivateOutput::create(&path, Overwrite::Allow)?;
-            serde_json::to_writer(&mut output, &self.noted)
-                .map_err(|error| OutputError::Write { path: path.clone(), source: error.into() })?;
-            output.commit()
-        };
-        write().map_err(|error| unusable(&self.folder.0, &error))
+        self.folder.write(&self.noted)
     }
 }
 
@@ -327,8 +352,8 @@ impl Other {
     fn n_shared(&self, machine: &Machine, wanted: &BTreeSet<u64>, hits: &Hits) -> Option<u64> {
         let reader = match Reader::open(&self.noted.ledger) {
             Ok(reader) if reader.run().id.to_string() == self.noted.run => reader,
-            // What has ended and is gone sends nothing any more.
-            Ok(_) | Err(_) => return (!self.is_alive).then_some(0),
+            // What has ended and is gone sends nothing any more; of what died nobody knows what it sent last.
+            Ok(_) | Err(_) => return (!self.is_alive && !self.noted.is_lost).then_some(0),
         };
         let shown: BTreeSet<_> = hits.iter().map(|hit| hit.uuid).collect();
         let lately = machine.now().checked_sub(LINGERS).unwrap_or(Timestamp::MIN);

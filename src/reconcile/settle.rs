@@ -285,7 +285,9 @@ fn elsewhere(
     reader: &Reader,
 ) -> Result<Firsts<(RowId, [RequestUuid; 2]), MAX_FOUND>, LedgerError> {
     let mut found = Firsts::default();
-    let Some(since) = asking.first_date else { return Ok(found) };
+    // An earlier session may have ended before the list showed what others did meanwhile.
+    let looks = reader.sessions()?.into_iter().filter_map(|session| session.first_look?.date);
+    let Some(since) = looks.chain(asking.first_date).min() else { return Ok(found) };
     let accepted = reader.accepted_hits()?;
     let is_new = |(_, uuid): &(u64, RequestUuid)| accepted.binary_search(uuid).is_err();
     let lately: BTreeMap<u64, RequestUuid> = sight.strangers.since(since).filter(is_new).collect();

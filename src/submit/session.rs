@@ -497,6 +497,7 @@ impl Session {
         if n_lacking > 0 && self.patience.trust != Trust::List {
             return Ok(Some(StopReason::Lacking(n_lacking)));
         }
+        let n_strays = report.last_list.as_ref().map_or(0, |list| list.strays.n);
         let first = loop {
             let first = match self.still_pending(chosen)? {
                 Work::Rows(rows) => rows.first().copied(),
@@ -519,11 +520,16 @@ impl Session {
                 return Ok(Some(reason));
             }
             let list = report.last_list.as_ref();
-            if list.is_some_and(Report::is_behind) {
-                let another = list.and_then(|list| {
-                    let taken = list.taken_over.first.first().map(|one| (one.row, one.uuid));
-                    taken.or(list.strays.first.first().map(|one| (one.row, one.uuid)))
-                });
+            let another = list.and_then(|list| {
+                let taken = list.taken_over.first.first().map(|one| (one.row, one.uuid));
+                let stray = list.strays.first.last().filter(|_| list.strays.n > n_strays);
+                // Another copy sent the same row alone.
+                let double = list.doubles.first.iter().find(|double| double.row == first);
+                taken
+                    .or(stray.map(|one| (one.row, one.uuid)))
+                    .or(double.and_then(|double| Some((first, *double.uuids.last()?))))
+            });
+            if another.is_some() {
                 return Ok(another.map(|(row, uuid)| StopReason::AnotherAtWork { row, uuid }));
             }
             if self.probe == Probe::Seen {
@@ -750,10 +756,12 @@ impl Session {
             }
             report.last_list = Some(list);
             report.is_audited = true;
-            // A row that was sent again is told as possibly twice where no list shows it.
+            // What the list does not show yet it shows soon, where it lags; a row that was sent again is told as possibly twice
+            // where no list shows it.
+            let is_whole = report.last_list.as_ref().is_none_or(|list| list.audit.n_not_shown == 0);
             let until = self.machine.since_boot() + self.patience.settle;
             if n == MAX_LISTS
-                || !self.is_probe_open()
+                || (is_whole && !self.is_probe_open())
                 || self.wait_until_boot(until, control).await == Waited::Interrupted
             {
                 break;

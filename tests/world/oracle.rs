@@ -267,9 +267,11 @@ impl Oracle {
                     let is_own_fault = own.is_empty() && self.has_own_fault(server, row.target);
                     // Where copies, strangers and the like have to do with it, it is enough that somebody created it.
                     let is_elsewhere = self.is_involved && (!own.is_empty() || no_tag);
+                    // Copies that grew apart are a person's: the program says so, and sends nothing.
+                    let is_told_apart = last.exit == 8 && self.put_back.contains(&at.host);
                     // A server that made other requests than it was asked for is a person's to clear up.
                     let is_wrong = server.made.iter().any(|made| made.is_wrong);
-                    if !is_elsewhere && !is_own_fault && !is_wrong && last.exit != 3 {
+                    if !is_elsewhere && !is_told_apart && !is_own_fault && !is_wrong && last.exit != 3 {
                         return broken(Broken::Stuck, format!("row {} is {state} for no reason", row.row));
                     }
                 }

@@ -313,6 +313,7 @@ pub(crate) struct RowSeen {
     pub(crate) target: Guid,
     pub(crate) uuid: Option<Guid>,
     pub(crate) kind: String,
+    pub(crate) template: Option<Guid>,
 }
 
 /// Reads the rows of a ledger.
@@ -327,6 +328,7 @@ pub(crate) fn rows(ledger: &Path) -> Result<Vec<RowSeen>, LedgerError> {
                 target: request.target.unwrap_or(guid(0, 0)),
                 uuid: row.request_uuid.map(|uuid| *uuid.guid()),
                 kind: request.kind.to_string(),
+                template: request.template,
             });
         }
         Ok(())

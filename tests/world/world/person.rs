@@ -115,12 +115,11 @@ impl World<'_> {
         // After an hour a server may have archived a request (rule 6 d).
         let is_young = |number: &u32| !self.server.borrow().is_old(*number, 3_500_000);
         // Of a kind of which nothing is known to exist, and nothing is left to be sent, no list proves anything (rule 6 c).
-        let is_told = |kind: &str| {
-            let of_kind =
-                |row: &&RowSeen| matches!(row.state, RowState::Created | RowState::Pending) && row.kind == kind;
-            rows.iter().any(|row| of_kind(&row))
+        let is_told = |doubt: &RowSeen| {
+            let is_alike = |row: &RowSeen| row.kind == doubt.kind && row.template == doubt.template;
+            rows.iter().any(|row| matches!(row.state, RowState::Created | RowState::Pending) && is_alike(row))
         };
-        let is_certain = rows.iter().any(|row| row.state == RowState::InDoubt && is_told(&row.kind));
+        let is_certain = rows.iter().any(|row| row.state == RowState::InDoubt && is_told(row));
         if is_certain && doubts.iter().any(is_young) && !self.oracle.is_involved {
             let last = self.oracle.last.get(&at).map(|said| said.short.clone());
             let text = format!(
