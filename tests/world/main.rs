@@ -215,16 +215,15 @@ fn red_swarm(folder: &str, n: u64) {
 #[test]
 fn canaries() {
     let is_person = |opts: &Opts| opts.already == step::Already::Send || opts.trust_list || opts.without_list;
-    let mut seen = [false; 3];
+    let mut seen = [false; 2];
     for seed in 0..400 {
         for (n, seen) in seen.iter_mut().enumerate().filter(|(_, seen)| !**seen) {
             let history = plan::canary(n, seed);
             debug_assert!(
-                n > 1
-                    || history.steps.iter().any(|step| matches!(&step.step, Step::Run { opts, .. } if is_person(opts)))
+                history.steps.iter().any(|step| matches!(&step.step, Step::Run { opts, .. } if is_person(opts)))
             );
             *seen = run(&history, true).violation.is_some_and(|violation| violation.broken == oracle::Broken::Twice);
         }
     }
-    assert_eq!(seen, [true; 3], "--already send, --trust-list, a false verdict");
+    assert_eq!(seen, [true; 2], "--already send, --trust-list");
 }

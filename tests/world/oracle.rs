@@ -134,7 +134,10 @@ impl Oracle {
                     return Err(Violation { broken: Broken::Twice, text });
                 };
                 self.excuses.insert(excuse);
+                let is_untagged = self.known.get(&process).is_some_and(|known| known.opts.no_tag);
                 match excuse {
+                    // Without tags nothing tells which requests are a row's.
+                    Excuse::Repeated if is_untagged => {}
                     Excuse::Repeated | Excuse::Hidden | Excuse::AtOnce => {
                         self.to_name.entry(row).or_default().extend([other.uuid, made.uuid]);
                     }

@@ -266,15 +266,10 @@ pub(crate) fn canary(which: usize, seed: u64) -> History {
         0 => {
             writer.submit(10, A).run(600_000, B, SUBMIT, Opts { already: Already::Send, ..Opts::default() });
         }
-        1 => {
+        _ => {
             writer.after(1, Step::Fate { row, nth: 1, fate: Fate::CreatedAndLost });
             writer.after(1, lists(ListFault::HidesRow { row }));
             writer.run(10, A, SUBMIT, Opts { trust_list: true, ..Opts::default() });
-        }
-        _ => {
-            writer.after(1, Step::Fate { row, nth: 1, fate: Fate::CreatedAndLost });
-            writer.after(1, lists(ListFault::Forbidden)).submit(10, A);
-            writer.after(900_000, Step::Verdict { at: A, nth: 0, truly: false }).submit(10, A);
         }
     }
     History { seed, shows: None, setup, steps: writer.steps }
