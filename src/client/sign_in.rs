@@ -278,10 +278,13 @@ impl SignIn {
             // is not signed in.
             self.ask(lane, None, deadline).await?;
         }
-        let mut n_refused = 0;
+        let (mut n_refused, mut has_answer) = (0, false);
         for _ in 0..MAX_LEGS {
-            let mut begun =
-                if self.is_token_due(lane, aim) { Some(self.begin(tokens, lane, deadline).await?) } else { None };
+            let mut begun = if self.is_token_due(lane, aim, has_answer) {
+                Some(self.begin(tokens, lane, deadline).await?)
+            } else {
+                None
+            };
             let Leg { mut request, sent } = leg();
             // What creates has its whole time, however long the legs before it took: cut short, it would be in doubt.
             if aim == Aim::Reads {
@@ -295,6 +298,7 @@ impl SignIn {
                 Err(error) => return Err(Unanswered::lost(error, sent)),
             };
             self.see_certificate(lane, &response);
+            has_answer = true;
             let challenge = Challenge::of(response.headers());
             if response.status() != 401 {
                 match begun {
@@ -422,9 +426,9 @@ impl SignIn {
     }
 
     /// Returns whether the next leg takes a token along. To a certificate that was never seen no token can be bound: what only
-    /// reads goes without one then, and its answer shows it.
-    fn is_token_due(&self, lane: &Lane, aim: Aim) -> bool {
-        let can_bind = aim == Aim::Creates || !self.service.is_https || self.binding_for(lane).is_some();
+    /// reads goes without one then, and its answer shows it, unless a proxy's tunnel hides it.
+    fn is_token_due(&self, lane: &Lane, aim: Aim, has_answer: bool) -> bool {
+        let can_bind = aim == Aim::Creates || has_answer || !self.service.is_https || self.binding_for(lane).is_some();
         can_bind && locked(&self.habits).needs_token(lane.signed_in.is_some(), aim)
     }
 
