@@ -271,8 +271,11 @@ impl Job {
             if let Some(note) = &self.note {
                 note.check_others(env.machine, self.reader(), &hits)?;
             }
+            let n_found = found.len();
             let n_skipped = look::others(sending.already, self, hits, &own, &mut found).await?;
-            self.ledger.set_findings(found)?;
+            if found.len() > n_found {
+                self.ledger.set_findings(found)?;
+            }
             notes = look::notes(n_skipped, report.unread);
         }
         Ok((Some(report), notes))

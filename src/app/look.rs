@@ -82,33 +82,22 @@ pub(super) async fn others(
     match already {
         Already::Stop => Err(stop_for(&hits, n_rows)),
         Already::Send => {
-            // All of them: a row may have been requested more than once.
-            let mut all = Vec::new();
-            job.reader().for_each_row(job.may_send(), |row| -> Result<(), Failure> {
-                all.extend(row.request.iter().flat_map(|request| hits.all_of(request)).map(|hit| hit.uuid));
-                Ok(())
-            })?;
-            job.ledger.accept_hits(all)?;
+            job.ledger.accept_hits(found.iter().flat_map(|row| row.uuids()).collect())?;
             Ok(0)
         }
         Already::Skip => {
             // Anybody can write a comment: only what this account requested is taken for what was asked. Where the server does not
             // say who did, nobody knows.
-            let strangers = found.iter().filter(|(_, hit)| hit.originator.is_none_or(|guid| !own.contains(&guid)));
+            let is_strangers = |row: &&Requested| row.hit.originator.is_none_or(|guid| !own.contains(&guid));
+            let strangers = found.iter().filter(is_strangers);
             let n_strangers = strangers.count() as u64;
             if n_strangers > 0 {
                 return Err(stop_for_strangers(&hits, n_strangers, own));
             }
             // One request stands for a row; of more than one somebody has to hear.
-            job.reader().for_each_row(job.may_send(), |row| -> Result<(), Failure> {
-                let all = row.request.iter().flat_map(|request| hits.all_of(request)).map(|hit| hit.uuid);
-                let all: Vec<RequestUuid> = all.collect();
-                if all.len() > 1 {
-                    found_twice.push(findings::elsewhere_twice(row.row, all));
-                }
-                Ok(())
-            })?;
-            let resolution = |(row, hit): (RowId, Hit)| Resolution {
+            let twice = found.iter().filter(|row| !row.others.is_empty());
+            found_twice.extend(twice.map(|row| findings::elsewhere_twice(row.row, row.uuids().collect())));
+            let resolution = |Requested { row, hit, .. }: Requested| Resolution {
                 row,
                 verdict: RowVerdict::Elsewhere(hit.uuid),
                 source: Source::List,
@@ -120,14 +109,31 @@ pub(super) async fn others(
     }
 }
 
-/// Returns the rows that may be sent and that other runs asked for, each with the request.
-fn rows_of(job: &Job, hits: &Hits) -> Result<Vec<(RowId, Hit)>, Failure> {
+/// A row that may be sent, and that other runs asked for.
+struct Requested {
+    row: RowId,
+    /// The request that stands for it, the latest of several.
+    hit: Hit,
+    others: Vec<RequestUuid>,
+}
+
+impl Requested {
+    fn uuids(&self) -> impl Iterator<Item = RequestUuid> {
+        std::iter::once(self.hit.uuid).chain(self.others.iter().copied())
+    }
+}
+
+/// Returns the rows that may be sent and that other runs asked for, each with its requests.
+fn rows_of(job: &Job, hits: &Hits) -> Result<Vec<Requested>, Failure> {
     let mut found = Vec::new();
     if hits.is_empty() {
         return Ok(found);
     }
     job.reader().for_each_row(job.may_send(), |row| -> Result<(), Failure> {
-        found.extend(row.request.as_ref().and_then(|request| hits.of(request)).map(|hit| (row.row, *hit)));
+        let mut all = row.request.iter().flat_map(|request| hits.all_of(request));
+        if let Some(hit) = all.next() {
+            found.push(Requested { row: row.row, hit: *hit, others: all.map(|other| other.uuid).collect() });
+        }
         Ok(())
     })?;
     Ok(found)

@@ -62,10 +62,6 @@ pub struct Note {
     /// What was noted of the run before.
     known: Option<Noted>,
     others: Vec<Other>,
-    /// How far the ledger was when the last session ended that this folder knows of.
-    before: Option<Extent>,
-    /// Whether a session that this folder knows of left the run open: what it did nobody noted.
-    is_left_open: bool,
     /// The process that left the run open, where that is known to have died on this machine since it was started.
     died: Option<u32>,
     originators: BTreeSet<Guid>,
@@ -146,14 +142,7 @@ impl StateFolder {
         };
         let left_open = known.as_ref().filter(|noted| noted.ended.is_none()).filter(|noted| noted.boot == boot_id());
         let died = left_open.map(|noted| noted.pid).filter(|pid| !is_alive(*pid));
-        let is_left_open = known.as_ref().is_some_and(|noted| noted.ended.is_none());
-        let before = known.as_ref().and_then(|noted| noted.extent).map(|(session, n_claims, n_outcomes)| Extent {
-            session,
-            n_claims,
-            n_outcomes,
-        });
-        let note =
-            Note { folder: self.clone(), noted, known, others, before, is_left_open, died, originators, _lock: lock };
+        let note = Note { folder: self.clone(), noted, known, others, died, originators, _lock: lock };
         note.write()?;
         Ok(note)
     }
@@ -247,16 +236,22 @@ impl Noted {
 impl Note {
     /// Returns whether the ledger is as far as it was when the last session ended that this folder knows of.
     pub(super) fn agrees(&self, extent: Extent) -> bool {
-        !self.is_left_open && self.before.map_or(extent.n_claims == 0, |before| before == extent)
+        self.left_open_by().is_none() && self.before().map_or(extent.n_claims == 0, |before| before == extent)
     }
 
     /// Returns whether the ledger is not as far as it was when the last session ended: an older copy.
     pub(super) fn is_ahead_of(&self, extent: Extent) -> bool {
-        self.before.is_some_and(|before| {
+        self.before().is_some_and(|before| {
             extent.session < before.session
                 || extent.n_claims < before.n_claims
                 || extent.n_outcomes < before.n_outcomes
         })
+    }
+
+    /// Returns how far the ledger was when the last session ended that this folder knows of.
+    fn before(&self) -> Option<Extent> {
+        let (session, n_claims, n_outcomes) = self.known.as_ref()?.extent?;
+        Some(Extent { session, n_claims, n_outcomes })
     }
 
     /// Returns the process that left the run open, as far as this folder knows.
