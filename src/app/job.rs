@@ -14,11 +14,14 @@ use super::look::{self, Already};
 use super::next::{Next, Piece};
 use super::state::{Note, StateFolder};
 use crate::client::ReadError;
-use crate::ledger::{Extent, Finding, Ledger, LedgerError, Reader, RowState, SessionEnd, SessionFate, SkipCause};
+use crate::ledger::{
+    Extent, Finding, Ledger, LedgerError, Reader, Resolution, RowState, RowVerdict, SessionEnd, SessionFate, SkipCause,
+    Source,
+};
 use crate::machine::Machine;
 use crate::reconcile::{Lists, Report};
 use crate::report::Counts;
-use crate::request::{Guid, RequestType, RunId, TagPosition};
+use crate::request::{Guid, RequestType, RunId, TagPosition, printable};
 use crate::submit::{
     Calls, Limits, Patience, Session, SessionReport, Setting, StopLevel, StopReason, Unrecorded, Wire, Work,
 };
@@ -221,6 +224,11 @@ impl Job {
         self.session.reader()
     }
 
+    /// Has lists looked through for the rows of all sessions.
+    pub(super) const fn audit_all(&mut self) {
+        self.session.audit_all();
+    }
+
     /// Takes failed rows for ones that may be sent, too.
     pub(super) const fn send_failed(&mut self) {
         self.session.send_failed();
@@ -352,9 +360,11 @@ impl Job {
             }
         }
         if let Some(StopReason::NotAsAsked { row, uuid, disagreements, .. }) = &report.sent.stopped_by {
-            let mut found: Vec<Finding> = self.reader().open_findings()?.into_iter().map(|open| open.finding).collect();
-            found.push(findings::not_as_asked(*row, *uuid, disagreements));
-            self.ledger.set_findings(found)?;
+            // It is not the row's: a person ends it, and says so.
+            let what: Vec<String> = disagreements.iter().map(ToString::to_string).collect();
+            let reason = format!("its request {uuid} is not what was asked for: {}", printable(&what.join("; ")));
+            let (verdict, source) = (RowVerdict::Contradicted, Source::List);
+            self.ledger.resolve(vec![Resolution { row: *row, verdict, source, reason: Some(reason) }], None).await?;
         }
         let Self { ledger, path, session, note, machine, .. } = self;
         drop(session);

@@ -306,7 +306,7 @@ fn about_findings(findings: &[Finding], ledger: &str) -> String {
     if has(&[FindingKind::Double, FindingKind::Elsewhere]) {
         first.push("cancel there what is too many");
     }
-    if has(&[FindingKind::Unsent, FindingKind::OtherRow]) {
+    if has(&[FindingKind::Unsent]) {
         first.push("cancel there what nobody wants");
     }
     if has(&[FindingKind::Missing]) {
@@ -443,8 +443,9 @@ fn not_as_asked(row: RowId, uuid: RequestUuid, kind: &RequestKind, disagreements
     let way_round =
         if cuts_comments { "; where the server must change comments, start a new run with --no-tag" } else { "" };
     format!(
-        "row {row} ({kind}) became request {uuid}, and {}; no other row of that kind was sent; show this to the team that runs \
-         the CM server, and cancel request {uuid} in the CM portal before going on{way_round}",
+        "row {row} ({kind}) became request {uuid}, and {}; no other row of that kind was sent, and the row is in doubt; show \
+         this to the team that runs the CM server; cancel request {uuid} in the CM portal, then settle row {row} with \
+         --not-created{way_round}",
         differs.join(", ")
     )
 }
@@ -532,7 +533,7 @@ mod tests {
         look at the requests named above in the CM portal, cancel there what nobody wants, then: cmbatch settle wave.ledger --all; or, where that still tells of them: cmbatch settle wave.ledger --row 20 --looked-at --reason TEXT
         look at the requests named above in the CM portal, find out why the list lacks what is missing, then: cmbatch settle wave.ledger --all; or, where that still tells of them: cmbatch settle wave.ledger --row N --looked-at --reason TEXT
         look in the CM portal why these requests came to nothing; to send the rows all the same: cmbatch drop wave.ledger --row 20 --row 21 --undo; or, where they are not to be sent: cmbatch settle wave.ledger --row 20 --row 21 --looked-at --reason TEXT
-        look at the requests named above in the CM portal, cancel there what is too many, cancel there what nobody wants, find out why the list lacks what is missing, find out why requests came to nothing for which rows were left out, then: cmbatch settle wave.ledger --all; or, where that still tells of them: cmbatch settle wave.ledger --row 20 --row 21 --row 22 --row 23 --row 24 --looked-at --reason TEXT
+        look at the requests named above in the CM portal, cancel there what is too many, cancel there what nobody wants, find out why the list lacks what is missing, find out why requests came to nothing for which rows were left out, then: cmbatch settle wave.ledger --all; or, where that still tells of them: cmbatch settle wave.ledger --row 20 --row 21 --row 22 --row 23 --looked-at --reason TEXT
         ");
     }
 
@@ -561,7 +562,7 @@ mod tests {
             in_a_row(vec![(ErrorCode::NotConnected, 20), (ErrorCode::ConnectionRefused, 5)]),
         ];
         insta::assert_snapshot!(lines.join("\n"), @r#"
-        4 not-as-asked: the server made another request than was asked for: row 12 (Enroll of template 07070707-0707-0707-0707-070707070707) became request 01010101-0101-0101-0101-010101010101, and it has no target, and the row's is 02020202-0202-0202-0202-020202020202; no other row of that kind was sent; show this to the team that runs the CM server, and cancel request 01010101-0101-0101-0101-010101010101 in the CM portal before going on
+        4 not-as-asked: the server made another request than was asked for: row 12 (Enroll of template 07070707-0707-0707-0707-070707070707) became request 01010101-0101-0101-0101-010101010101, and it has no target, and the row's is 02020202-0202-0202-0202-020202020202; no other row of that kind was sent, and the row is in doubt; show this to the team that runs the CM server; cancel request 01010101-0101-0101-0101-010101010101 in the CM portal, then settle row 12 with --not-created
         4 first-in-doubt: the first calls were not answered: the first calls for Enroll of template 07070707-0707-0707-0707-070707070707 were not answered (row 12), and the server's list has none of them; they may have been created all the same; this is for the team that runs the CM server: look whether requests hang there
         5 refused: all rows were refused alike: the first 25 rows of Enroll of template 07070707-0707-0707-0707-070707070707 were all answered 403, and none was created; this is for the team that grants rights in CM: the account of this run needs the right "FIM CM Request Enroll" on the profile template and on its target users; once that is corrected, cmbatch replay sends these rows again
         5 refused: all rows were refused alike: the first 25 rows of Enroll of template 07070707-0707-0707-0707-070707070707 were all answered 400, and none was created; this is for whoever made the manifest, with the team that looks after the profile template: the messages are in `cmbatch status`; once that is corrected, cmbatch replay sends these rows again

@@ -238,19 +238,23 @@ fn audit(sight: &Sight<'_>, asking: &Asking<'_>, reader: &Reader) -> Result<Audi
         still_open: sight.still_open(reader.open_findings()?),
         ..Audit::default()
     };
-    if asking.first_date.is_none() && asking.recent.is_empty() || asking.who.tagging == Tagging::Untagged {
+    let has_sent = asking.first_date.is_some() || !asking.recent.is_empty() || asking.audited_from < asking.session;
+    if !has_sent || asking.who.tagging == Tagging::Untagged {
         return Ok(audit);
     }
+    let found_absent = reader.found_absent()?;
+    let is_again = |row| found_absent.contains(&row) || matches!(asking.probe, Probe::Sent(probe) if probe == row);
     // Gaps since the last row that was seen, and all before it that another row was seen before.
     let (mut gaps, mut between) = (Vec::new(), Firsts::default());
     let (mut n_rows, mut n_gaps, mut any_seen) = (0_u64, 0_u64, false);
     reader.created_in_order(|created| {
-        if created.session != asking.session {
-            audit.n_lacking += u64::from(!sight.seen.has(created.row));
+        let is_seen = sight.seen.has(created.row);
+        audit.n_lacking += u64::from(!is_seen && created.session != asking.session);
+        if created.session < asking.audited_from {
             return;
         }
         n_rows += 1;
-        if sight.seen.has(created.row) {
+        if is_seen {
             // Before the first one that is seen, the list may not reach back far enough.
             let passed = gaps.drain(..);
             if any_seen {
@@ -258,8 +262,13 @@ fn audit(sight: &Sight<'_>, asking: &Asking<'_>, reader: &Reader) -> Result<Audi
             }
             any_seen = true;
         } else {
+            let gap = Gap { row: created.row, uuid: created.uuid };
+            if is_again(gap.row) {
+                audit.again.add(gap);
+                return;
+            }
             n_gaps += 1;
-            gaps.push(Gap { row: created.row, uuid: created.uuid });
+            gaps.push(gap);
         }
     })?;
     if n_gaps * 2 > n_rows {
@@ -268,12 +277,6 @@ fn audit(sight: &Sight<'_>, asking: &Asking<'_>, reader: &Reader) -> Result<Audi
         audit.n_not_shown = n_gaps - between.n;
         audit.missing = between;
     }
-    audit.probe = match asking.probe {
-        Probe::Sent(row) if !sight.seen.has(row) => {
-            reader.facts(row)?.and_then(|facts| facts.uuid).map(|uuid| Gap { row, uuid })
-        }
-        Probe::None | Probe::Sent(_) | Probe::Seen => None,
-    };
     audit.elsewhere = elsewhere(sight, asking, reader)?;
     Ok(audit)
 }

@@ -14,7 +14,7 @@ use super::setup::{Calls, CheckFirst, Limits, Sending, Wire, Work};
 use super::stop::{StopLevel, StopReason, SubmitReport};
 use crate::client::{ListTimeouts, ReadError, TransportFault};
 use crate::event::{Event, EventKind, EventSink};
-use crate::ledger::{FirstLook, Ledger, LedgerError, Reader, RowState};
+use crate::ledger::{FirstLook, Ledger, LedgerError, Reader, RowState, SessionFate, SessionRecord};
 use crate::machine::Machine;
 use crate::reconcile::{self, Asking, Hits, Identity, Lists, Probe, Report, Tagging, Trust, Waits};
 use crate::request::{ErrorCode, RequestKind, RequestUuid, RowId, TagPosition};
@@ -127,6 +127,8 @@ pub struct Session {
     memory: Memory,
     reader: Reader,
     number: u32,
+    /// The first session whose rows lists are looked through for.
+    audited_from: u32,
     /// When the ledger was taken over, on the clock that runs during sleep: attempts of earlier sessions had ended by then.
     began: Duration,
     standing: Standing,
@@ -163,6 +165,7 @@ impl Session {
     ) -> Result<Self, LedgerError> {
         let reader = Reader::open(ledger.path())?;
         let memory = Memory::new(machine, &limits, KnownKind::of_ledger(&reader)?);
+        let audited_from = first_unlooked(&reader.sessions()?, ledger.session());
         let has_created = reader.by_type(RowState::Created)?.iter().any(|(_, n)| *n > 0);
         Ok(Self {
             machine: machine.clone(),
@@ -172,6 +175,7 @@ impl Session {
             memory,
             reader,
             number: ledger.session(),
+            audited_from,
             began: machine.since_boot(),
             standing: Standing::Level,
             first_date: None,
@@ -192,7 +196,11 @@ impl Session {
         &self.reader
     }
 
-    /// Takes it that the ledger may lack what was sent, for another reason than what the list says.
+    /// Has lists looked through for the rows of all sessions.
+    pub const fn audit_all(&mut self) {
+        self.audited_from = 0;
+    }
+
     /// Takes failed rows for ones that may be sent, too.
     pub const fn send_failed(&mut self) {
         self.may_send = &[RowState::Pending, RowState::Failed];
@@ -203,7 +211,7 @@ impl Session {
         self.may_send
     }
 
-    /// Goes on carefully, as with a ledger that is behind.
+    /// Goes on carefully, as with a ledger that is behind, for another reason than what the list says.
     pub const fn suspect(&mut self) {
         self.standing = Standing::Behind;
     }
@@ -253,6 +261,7 @@ impl Session {
             waits: self.waits(),
             max_attempts: self.limits.max_attempts.get(),
             session: self.number,
+            audited_from: self.audited_from,
             began: self.began,
             asked_at,
             own_doubts: &own_doubts,
@@ -742,7 +751,8 @@ impl Session {
             && self.n_calls > 0
             && self.wire.tag_position != TagPosition::None
             && report.sent.stopped_by.as_ref().is_none_or(StopReason::lets_look);
-        if !is_wanted || report.is_audited && !self.is_probe_open() {
+        let is_whole = |list: &Option<Report>| list.as_ref().is_some_and(|list| list.audit.is_whole());
+        if !is_wanted || report.is_audited && is_whole(&report.last_list) {
             return Ok(());
         }
         for n in 1..=MAX_LISTS {
@@ -758,20 +768,15 @@ impl Session {
             report.is_audited = true;
             // What the list does not show yet it shows soon, where it lags; a row that was sent again is told as possibly twice
             // where no list shows it.
-            let is_whole = report.last_list.as_ref().is_none_or(|list| list.audit.n_not_shown == 0);
             let until = self.machine.since_boot() + self.patience.settle;
             if n == MAX_LISTS
-                || (is_whole && !self.is_probe_open())
+                || is_whole(&report.last_list)
                 || self.wait_until_boot(until, control).await == Waited::Interrupted
             {
                 break;
             }
         }
         Ok(())
-    }
-
-    const fn is_probe_open(&self) -> bool {
-        matches!(self.probe, Probe::Sent(_))
     }
 
     /// Waits for a time of the clock that runs during sleep, which tokio's does not.
@@ -811,6 +816,12 @@ impl Session {
     fn tell(&self, sink: &dyn EventSink, kind: EventKind) {
         sink.emit(Event { at: self.machine.now(), kind });
     }
+}
+
+/// Returns the first of the sessions before this one that died, one after the other, and had no last look; else this one.
+fn first_unlooked(sessions: &[SessionRecord], number: u32) -> u32 {
+    let earlier = sessions.iter().rev().filter(|session| session.number < number);
+    earlier.take_while(|session| session.fate == SessionFate::Died).last().map_or(number, |session| session.number)
 }
 
 /// Waits until somebody asks to stop; for ever, where nobody is left to.
