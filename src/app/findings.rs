@@ -50,9 +50,11 @@ pub(super) fn of_report(report: &Report) -> Vec<Finding> {
         all.push(finding(FindingKind::Missing, Some(gap.row), vec![gap.uuid], detail));
     }
     say_more(&mut all, again);
-    for (row, [own, other]) in &elsewhere.first {
-        let detail = format!("row {row} was created as request {own}, and another run requested the same, as {other}");
-        all.push(finding(FindingKind::Elsewhere, Some(*row), vec![*own, *other], detail));
+    for (row, own, others) in &elsewhere.first {
+        let detail =
+            format!("row {row} was created as request {own}, and another run requested the same, as {}", uuids(others));
+        let all_of_it = std::iter::once(*own).chain(others.iter().copied()).collect();
+        all.push(finding(FindingKind::Elsewhere, Some(*row), all_of_it, detail));
     }
     say_more(&mut all, elsewhere);
     for (row, uuid, status) in come_to_nothing {

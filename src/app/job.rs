@@ -174,14 +174,15 @@ pub(super) struct Job {
 }
 
 impl Job {
-    /// Begins with a ledger that was just opened, at the path as it was named. `before` is how far it was before that.
+    /// Begins with a ledger that was just opened, at the path as it was named. `before` is how far it was before that; none of one that
+    /// was just made.
     pub(super) async fn begin<S>(
         env: &Env<'_, S>,
         path: &Path,
         ledger: Ledger,
         wire: Wire,
         sending: &Sending,
-        before: Extent,
+        before: Option<Extent>,
     ) -> Result<Self, Failure> {
         let note = match &sending.state {
             Some(folder) => match folder.enter(env.machine, ledger.run().id, ledger.path(), env.session).await {
@@ -202,7 +203,7 @@ impl Job {
                 !sessions.iter().any(|earlier| earlier.fate == SessionFate::Died && earlier.info.pid == pid)
             });
             if is_unknown
-                || note.is_ahead_of(before)
+                || note.is_ahead_of(before.unwrap_or_default())
                 || left_open.is_some_and(|died| !note.knows_that_it_died(died.info.pid))
             {
                 session.suspect();
@@ -264,6 +265,10 @@ impl Job {
             }
             let by_type = self.reader().unsettled_by_type()?;
             let n_rows = by_type.iter().map(|(_, n)| n).sum();
+            // Nothing is to be sent: only what the last session could not look at is not looked at.
+            if n_rows + self.reader().n_in_doubt()? == 0 {
+                return Ok((None, Vec::new()));
+            }
             return Err(look::no_list(&error, &self.path, n_rows, n_destructive(&by_type)));
         }
         self.is_without_list = false;

@@ -33,7 +33,7 @@ pub async fn reconcile<S: Lists>(
     let before = reader.extent()?;
     drop(reader);
     let ledger = Ledger::open(env.machine, path, env.session)?;
-    let mut job = Job::begin(env, path, ledger, wire, sending, before).await?;
+    let mut job = Job::begin(env, path, ledger, wire, sending, Some(before)).await?;
     if always {
         job.audit_all();
     }

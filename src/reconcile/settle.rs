@@ -1,6 +1,6 @@
 //! Reading the list once, and settling rows by it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::anchors::{Anchors, FirstLooks};
@@ -286,22 +286,25 @@ fn elsewhere(
     sight: &Sight<'_>,
     asking: &Asking<'_>,
     reader: &Reader,
-) -> Result<Firsts<(RowId, [RequestUuid; 2]), MAX_FOUND>, LedgerError> {
+) -> Result<Firsts<(RowId, RequestUuid, Vec<RequestUuid>), MAX_FOUND>, LedgerError> {
     let mut found = Firsts::default();
     // An earlier session may have ended before the list showed what others did meanwhile.
     let looks = reader.sessions()?.into_iter().filter_map(|session| session.first_look?.date);
     let Some(since) = looks.chain(asking.first_date).min() else { return Ok(found) };
     let accepted = reader.accepted_hits()?;
     let is_new = |(_, uuid): &(u64, RequestUuid)| accepted.binary_search(uuid).is_err();
-    let lately: BTreeMap<u64, RequestUuid> = sight.strangers.since(since).filter(is_new).collect();
+    let mut lately: BTreeMap<u64, BTreeSet<RequestUuid>> = BTreeMap::new();
+    for (fingerprint, uuid) in sight.strangers.since(since).filter(is_new) {
+        lately.entry(fingerprint).or_default().insert(uuid);
+    }
     if lately.is_empty() {
         return Ok(found);
     }
     reader.for_each_row(&[RowState::Created], |row| -> Result<(), LedgerError> {
         if let (Some(request), Some(own)) = (&row.request, row.request_uuid)
-            && let Some(uuid) = lately.get(&request.fingerprint().number())
+            && let Some(uuids) = lately.get(&request.fingerprint().number())
         {
-            found.add((row.row, [own, *uuid]));
+            found.add((row.row, own, uuids.iter().copied().collect()));
         }
         Ok(())
     })?;

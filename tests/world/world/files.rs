@@ -55,6 +55,7 @@ impl World<'_> {
                 let Some((photo, metas)) = self.slots.get(&(*host, *slot)).cloned() else { return false };
                 self.kill_all_of(*host);
                 self.host(*host).put_back(&photo, false);
+                self.host(*host).boot();
                 self.metas.retain(|at, _| at.host != *host);
                 self.metas.extend(metas);
                 self.forget(*host);

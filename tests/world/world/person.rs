@@ -113,7 +113,9 @@ impl World<'_> {
             rows.iter().filter(|row| row.state == RowState::InDoubt).map(|row| self.number_of(row)).collect();
         let n = doubts.len();
         // After an hour a server may have archived a request (rule 6 d).
-        let is_young = |number: &u32| !self.server.borrow().is_old(*number, 3_500_000);
+        let run = self.metas.get(&at).map(|meta| meta.run);
+        let is_own = |process: u32| self.oracle.known.get(&process).map(|known| known.run) == run;
+        let is_young = |number: &u32| !self.server.borrow().is_old(*number, 3_500_000, &is_own);
         // Of a kind of which nothing is known to exist, and nothing is left to be sent, no list proves anything (rule 6 c).
         let is_told = |doubt: &RowSeen| {
             let is_alike = |row: &RowSeen| row.kind == doubt.kind && row.template == doubt.template;
