@@ -252,9 +252,9 @@ impl Job {
         if self.is_without_list && !self.sends_tags {
             return Ok((None, vec!["the run sends no tags: only rows that were never sent are sent".to_owned()]));
         }
-        let setting = Setting { ledger: &self.ledger, calls: env.server, sink: env.sink };
-        let (_never_stopped, mut control) = watch::channel(StopLevel::Run);
-        let mut report = self.session.look_first(&setting, &mut control).await?;
+        let (_never_stopped, control) = watch::channel(StopLevel::Run);
+        let setting = Setting { ledger: &self.ledger, calls: env.server, sink: env.sink, control };
+        let mut report = self.session.look_first(&setting).await?;
         if let Some(error) = report.unreadable.take() {
             if self.is_without_list {
                 let note = format!(
@@ -321,11 +321,11 @@ impl Job {
     pub(super) async fn settle<S: Lists>(
         mut self,
         env: &Env<'_, S>,
-        mut control: watch::Receiver<StopLevel>,
+        control: watch::Receiver<StopLevel>,
     ) -> Result<Ending, Failure> {
-        let setting = Setting { ledger: &self.ledger, calls: env.server, sink: env.sink };
-        let report = self.session.settle(&setting, &mut control).await?;
-        let is_interrupted = *control.borrow() != StopLevel::Run;
+        let setting = Setting { ledger: &self.ledger, calls: env.server, sink: env.sink, control };
+        let report = self.session.settle(&setting).await?;
+        let is_interrupted = setting.is_stopped();
         if report.unreadable.is_none() && !is_interrupted {
             self.ledger.set_findings(findings::of_report(&report))?;
         }
@@ -354,8 +354,8 @@ impl Job {
         {
             self.ledger.detach(*last)?;
         }
-        let setting = Setting { ledger: &self.ledger, calls: env.server, sink: env.sink };
-        let report = self.session.send(&setting, work, control).await;
+        let setting = Setting { ledger: &self.ledger, calls: env.server, sink: env.sink, control };
+        let report = self.session.send(&setting, work).await;
         if let Some(list) = report.last_list.as_ref().filter(|list| list.unreadable.is_none()) {
             if report.sent.stopped_by.as_ref().is_none_or(|reason| !matches!(reason, StopReason::Ledger(_))) {
                 self.ledger.set_findings(findings::of_report(list))?;

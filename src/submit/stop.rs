@@ -109,30 +109,6 @@ pub enum StopReason {
 }
 
 impl StopReason {
-    /// Returns whether the server is asked for its list once more after a run that stopped so.
-    pub const fn lets_look(&self) -> bool {
-        match self {
-            Self::StoppedElsewhere => true,
-            Self::Breaker(_)
-            | Self::Unreachable(_)
-            | Self::Stalled { .. }
-            | Self::NotAsAsked { .. }
-            | Self::FirstInDoubt { .. }
-            | Self::NotReadBack { .. }
-            | Self::NotShown(_)
-            | Self::Lacking(_)
-            | Self::AnotherAtWork { .. }
-            | Self::RequestedElsewhere { .. }
-            | Self::ClockJumped
-            | Self::NoList(_)
-            | Self::Refused { .. }
-            | Self::NotSignedIn(_)
-            | Self::ApiNotFound(_)
-            | Self::Interrupted
-            | Self::Ledger(_) => false,
-        }
-    }
-
     /// Returns what happened, in a few words.
     pub const fn what(&self) -> &'static str {
         match self {

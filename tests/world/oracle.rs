@@ -103,6 +103,8 @@ pub(crate) struct Oracle {
     pub(crate) last_of_run: BTreeMap<u32, Said>,
     /// Hosts on which ledgers were cut, copied or put back.
     pub(crate) put_back: BTreeSet<u8>,
+    /// Hosts whose ledgers and notes together are older than what was done, or somebody else's too.
+    pub(crate) notes_too: BTreeSet<u8>,
     /// Something happened in which rows may stay with a person: see `stuck`.
     pub(crate) is_involved: bool,
     n_seen: usize,
@@ -186,7 +188,9 @@ impl Oracle {
         } else if is_said || this.opts.trust_list || this.opts.without_list || self.false_verdicts.contains(&made.row?)
         {
             Some(Excuse::Person)
-        } else if runs_differ && (this.opts.no_tag || that.opts.no_tag) {
+        } else if this.opts.no_tag && (runs_differ || self.notes_too.contains(&this.at.host))
+            || runs_differ && that.opts.no_tag
+        {
             Some(Excuse::NoTags)
         } else if other.is_archived && self.put_back.contains(&this.at.host) {
             // No list shows it any more to a ledger that has lost it.

@@ -347,7 +347,10 @@ impl<'h> World<'h> {
         let known = self.oracle.known.get_mut(&p).unwrap();
         known.has_looked = !matches!(said.exit, 4 | 5 | 6 | 8 | 130) && self.server.borrow().list_is_whole();
         let at = known.at;
-        self.oracle.last_of_run.insert(known.run, said.clone());
+        // What is refused at the door says nothing of the run.
+        if !matches!(said.exit, 2 | 3 | 7) {
+            self.oracle.last_of_run.insert(known.run, said.clone());
+        }
         self.oracle.last.insert(at, said.clone());
         self.look()?;
         self.oracle.noticed(&self.server.borrow(), p, &said)?;

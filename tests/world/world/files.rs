@@ -47,11 +47,13 @@ impl World<'_> {
                 }
                 self.metas.extend(metas);
                 if *state_too {
+                    self.oracle.notes_too.insert(*host);
                     self.forget(*host);
                 }
             }
             Step::Revert { host, slot } => {
                 self.oracle.put_back.insert(*host);
+                self.oracle.notes_too.insert(*host);
                 let Some((photo, metas)) = self.slots.get(&(*host, *slot)).cloned() else { return false };
                 self.kill_all_of(*host);
                 self.host(*host).put_back(&photo, false);
@@ -63,6 +65,7 @@ impl World<'_> {
             }
             Step::Clone { from, to } => {
                 self.oracle.put_back.insert(*to);
+                self.oracle.notes_too.extend([*from, *to]);
                 if from == to || self.hosts.contains_key(to) {
                     return false;
                 }
