@@ -36,7 +36,7 @@ pub enum StopReason {
     },
     /// The first request of a kind is not what its row asked for. No other one of that kind was made.
     NotAsAsked {
-        /// The row; it is recorded as created.
+        /// The row; it is in doubt.
         row: RowId,
         /// Its request on the server.
         uuid: RequestUuid,
