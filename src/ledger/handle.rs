@@ -227,15 +227,6 @@ impl Ledger {
         self.ask(Command::Release).await
     }
 
-    /// Writes an event into the audit trail, and blocks the thread until it is durable (about a millisecond).
-    ///
-    /// # Errors
-    /// The event could not be written; no later step is taken.
-    pub fn record_event(&self, kind: &str, detail: &str) -> Result<(), LedgerError> {
-        let event = AuditEvent { kind: kind.to_owned(), detail: detail.to_owned() };
-        self.ask_blocking(|reply| Command::Event(event, reply))
-    }
-
     /// Keeps requests of other runs beside which a person wants those of this run sent
     /// ([`Reader::accepted_hits`](super::Reader::accepted_hits)), and blocks the thread until that is durable.
     ///

@@ -61,7 +61,7 @@ pub use lookup::{CreatedMarks, Extent};
 pub use path::{Purpose, default_path, path_in_dir};
 pub use reader::Reader;
 pub use resolution::{AuditEvent, DoubtfulRow, KindRecord, Resolution, RowFacts, RowVerdict};
-pub use result::{AttemptInfo, CreatedAt, CreatedRow, EventRecord, FailureReason, InvalidText, ResultRow};
+pub use result::{CreatedAt, FailureReason, InvalidText, ResultRow};
 pub use run::RunInfo;
 pub use session::{FirstLook, SessionEnd, SessionFate, SessionRecord};
 pub use state::{IllegalTransition, RowEvent, RowState, UnknownState};

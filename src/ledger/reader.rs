@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use jiff::Timestamp;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, Row, Transaction};
 
@@ -12,10 +11,7 @@ use super::error::{Fault, LedgerError};
 use super::history::load_histories;
 use super::item::{ManifestPart, SessionInfo};
 use super::path::{beside, check_is_file, resolve};
-use super::result::{
-    AttemptInfo, CreatedRow, EventRecord, FailureReason, Holder, ResultRow, attempts_of, invalid_columns, item_columns,
-    loaded_invalid, loaded_item,
-};
+use super::result::{FailureReason, Holder, ResultRow, invalid_columns, item_columns, loaded_invalid, loaded_item};
 use super::run::{RunInfo, load_run};
 use super::schema::RUN;
 use super::session::{SessionFate, SessionRecord, load_sessions};
@@ -164,29 +160,6 @@ impl Reader {
         Ok(page)
     }
 
-    /// Returns up to `limit` created rows behind row number `after` with their requests' uuids.
-    ///
-    /// # Errors
-    /// The ledger cannot be read.
-    pub fn created(&self, after: u32, limit: u32) -> Result<Vec<CreatedRow>, LedgerError> {
-        let rows = self.page(after, limit, &[RowState::Created])?;
-        let created = rows
-            .into_iter()
-            .filter_map(|row| Some(CreatedRow { row: row.row, uuid: row.request_uuid?, request: row.request? }));
-        Ok(created.collect())
-    }
-
-    /// Returns the attempts on a row, the first one first.
-    ///
-    /// # Errors
-    /// The ledger cannot be read.
-    pub fn attempts(&self, row: RowId) -> Result<Vec<AttemptInfo>, LedgerError> {
-        let holder = self.holder_state()?;
-        let history =
-            self.read(|transaction| Ok(load_histories(transaction, row.get(), row.get())?.remove(&row.get())))?;
-        Ok(history.map_or_else(Vec::new, |history| attempts_of(history, holder)))
-    }
-
     /// Returns all sessions, the first one first.
     ///
     /// # Errors
@@ -212,27 +185,6 @@ impl Reader {
             Holder::Lives => self.last_open_session(),
             Holder::Gone => Ok(None),
         }
-    }
-
-    /// Returns the audit trail, the first event first.
-    ///
-    /// # Errors
-    /// The ledger cannot be read.
-    pub fn events(&self) -> Result<Vec<EventRecord>, LedgerError> {
-        self.read(|transaction| {
-            let mut statement = transaction
-                .prepare_cached("SELECT event, at, session, kind, detail FROM events WHERE run = ? ORDER BY event")?;
-            let events = statement.query_map([RUN], |row| {
-                Ok(EventRecord {
-                    number: row.get::<_, Sql<u64>>(0)?.0,
-                    at: row.get::<_, Sql<Timestamp>>(1)?.0,
-                    session: row.get(2)?,
-                    kind: row.get(3)?,
-                    detail: row.get(4)?,
-                })
-            })?;
-            Ok(events.collect::<rusqlite::Result<_>>()?)
-        })
     }
 
     /// Returns the last session where it has not ended: the holder's, or a dead one's.

@@ -1,17 +1,16 @@
 //! What readers are told about rows.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use jiff::Timestamp;
 use rusqlite::Row;
 
-use super::history::{OutcomeLine, RowHistory, Source};
+use super::history::{OutcomeLine, RowHistory};
 use super::item::{ManifestPart, RowPlace};
 use super::sql::{PLACE_COLUMNS, REQUEST_COLUMNS, Sql, place_of, request_of};
 use super::state::RowState;
 use crate::request::{
-    AttemptNo, CorrelationId, CreateRequest, ErrorCode, NamedValues, RequestKind, RequestUri, RequestUuid, RowId,
+    CorrelationId, CreateRequest, ErrorCode, NamedValues, RequestKind, RequestUri, RequestUuid, RowId,
 };
 
 /// One row and what became of it. Times, status and error are those of its last attempt; a row whose call is open has none.
@@ -68,35 +67,6 @@ pub struct InvalidText {
     pub errors: String,
 }
 
-/// One attempt on a row.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AttemptInfo {
-    /// The attempt's number; numbers of attempts that were claimed and not made are missing.
-    pub attempt: AttemptNo,
-    /// The session that claimed it while it is open, else the one that recorded it.
-    pub session: u32,
-    /// The state that the row went to.
-    pub state: RowState,
-    /// Who says so; none while it is open.
-    pub source: Option<Source>,
-    /// When the call started; where its process died or it is open, when it was claimed.
-    pub started_at: Option<Timestamp>,
-    /// How long the call took.
-    pub latency: Option<Duration>,
-    /// The HTTP status.
-    pub http_status: Option<u16>,
-    /// Why the row was not created.
-    pub error_code: Option<ErrorCode>,
-    /// What the server or the library said: text from outside.
-    pub error_message: Option<String>,
-    /// The id under which the server logged it.
-    pub correlation_id: Option<CorrelationId>,
-    /// The URI of the created request.
-    pub request_uri: Option<RequestUri>,
-    /// When this was recorded; none while it is open.
-    pub recorded_at: Option<Timestamp>,
-}
-
 /// Why rows failed or are in doubt, and how many.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FailureReason {
@@ -112,17 +82,6 @@ pub struct FailureReason {
     pub message: Option<String>,
 }
 
-/// A request that the ledger knows as created.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CreatedRow {
-    /// The row.
-    pub row: RowId,
-    /// Its request's uuid.
-    pub uuid: RequestUuid,
-    /// What was sent, without tag.
-    pub request: CreateRequest,
-}
-
 /// A request that the ledger knows as created, with its place among the others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CreatedAt {
@@ -136,21 +95,6 @@ pub struct CreatedAt {
     pub session: u32,
     /// When that attempt started, by that session's time; of a row without attempt, when it was recorded as created.
     pub started_at: Timestamp,
-}
-
-/// An entry of the audit trail.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct EventRecord {
-    /// Its number in the run, from 1.
-    pub number: u64,
-    /// When it happened.
-    pub at: Timestamp,
-    /// The session that recorded it.
-    pub session: u32,
-    /// What kind of event.
-    pub kind: String,
-    /// What happened.
-    pub detail: String,
 }
 
 /// The columns of `items` that [`loaded_item`] reads, in its order.
@@ -269,42 +213,4 @@ impl ResultRow {
         }
         self
     }
-}
-
-/// Returns the attempts of a row, the first one first, an open one last.
-pub(super) fn attempts_of(history: RowHistory, holder: Holder) -> Vec<AttemptInfo> {
-    let open = history.open_claim();
-    let ended = history.outcomes.into_iter().filter(OutcomeLine::ends_attempt).filter_map(|line| {
-        Some(AttemptInfo {
-            attempt: AttemptNo::new(line.attempt)?,
-            session: line.session,
-            state: line.state,
-            source: Some(line.source),
-            started_at: line.started_at,
-            latency: line.latency_us.map(Duration::from_micros),
-            http_status: line.http_status,
-            error_code: line.code,
-            error_message: line.message,
-            correlation_id: line.correlation_id,
-            request_uri: line.uri,
-            recorded_at: Some(line.recorded_at),
-        })
-    });
-    let open = open.and_then(|claim| {
-        Some(AttemptInfo {
-            attempt: AttemptNo::new(claim.attempt)?,
-            session: claim.session,
-            state: holder.reads(RowState::Sending),
-            source: None,
-            started_at: Some(claim.claimed_at),
-            latency: None,
-            http_status: None,
-            error_code: holder.cause_of_open(),
-            error_message: None,
-            correlation_id: None,
-            request_uri: None,
-            recorded_at: None,
-        })
-    });
-    ended.chain(open).collect()
 }

@@ -42,8 +42,6 @@ pub(super) enum Command {
     Release(Reply<()>),
     /// Mark the run as told to run; the answer is since when it is.
     StartRun(Reply<Timestamp>),
-    /// Write an event into the audit trail.
-    Event(AuditEvent, Reply<()>),
     /// Keep requests of other runs as accepted.
     AcceptHits(Vec<RequestUuid>, Reply<()>),
     /// Make exactly these the open findings.
@@ -127,7 +125,6 @@ impl Writer {
             Command::Detach(through, reply) => reply.send(self.detach(through)),
             Command::Release(reply) => reply.send(self.release()),
             Command::StartRun(reply) => reply.send(self.start_run()),
-            Command::Event(event, reply) => reply.send(self.record("event", |done| done.write(&event))),
             Command::AcceptHits(hits, reply) => {
                 reply.send(
                     self.record("accept-hits", |done| Ok(accept_hits(done.conn, done.session, done.now, &hits)?)),
