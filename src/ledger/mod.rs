@@ -65,5 +65,5 @@ pub use result::{CreatedAt, FailureReason, InvalidText, ResultRow};
 pub use run::RunInfo;
 pub use session::{FirstLook, SessionEnd, SessionFate, SessionRecord};
 pub use state::{IllegalTransition, RowEvent, RowState, UnknownState};
-pub use step::{AttemptRecord, ClaimKinds, ClaimedRow, Requeue, RunState, Step, StepAnswer};
+pub use step::{AttemptRecord, ClaimKinds, ClaimedRow, Requeue, Step, StepAnswer};
 pub use tally::Tally;

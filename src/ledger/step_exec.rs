@@ -11,7 +11,7 @@ use super::loaded::{Loaded, kind_of};
 use super::schema::RUN;
 use super::sql::{REQUEST_COLUMNS, Sql, request_of};
 use super::state::{RowEvent, RowState};
-use super::step::{AttemptRecord, ClaimedRow, Requeue, RunState, Step, StepAnswer};
+use super::step::{AttemptRecord, ClaimedRow, Requeue, Step, StepAnswer};
 use super::tally::{TallyChanges, TallyKey};
 use super::uuids::{ROWS_OF_UUID, rows_of, shared_with};
 use super::working::{InFlight, Working, note_fresh_after};
@@ -29,8 +29,8 @@ pub(super) fn execute(
     now: Timestamp,
 ) -> Result<StepAnswer, Fault> {
     crash::point("step-begin");
-    let (tallies, answer) = (TallyChanges::default(), Answered::default());
-    let mut exec = StepExec { conn, working, now, tallies, n_wanted: step.claim, claimed: Vec::new(), answer };
+    let answer = StepAnswer { number: step.number, ..StepAnswer::default() };
+    let mut exec = StepExec { conn, working, now, tallies: TallyChanges::default(), n_wanted: step.claim, answer };
     exec.record_all(&step.record)?;
     for &(row, attempt) in &step.give_back {
         exec.give_back(row, attempt)?;
@@ -46,62 +46,7 @@ pub(super) fn execute(
     }
     exec.tallies.write(conn)?;
     crash::point("step-claimed");
-    let StepExec { working, claimed, answer, .. } = exec;
-    let answer = Answered { number: step.number, pending_left: working.n_pending, ..answer };
-    Ok(answer.with_rows(claimed))
-}
-
-/// What is remembered of a step's answer: the requests are read anew when it is asked for again.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Answered {
-    /// The step's number.
-    pub(super) number: u64,
-    /// The rows that may be sent, each with its attempt and how many earlier ones count.
-    rows: Vec<(RowId, AttemptNo, u32)>,
-    pending_left: u64,
-    passed_over: PassedOver,
-    stopped_short: bool,
-    shared: Vec<(RowId, RowId, RequestUuid)>,
-}
-
-impl Answered {
-    /// Remembers an answer.
-    pub(super) fn with(answer: &StepAnswer) -> Self {
-        Self {
-            number: answer.number,
-            rows: answer.rows.iter().map(|claimed| (claimed.row, claimed.attempt, claimed.counted_attempts)).collect(),
-            pending_left: answer.pending_left,
-            passed_over: answer.passed_over.clone(),
-            stopped_short: answer.stopped_short,
-            shared: answer.shared.clone(),
-        }
-    }
-
-    /// Gives the answer once more.
-    ///
-    /// # Errors
-    /// A row is gone, or SQLite failed.
-    pub(super) fn again(&self, conn: &Connection) -> Result<StepAnswer, Fault> {
-        let claimed = |&(row, attempt, counted_attempts): &_| {
-            Ok(ClaimedRow { row, attempt, counted_attempts, request: request_in(conn, row)? })
-        };
-        let rows = self.rows.iter().map(claimed).collect::<Result<_, Fault>>()?;
-        Ok(self.clone().with_rows(rows))
-    }
-
-    fn with_rows(self, rows: Vec<ClaimedRow>) -> StepAnswer {
-        StepAnswer {
-            number: self.number,
-            rows,
-            send_before: None,
-            slots: None,
-            state: RunState::Running,
-            pending_left: self.pending_left,
-            passed_over: self.passed_over,
-            stopped_short: self.stopped_short,
-            shared: self.shared,
-        }
-    }
+    Ok(exec.answer)
 }
 
 /// Reads what a row asks for.
@@ -134,9 +79,7 @@ struct StepExec<'a> {
     tallies: TallyChanges,
     /// How many rows are still to be claimed in row order.
     n_wanted: u32,
-    claimed: Vec<ClaimedRow>,
-    /// What else is answered.
-    answer: Answered,
+    answer: StepAnswer,
 }
 
 impl StepExec<'_> {
@@ -432,18 +375,12 @@ impl StepExec<'_> {
         let flight = InFlight { attempt, kind: request.request_kind(), last_code };
         self.shift(flight, (RowState::Pending, last_code), (state, None));
         self.working.in_flight.insert(row, flight);
-        self.claimed.push(ClaimedRow { row, attempt, counted_attempts, request });
+        self.answer.rows.push(ClaimedRow { row, attempt, counted_attempts, request });
     }
 
     fn shift(&mut self, flight: InFlight, from: (RowState, Option<ErrorCode>), to: (RowState, Option<ErrorCode>)) {
         let kind = flight.kind.request_type;
         self.tallies.shift(TallyKey::new(from.0, from.1, kind), TallyKey::new(to.0, to.1, kind));
-        if from.0 == RowState::Pending {
-            self.working.n_pending -= 1;
-        }
-        if to.0 == RowState::Pending {
-            self.working.n_pending += 1;
-        }
     }
 
     /// Says why a row that is not in the state for an event cannot take it.

@@ -192,7 +192,6 @@ impl ResolveExec<'_> {
         }
         if done.after == RowState::Pending {
             self.queue(resolution.row, history.attempt_after())?;
-            self.working.n_pending += 1;
         }
         if let (Some(uri), Some(kind)) = (decision.uri, done.loaded.kind) {
             self.working.kinds.see(self.conn, kind, resolution.row, uri.uuid())?;
@@ -230,7 +229,6 @@ impl ResolveExec<'_> {
         let (loaded, before, after) = self.change(row, &resolution.verdict, history)?;
         take_back(self.conn, row)?;
         if after == RowState::Pending {
-            self.working.n_pending += 1;
             match history.left_out.as_ref().and_then(|line| line.attempt).and_then(AttemptNo::new) {
                 Some(attempt) => self.queue(row, attempt)?,
                 // Claims in row order have passed it meanwhile. How far they came is written down, because a listed row tells
@@ -265,7 +263,6 @@ impl ResolveExec<'_> {
 
     /// Takes a row out of those that may be claimed. A fresh one is not listed: its new line keeps it from being claimed.
     fn unqueue(&mut self, row: RowId, history: &RowHistory) -> rusqlite::Result<()> {
-        self.working.n_pending -= 1;
         if history.next_attempt.is_some() {
             let holder: Option<u32> = self
                 .conn

@@ -7,8 +7,6 @@ use rusqlite::Connection;
 use super::kinds::KnownKinds;
 use super::schema::RUN;
 use super::sql::Sql;
-use super::state::RowState;
-use super::tally::{count_in, load_tallies};
 use crate::request::{AttemptNo, ErrorCode, RequestKind, RowId};
 
 /// A row that is claimed.
@@ -57,8 +55,6 @@ pub(super) struct Working {
     pub(super) fresh_after: u32,
     /// How many rows are pending again and free for any claim.
     pub(super) n_free: u64,
-    /// How many rows are pending in all.
-    pub(super) n_pending: u64,
     /// The kinds of request of which one was created.
     pub(super) kinds: KnownKinds,
 }
@@ -86,7 +82,6 @@ impl Working {
             in_flight: HashMap::new(),
             fresh_after: fresh_after(conn)?,
             n_free: n_free.unsigned_abs(),
-            n_pending: count_in(&load_tallies(conn)?, RowState::Pending),
             kinds: KnownKinds::load(conn)?,
         })
     }

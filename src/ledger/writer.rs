@@ -21,7 +21,7 @@ use super::schema::RUN;
 use super::session::{FirstLook, SessionEnd, end_session, insert_event, insert_first_look, last_session};
 use super::sql::Sql;
 use super::step::{Step, StepAnswer};
-use super::step_exec::{Answered, execute};
+use super::step_exec::execute;
 use super::verdict::resolve;
 use super::working::Working;
 use crate::platform::DataLock;
@@ -96,8 +96,8 @@ pub(super) struct Writer {
     pub(super) started_at: Option<Timestamp>,
     /// The memory as it was a step ago, of which nothing but the room is used again.
     pub(super) spare: Option<Working>,
-    /// The last step, for when its answer is asked for again.
-    pub(super) last: Option<Answered>,
+    /// The answer to the last step, for when it is asked for again.
+    pub(super) last: Option<StepAnswer>,
     /// Whether a write failed. After a failed sync nobody knows what the disk holds, and another commit could look durable on
     /// top of one that is not; the next session reads what is there.
     pub(super) has_failed: bool,
@@ -151,14 +151,10 @@ impl Writer {
     }
 
     fn step(&mut self, step: &Step) -> Result<StepAnswer, LedgerError> {
-        let last = self.last.as_ref().map_or(0, |answered| answered.number);
-        if step.number != last + 1 {
-            return match &self.last {
-                Some(answered) if answered.number == step.number => {
-                    answered.again(&self.conn).map_err(|fault| fault.at(&self.path))
-                }
-                Some(_) | None => Err(StepError::OutOfOrder { expected: last + 1, found: step.number }.into()),
-            };
+        let expected = self.last.as_ref().map_or(0, |answer| answer.number) + 1;
+        if step.number != expected {
+            let again = self.last.as_ref().filter(|answer| answer.number == step.number);
+            return again.cloned().ok_or(StepError::OutOfOrder { expected, found: step.number }.into());
         }
         let is_started = self.started_at.is_some();
         let mut working = match self.spare.take() {
@@ -176,7 +172,7 @@ impl Writer {
             execute(conn, &mut working, step, now)
         })?;
         self.remember(working);
-        self.last = Some(Answered::with(&answer));
+        self.last = Some(answer.clone());
         Ok(answer)
     }
 
