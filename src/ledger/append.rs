@@ -17,7 +17,6 @@ use super::path::resolve;
 use super::run::{RunInfo, insert_parts};
 use super::schema::RUN;
 use super::session::insert_event;
-use super::sql::Sql;
 use crate::machine::Machine;
 
 impl Ledger {
@@ -60,7 +59,7 @@ impl Ledger {
 fn append_parts(conn: &Connection, (session, now): (u32, Timestamp), parts: &[ManifestPart]) -> Result<(), Fault> {
     insert_parts(conn, parts)?;
     let n_rows: u64 = parts.iter().map(|part| u64::from(part.n_rows)).sum();
-    conn.execute("UPDATE runs SET n_rows = n_rows + ? WHERE run = ?", params![Sql(n_rows), RUN])?;
+    conn.execute("UPDATE runs SET n_rows = n_rows + ? WHERE run = ?", params![n_rows, RUN])?;
     for part in parts {
         let detail = format!("{} rows of manifest {} ({:?})", part.n_rows, part.part, part.name);
         insert_event(conn, session, now, "append", &detail)?;

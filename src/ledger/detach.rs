@@ -5,7 +5,6 @@ use rusqlite::{Connection, params};
 
 use super::error::Fault;
 use super::schema::RUN;
-use super::sql::Sql;
 use super::working::Working;
 use crate::request::{AttemptNo, RowId};
 
@@ -28,7 +27,7 @@ pub(super) fn detach(conn: &Connection, working: &mut Working, through: RowId) -
          WHERE run = ?2 AND row > ?3 AND row <= ?4 AND skipped IS NULL
              AND NOT EXISTS (SELECT 1 FROM outcomes o WHERE o.run = i.run AND o.row = i.row)
              AND NOT EXISTS (SELECT 1 FROM left_out l WHERE l.run = i.run AND l.row = i.row)",
-        params![Sql(AttemptNo::FIRST), RUN, working.fresh_after, through],
+        params![AttemptNo::FIRST, RUN, working.fresh_after, through],
     )?;
     working.n_free += n_listed as u64;
     working.fresh_after = through;

@@ -9,7 +9,7 @@ use super::resolution::DoubtfulRow;
 use super::result::Holder;
 use super::schema::RUN;
 use super::session::last_session;
-use super::sql::{PLACE_COLUMNS, REQUEST_COLUMNS, Sql, place_of, request_of};
+use super::sql::{PLACE_COLUMNS, REQUEST_COLUMNS, place_of, request_of};
 use super::state::RowState;
 use super::takeover::open_claims;
 use super::tally::{count_in, load_tallies};
@@ -52,7 +52,7 @@ pub(super) const ROWS_IN_DOUBT: &str = "SELECT row FROM outcomes o WHERE run = ?
 
 fn recorded_in_doubt(transaction: &Transaction<'_>, after: u32, limit: u32) -> rusqlite::Result<Vec<RowId>> {
     let mut statement = transaction.prepare_cached(ROWS_IN_DOUBT)?;
-    let rows = statement.query_map((RUN, after, limit), |line| Ok(line.get::<_, Sql<RowId>>(0)?.0))?;
+    let rows = statement.query_map((RUN, after, limit), |line| line.get(0))?;
     rows.collect()
 }
 
@@ -70,7 +70,7 @@ fn doubtful(transaction: &Transaction<'_>, row: RowId) -> Result<DoubtfulRow, Fa
     let history = history_of(transaction, row)?;
     let (place, id, request) = transaction
         .prepare_cached(&format!("SELECT {PLACE_COLUMNS}, id, {REQUEST_COLUMNS} FROM items WHERE run = ? AND row = ?"))?
-        .query_row((RUN, Sql(row)), |line| Ok((place_of(line, 0)?, line.get(3)?, request_of(line, 4)?)))
+        .query_row((RUN, row), |line| Ok((place_of(line, 0)?, line.get(3)?, request_of(line, 4)?)))
         .optional()?
         .ok_or(Damage::RowGone(row))?;
     let counted_attempts = history.counted_attempts();

@@ -1,14 +1,12 @@
 //! What lists showed that is not as it should be, until a list or a person says otherwise.
 
-use std::str::FromStr;
-
 use jiff::Timestamp;
 use rusqlite::{Connection, params};
 
 use super::error::{Fault, LedgerError, StepError};
 use super::reader::Reader;
 use super::schema::RUN;
-use super::sql::Sql;
+use super::sql::{Micros, Uuids};
 use crate::request::{RequestUuid, RowId};
 
 /// What kind of finding.
@@ -43,19 +41,6 @@ impl FindingKind {
             Self::Elsewhere => "elsewhere",
             Self::SkippedGone => "skipped-gone",
         }
-    }
-}
-
-/// The text is none of the kinds of findings.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is not a kind of finding")]
-pub struct UnknownFinding(pub String);
-
-impl FromStr for FindingKind {
-    type Err = UnknownFinding;
-
-    fn from_str(text: &str) -> Result<Self, UnknownFinding> {
-        Self::ALL.into_iter().find(|kind| kind.as_str() == text).ok_or_else(|| UnknownFinding(text.to_owned()))
     }
 }
 
@@ -121,18 +106,18 @@ pub(super) fn set_findings(
         if let Some(at) = known.iter().position(|open| open.finding.is_same(&finding)) {
             kept[at] = true;
             if finding.detail != known[at].finding.detail {
-                update.execute(params![finding.detail, RUN, Sql(known[at].number)])?;
+                update.execute(params![finding.detail, RUN, known[at].number])?;
             }
         } else if !added.iter().chain(&looked_at).any(|one| one.is_same(&finding)) {
-            let (row, uuids) = (finding.row.map(Sql), Sql(finding.uuids.as_slice()));
-            insert.execute(params![RUN, finding.kind.as_str(), row, uuids, finding.detail, Sql(now), session])?;
+            let (row, uuids) = (finding.row, Uuids(finding.uuids.as_slice()));
+            insert.execute(params![RUN, finding.kind, row, uuids, finding.detail, Micros(now), session])?;
             added.push(finding);
         }
     }
     let mut close =
         conn.prepare_cached("UPDATE findings SET closed_at = ?, reason = ? WHERE run = ? AND finding = ?")?;
     for (open, _) in known.iter().zip(kept).filter(|(_, is_kept)| !is_kept) {
-        close.execute(params![Sql(now), NOT_SEEN, RUN, Sql(open.number)])?;
+        close.execute(params![Micros(now), NOT_SEEN, RUN, open.number])?;
     }
     Ok(())
 }
@@ -144,7 +129,7 @@ pub(super) fn set_findings(
 pub(super) fn close_findings(conn: &Connection, now: Timestamp, row: RowId, reason: &str) -> Result<(), Fault> {
     let n_closed = conn.execute(
         "UPDATE findings SET closed_at = ?, reason = ? WHERE run = ? AND row = ? AND closed_at IS NULL",
-        params![Sql(now), reason, RUN, Sql(row)],
+        params![Micros(now), reason, RUN, row],
     )?;
     if n_closed == 0 { Err(StepError::NoFinding { row }.into()) } else { Ok(()) }
 }
@@ -164,13 +149,13 @@ fn load(conn: &Connection, query: &str) -> rusqlite::Result<Vec<OpenFinding>> {
     let mut statement = conn.prepare_cached(query)?;
     let findings = statement.query_map([RUN], |line| {
         Ok(OpenFinding {
-            number: line.get::<_, Sql<u64>>(0)?.0,
-            found_at: line.get::<_, Sql<Timestamp>>(5)?.0,
+            number: line.get(0)?,
+            found_at: line.get::<_, Micros>(5)?.0,
             session: line.get(6)?,
             finding: Finding {
-                kind: line.get::<_, Sql<FindingKind>>(1)?.0,
-                row: line.get::<_, Option<Sql<RowId>>>(2)?.map(|row| row.0),
-                uuids: line.get::<_, Sql<Vec<RequestUuid>>>(3)?.0,
+                kind: line.get(1)?,
+                row: line.get(2)?,
+                uuids: line.get::<_, Uuids<_>>(3)?.0,
                 detail: line.get(4)?,
             },
         })

@@ -3,12 +3,11 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSqlOutput, ValueRef};
-use rusqlite::{Connection, Row, ToSql, params};
+use rusqlite::{Connection, Row, params};
 
 use super::left_out::LeftOutLine;
 use super::schema::RUN;
-use super::sql::Sql;
+use super::sql::Micros;
 use super::state::RowState;
 use crate::request::{AttemptNo, CorrelationId, ErrorCode, RequestUri, RequestUuid, RowId};
 
@@ -43,20 +42,6 @@ impl Source {
     }
 }
 
-impl ToSql for Sql<Source> {
-    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
-        Ok(self.0.as_str().into())
-    }
-}
-
-impl FromSql for Sql<Source> {
-    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
-        let name = value.as_str()?;
-        let known = Source::ALL.into_iter().find(|source| source.as_str() == name);
-        known.map(Self).ok_or(FromSqlError::InvalidType)
-    }
-}
-
 /// One line of `outcomes`.
 #[derive(Clone, Debug)]
 pub(super) struct OutcomeLine {
@@ -87,20 +72,20 @@ impl OutcomeLine {
         let line = Self {
             attempt: row.get(1)?,
             verdict: row.get(2)?,
-            state: row.get::<_, Sql<RowState>>(3)?.0,
-            source: row.get::<_, Sql<Source>>(4)?.0,
+            state: row.get(3)?,
+            source: row.get(4)?,
             session: row.get(5)?,
             made_by: row.get(16)?,
-            recorded_at: row.get::<_, Sql<Timestamp>>(6)?.0,
-            started_at: row.get::<_, Option<Sql<Timestamp>>>(7)?.map(|at| at.0),
-            latency_us: row.get::<_, Option<Sql<u64>>>(8)?.map(|us| us.0),
+            recorded_at: row.get::<_, Micros>(6)?.0,
+            started_at: row.get::<_, Option<Micros>>(7)?.map(|at| at.0),
+            latency_us: row.get(8)?,
             http_status: row.get(9)?,
-            code: row.get::<_, Option<Sql<ErrorCode>>>(10)?.map(|code| code.0),
+            code: row.get(10)?,
             message: row.get(11)?,
-            correlation_id: row.get::<_, Option<Sql<CorrelationId>>>(12)?.map(|id| id.0),
-            uuid: row.get::<_, Option<Sql<RequestUuid>>>(13)?.map(|uuid| uuid.0),
-            uri: row.get::<_, Option<Sql<RequestUri>>>(14)?.map(|uri| uri.0),
-            replaced_by: row.get::<_, Option<Sql<RowId>>>(15)?.map(|row| row.0),
+            correlation_id: row.get(12)?,
+            uuid: row.get(13)?,
+            uri: row.get(14)?,
+            replaced_by: row.get(15)?,
         };
         Ok((row.get(0)?, line))
     }
@@ -140,22 +125,22 @@ impl OutcomeLine {
         ))?
         .execute(params![
             RUN,
-            Sql(row),
+            row,
             self.attempt,
             self.verdict,
-            Sql(self.state),
-            Sql(self.source),
+            self.state,
+            self.source,
             self.session,
-            Sql(self.recorded_at),
-            self.started_at.map(Sql),
-            self.latency_us.map(Sql),
+            Micros(self.recorded_at),
+            self.started_at.map(Micros),
+            self.latency_us,
             self.http_status,
-            self.code.map(Sql),
+            self.code,
             self.message,
             self.correlation_id.as_ref().map(|id| id.as_str()),
-            self.uuid.map(|uuid| Sql(*uuid.guid())),
+            self.uuid,
             self.uri.as_ref().map(|uri| uri.as_str()),
-            self.replaced_by.map(Sql),
+            self.replaced_by,
             self.made_by,
         ])?;
         Ok(())
@@ -311,8 +296,7 @@ fn load_claims(
     )?;
     let mut rows = statement.query((RUN, first, last))?;
     while let Some(row) = rows.next()? {
-        let claim =
-            ClaimLine { attempt: row.get(2)?, session: row.get(3)?, claimed_at: row.get::<_, Sql<Timestamp>>(4)?.0 };
+        let claim = ClaimLine { attempt: row.get(2)?, session: row.get(3)?, claimed_at: row.get::<_, Micros>(4)?.0 };
         let (range_first, range_last): (u32, u32) = (row.get(0)?, row.get(1)?);
         for number in range_first.max(first)..=range_last.min(last) {
             let history = histories.entry(number).or_default();

@@ -6,7 +6,7 @@ use rusqlite::{Connection, params};
 use super::error::LedgerError;
 use super::reader::Reader;
 use super::schema::RUN;
-use super::sql::Sql;
+use super::sql::Micros;
 use crate::request::RequestUuid;
 
 /// Writes accepted requests; those that are there stay as they are.
@@ -20,7 +20,7 @@ pub(super) fn accept_hits(
         "INSERT INTO accepted_hits (run, uuid, session, recorded_at) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
     )?;
     for &uuid in hits {
-        insert.execute(params![RUN, Sql(uuid), session, Sql(now)])?;
+        insert.execute(params![RUN, uuid, session, Micros(now)])?;
     }
     Ok(())
 }
@@ -35,7 +35,7 @@ impl Reader {
         self.read(|transaction| {
             let mut statement =
                 transaction.prepare_cached("SELECT uuid FROM accepted_hits WHERE run = ? ORDER BY uuid")?;
-            let hits = statement.query_map([RUN], |line| Ok(line.get::<_, Sql<RequestUuid>>(0)?.0))?;
+            let hits = statement.query_map([RUN], |line| line.get(0))?;
             Ok(hits.collect::<rusqlite::Result<_>>()?)
         })
     }

@@ -9,7 +9,6 @@ use super::error::{Fault, StepError};
 use super::loaded::kind_of;
 use super::resolution::KindRecord;
 use super::schema::RUN;
-use super::sql::Sql;
 use crate::request::{RequestKind, RequestUuid, RowId};
 
 /// The kinds that have a line in the table. Shared by the writer's memory and its copies, which seldom differ in it.
@@ -36,7 +35,7 @@ impl KnownKinds {
             return Ok(());
         }
         conn.prepare_cached("INSERT INTO kinds (run, type, template, row, uuid) VALUES (?, ?, ?, ?, ?)")?
-            .execute(params![RUN, Sql(kind.request_type), template_key(&kind), Sql(row), Sql(*uuid.guid())])?;
+            .execute(params![RUN, kind.request_type, template_key(&kind), row, uuid])?;
         Arc::make_mut(&mut self.0).insert(kind);
         Ok(())
     }
@@ -54,7 +53,7 @@ fn template_key(kind: &RequestKind) -> &[u8] {
 pub(super) fn note_read_back(conn: &Connection, kind: RequestKind, text: &str) -> Result<(), Fault> {
     let n_changed = conn.execute(
         "UPDATE kinds SET read_back = ? WHERE run = ? AND type = ? AND template = ?",
-        params![text, RUN, Sql(kind.request_type), template_key(&kind)],
+        params![text, RUN, kind.request_type, template_key(&kind)],
     )?;
     if n_changed == 0 { Err(StepError::NoSuchKind { kind }.into()) } else { Ok(()) }
 }
@@ -65,12 +64,7 @@ pub(super) fn load_kinds(conn: &Connection) -> rusqlite::Result<Vec<KindRecord>>
         "SELECT type, template, row, uuid, read_back FROM kinds WHERE run = ? ORDER BY type, template",
     )?;
     let kinds = statement.query_map([RUN], |line| {
-        Ok(KindRecord {
-            kind: kind_of(line, 0)?,
-            row: line.get::<_, Sql<RowId>>(2)?.0,
-            uuid: line.get::<_, Sql<RequestUuid>>(3)?.0,
-            read_back: line.get(4)?,
-        })
+        Ok(KindRecord { kind: kind_of(line, 0)?, row: line.get(2)?, uuid: line.get(3)?, read_back: line.get(4)? })
     })?;
     kinds.collect()
 }

@@ -8,7 +8,7 @@ use super::error::LedgerError;
 use super::history::Source;
 use super::reader::Reader;
 use super::schema::RUN;
-use super::sql::Sql;
+use super::sql::Micros;
 use super::state::RowState;
 use super::tally::{count_in, load_tallies};
 use crate::request::{RequestUuid, RowId};
@@ -41,13 +41,13 @@ impl LeaveOut<'_> {
         )?
         .execute(params![
             RUN,
-            Sql(self.row),
+            self.row,
             self.attempt,
-            Sql(self.source),
+            self.source,
             session,
-            Sql(now),
+            Micros(now),
             self.reason,
-            self.uuid.map(Sql),
+            self.uuid,
         ])?;
         Ok(())
     }
@@ -81,7 +81,7 @@ pub struct SkipReason {
 
 /// Deletes the line of a row.
 pub(super) fn take_back(conn: &Connection, row: RowId) -> rusqlite::Result<()> {
-    conn.prepare_cached("DELETE FROM left_out WHERE run = ? AND row = ?")?.execute((RUN, Sql(row)))?;
+    conn.prepare_cached("DELETE FROM left_out WHERE run = ? AND row = ?")?.execute((RUN, row))?;
     Ok(())
 }
 
@@ -98,11 +98,11 @@ impl Reader {
                 "SELECT count(*), min(row), reason, uuid FROM left_out WHERE run = ? GROUP BY uuid IS NULL ORDER BY uuid IS NULL",
             )?;
             let later = statement.query_map([RUN], |line| {
-                let uuid = line.get::<_, Option<Sql<RequestUuid>>>(3)?.map(|uuid| uuid.0);
+                let uuid: Option<RequestUuid> = line.get(3)?;
                 Ok(SkipReason {
                     cause: if uuid.is_some() { SkipCause::Elsewhere } else { SkipCause::Dropped },
-                    n: line.get::<_, Sql<u64>>(0)?.0,
-                    row: Some(line.get::<_, Sql<RowId>>(1)?.0),
+                    n: line.get(0)?,
+                    row: Some(line.get(1)?),
                     message: line.get(2)?,
                     uuid,
                 })
@@ -127,7 +127,7 @@ impl Reader {
             let mut statement = transaction.prepare_cached(
                 "SELECT ifnull(reason, '') FROM left_out WHERE run = ? AND row = ? AND uuid IS NULL AND source = ?",
             )?;
-            let reason = statement.query_row(params![RUN, Sql(row), Sql(Source::Person)], |line| line.get(0));
+            let reason = statement.query_row(params![RUN, row, Source::Person], |line| line.get(0));
             Ok(reason.optional()?)
         })
     }
@@ -140,9 +140,7 @@ impl Reader {
         self.read(|transaction| {
             let mut statement = transaction
                 .prepare_cached("SELECT row, uuid FROM left_out WHERE run = ? AND uuid IS NOT NULL ORDER BY row")?;
-            let rows = statement.query_map([RUN], |line| {
-                Ok((line.get::<_, Sql<RowId>>(0)?.0, line.get::<_, Sql<RequestUuid>>(1)?.0))
-            })?;
+            let rows = statement.query_map([RUN], |line| Ok((line.get(0)?, line.get(1)?)))?;
             Ok(rows.collect::<rusqlite::Result<_>>()?)
         })
     }
@@ -154,7 +152,7 @@ fn first_loaded(conn: &Connection, n: u64) -> rusqlite::Result<SkipReason> {
         "SELECT row, skipped FROM items AS item WHERE run = ?1 AND skipped IS NOT NULL
              AND NOT EXISTS (SELECT 1 FROM outcomes WHERE run = ?1 AND row = item.row) ORDER BY row LIMIT 1",
     )?;
-    let first = statement.query_row([RUN], |line| Ok((line.get::<_, Sql<RowId>>(0)?.0, line.get(1)?))).optional()?;
+    let first = statement.query_row([RUN], |line| Ok((line.get(0)?, line.get(1)?))).optional()?;
     let (row, message) = first.unzip();
     Ok(SkipReason { cause: SkipCause::Loaded, n, row, message, uuid: None })
 }

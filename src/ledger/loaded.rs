@@ -3,9 +3,8 @@
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::schema::RUN;
-use super::sql::Sql;
 use super::state::RowState;
-use crate::request::{Guid, RequestKind, RequestType, RowId};
+use crate::request::{RequestKind, RequestType, RowId};
 
 /// What a row was loaded as.
 #[derive(Clone, Copy, Debug)]
@@ -21,7 +20,7 @@ impl Loaded {
     pub(super) fn read(conn: &Connection, row: RowId) -> rusqlite::Result<Option<Self>> {
         let item = conn
             .prepare_cached("SELECT type, template, skipped IS NOT NULL FROM items WHERE run = ? AND row = ?")?
-            .query_row((RUN, Sql(row)), |line| {
+            .query_row((RUN, row), |line| {
                 let state = if line.get(2)? { RowState::Skipped } else { RowState::Pending };
                 Ok(Self { state, kind: Some(kind_of(line, 0)?) })
             })
@@ -30,7 +29,7 @@ impl Loaded {
             return Ok(item);
         }
         conn.prepare_cached("SELECT 1 FROM invalid_rows WHERE run = ? AND row = ?")?
-            .query_row((RUN, Sql(row)), |_| Ok(Self { state: RowState::Invalid, kind: None }))
+            .query_row((RUN, row), |_| Ok(Self { state: RowState::Invalid, kind: None }))
             .optional()
     }
 
@@ -44,7 +43,7 @@ impl Loaded {
 pub(super) fn kind_of(line: &Row<'_>, at: usize) -> rusqlite::Result<RequestKind> {
     let template = match line.get_ref(at + 1)? {
         rusqlite::types::ValueRef::Blob([]) => None,
-        _ => line.get::<_, Option<Sql<Guid>>>(at + 1)?.map(|guid| guid.0),
+        _ => line.get(at + 1)?,
     };
-    Ok(RequestKind { request_type: line.get::<_, Sql<RequestType>>(at)?.0, template })
+    Ok(RequestKind { request_type: line.get(at)?, template })
 }

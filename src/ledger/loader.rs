@@ -10,11 +10,10 @@ use super::history::{Source, history_of};
 use super::item::{InvalidItem, Item, LoadRow, ManifestPart};
 use super::run::RunInfo;
 use super::schema::RUN;
-use super::sql::Sql;
 use super::state::{RowEvent, RowState};
 use super::tally::{TallyChanges, TallyKey};
 use super::verdict::Decision;
-use crate::request::{Guid, NamedValues, RowId};
+use crate::request::{NamedValues, RowId};
 
 /// What a ledger holds before rows are loaded.
 #[derive(Clone, Copy, Debug, Default)]
@@ -77,28 +76,27 @@ impl<'a> Loader<'a> {
 
     fn add_item(&mut self, item: &Item) -> rusqlite::Result<()> {
         let request = &item.request;
-        let guid = |guid: Option<Guid>| guid.map(Sql);
         let insert = match &mut self.insert {
             Some(insert) => insert,
             None => self.insert.insert(self.conn.prepare(INSERT_ITEM)?),
         };
         insert.execute(params![
             RUN,
-            Sql(item.row),
+            item.row,
             item.place.part,
             item.place.part_row,
-            Sql(item.place.line),
+            item.place.line,
             item.id,
-            Sql(request.kind),
-            guid(request.template),
-            guid(request.target),
-            guid(request.smartcard),
-            guid(request.profile),
+            request.kind,
+            request.template,
+            request.target,
+            request.smartcard,
+            request.profile,
             request.comment,
             request.priority,
-            Sql(&request.data),
-            Sql(&NamedValues::from_iter(request.body.iter().cloned())),
-            Sql(&item.notes),
+            request.data,
+            NamedValues::from_iter(request.body.iter().cloned()),
+            item.notes,
             item.skipped,
         ])?;
         let state = if item.skipped.is_some() { RowState::Skipped } else { RowState::Pending };
@@ -113,10 +111,10 @@ impl<'a> Loader<'a> {
             )?
             .execute(params![
                 RUN,
-                Sql(item.row),
+                item.row,
                 item.place.part,
                 item.place.part_row,
-                Sql(item.place.line),
+                item.place.line,
                 item.original_json,
                 item.errors,
             ])?;
@@ -170,9 +168,9 @@ impl<'a> Loader<'a> {
         let both = self.conn.query_row(
             "SELECT min(v.row) FROM invalid_rows v JOIN items i ON i.run = v.run AND i.row = v.row",
             [],
-            |line| line.get::<_, Option<Sql<RowId>>>(0),
+            |line| line.get::<_, Option<RowId>>(0),
         )?;
-        if let Some(Sql(row)) = both {
+        if let Some(row) = both {
             return Err(LoadError::RepeatedRow(row).into());
         }
         self.check_replaced()?;
@@ -199,7 +197,7 @@ impl<'a> Loader<'a> {
     fn check_replaced(&self) -> Result<(), Fault> {
         let mut is_item = self.conn.prepare("SELECT 1 FROM items WHERE run = ? AND row = ?")?;
         for &(row, by) in &self.replaced {
-            if u64::from(by.get()) <= self.held.n_rows || !is_item.exists((RUN, Sql(by)))? {
+            if u64::from(by.get()) <= self.held.n_rows || !is_item.exists((RUN, by))? {
                 return Err(LoadError::NoReplacement { row, by }.into());
             }
         }

@@ -1,6 +1,5 @@
 //! Looking up single rows and kinds, fast enough to be asked for each request of a server's list.
 
-use jiff::Timestamp;
 use rusqlite::{OptionalExtension, Transaction};
 
 use super::error::{Fault, LedgerError};
@@ -11,7 +10,7 @@ use super::reader::Reader;
 use super::resolution::{KindRecord, RowFacts};
 use super::result::CreatedAt;
 use super::schema::RUN;
-use super::sql::{REQUEST_COLUMNS, Sql, request_of};
+use super::sql::{Micros, REQUEST_COLUMNS, request_of};
 use super::state::RowState;
 use super::working::fresh_after;
 use crate::request::{CreateRequest, RequestUuid, RowId};
@@ -51,8 +50,7 @@ impl Reader {
         self.read(|transaction| {
             let fresh_after = fresh_after(transaction)?;
             let mut statement = transaction.prepare_cached(PENDING_ROWS)?;
-            let rows =
-                statement.query_map((RUN, after, fresh_after, limit), |line| Ok(line.get::<_, Sql<RowId>>(0)?.0))?;
+            let rows = statement.query_map((RUN, after, fresh_after, limit), |line| line.get(0))?;
             Ok(rows.collect::<rusqlite::Result<_>>()?)
         })
     }
@@ -66,7 +64,7 @@ impl Reader {
         self.read(|transaction| {
             let row = transaction
                 .prepare_cached("SELECT row FROM items WHERE run = ? AND id = ? ORDER BY row DESC LIMIT 1")?
-                .query_row((RUN, id), |line| Ok(line.get::<_, Sql<RowId>>(0)?.0))
+                .query_row((RUN, id), |line| line.get(0))
                 .optional()?;
             Ok(row)
         })
@@ -86,7 +84,7 @@ impl Reader {
             let mut rows = statement.query([RUN])?;
             let mut marks = CreatedMarks::default();
             while let Some(line) = rows.next()? {
-                marks.add(line.get::<_, Sql<RowId>>(0)?.0, line.get::<_, Sql<RequestUuid>>(1)?.0);
+                marks.add(line.get(0)?, line.get(1)?);
             }
             Ok(marks)
         })
@@ -112,11 +110,11 @@ impl Reader {
             let mut rows = statement.query([RUN])?;
             while let Some(line) = rows.next()? {
                 each(CreatedAt {
-                    row: line.get::<_, Sql<RowId>>(0)?.0,
-                    uuid: line.get::<_, Sql<RequestUuid>>(1)?.0,
+                    row: line.get(0)?,
+                    uuid: line.get(1)?,
                     kind: kind_of(line, 2)?,
                     session: line.get(4)?,
-                    started_at: line.get::<_, Sql<Timestamp>>(5)?.0,
+                    started_at: line.get::<_, Micros>(5)?.0,
                 });
             }
             Ok(())
@@ -146,7 +144,7 @@ impl Reader {
                              AND o.source = 'person'), 0))
                  ORDER BY row"
             ))?;
-            let rows = statement.query_map((RUN, 0, fresh_after, -1), |line| Ok(line.get::<_, Sql<RowId>>(0)?.0))?;
+            let rows = statement.query_map((RUN, 0, fresh_after, -1), |line| line.get(0))?;
             Ok(rows.collect::<rusqlite::Result<_>>()?)
         })
     }
@@ -163,7 +161,7 @@ impl Reader {
                      (SELECT count(*) FROM outcomes WHERE run = ?1 AND source NOT IN ('person', 'takeover'))",
                 [RUN],
                 |line| {
-                    let count = |column| Ok::<_, rusqlite::Error>(line.get::<_, Sql<u64>>(column)?.0);
+                    let count = |column| Ok::<_, rusqlite::Error>(line.get(column)?);
                     Ok(Extent { session: line.get(0)?, n_claims: count(1)?, n_outcomes: count(2)? })
                 },
             )?)
@@ -231,7 +229,7 @@ fn facts_of(transaction: &Transaction<'_>, row: RowId) -> Result<Option<RowFacts
 fn loaded(transaction: &Transaction<'_>, row: RowId) -> rusqlite::Result<Option<(RowState, Option<CreateRequest>)>> {
     let item = transaction
         .prepare_cached(&format!("SELECT {REQUEST_COLUMNS}, skipped IS NOT NULL FROM items WHERE run = ? AND row = ?"))?
-        .query_row((RUN, Sql(row)), |line| {
+        .query_row((RUN, row), |line| {
             let state = if line.get(9)? { RowState::Skipped } else { RowState::Pending };
             Ok((state, Some(request_of(line, 0)?)))
         })

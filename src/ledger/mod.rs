@@ -49,7 +49,7 @@ mod writer;
 
 pub use create::CreateError;
 pub use error::{Damage, LedgerError, LedgerTrouble, LoadError, StepError};
-pub use findings::{Finding, FindingKind, OpenFinding, UnknownFinding};
+pub use findings::{Finding, FindingKind, OpenFinding};
 pub use handle::Ledger;
 pub use history::Source;
 pub use item::{
@@ -64,6 +64,6 @@ pub use resolution::{AuditEvent, DoubtfulRow, KindRecord, Resolution, RowFacts, 
 pub use result::{CreatedAt, FailureReason, InvalidText, ResultRow};
 pub use run::RunInfo;
 pub use session::{FirstLook, SessionEnd, SessionFate, SessionRecord};
-pub use state::{IllegalTransition, RowEvent, RowState, UnknownState};
+pub use state::{IllegalTransition, RowEvent, RowState};
 pub use step::{AttemptRecord, ClaimKinds, ClaimedRow, Requeue, Step, StepAnswer};
 pub use tally::Tally;

@@ -15,7 +15,6 @@ use super::result::{FailureReason, Holder, ResultRow, invalid_columns, item_colu
 use super::run::{RunInfo, load_run};
 use super::schema::RUN;
 use super::session::{SessionFate, SessionRecord, load_sessions};
-use super::sql::Sql;
 use super::state::RowState;
 use super::tally::{Tally, TallyKey, load_tallies};
 use crate::platform::DataLock;
@@ -275,9 +274,9 @@ fn add_example(transaction: &Transaction<'_>, reason: &mut FailureReason) -> Res
     let mut statement = transaction.prepare_cached(
         "SELECT row, message FROM outcomes WHERE run = ? AND code = ? AND state = ? ORDER BY row LIMIT ?",
     )?;
-    let mut lines = statement.query((RUN, Sql(code), Sql(reason.state), MAX_EXAMPLES))?;
+    let mut lines = statement.query((RUN, code, reason.state, MAX_EXAMPLES))?;
     while let Some(line) = lines.next()? {
-        let row = line.get::<_, Sql<RowId>>(0)?.0;
+        let row: RowId = line.get(0)?;
         let history = load_histories(transaction, row.get(), row.get())?.remove(&row.get()).unwrap_or_default();
         let is_current = history.left_out.is_none()
             && history.open_claim().is_none()

@@ -7,7 +7,7 @@ use rusqlite::Row;
 
 use super::history::{OutcomeLine, RowHistory};
 use super::item::{ManifestPart, RowPlace};
-use super::sql::{PLACE_COLUMNS, REQUEST_COLUMNS, Sql, place_of, request_of};
+use super::sql::{PLACE_COLUMNS, REQUEST_COLUMNS, place_of, request_of};
 use super::state::RowState;
 use crate::request::{
     CorrelationId, CreateRequest, ErrorCode, NamedValues, RequestKind, RequestUri, RequestUuid, RowId,
@@ -108,11 +108,11 @@ pub(super) fn loaded_item(line: &Row<'_>, parts: &[ManifestPart]) -> rusqlite::R
     let place = place_of(line, 1)?;
     Ok(ResultRow {
         id: line.get(4)?,
-        notes: line.get::<_, Sql<NamedValues>>(5)?.0,
+        notes: line.get(5)?,
         request: Some(request_of(line, 7)?),
         state: if skipped.is_some() { RowState::Skipped } else { RowState::Pending },
         skipped,
-        ..untouched(line.get::<_, Sql<RowId>>(0)?.0, place, parts)
+        ..untouched(line.get(0)?, place, parts)
     })
 }
 
@@ -125,7 +125,7 @@ pub(super) fn invalid_columns() -> String {
 pub(super) fn loaded_invalid(line: &Row<'_>, parts: &[ManifestPart]) -> rusqlite::Result<ResultRow> {
     Ok(ResultRow {
         invalid: Some(InvalidText { original_json: line.get(4)?, errors: line.get(5)? }),
-        ..untouched(line.get::<_, Sql<RowId>>(0)?.0, place_of(line, 1)?, parts)
+        ..untouched(line.get(0)?, place_of(line, 1)?, parts)
     })
 }
 

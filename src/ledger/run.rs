@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::error::{Damage, Fault};
 use super::item::{ManifestPart, RunIdentity};
 use super::schema::RUN;
-use super::sql::Sql;
+use super::sql::Micros;
 use crate::request::{NamedValue, NamedValues, RunId, RunKey};
 
 /// A run: what was loaded, and when it was told to run.
@@ -55,9 +55,9 @@ pub(super) fn insert_run(conn: &Connection, run: &RunInfo) -> rusqlite::Result<(
             run.key.as_bytes().as_slice(),
             run.identity.server,
             run.identity.rehearsal,
-            Sql(&options_to_pairs(&run.identity.options)),
-            Sql(run.n_rows),
-            Sql(run.created_at),
+            options_to_pairs(&run.identity.options),
+            run.n_rows,
+            Micros(run.created_at),
         ],
     )?;
     insert_parts(conn, &run.parts)
@@ -68,15 +68,7 @@ pub(super) fn insert_parts(conn: &Connection, parts: &[ManifestPart]) -> rusqlit
     for part in parts {
         conn.execute(
             "INSERT INTO manifests (run, part, name, size_bytes, sha256, first_row, n_rows) VALUES (?,?,?,?,?,?,?)",
-            params![
-                RUN,
-                part.part,
-                part.name,
-                Sql(part.size_bytes),
-                part.sha256.as_slice(),
-                Sql(part.first_row),
-                part.n_rows,
-            ],
+            params![RUN, part.part, part.name, part.size_bytes, part.sha256.as_slice(), part.first_row, part.n_rows,],
         )?;
     }
     Ok(())
@@ -96,22 +88,22 @@ pub(super) fn load_run(conn: &Connection) -> Result<RunInfo, Fault> {
                     identity: RunIdentity {
                         server: row.get(2)?,
                         rehearsal: row.get(3)?,
-                        options: options_of(&row.get::<_, Sql<NamedValues>>(4)?.0),
+                        options: options_of(&row.get(4)?),
                     },
                     parts: Vec::new(),
-                    n_rows: row.get::<_, Sql<u64>>(5)?.0,
-                    created_at: row.get::<_, Sql<Timestamp>>(6)?.0,
-                    started_at: row.get::<_, Option<Sql<Timestamp>>>(7)?.map(|at| at.0),
+                    n_rows: row.get(5)?,
+                    created_at: row.get::<_, Micros>(6)?.0,
+                    started_at: row.get::<_, Option<Micros>>(7)?.map(|at| at.0),
                 })
             },
         )
         .optional()?;
     let Some(mut run) = run.filter(|_| n_runs == 1) else { return Err(Damage::NotOneRun.into()) };
     run.parts = load_parts(conn)?;
-    let tallied = conn
-        .query_row("SELECT coalesce(sum(n), 0) FROM tallies WHERE run = ?", [RUN], |row| row.get::<_, Sql<u64>>(0))?;
-    if tallied.0 != run.n_rows {
-        return Err(Damage::RowsMissing { tallied: tallied.0, loaded: run.n_rows }.into());
+    let tallied =
+        conn.query_row("SELECT coalesce(sum(n), 0) FROM tallies WHERE run = ?", [RUN], |row| row.get::<_, u64>(0))?;
+    if tallied != run.n_rows {
+        return Err(Damage::RowsMissing { tallied, loaded: run.n_rows }.into());
     }
     Ok(run)
 }
@@ -124,9 +116,9 @@ fn load_parts(conn: &Connection) -> rusqlite::Result<Vec<ManifestPart>> {
         Ok(ManifestPart {
             part: row.get(0)?,
             name: row.get(1)?,
-            size_bytes: row.get::<_, Sql<u64>>(2)?.0,
+            size_bytes: row.get(2)?,
             sha256: row.get(3)?,
-            first_row: row.get::<_, Sql<_>>(4)?.0,
+            first_row: row.get(4)?,
             n_rows: row.get(5)?,
         })
     })?;

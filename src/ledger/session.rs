@@ -7,8 +7,8 @@ use rusqlite::{Connection, Row, params};
 use super::item::SessionInfo;
 use super::run::{options_of, options_to_pairs};
 use super::schema::RUN;
-use super::sql::Sql;
-use crate::request::{Guid, NamedValues, RequestUuid};
+use super::sql::{Micros, Uuids};
+use crate::request::{Guid, RequestUuid};
 
 /// How a session ended that ended by itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -112,9 +112,9 @@ pub(super) fn begin_session(conn: &Connection, info: &SessionInfo, began_wall: T
             info.host,
             info.pid,
             info.command,
-            Sql(&options_to_pairs(&info.options)),
-            Sql(info.started_at),
-            Sql(began_wall),
+            options_to_pairs(&info.options),
+            Micros(info.started_at),
+            Micros(began_wall),
         ],
     )?;
     Ok(number)
@@ -130,7 +130,7 @@ pub(super) fn last_session(conn: &Connection) -> rusqlite::Result<u32> {
 pub(super) fn end_session(conn: &Connection, session: u32, end: &SessionEnd, at: Timestamp) -> rusqlite::Result<()> {
     conn.execute(
         "UPDATE sessions SET ended_at = ?, how = ?, reason = ? WHERE run = ? AND session = ?",
-        params![Sql(at), end.name(), end.reason(), RUN, session],
+        params![Micros(at), end.name(), end.reason(), RUN, session],
     )?;
     Ok(())
 }
@@ -140,18 +140,18 @@ pub(super) fn insert_first_look(conn: &Connection, session: u32, look: &FirstLoo
     conn.execute(
         "UPDATE sessions SET first_date = ?, first_newest = ?, first_account = ?, first_originator = ?
          WHERE run = ? AND session = ?",
-        params![look.date.map(Sql), Sql(look.newest.as_slice()), look.account, look.originator.map(Sql), RUN, session,],
+        params![look.date.map(Micros), Uuids(look.newest.as_slice()), look.account, look.originator, RUN, session],
     )?;
     Ok(())
 }
 
 fn first_look_of(row: &Row<'_>) -> rusqlite::Result<Option<FirstLook>> {
-    let Some(Sql(newest)) = row.get::<_, Option<Sql<Vec<RequestUuid>>>>(13)? else { return Ok(None) };
+    let Some(Uuids(newest)) = row.get::<_, Option<Uuids<_>>>(13)? else { return Ok(None) };
     Ok(Some(FirstLook {
-        date: row.get::<_, Option<Sql<Timestamp>>>(12)?.map(|at| at.0),
+        date: row.get::<_, Option<Micros>>(12)?.map(|at| at.0),
         newest,
         account: row.get(14)?,
-        originator: row.get::<_, Option<Sql<Guid>>>(15)?.map(|guid| guid.0),
+        originator: row.get(15)?,
     }))
 }
 
@@ -171,10 +171,10 @@ pub(super) fn load_sessions(conn: &Connection, first: u32, last: u32) -> rusqlit
                 host: row.get(3)?,
                 pid: row.get(4)?,
                 command: row.get(5)?,
-                options: options_of(&row.get::<_, Sql<NamedValues>>(6)?.0),
-                started_at: row.get::<_, Sql<Timestamp>>(7)?.0,
+                options: options_of(&row.get(6)?),
+                started_at: row.get::<_, Micros>(7)?.0,
             },
-            began_wall: row.get::<_, Sql<Timestamp>>(8)?.0,
+            began_wall: row.get::<_, Micros>(8)?.0,
             first_look: first_look_of(row)?,
             fate: fate_of(row)?,
         })
@@ -183,8 +183,7 @@ pub(super) fn load_sessions(conn: &Connection, first: u32, last: u32) -> rusqlit
 }
 
 fn fate_of(row: &Row<'_>) -> rusqlite::Result<SessionFate> {
-    let (at, how, reason): (Option<Sql<Timestamp>>, Option<String>, Option<String>) =
-        (row.get(9)?, row.get(10)?, row.get(11)?);
+    let (at, how, reason): (Option<Micros>, Option<String>, Option<String>) = (row.get(9)?, row.get(10)?, row.get(11)?);
     let end = match (how.as_deref(), reason) {
         (None, _) => return Ok(SessionFate::Open),
         (Some(DIED), _) => return Ok(SessionFate::Died),
@@ -213,6 +212,6 @@ pub(super) fn insert_event(
         "INSERT INTO events (run, event, at, session, kind, detail)
          VALUES (?1, (SELECT coalesce(max(event), 0) + 1 FROM events WHERE run = ?1), ?2, ?3, ?4, ?5)",
     )?
-    .execute(params![RUN, Sql(at), session, kind, detail])?;
+    .execute(params![RUN, Micros(at), session, kind, detail])?;
     Ok(())
 }

@@ -9,7 +9,7 @@ use super::guard::{Admission, Guard};
 use super::history::{Source, history_of};
 use super::loaded::{Loaded, kind_of};
 use super::schema::RUN;
-use super::sql::{REQUEST_COLUMNS, Sql, request_of};
+use super::sql::{Micros, REQUEST_COLUMNS, request_of};
 use super::state::{RowEvent, RowState};
 use super::step::{AttemptRecord, ClaimedRow, Requeue, Step, StepAnswer};
 use super::tally::{TallyChanges, TallyKey};
@@ -52,7 +52,7 @@ pub(super) fn execute(
 /// Reads what a row asks for.
 fn request_in(conn: &Connection, row: RowId) -> Result<CreateRequest, Fault> {
     conn.prepare_cached(&format!("SELECT {REQUEST_COLUMNS} FROM items WHERE run = ? AND row = ?"))?
-        .query_row((RUN, Sql(row)), |line| request_of(line, 0))
+        .query_row((RUN, row), |line| request_of(line, 0))
         .optional()?
         .ok_or_else(|| Damage::RowGone(row).into())
 }
@@ -165,19 +165,19 @@ impl StepExec<'_> {
         let http_status = fault.map_or(Some(201), |fault| fault.http_status);
         insert.execute(params![
             RUN,
-            Sql(record.row),
-            Sql(record.attempt),
-            Sql(state),
-            Sql(Source::Answer),
+            record.row,
+            record.attempt,
+            state,
+            Source::Answer,
             self.working.session,
-            Sql(self.now),
-            Sql(record.started_at),
-            Sql(record.latency_us),
+            Micros(self.now),
+            Micros(record.started_at),
+            record.latency_us,
             http_status,
-            fault.map(|fault| Sql(fault.code)),
+            fault.map(|fault| fault.code),
             fault.map(|fault| fault.message.as_str()),
             fault.and_then(|fault| fault.correlation_id.as_ref()).map(|id| id.as_str()),
-            uri.map(|uri| Sql(*uri.uuid().guid())),
+            uri.map(|uri| uri.uuid()),
             uri.map(|uri| uri.as_str()),
         ])?;
         Ok(())
@@ -193,7 +193,7 @@ impl StepExec<'_> {
         };
         self.conn
             .prepare_cached("INSERT INTO pending_again (run, row, attempt, session) VALUES (?, ?, ?, ?)")?
-            .execute(params![RUN, Sql(row), Sql(next), holder])?;
+            .execute(params![RUN, row, next, holder])?;
         Ok(())
     }
 
@@ -209,7 +209,7 @@ impl StepExec<'_> {
                  WHERE p.run = ? AND p.session IS NOT ? ORDER BY p.row LIMIT ?",
             )?
             .query_map((RUN, self.working.session, guard.n_to_look_at(self.n_wanted)), |line| {
-                Ok((line.get::<_, Sql<RowId>>(0)?.0, kind_of(line, 1)?))
+                Ok((line.get(0)?, kind_of(line, 1)?))
             })?
             .collect::<rusqlite::Result<Vec<_>>>()?;
         for (row, kind) in rows {
@@ -230,7 +230,7 @@ impl StepExec<'_> {
         let n_held = self
             .conn
             .prepare_cached("UPDATE pending_again SET session = ?1 WHERE run = ?2 AND row = ?3 AND session IS NOT ?1")?
-            .execute((self.working.session, RUN, Sql(row)))?;
+            .execute((self.working.session, RUN, row))?;
         self.working.n_free -= n_held as u64;
         Ok(())
     }
@@ -264,7 +264,7 @@ impl StepExec<'_> {
     fn kind_in(&self, row: RowId) -> rusqlite::Result<Option<RequestKind>> {
         self.conn
             .prepare_cached("SELECT type, template FROM items WHERE run = ? AND row = ?")?
-            .query_row((RUN, Sql(row)), |line| kind_of(line, 0))
+            .query_row((RUN, row), |line| kind_of(line, 0))
             .optional()
     }
 
@@ -273,7 +273,7 @@ impl StepExec<'_> {
         let next = self
             .conn
             .prepare_cached("DELETE FROM pending_again WHERE run = ? AND row = ? RETURNING attempt, session")?
-            .query_row((RUN, Sql(row)), |line| Ok((line.get::<_, Sql<AttemptNo>>(0)?.0, line.get(1)?)))
+            .query_row((RUN, row), |line| Ok((line.get(0)?, line.get(1)?)))
             .optional()?;
         let Some((attempt, holder)): Option<(_, Option<u32>)> = next else {
             return Err(self.refusal(row, RowEvent::Claimed));
@@ -328,7 +328,7 @@ impl StepExec<'_> {
         let mut lines = statement.query((RUN, self.working.fresh_after, n_left))?;
         let (mut fresh, mut passed_over) = (Vec::new(), Vec::new());
         while let Some(line) = lines.next()? {
-            let (row, kind) = (line.get::<_, Sql<RowId>>(9)?.0, kind_of(line, 0)?);
+            let (row, kind) = (line.get(9)?, kind_of(line, 0)?);
             match self.admit(guard, kind) {
                 Admission::Claim => fresh.push((row, request_of(line, 0)?)),
                 Admission::PassOver => passed_over.push((row, kind)),
@@ -358,7 +358,7 @@ impl StepExec<'_> {
             .prepare_cached(
                 "INSERT INTO claims (run, first_row, attempt, last_row, session, claimed_at) VALUES (?, ?, ?, ?, ?, ?)",
             )?
-            .execute(params![RUN, Sql(first), Sql(attempt), Sql(last), self.working.session, Sql(self.now)])?;
+            .execute(params![RUN, first, attempt, last, self.working.session, Micros(self.now)])?;
         Ok(())
     }
 

@@ -10,7 +10,7 @@ use super::history::{ClaimLine, OutcomeLine, Source};
 use super::loaded::Loaded;
 use super::schema::RUN;
 use super::session::insert_event;
-use super::sql::Sql;
+use super::sql::Micros;
 use super::state::{RowEvent, RowState};
 use super::tally::{TallyChanges, TallyKey, count_in, load_tallies};
 use crate::request::{ErrorCode, RowId};
@@ -53,9 +53,9 @@ const OPEN_CLAIMS: &str = "SELECT i.row, c.attempt, c.session, c.claimed_at
 pub(super) fn open_claims(conn: &Connection, session: u32) -> rusqlite::Result<BTreeMap<RowId, ClaimLine>> {
     let mut statement = conn.prepare(OPEN_CLAIMS)?;
     let open = statement.query_map((RUN, session), |line| {
-        let claimed_at = line.get::<_, Sql<Timestamp>>(3)?.0;
+        let claimed_at = line.get::<_, Micros>(3)?.0;
         let claim = ClaimLine { attempt: line.get(1)?, session: line.get(2)?, claimed_at };
-        Ok((line.get::<_, Sql<RowId>>(0)?.0, claim))
+        Ok((line.get(0)?, claim))
     })?;
     open.collect()
 }

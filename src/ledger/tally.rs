@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use rusqlite::{Connection, params};
 
 use super::schema::RUN;
-use super::sql::{OrEmpty, Sql};
+use super::sql::OrEmpty;
 use super::state::RowState;
 use crate::request::{ErrorCode, RequestType};
 
@@ -78,7 +78,7 @@ impl TallyChanges {
             if change == 0 {
                 continue;
             }
-            let values = params![change, RUN, Sql(state), OrEmpty(code), OrEmpty(kind)];
+            let values = params![change, RUN, state, OrEmpty(code), OrEmpty(kind)];
             if update.execute(values)? == 0 {
                 insert.execute(values)?;
             }
@@ -93,12 +93,9 @@ pub(super) fn load_tallies(conn: &Connection) -> rusqlite::Result<Vec<(TallyKey,
         "SELECT state, code, type, n FROM tallies WHERE run = ? AND n > 0 ORDER BY state, code, type",
     )?;
     let tallies = statement.query_map([RUN], |row| {
-        let key = TallyKey {
-            state: row.get::<_, Sql<RowState>>(0)?.0,
-            code: row.get::<_, OrEmpty<ErrorCode>>(1)?.0,
-            kind: row.get::<_, OrEmpty<RequestType>>(2)?.0,
-        };
-        Ok((key, row.get::<_, Sql<u64>>(3)?.0))
+        let key =
+            TallyKey { state: row.get(0)?, code: row.get::<_, OrEmpty<_>>(1)?.0, kind: row.get::<_, OrEmpty<_>>(2)?.0 };
+        Ok((key, row.get(3)?))
     })?;
     tallies.collect()
 }

@@ -5,7 +5,6 @@ use rusqlite::{Connection, Statement};
 use super::error::{Fault, LedgerError, StepError};
 use super::reader::Reader;
 use super::schema::RUN;
-use super::sql::Sql;
 use crate::request::{ErrorCode, Fault as Answer, RequestUuid, RowId};
 
 /// Finds the rows that are created now as a request. Left to itself, SQLite would rather pass over all outcomes, which are in the
@@ -19,10 +18,8 @@ pub(super) fn rows_of(
     lookup: &mut Statement<'_>,
     uuid: RequestUuid,
 ) -> rusqlite::Result<(Option<RowId>, Option<RowId>)> {
-    let mut rows = lookup.query((RUN, Sql(uuid)))?;
-    let mut next = || -> rusqlite::Result<Option<RowId>> {
-        rows.next()?.map(|line| Ok(line.get::<_, Sql<RowId>>(0)?.0)).transpose()
-    };
+    let mut rows = lookup.query((RUN, uuid))?;
+    let mut next = || -> rusqlite::Result<Option<RowId>> { rows.next()?.map(|line| line.get(0)).transpose() };
     Ok((next()?, next()?))
 }
 

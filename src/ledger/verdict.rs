@@ -9,7 +9,6 @@ use super::left_out::{LeaveOut, take_back};
 use super::loaded::Loaded;
 use super::resolution::{Resolution, RowVerdict};
 use super::schema::RUN;
-use super::sql::Sql;
 use super::state::{IllegalTransition, RowEvent, RowState};
 use super::tally::{TallyChanges, TallyKey};
 use super::uuids::check_owners;
@@ -267,7 +266,7 @@ impl ResolveExec<'_> {
             let holder: Option<u32> = self
                 .conn
                 .prepare_cached("DELETE FROM pending_again WHERE run = ? AND row = ? RETURNING session")?
-                .query_row((RUN, Sql(row)), |line| line.get(0))?;
+                .query_row((RUN, row), |line| line.get(0))?;
             self.working.n_free -= u64::from(holder != Some(self.working.session));
         }
         Ok(())
@@ -275,11 +274,9 @@ impl ResolveExec<'_> {
 
     /// Lists a row as pending again, for anyone to claim.
     fn queue(&mut self, row: RowId, attempt: AttemptNo) -> rusqlite::Result<()> {
-        self.conn.prepare_cached("INSERT INTO pending_again (run, row, attempt) VALUES (?, ?, ?)")?.execute((
-            RUN,
-            Sql(row),
-            Sql(attempt),
-        ))?;
+        self.conn
+            .prepare_cached("INSERT INTO pending_again (run, row, attempt) VALUES (?, ?, ?)")?
+            .execute((RUN, row, attempt))?;
         self.working.n_free += 1;
         Ok(())
     }

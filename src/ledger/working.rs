@@ -6,7 +6,6 @@ use rusqlite::Connection;
 
 use super::kinds::KnownKinds;
 use super::schema::RUN;
-use super::sql::Sql;
 use crate::request::{AttemptNo, ErrorCode, RequestKind, RowId};
 
 /// A row that is claimed.
@@ -38,8 +37,7 @@ pub(super) fn fresh_after(conn: &Connection) -> rusqlite::Result<u32> {
 /// Writes down that no row up to this one is claimed in row order any more: where rows are listed that were never claimed, the
 /// claims do not tell it.
 pub(super) fn note_fresh_after(conn: &Connection, row: RowId) -> rusqlite::Result<()> {
-    conn.prepare_cached("UPDATE progress SET fresh_after = max(fresh_after, ?) WHERE run = ?")?
-        .execute((Sql(row), RUN))?;
+    conn.prepare_cached("UPDATE progress SET fresh_after = max(fresh_after, ?) WHERE run = ?")?.execute((row, RUN))?;
     Ok(())
 }
 

@@ -19,7 +19,7 @@ use super::kinds::note_read_back;
 use super::resolution::{AuditEvent, Resolution};
 use super::schema::RUN;
 use super::session::{FirstLook, SessionEnd, end_session, insert_event, insert_first_look, last_session};
-use super::sql::Sql;
+use super::sql::Micros;
 use super::step::{Step, StepAnswer};
 use super::step_exec::execute;
 use super::verdict::resolve;
@@ -215,7 +215,7 @@ impl Writer {
         }
         let (now, session) = (self.clock.now(), self.working.session);
         self.transact("start", |conn| {
-            conn.execute("UPDATE runs SET started_at = ? WHERE run = ?", params![Sql(now), RUN])?;
+            conn.execute("UPDATE runs SET started_at = ? WHERE run = ?", params![Micros(now), RUN])?;
             insert_event(conn, session, now, "start", "told to run")?;
             Ok(())
         })?;
