@@ -1,9 +1,10 @@
-//! What lists showed that is not as it should be, until a list or a person says otherwise.
+//! What lists showed that is not as it should be, until a list or a person says otherwise; and what of it a person accepted.
 
 use jiff::Timestamp;
-use rusqlite::{Connection, params};
+use rusqlite::Connection;
 
 use super::error::{Fault, LedgerError, StepError};
+use super::query;
 use super::reader::Reader;
 use super::schema::RUN;
 use super::sql::{Micros, Uuids};
@@ -94,30 +95,27 @@ pub(super) fn set_findings(
     findings: Vec<Finding>,
 ) -> rusqlite::Result<()> {
     let known = load_open(conn)?;
-    let looked_at: Vec<Finding> = load(conn, LOOKED_AT)?.into_iter().map(|closed| closed.finding).collect();
+    let mut passed_over: Vec<Finding> = load(conn, LOOKED_AT)?.into_iter().map(|closed| closed.finding).collect();
     let mut kept = vec![false; known.len()];
-    let mut insert = conn.prepare_cached(
-        "INSERT INTO findings (run, finding, kind, row, uuids, detail, found_at, session)
-         VALUES (?1, (SELECT ifnull(max(finding), 0) + 1 FROM findings WHERE run = ?1), ?2, ?3, ?4, ?5, ?6, ?7)",
-    )?;
-    let mut update = conn.prepare_cached("UPDATE findings SET detail = ? WHERE run = ? AND finding = ?")?;
-    let mut added: Vec<Finding> = Vec::new();
     for finding in findings.into_iter().map(Finding::sorted) {
         if let Some(at) = known.iter().position(|open| open.finding.is_same(&finding)) {
             kept[at] = true;
-            if finding.detail != known[at].finding.detail {
-                update.execute(params![finding.detail, RUN, known[at].number])?;
-            }
-        } else if !added.iter().chain(&looked_at).any(|one| one.is_same(&finding)) {
+            let sql = "UPDATE findings SET detail = ?1 WHERE run = ?2 AND finding = ?3 AND detail <> ?1";
+            query::change(conn, sql, (finding.detail, RUN, known[at].number))?;
+        } else if !passed_over.iter().any(|one| one.is_same(&finding)) {
             let (row, uuids) = (finding.row, Uuids(finding.uuids.as_slice()));
-            insert.execute(params![RUN, finding.kind, row, uuids, finding.detail, Micros(now), session])?;
-            added.push(finding);
+            query::change(
+                conn,
+                "INSERT INTO findings (run, finding, kind, row, uuids, detail, found_at, session)
+                 VALUES (?1, (SELECT ifnull(max(finding), 0) + 1 FROM findings WHERE run = ?1), ?2, ?3, ?4, ?5, ?6, ?7)",
+                (RUN, finding.kind, row, uuids, &finding.detail, Micros(now), session),
+            )?;
+            passed_over.push(finding);
         }
     }
-    let mut close =
-        conn.prepare_cached("UPDATE findings SET closed_at = ?, reason = ? WHERE run = ? AND finding = ?")?;
     for (open, _) in known.iter().zip(kept).filter(|(_, is_kept)| !is_kept) {
-        close.execute(params![Micros(now), NOT_SEEN, RUN, open.number])?;
+        let sql = "UPDATE findings SET closed_at = ?, reason = ? WHERE run = ? AND finding = ?";
+        query::change(conn, sql, (Micros(now), NOT_SEEN, RUN, open.number))?;
     }
     Ok(())
 }
@@ -127,10 +125,8 @@ pub(super) fn set_findings(
 /// # Errors
 /// [`StepError::NoFinding`], or SQLite failed.
 pub(super) fn close_findings(conn: &Connection, now: Timestamp, row: RowId, reason: &str) -> Result<(), Fault> {
-    let n_closed = conn.execute(
-        "UPDATE findings SET closed_at = ?, reason = ? WHERE run = ? AND row = ? AND closed_at IS NULL",
-        params![Micros(now), reason, RUN, row],
-    )?;
+    let sql = "UPDATE findings SET closed_at = ?, reason = ? WHERE run = ? AND row = ? AND closed_at IS NULL";
+    let n_closed = query::change(conn, sql, (Micros(now), reason, RUN, row))?;
     if n_closed == 0 { Err(StepError::NoFinding { row }.into()) } else { Ok(()) }
 }
 
@@ -145,9 +141,8 @@ fn load_open(conn: &Connection) -> rusqlite::Result<Vec<OpenFinding>> {
     load(conn, OPEN)
 }
 
-fn load(conn: &Connection, query: &str) -> rusqlite::Result<Vec<OpenFinding>> {
-    let mut statement = conn.prepare_cached(query)?;
-    let findings = statement.query_map([RUN], |line| {
+fn load(conn: &Connection, sql: &str) -> rusqlite::Result<Vec<OpenFinding>> {
+    query::all(conn, sql, [RUN], |line| {
         Ok(OpenFinding {
             number: line.get(0)?,
             found_at: line.get::<_, Micros>(5)?.0,
@@ -159,8 +154,18 @@ fn load(conn: &Connection, query: &str) -> rusqlite::Result<Vec<OpenFinding>> {
                 detail: line.get(4)?,
             },
         })
-    })?;
-    findings.collect()
+    })
+}
+
+/// Keeps requests of other runs beside which a person wants those of this run sent; those that are there stay as they are.
+pub(super) fn accept_hits(
+    conn: &Connection,
+    session: u32,
+    now: Timestamp,
+    hits: &[RequestUuid],
+) -> rusqlite::Result<()> {
+    let sql = "INSERT INTO accepted_hits (run, uuid, session, recorded_at) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING";
+    hits.iter().try_for_each(|uuid| query::change(conn, sql, (RUN, uuid, session, Micros(now))).map(drop))
 }
 
 impl Reader {
@@ -169,6 +174,16 @@ impl Reader {
     /// # Errors
     /// The ledger cannot be read.
     pub fn open_findings(&self) -> Result<Vec<OpenFinding>, LedgerError> {
-        self.read(|transaction| Ok(load_open(transaction)?))
+        self.read(load_open)
+    }
+
+    /// Returns the requests of other runs that a person has accepted ([`Ledger::accept_hits`](super::Ledger::accept_hits)),
+    /// sorted.
+    ///
+    /// # Errors
+    /// The ledger cannot be read.
+    pub fn accepted_hits(&self) -> Result<Vec<RequestUuid>, LedgerError> {
+        let sql = "SELECT uuid FROM accepted_hits WHERE run = ? ORDER BY uuid";
+        self.read(|conn| query::all(conn, sql, [RUN], |line| line.get(0)))
     }
 }

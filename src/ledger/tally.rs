@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use rusqlite::{Connection, params};
 
+use super::query;
 use super::schema::RUN;
 use super::sql::OrEmpty;
 use super::state::RowState;
@@ -89,15 +90,11 @@ impl TallyChanges {
 
 /// Reads all tallies that are not zero.
 pub(super) fn load_tallies(conn: &Connection) -> rusqlite::Result<Vec<(TallyKey, u64)>> {
-    let mut statement = conn.prepare_cached(
-        "SELECT state, code, type, n FROM tallies WHERE run = ? AND n > 0 ORDER BY state, code, type",
-    )?;
-    let tallies = statement.query_map([RUN], |row| {
-        let key =
-            TallyKey { state: row.get(0)?, code: row.get::<_, OrEmpty<_>>(1)?.0, kind: row.get::<_, OrEmpty<_>>(2)?.0 };
-        Ok((key, row.get(3)?))
-    })?;
-    tallies.collect()
+    let sql = "SELECT state, code, type, n FROM tallies WHERE run = ? AND n > 0 ORDER BY state, code, type";
+    query::all(conn, sql, [RUN], |line| {
+        let (OrEmpty(code), OrEmpty(kind)) = (line.get(1)?, line.get(2)?);
+        Ok((TallyKey { state: line.get(0)?, code, kind }, line.get(3)?))
+    })
 }
 
 /// Returns how many rows the tallies count in a state.

@@ -19,7 +19,7 @@ pub(super) fn rows_of(
     uuid: RequestUuid,
 ) -> rusqlite::Result<(Option<RowId>, Option<RowId>)> {
     let mut rows = lookup.query((RUN, uuid))?;
-    let mut next = || -> rusqlite::Result<Option<RowId>> { rows.next()?.map(|line| line.get(0)).transpose() };
+    let mut next = || rows.next()?.map(|line| line.get(0)).transpose();
     Ok((next()?, next()?))
 }
 
@@ -54,6 +54,6 @@ impl Reader {
     /// # Errors
     /// The ledger cannot be read.
     pub fn row_of_uuid(&self, uuid: RequestUuid) -> Result<Option<RowId>, LedgerError> {
-        self.read(|transaction| Ok(rows_of(&mut *transaction.prepare_cached(ROWS_OF_UUID)?, uuid)?.0))
+        self.read(|conn| Ok(rows_of(&mut *conn.prepare_cached(ROWS_OF_UUID)?, uuid)?.0))
     }
 }
