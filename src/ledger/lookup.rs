@@ -3,7 +3,7 @@
 use rusqlite::{Connection, Row};
 
 use super::error::LedgerError;
-use super::history::history_of;
+use super::history::{OutcomeLine, history_of};
 use super::kinds::load_kinds;
 use super::loaded::{Loaded, kind_of};
 use super::query;
@@ -193,7 +193,7 @@ fn facts_of(conn: &Connection, row: RowId) -> rusqlite::Result<Option<RowFacts>>
     let history = history_of(conn, row)?;
     let state = history.state(loaded);
     let uuid = match state {
-        RowState::Created => history.outcomes.last().and_then(|line| line.uuid),
+        RowState::Created => history.outcomes.last().and_then(OutcomeLine::uuid),
         RowState::Pending
         | RowState::Sending
         | RowState::Failed

@@ -203,8 +203,8 @@ impl ResultRow {
             self.latency_ms = None;
             self.error_code = holder.cause_of_open();
         } else if let Some(last) = history.outcomes.into_iter().next_back() {
+            self.request_uuid = last.uuid();
             self.request_uri = last.uri;
-            self.request_uuid = last.uuid;
             self.http_status = last.http_status;
             self.error_code = last.code;
             self.error_message = last.message;

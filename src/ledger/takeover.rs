@@ -10,7 +10,6 @@ use super::history::{ClaimLine, OutcomeLine, Source};
 use super::loaded::Loaded;
 use super::schema::RUN;
 use super::session::insert_event;
-use super::sql::Micros;
 use super::state::{RowEvent, RowState};
 use super::tally::{TallyChanges, TallyKey, count_in, load_tallies};
 use crate::request::{ErrorCode, RowId};
@@ -52,12 +51,7 @@ const OPEN_CLAIMS: &str = "SELECT i.row, c.attempt, c.session, c.claimed_at
 /// session claimed.
 pub(super) fn open_claims(conn: &Connection, session: u32) -> rusqlite::Result<BTreeMap<RowId, ClaimLine>> {
     let mut statement = conn.prepare(OPEN_CLAIMS)?;
-    let open = statement.query_map((RUN, session), |line| {
-        let claimed_at = line.get::<_, Micros>(3)?.0;
-        let claim = ClaimLine { attempt: line.get(1)?, session: line.get(2)?, claimed_at };
-        Ok((line.get(0)?, claim))
-    })?;
-    open.collect()
+    statement.query_map((RUN, session), |line| Ok((line.get(0)?, ClaimLine::read(line, 1)?)))?.collect()
 }
 
 /// Appends that a claim was left open, and returns what its row was loaded as.
@@ -76,6 +70,6 @@ fn record_left_open(
         code: Some(ErrorCode::LeftOpen),
         ..OutcomeLine::new((claim.attempt, 0), state, Source::Takeover, session, now)
     }
-    .insert(conn, row)?;
+    .insert(&mut OutcomeLine::prepare_insert(conn)?, row)?;
     Ok(loaded)
 }

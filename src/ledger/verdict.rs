@@ -88,13 +88,7 @@ impl<'a> Decision<'a> {
         let line = OutcomeLine::new(history.next_verdict(), state, self.source, session, now);
         let reason = self.reason.map(str::to_owned);
         if !state.has_cause() {
-            return OutcomeLine {
-                message: reason,
-                uuid: self.uri.map(RequestUri::uuid),
-                uri: self.uri.cloned(),
-                replaced_by: self.replaced_by,
-                ..line
-            };
+            return OutcomeLine { message: reason, uri: self.uri.cloned(), replaced_by: self.replaced_by, ..line };
         }
         let last = history.last_attempt();
         let is_contradicted = self.event == RowEvent::Contradicted;
@@ -130,7 +124,7 @@ impl<'a> Decision<'a> {
             return Err(illegal(IllegalTransition { state: loaded.state, event: self.event }).into());
         }
         let line = self.line(history, after, session, now);
-        line.insert(conn, row)?;
+        line.insert(&mut OutcomeLine::prepare_insert(conn)?, row)?;
         let kind = loaded.request_type();
         tallies.shift(TallyKey::of(before, history.code(), kind), TallyKey::of(after, line.code, kind));
         Ok(Decided { before, after, loaded })
