@@ -7,6 +7,7 @@ use super::error::{Fault, LedgerError, StepError};
 use super::query;
 use super::reader::Reader;
 use super::schema::RUN;
+use super::session::Stamp;
 use super::sql::{Micros, Uuids};
 use crate::request::{RequestUuid, RowId};
 
@@ -88,12 +89,8 @@ const NOT_SEEN: &str = "not seen any more";
 
 /// Makes exactly these the open findings, with what is said of them now, but for those that a person has closed: what was looked at
 /// stays looked at.
-pub(super) fn set_findings(
-    conn: &Connection,
-    session: u32,
-    now: Timestamp,
-    findings: Vec<Finding>,
-) -> rusqlite::Result<()> {
+pub(super) fn set_findings(conn: &Connection, stamp: Stamp, findings: Vec<Finding>) -> rusqlite::Result<()> {
+    let Stamp { session, at: now } = stamp;
     let known = load_open(conn)?;
     let mut passed_over: Vec<Finding> = load(conn, LOOKED_AT)?.into_iter().map(|closed| closed.finding).collect();
     let mut kept = vec![false; known.len()];
@@ -158,14 +155,10 @@ fn load(conn: &Connection, sql: &str) -> rusqlite::Result<Vec<OpenFinding>> {
 }
 
 /// Keeps requests of other runs beside which a person wants those of this run sent; those that are there stay as they are.
-pub(super) fn accept_hits(
-    conn: &Connection,
-    session: u32,
-    now: Timestamp,
-    hits: &[RequestUuid],
-) -> rusqlite::Result<()> {
+pub(super) fn accept_hits(conn: &Connection, stamp: Stamp, hits: &[RequestUuid]) -> rusqlite::Result<()> {
+    let Stamp { session, at } = stamp;
     let sql = "INSERT INTO accepted_hits (run, uuid, session, recorded_at) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING";
-    hits.iter().try_for_each(|uuid| query::change(conn, sql, (RUN, uuid, session, Micros(now))).map(drop))
+    hits.iter().try_for_each(|uuid| query::change(conn, sql, (RUN, uuid, session, Micros(at))).map(drop))
 }
 
 impl Reader {

@@ -8,6 +8,7 @@ use rusqlite::{CachedStatement, Connection, Row, params};
 use super::left_out::LeftOutLine;
 use super::query;
 use super::schema::RUN;
+use super::session::Stamp;
 use super::sql::Micros;
 use super::state::RowState;
 use crate::request::{AttemptNo, CorrelationId, ErrorCode, RequestUri, RequestUuid, RowId};
@@ -94,8 +95,7 @@ impl OutcomeLine {
         (attempt, verdict): (u32, u32),
         state: RowState,
         source: Source,
-        session: u32,
-        recorded_at: Timestamp,
+        Stamp { session, at: recorded_at }: Stamp,
     ) -> Self {
         Self {
             attempt,
@@ -181,7 +181,7 @@ pub(super) struct RowHistory {
     /// The latest claim.
     pub(super) claim: Option<ClaimLine>,
     /// The number of the next attempt, where the row is pending again.
-    pub(super) next_attempt: Option<u32>,
+    pub(super) next_attempt: Option<AttemptNo>,
     /// Why it is left out, where it is.
     pub(super) left_out: Option<LeftOutLine>,
     /// What became of it, the earliest first.
@@ -190,7 +190,7 @@ pub(super) struct RowHistory {
 
 impl RowHistory {
     /// Returns the number of the next attempt, where the row is pending again, or was when it was left out.
-    fn listed(&self) -> Option<u32> {
+    fn listed(&self) -> Option<AttemptNo> {
         self.next_attempt.or_else(|| self.left_out.as_ref()?.attempt)
     }
 
@@ -306,7 +306,8 @@ mod tests {
     use super::*;
 
     fn line(attempt: u32, verdict: u32, state: RowState, source: Source, code: Option<ErrorCode>) -> OutcomeLine {
-        OutcomeLine { code, ..OutcomeLine::new((attempt, verdict), state, source, 1, Timestamp::UNIX_EPOCH) }
+        let stamp = Stamp { session: 1, at: Timestamp::UNIX_EPOCH };
+        OutcomeLine { code, ..OutcomeLine::new((attempt, verdict), state, source, stamp) }
     }
 
     #[test]
@@ -325,7 +326,8 @@ mod tests {
             (None, None, vec![ended(0, 1, RowState::Skipped)], RowState::Skipped),
         ] {
             let claim = claimed.map(|attempt| ClaimLine { attempt, session: 1, claimed_at: Timestamp::UNIX_EPOCH });
-            let history = RowHistory { claim, next_attempt, left_out: None, outcomes };
+            let history =
+                RowHistory { claim, next_attempt: next_attempt.and_then(AttemptNo::new), left_out: None, outcomes };
             assert_eq!(history.state(RowState::Pending), expected, "{history:?}");
         }
     }

@@ -1,49 +1,41 @@
 //! Rows that are left out since they were loaded, and rows that are not any more. A row that is left out keeps all that is known of
 //! it, beneath a line that says why; without that line it is what it was.
 
-use jiff::Timestamp;
 use rusqlite::Connection;
 
 use super::error::LedgerError;
 use super::history::Source;
 use super::query;
 use super::reader::Reader;
+use super::resolution::{Resolution, RowVerdict};
 use super::schema::RUN;
+use super::session::Stamp;
 use super::sql::Micros;
 use super::state::RowState;
 use super::tally::{count_in, load_tallies};
-use crate::request::{RequestUuid, RowId};
+use crate::request::{AttemptNo, RequestUuid, RowId};
 
 /// Why a row is left out, and what takes it back.
 #[derive(Clone, Debug)]
 pub(super) struct LeftOutLine {
     /// The number of its next attempt, where it was listed as pending again.
-    pub(super) attempt: Option<u32>,
+    pub(super) attempt: Option<AttemptNo>,
     pub(super) reason: Option<String>,
 }
 
-/// A row to leave out.
-#[derive(Debug)]
-pub(super) struct LeaveOut<'a> {
-    pub(super) row: RowId,
-    pub(super) attempt: Option<u32>,
-    pub(super) source: Source,
-    pub(super) reason: Option<&'a str>,
-    /// The request of another run that stands for the row's.
-    pub(super) uuid: Option<RequestUuid>,
-}
-
-impl LeaveOut<'_> {
-    /// Writes the line.
-    pub(super) fn insert(&self, conn: &Connection, session: u32, now: Timestamp) -> rusqlite::Result<()> {
-        query::change(
-            conn,
-            "INSERT INTO left_out (run, row, attempt, source, session, recorded_at, reason, uuid)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-            (RUN, self.row, self.attempt, self.source, session, Micros(now), self.reason, self.uuid),
-        )?;
-        Ok(())
-    }
+/// Leaves a row out, as is resolved; `attempt` is that of a listed row.
+pub(super) fn insert_left_out(
+    conn: &Connection,
+    resolution: &Resolution,
+    attempt: Option<AttemptNo>,
+    stamp: Stamp,
+) -> rusqlite::Result<()> {
+    let Resolution { row, verdict, source, reason } = resolution;
+    let uuid = if let RowVerdict::Elsewhere(uuid) = verdict { Some(uuid) } else { None };
+    let sql = "INSERT INTO left_out (run, row, attempt, source, session, recorded_at, reason, uuid)
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?)";
+    let Stamp { session, at } = stamp;
+    query::change(conn, sql, (RUN, row, attempt, source, session, Micros(at), reason, uuid)).map(drop)
 }
 
 /// Why rows are skipped.
@@ -74,8 +66,7 @@ pub struct SkipReason {
 
 /// Deletes the line of a row.
 pub(super) fn take_back(conn: &Connection, row: RowId) -> rusqlite::Result<()> {
-    query::change(conn, "DELETE FROM left_out WHERE run = ? AND row = ?", (RUN, row))?;
-    Ok(())
+    query::change(conn, "DELETE FROM left_out WHERE run = ? AND row = ?", (RUN, row)).map(drop)
 }
 
 impl Reader {

@@ -6,6 +6,7 @@ use super::error::LedgerError;
 use super::history::{OutcomeLine, history_of};
 use super::kinds::load_kinds;
 use super::loaded::{Loaded, kind_of};
+use super::pending::fresh_after;
 use super::query;
 use super::reader::Reader;
 use super::resolution::{KindRecord, RowFacts};
@@ -13,7 +14,7 @@ use super::result::CreatedAt;
 use super::schema::RUN;
 use super::sql::{Micros, REQUEST_COLUMNS, request_of};
 use super::state::RowState;
-use super::working::fresh_after;
+
 use crate::request::{CreateRequest, RequestUuid, RowId};
 
 pub(super) const PENDING_ROWS: &str = "SELECT row FROM pending_again WHERE run = ?1 AND row > ?2

@@ -11,6 +11,13 @@ use super::schema::RUN;
 use super::sql::{Micros, Uuids};
 use crate::request::{Guid, RequestUuid};
 
+/// By which session something is recorded, and when by its time.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Stamp {
+    pub(super) session: u32,
+    pub(super) at: Timestamp,
+}
+
 /// How a session ended that ended by itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SessionEnd {
@@ -114,26 +121,23 @@ pub(super) fn last_session(conn: &Connection) -> rusqlite::Result<u32> {
 }
 
 /// Writes how a session ended.
-pub(super) fn end_session(conn: &Connection, session: u32, end: &SessionEnd, at: Timestamp) -> rusqlite::Result<()> {
+pub(super) fn end_session(conn: &Connection, stamp: Stamp, end: &SessionEnd) -> rusqlite::Result<()> {
     let (how, reason) = match end {
         SessionEnd::Finished => (FINISHED, None),
         SessionEnd::Stopped(reason) => (STOPPED, Some(reason)),
         SessionEnd::Interrupted => (INTERRUPTED, None),
     };
     let sql = "UPDATE sessions SET ended_at = ?, how = ?, reason = ? WHERE run = ? AND session = ?";
-    query::change(conn, sql, (Micros(at), how, reason, RUN, session))?;
-    Ok(())
+    query::change(conn, sql, (Micros(stamp.at), how, reason, RUN, stamp.session)).map(drop)
 }
 
 /// Notes what a session saw of the server when it first asked.
 pub(super) fn insert_first_look(conn: &Connection, session: u32, look: &FirstLook) -> rusqlite::Result<()> {
-    query::change(
-        conn,
-        "UPDATE sessions SET first_date = ?, first_newest = ?, first_account = ?, first_originator = ?
-         WHERE run = ? AND session = ?",
-        (look.date.map(Micros), Uuids(look.newest.as_slice()), &look.account, look.originator, RUN, session),
-    )?;
-    Ok(())
+    let FirstLook { date, newest, account, originator } = look;
+    let sql = "UPDATE sessions SET first_date = ?, first_newest = ?, first_account = ?, first_originator = ?
+        WHERE run = ? AND session = ?";
+    let look = (date.map(Micros), Uuids(newest.as_slice()), account, originator, RUN, session);
+    query::change(conn, sql, look).map(drop)
 }
 
 fn first_look_of(row: &Row<'_>) -> rusqlite::Result<Option<FirstLook>> {
@@ -184,18 +188,8 @@ fn fate_of(row: &Row<'_>) -> rusqlite::Result<SessionFate> {
 }
 
 /// Writes one event into the audit trail.
-pub(super) fn insert_event(
-    conn: &Connection,
-    session: u32,
-    at: Timestamp,
-    kind: &str,
-    detail: &str,
-) -> rusqlite::Result<()> {
-    query::change(
-        conn,
-        "INSERT INTO events (run, event, at, session, kind, detail)
-         VALUES (?1, (SELECT coalesce(max(event), 0) + 1 FROM events WHERE run = ?1), ?2, ?3, ?4, ?5)",
-        (RUN, Micros(at), session, kind, detail),
-    )?;
-    Ok(())
+pub(super) fn insert_event(conn: &Connection, stamp: Stamp, kind: &str, detail: &str) -> rusqlite::Result<()> {
+    let sql = "INSERT INTO events (run, event, at, session, kind, detail)
+        VALUES (?1, (SELECT coalesce(max(event), 0) + 1 FROM events WHERE run = ?1), ?2, ?3, ?4, ?5)";
+    query::change(conn, sql, (RUN, Micros(stamp.at), stamp.session, kind, detail)).map(drop)
 }

@@ -6,18 +6,17 @@ use std::sync::mpsc::{Receiver, SyncSender};
 
 use jiff::Timestamp;
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, TransactionBehavior, params};
+use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::oneshot;
 
 use super::clock::SessionClock;
 use super::crash;
-use super::detach::{detach, release};
 use super::error::{Fault, LedgerError, StepError};
 use super::findings::{Finding, accept_hits, close_findings, set_findings};
 use super::kinds::note_read_back;
 use super::resolution::{AuditEvent, Resolution};
 use super::schema::RUN;
-use super::session::{FirstLook, SessionEnd, end_session, insert_event, insert_first_look, last_session};
+use super::session::{FirstLook, SessionEnd, Stamp, end_session, insert_event, insert_first_look, last_session};
 use super::sql::Micros;
 use super::step::{Step, StepAnswer};
 use super::step_exec::execute;
@@ -74,14 +73,13 @@ impl<T> Reply<T> {
 /// A transaction in which something is recorded.
 struct Recording<'a> {
     conn: &'a Connection,
-    session: u32,
-    now: Timestamp,
+    stamp: Stamp,
 }
 
 impl Recording<'_> {
     /// Writes an event into the audit trail.
     fn write(&self, event: &AuditEvent) -> Result<(), Fault> {
-        Ok(insert_event(self.conn, self.session, self.now, &event.kind, &event.detail)?)
+        Ok(insert_event(self.conn, self.stamp, &event.kind, &event.detail)?)
     }
 }
 
@@ -125,20 +123,18 @@ impl Writer {
             Command::Release(reply) => reply.send(self.release()),
             Command::StartRun(reply) => reply.send(self.start_run()),
             Command::AcceptHits(hits, reply) => {
-                reply.send(
-                    self.record("accept-hits", |done| Ok(accept_hits(done.conn, done.session, done.now, &hits)?)),
-                );
+                reply.send(self.record("accept-hits", |done| Ok(accept_hits(done.conn, done.stamp, &hits)?)));
             }
             Command::SetFindings(findings, reply) => {
-                reply.send(
-                    self.record("set-findings", |done| Ok(set_findings(done.conn, done.session, done.now, findings)?)),
-                );
+                reply.send(self.record("set-findings", |done| Ok(set_findings(done.conn, done.stamp, findings)?)));
             }
             Command::CloseFinding(row, reason, reply) => {
-                reply.send(self.record("close-finding", |done| close_findings(done.conn, done.now, row, &reason)));
+                reply.send(self.record("close-finding", |done| close_findings(done.conn, done.stamp.at, row, &reason)));
             }
             Command::FirstLook(look, reply) => {
-                reply.send(self.record("first-look", |done| Ok(insert_first_look(done.conn, done.session, &look)?)));
+                reply.send(
+                    self.record("first-look", |done| Ok(insert_first_look(done.conn, done.stamp.session, &look)?)),
+                );
             }
             Command::Close(end, reply) => {
                 reply.send(self.close(&end));
@@ -163,12 +159,12 @@ impl Writer {
             }
             None => self.working.clone(),
         };
-        let now = self.clock.now();
+        let stamp = self.stamp();
         let answer = self.transact("step", |conn| {
             if !is_started && (step.claim > 0 || !step.claim_rows.is_empty()) {
                 return Err(Fault::NotStarted);
             }
-            execute(conn, &mut working, step, now)
+            execute(conn, &mut working, step, stamp)
         })?;
         self.remember(working);
         self.last = Some(answer.clone());
@@ -178,7 +174,7 @@ impl Writer {
     fn resolve(&mut self, resolutions: Vec<Resolution>, event: Option<&AuditEvent>) -> Result<(), LedgerError> {
         let mut working = self.working.clone();
         self.record("resolve", |done| {
-            resolve(done.conn, &mut working, resolutions, done.now)?;
+            resolve(done.conn, &mut working, resolutions, done.stamp)?;
             event.map_or(Ok(()), |event| done.write(event))
         })?;
         self.remember(working);
@@ -191,14 +187,14 @@ impl Writer {
 
     fn detach(&mut self, through: RowId) -> Result<(), LedgerError> {
         let mut working = self.working.clone();
-        self.transact("detach", |conn| detach(conn, &mut working, through))?;
+        self.transact("detach", |conn| Ok(working.detach(conn, through)?))?;
         self.remember(working);
         Ok(())
     }
 
     fn release(&mut self) -> Result<(), LedgerError> {
         let mut working = self.working.clone();
-        self.transact("release", |conn| release(conn, &mut working))?;
+        self.transact("release", |conn| Ok(working.release(conn)?))?;
         self.remember(working);
         Ok(())
     }
@@ -212,14 +208,13 @@ impl Writer {
         if let Some(at) = self.started_at {
             return Ok(at);
         }
-        let (now, session) = (self.clock.now(), self.working.session);
+        let stamp = self.stamp();
         self.transact("start", |conn| {
-            conn.execute("UPDATE runs SET started_at = ? WHERE run = ?", params![Micros(now), RUN])?;
-            insert_event(conn, session, now, "start", "told to run")?;
-            Ok(())
+            conn.execute("UPDATE runs SET started_at = ? WHERE run = ?", (Micros(stamp.at), RUN))?;
+            Ok(insert_event(conn, stamp, "start", "told to run")?)
         })?;
-        self.started_at = Some(now);
-        Ok(now)
+        self.started_at = Some(stamp.at);
+        Ok(stamp.at)
     }
 
     /// Runs `work` in one transaction, and tells it the session and its time.
@@ -228,13 +223,18 @@ impl Writer {
         command: &str,
         work: impl FnOnce(&Recording<'_>) -> Result<(), Fault>,
     ) -> Result<(), LedgerError> {
-        let (now, session) = (self.clock.now(), self.working.session);
-        self.transact(command, |conn| work(&Recording { conn, session, now }))
+        let stamp = self.stamp();
+        self.transact(command, |conn| work(&Recording { conn, stamp }))
+    }
+
+    /// Returns the session, and what its time is now.
+    fn stamp(&self) -> Stamp {
+        Stamp { session: self.working.session, at: self.clock.now() }
     }
 
     fn close(mut self, end: &SessionEnd) -> Result<(), LedgerError> {
-        let (now, session) = (self.clock.now(), self.working.session);
-        self.transact("close", |conn| Ok(end_session(conn, session, end, now)?))?;
+        let stamp = self.stamp();
+        self.transact("close", |conn| Ok(end_session(conn, stamp, end)?))?;
         crash::point("close-before-checkpoint");
         let Self { conn, path, lock, .. } = self;
         let at = |error| Fault::from(error).at(&path);
