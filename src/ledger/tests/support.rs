@@ -142,7 +142,7 @@ impl Place {
 
     /// Returns all that was appended about a row.
     pub(super) fn history(&self, number: u32) -> RowHistory {
-        self.reader().read(|transaction| Ok(history_of(transaction, row(number))?)).unwrap()
+        self.reader().read(|conn| history_of(conn, row(number))).unwrap()
     }
 
     /// Returns the audit trail.
