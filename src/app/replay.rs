@@ -11,7 +11,7 @@ use super::job::{Job, Sending};
 use super::mended::{self, Mended};
 use super::part::Part;
 use super::plan::Plan;
-use super::stored::{check_free, wire_of};
+use super::stored::{check_free, no_row, wire_of};
 use super::submit::{Prepared, Ready, never_sent};
 use super::words::{grouped, rows};
 use crate::ledger::{Ledger, Reader, Resolution, ResultRow, RowState, RowVerdict, Source};
@@ -113,6 +113,7 @@ pub async fn prepare<'a, S: Calls + Lists>(replay: &Replay<'_>, env: Env<'a, S>)
     };
     let mut job = Job::begin(&env, &replay.path, ledger, wire, &replay.sending, before).await?;
     job.send_failed();
+    job.sends_all = !chosen.is_part();
     let asked = match (job.ask_first(&env, &replay.sending).await, notes) {
         (Ok((report, new)), Some((earlier, mut all))) => {
             all.extend(new);
@@ -190,7 +191,7 @@ impl<'a> Chosen<'a> {
 /// A row that was named must be one that can be sent again, or will be once it is settled.
 fn check_can_be_sent(reader: &Reader, row: RowId) -> Result<(), Failure> {
     let message = match reader.facts(row)?.map(|facts| facts.state) {
-        None => format!("the run has no row {row}; it has rows 1 to {}", reader.run().n_rows),
+        None => return Err(no_row(reader, row, "sent")),
         Some(RowState::Failed | RowState::Pending | RowState::Sending | RowState::InDoubt) => return Ok(()),
         Some(state @ (RowState::Created | RowState::Skipped | RowState::Canceled)) => {
             format!("row {row} is {state} and is not sent again")

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::breaker::Trip;
 use crate::client::ReadError;
-use crate::ledger::LedgerError;
+use crate::ledger::{LedgerError, SessionEnd};
 use crate::reconcile::Disagreement;
 use crate::request::{Fault, RequestKind, RequestUri, RequestUuid, RowId};
 
@@ -130,6 +130,14 @@ impl StopReason {
             | Self::ApiNotFound(_)
             | Self::Interrupted
             | Self::Ledger(_) => false,
+        }
+    }
+
+    /// Returns how a session ends in the ledger that stopped so.
+    pub fn session_end(&self) -> SessionEnd {
+        match self {
+            Self::Interrupted => SessionEnd::Interrupted,
+            reason => SessionEnd::Stopped(reason.what().to_owned()),
         }
     }
 

@@ -101,7 +101,7 @@ pub(crate) fn way_out(checked: &Checked, manifest: &Path, command: impl Fn(&[&st
 }
 
 /// Returns a name for the rejects beside the manifest: `wave.csv.gz` -> `wave.rejects.csv`.
-fn rejects_name(manifest: &Path) -> String {
+pub(crate) fn rejects_name(manifest: &Path) -> String {
     let name = manifest.to_string_lossy();
     let lower = name.to_ascii_lowercase();
     let plain = [".gz", ".zst"].iter().find_map(|end| lower.ends_with(end).then(|| &name[..name.len() - end.len()]));

@@ -5,6 +5,7 @@ use std::path::Path;
 use crate::app::{Ending, chain};
 use crate::cli::invocation::quoted;
 use crate::cli::output::{Shell, grouped, rows};
+use crate::client::ReadError;
 use crate::ledger::Finding;
 use crate::reconcile::{Ambiguity, Candidate, Firsts, Report, TakenOver, WhyLeft};
 use crate::report::in_words;
@@ -136,8 +137,8 @@ fn candidates(ambiguous: &Firsts<Ambiguity>) -> String {
 }
 
 /// Returns why rows stay in doubt, in one sentence for the last line; none where no reason was found.
-pub(crate) fn reason(report: &Report) -> Option<String> {
-    let unreadable = report.unreadable.as_ref().map(|error| format!("the server's list could not be read ({error})"));
+pub(crate) fn reason(report: &Report, unreadable: Option<&ReadError>) -> Option<String> {
+    let unreadable = unreadable.map(|error| format!("the server's list could not be read ({error})"));
     let why = unreadable.or_else(|| report.why_left.first().map(ToString::to_string));
     why.map(|why| printable(&why))
 }

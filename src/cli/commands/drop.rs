@@ -2,7 +2,7 @@
 
 use super::job::{Context, OwnRuntime};
 use super::replay::cause_of;
-use crate::app::{self, Drop, Env, Exit, Failure, Ids, Selection};
+use crate::app::{self, Drop, Env, Exit, Failure, Ids, Next, Selection};
 use crate::cli::args::DropArgs;
 use crate::cli::progress::Lines;
 use crate::cli::summary::Summary;
@@ -18,7 +18,8 @@ pub(crate) fn run(args: &DropArgs, context: &Context<'_>) -> Result<Summary, Fai
             return Err(Failure::new(
                 Exit::Usage,
                 "--reason is missing: say why these rows are not to be sent, for those who ask later",
-            ));
+            )
+            .with_next(Next::with("--reason", &["--reason", "TEXT"])));
         }
     };
     let selection = Selection {

@@ -55,7 +55,11 @@ fn refuse_invalid(checked: &Checked, config: &SubmitConfig, context: &Context<'_
     }
     let manifest = checked.manifests.first().map_or("-", |manifest| manifest.name());
     let command = |words: &[&str]| {
-        if words.is_empty() { context.invocation.again() } else { context.invocation.instead("--on-invalid", words) }
+        if words.is_empty() {
+            context.invocation.again()
+        } else {
+            context.invocation.instead(&["--on-invalid", "--rejects"], words)
+        }
     };
     Err(Failure::new(Exit::InvalidManifest, "the manifest is invalid; nothing was sent").with_next(way_out(
         checked,
