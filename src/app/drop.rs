@@ -10,7 +10,7 @@ use super::next::Next;
 use super::part::Ids;
 use super::replay::{Cause, cause};
 use super::stored::check_free;
-use super::stored::no_row;
+use super::stored::{no_row, row_of_id};
 use super::words::rows;
 use crate::ledger::{AuditEvent, FindingKind, Ledger, Reader, Resolution, RowState, RowVerdict, SessionEnd, Source};
 use crate::report::in_words;
@@ -25,7 +25,9 @@ pub struct Selection {
     /// These rows.
     pub rows: Vec<RowId>,
     /// The rows with these ids.
-    pub ids: Option<Ids>,
+    pub ids: Vec<String>,
+    /// The rows whose ids stand in a file.
+    pub file: Option<Ids>,
     /// The rows that are not created and whose last attempt ended so.
     pub causes: Vec<Cause>,
 }
@@ -53,7 +55,10 @@ impl Selection {
     /// Returns the rows, in order; each is in a state that it can be in.
     fn find(&self, path: &Path, reader: &Reader, what: Drop) -> Result<Vec<RowId>, Failure> {
         let mut chosen = self.rows.clone();
-        if let Some(ids) = &self.ids {
+        for id in &self.ids {
+            chosen.push(row_of_id(reader, id, "recorded")?);
+        }
+        if let Some(ids) = &self.file {
             chosen.extend(ids.rows(reader)?);
         }
         let mut wrong = Vec::new();

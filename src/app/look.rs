@@ -196,8 +196,8 @@ fn stop_for(hits: &Hits, found: &[Requested], own: &BTreeSet<Guid>, job: &Job) -
         let strangers: Vec<String> = strangers.iter().map(Guid::to_string).collect();
         let whose = match strangers.as_slice() {
             [] => String::new(),
-            [one] => format!(", where user {one} is the site's own,"),
-            several => format!(", where users {} are the site's own,", several.join(" and ")),
+            [one] => format!(", where user {one} is this account or the site's own,"),
+            several => format!(", where users {} are this account or the site's own,", several.join(" and ")),
         };
         let mut words = vec!["--already", "skip"];
         words.extend(strangers.iter().flat_map(|guid| ["--originator", guid.as_str()]));

@@ -11,7 +11,7 @@ use super::job::{Job, Sending};
 use super::mended::{self, Mended};
 use super::part::Part;
 use super::plan::Plan;
-use super::stored::{check_free, no_row, wire_of};
+use super::stored::{check_free, no_row, row_of_id, wire_of};
 use super::submit::{Prepared, Ready, never_sent};
 use super::words::{grouped, rows};
 use crate::ledger::{Ledger, Reader, Resolution, ResultRow, RowState, RowVerdict, Source};
@@ -158,9 +158,7 @@ impl<'a> Chosen<'a> {
         }
         let mut rows = choice.rows.clone();
         for id in &choice.ids {
-            rows.push(reader.row_of_id(id)?.ok_or_else(|| {
-                Failure::new(Exit::Usage, format!("--id: the run has no row with id {id:?}; nothing was sent"))
-            })?);
+            rows.push(row_of_id(reader, id, "sent")?);
         }
         for row in &rows {
             check_can_be_sent(reader, *row)?;

@@ -91,3 +91,13 @@ pub(super) fn no_row(reader: &Reader, row: RowId, done: &str) -> Failure {
     let n_rows = reader.run().n_rows;
     Failure::new(Exit::Usage, format!("the run has no row {row}; it has rows 1 to {n_rows}; nothing was {done}"))
 }
+
+/// Returns the row with this id.
+///
+/// # Errors
+/// The run has none; nothing was sent or recorded.
+pub(super) fn row_of_id(reader: &Reader, id: &str, done: &str) -> Result<RowId, Failure> {
+    reader.row_of_id(id)?.ok_or_else(|| {
+        Failure::new(Exit::Usage, format!("--id: the run has no row with id \"{}\"; nothing was {done}", printable(id)))
+    })
+}

@@ -175,7 +175,7 @@ impl Summary {
         let ledger =
             self.ledger.as_ref().map_or_else(String::new, |ledger| format!("\nledger: {}", shown(Path::new(ledger))));
         let next = self.next.as_ref().map_or_else(String::new, |next| format!("\nnext: {next}"));
-        doubt::warn_of_findings(&self.findings, shell);
+        doubt::warn_of_findings(&self.findings, self.ledger.as_deref(), shell);
         shell.always(&format!("{}{ledger}{next}", self.message));
         written
     }

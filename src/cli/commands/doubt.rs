@@ -72,12 +72,16 @@ pub(crate) fn warn(report: &Report, ledger: &Path, shell: &Shell) {
 }
 
 /// Warns of what lists showed to be wrong and nobody has closed.
-pub(crate) fn warn_of_findings(findings: &[Finding], shell: &Shell) {
+pub(crate) fn warn_of_findings(findings: &[Finding], ledger: Option<&str>, shell: &Shell) {
     for finding in findings.iter().take(MAX_FINDINGS) {
         shell.warn(&printable(&finding.detail));
     }
     if findings.len() > MAX_FINDINGS {
-        shell.warn(&format!("... and {} more", grouped((findings.len() - MAX_FINDINGS) as u64)));
+        let n_more = grouped((findings.len() - MAX_FINDINGS) as u64);
+        let all = ledger.map_or_else(String::new, |ledger| {
+            format!("; all of them stand in \"audit\" of: cmbatch status {} --json", quoted(ledger))
+        });
+        shell.warn(&format!("... and {n_more} more{all}"));
     }
 }
 

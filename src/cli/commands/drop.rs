@@ -24,7 +24,8 @@ pub(crate) fn run(args: &DropArgs, context: &Context<'_>) -> Result<Summary, Fai
     };
     let selection = Selection {
         rows: args.row.iter().map(|number| RowId::from(*number)).collect(),
-        ids: args.ids.as_deref().map(Ids::read).transpose()?,
+        ids: args.id.clone(),
+        file: args.ids.as_deref().map(Ids::read).transpose()?,
         causes: args.cause.iter().map(|cause| cause_of(*cause)).collect(),
     };
     let lines = Lines::new(context.shell, context.verbose);

@@ -64,7 +64,10 @@ impl Order<'_> {
                 Ok(Summary::dry_run(n_rows.0, n_rows.1, text)
                     .with_next(context.invocation.for_real(plan.n_destructive())))
             }
-            Prepared::Ended(ending) => Ok(self.summary(&ending)),
+            Prepared::Ended(ending) => {
+                before_sending(false)?;
+                Ok(self.summary(&ending))
+            }
             Prepared::Ready(ready) => self.send(*ready, before_sending).await,
         }
     }

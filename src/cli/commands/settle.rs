@@ -144,6 +144,9 @@ fn described(row: &DoubtfulRow, reader: &Reader, wire: &Wire, zone: &TimeZone) -
     add("card", request.smartcard.map(|guid| guid.to_string()));
     add("comment", Some(printable(&wire.comment(row.row, request))));
     add("submitted", Some(window(row, zone)));
+    let busy_until = row.recorded_at.checked_add(SLACK).ok().filter(|until| *until > Timestamp::now());
+    let busy_until = busy_until.map(|until| until.to_zoned_datetime(zone.clone()).strftime("%H:%M:%S").to_string());
+    add("", busy_until.map(|until| format!("(the server may be at work on it until {until}: look again then)")));
     add("why", row.code.map(|code| code.meaning().to_owned()));
     for note in reader.page(row.row.get() - 1, 1, &[])?.into_iter().flat_map(|row| row.notes.to_vec()) {
         add(&printable(&note.name), Some(printable(&note.value)));
