@@ -11,7 +11,7 @@ use super::job::{Job, Sending};
 use super::mended::{self, Mended};
 use super::part::Part;
 use super::plan::Plan;
-use super::stored::{check_free, renamed_templates, wire_of};
+use super::stored::{check_free, no_row, renamed_templates, row_of_id, wire_of};
 use super::submit::{Prepared, Ready, never_sent};
 use super::words::{grouped, rows};
 use crate::ledger::{Ledger, Reader, Resolution, ResultRow, RowState, RowVerdict, Source};
@@ -115,6 +115,7 @@ pub async fn prepare<'a, S: Calls + Lists>(replay: &Replay<'_>, env: Env<'a, S>)
     };
     let mut job = Job::begin(&env, &replay.path, ledger, wire, &replay.sending, Some(before)).await?;
     job.send_failed();
+    job.sends_all = !chosen.is_part();
     let asked = match (job.ask_first(&env, &replay.sending).await, notes) {
         (Ok((report, new)), Some((earlier, mut all))) => {
             all.extend(new);
@@ -159,9 +160,7 @@ impl<'a> Chosen<'a> {
         }
         let mut rows = choice.rows.clone();
         for id in &choice.ids {
-            rows.push(reader.row_of_id(id)?.ok_or_else(|| {
-                Failure::new(Exit::Usage, format!("--id: the run has no row with id {id:?}; nothing was sent"))
-            })?);
+            rows.push(row_of_id(reader, id, "sent")?);
         }
         for row in &rows {
             check_can_be_sent(reader, *row)?;
@@ -192,7 +191,7 @@ impl<'a> Chosen<'a> {
 /// A row that was named must be one that can be sent again, or will be once it is settled.
 fn check_can_be_sent(reader: &Reader, row: RowId) -> Result<(), Failure> {
     let message = match reader.facts(row)?.map(|facts| facts.state) {
-        None => format!("the run has no row {row}; it has rows 1 to {}", reader.run().n_rows),
+        None => return Err(no_row(reader, row, "sent")),
         Some(RowState::Failed | RowState::Pending | RowState::Sending | RowState::InDoubt) => return Ok(()),
         Some(state @ (RowState::Created | RowState::Skipped | RowState::Canceled)) => {
             format!("row {row} is {state} and is not sent again")

@@ -14,12 +14,13 @@ use sha2::{Digest, Sha256};
 use super::exit::Exit;
 use super::failure::{Failure, chain, remedy};
 use super::next::Next;
+use super::stopped_by::StoppedBy;
 use super::words::rows;
 use crate::ledger::{Extent, LedgerError, Reader, RowState, SessionInfo};
 use crate::machine::Machine;
 use crate::platform::{FileLock, OutputError, Overwrite, PrivateOutput, create_private_folder, is_alive};
 use crate::reconcile::Hits;
-use crate::request::{Guid, RunId, printable};
+use crate::request::{Guid, RunId, RunMark, printable};
 
 /// For how long after its end a run counts as one that may have sent what no list shows yet.
 const LINGERS: SignedDuration = SignedDuration::from_mins(15);
@@ -109,6 +110,7 @@ impl StateFolder {
                 Exit::InUse,
                 format!("another process works on this run, from another copy of its ledger{who}; nothing was sent"),
             )
+            .stopping(StoppedBy::AnotherAtWork)
             .with_next(Next::again().after("wait until it has ended")));
         };
         let known = self.read(&name)?;
@@ -182,7 +184,7 @@ impl StateFolder {
                 Ok(None) => {
                     let text =
                         format!("the state folder {} is locked by another process; nothing was sent", shown(&self.0));
-                    return Err(Failure::new(Exit::InUse, text));
+                    return Err(Failure::new(Exit::InUse, text).stopping(StoppedBy::AnotherAtWork));
                 }
                 Err(error) => return Err(unusable(&self.0, &error)),
             }
@@ -276,6 +278,13 @@ impl Note {
         self.originators.clone()
     }
 
+    /// Returns the ledger of a run that worked on this server from here, where it still is there.
+    pub(super) fn ledger_of(&self, run: RunMark) -> Option<PathBuf> {
+        let all = self.folder.all().ok()?;
+        let noted = all.into_iter().find(|noted| noted.run.starts_with(&run.to_string()));
+        noted.map(|noted| noted.ledger).filter(|ledger| ledger.exists())
+    }
+
     /// Notes the account's GUID on the server.
     pub(super) fn learn(&mut self, originator: Option<Guid>) {
         if let Some(guid) = originator {
@@ -317,6 +326,7 @@ impl Note {
                 Exit::InUse,
                 format!("another run on this server {when} and {what}: ledger {}; nothing was sent", shown(ledger)),
             )
+            .stopping(StoppedBy::AnotherAtWork)
             .with_next(Next::again().after(first)));
         }
         Ok(())

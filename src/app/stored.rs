@@ -6,7 +6,7 @@ use std::path::Path;
 use super::exit::Exit;
 use super::failure::Failure;
 use crate::ledger::{LedgerError, Reader, RunInfo, TEMPLATE_NAME};
-use crate::request::{DataEncoding, Guid, TagPosition, printable};
+use crate::request::{DataEncoding, Guid, RowId, TagPosition, printable};
 use crate::submit::Wire;
 use crate::validate::{Defaults, ExtraColumns, OnDuplicate, Rules};
 
@@ -98,4 +98,20 @@ pub fn check_started(run: &RunInfo, path: &Path) -> Result<(), Failure> {
         format!("the run in {} was loaded and not told to run; nothing was sent", path.display()),
     )
     .with_next(format!("submit {} again, with the same options", names.join(" "))))
+}
+
+/// Says that a run has no such row; nothing was sent or recorded.
+pub(super) fn no_row(reader: &Reader, row: RowId, done: &str) -> Failure {
+    let n_rows = reader.run().n_rows;
+    Failure::new(Exit::Usage, format!("the run has no row {row}; it has rows 1 to {n_rows}; nothing was {done}"))
+}
+
+/// Returns the row with this id.
+///
+/// # Errors
+/// The run has none; nothing was sent or recorded.
+pub(super) fn row_of_id(reader: &Reader, id: &str, done: &str) -> Result<RowId, Failure> {
+    reader.row_of_id(id)?.ok_or_else(|| {
+        Failure::new(Exit::Usage, format!("--id: the run has no row with id \"{}\"; nothing was {done}", printable(id)))
+    })
 }

@@ -15,6 +15,7 @@ use super::next::Next;
 use super::part::Part;
 use super::plan::Plan;
 use super::replay;
+use super::stopped_by::StoppedBy;
 use crate::event::EventSink;
 use crate::ledger::{
     Difference, Extent, Ledger, LedgerError, Reader, RowState, RunIdentity, RunInfo, SessionFate, SessionRecord,
@@ -262,6 +263,7 @@ pub(super) async fn ready<'a, S: Calls + Lists>(
 ) -> Result<Prepared<'a, S>, Failure> {
     let wire = wire(submission, ledger.run());
     let mut job = Job::begin(&env, &submission.path, ledger, wire, &submission.sending, before).await?;
+    job.sends_all = submission.part.is_none();
     match look_and_plan(submission, &mut job, took_in, &env).await {
         Ok(Some((work, plan, first_list))) => {
             let ready = Ready { took_in, ..Ready::new(env, job, work, plan, first_list) };
@@ -354,6 +356,7 @@ pub(super) fn another_run(path: &Path, found: &[String]) -> Failure {
         Exit::Usage,
         format!("the ledger {} belongs to another run; nothing was sent\n  {}", path.display(), found.join("\n  ")),
     )
+    .stopping(StoppedBy::OtherRun)
     .with_next("use the values of the ledger, or give this run a ledger of its own with --ledger FILE")
 }
 

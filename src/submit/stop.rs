@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::breaker::Trip;
 use crate::client::ReadError;
-use crate::ledger::LedgerError;
+use crate::ledger::{LedgerError, SessionEnd};
 use crate::reconcile::Disagreement;
 use crate::request::{Fault, RequestKind, RequestUri, RequestUuid, RowId};
 
@@ -109,6 +109,14 @@ pub enum StopReason {
 }
 
 impl StopReason {
+    /// Returns how a session ends in the ledger that stopped so.
+    pub fn session_end(&self) -> SessionEnd {
+        match self {
+            Self::Interrupted => SessionEnd::Interrupted,
+            reason => SessionEnd::Stopped(reason.what().to_owned()),
+        }
+    }
+
     /// Returns what happened, in a few words.
     pub const fn what(&self) -> &'static str {
         match self {

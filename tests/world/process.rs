@@ -358,7 +358,7 @@ pub(crate) async fn settle(order: &Order, row: u32, created: Option<Guid>) -> Sa
         let env = Env { machine: &order.machine, server: &order.link, sink: &NoSink, session: &session };
         let reader = Reader::open(&order.ledger)?;
         app::check_free(&reader, &order.ledger)?;
-        let row = app::find_doubtful(&reader, cmbatch::request::RowId::new(row).unwrap())?;
+        let row = app::find_doubtful(&order.ledger, &reader, cmbatch::request::RowId::new(row).unwrap())?;
         let verdict = match created.map(RequestUuid::new) {
             Some(uuid) => {
                 app::check_created(&reader, &row, uuid, &order.link).await?;

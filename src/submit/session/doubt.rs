@@ -83,7 +83,7 @@ impl Session {
             return Ok(Ended::Stopped(reason));
         }
         let is_unlocked = !awaiting.is_empty();
-        if let Some(reason) = self.confirm_found(awaiting, setting)? {
+        if let Some(reason) = self.confirm_found(awaiting, setting, report)? {
             return Ok(Ended::Stopped(reason));
         }
         Ok(if (is_again || is_unlocked) && self.n_pending()? > 0 { Ended::Further } else { Ended::Whole })
@@ -94,6 +94,7 @@ impl Session {
         &mut self,
         awaiting: Vec<(RequestKind, Awaiting)>,
         setting: &Setting<'_, C>,
+        report: &mut SessionReport,
     ) -> Result<Option<StopReason>, LedgerError> {
         for (kind, awaiting) in awaiting {
             if self.memory.kinds.is_open(kind) {
@@ -106,7 +107,10 @@ impl Session {
                         is_found |= self.reader.facts(*row)?.is_some_and(|facts| facts.state == RowState::Created);
                     }
                     if !is_found {
-                        return Ok(Some(StopReason::FirstInDoubt { kind, rows }));
+                        // A list that could not be read says nothing of them.
+                        let unreadable = report.last_list.as_mut().and_then(|list| list.unreadable.take());
+                        let reason = unreadable.map_or(StopReason::FirstInDoubt { kind, rows }, StopReason::NoList);
+                        return Ok(Some(reason));
                     }
                     setting.ledger.note_read_back_blocking(kind, "found in the server's list".to_owned())?;
                 }

@@ -74,12 +74,13 @@ impl Session {
             report.requested = self.requested(&report.hits)?;
         }
         self.last_list = Some((Instant::now(), begun.elapsed()));
+        // A list that could not be read has settled nothing.
         if report.unreadable.is_none() {
             self.calls_at_list = Some(n_calls);
             self.learn(setting, &report)?;
+            let settled = report.absent + report.failed;
+            self.tell(setting.sink, EventKind::Reconciled { found: report.found, absent: settled, left: report.left });
         }
-        let settled = report.absent + report.failed;
-        self.tell(setting.sink, EventKind::Reconciled { found: report.found, absent: settled, left: report.left });
         Ok(report)
     }
 

@@ -79,7 +79,7 @@ impl Session {
         if let Some(reason) = self.look_for_others(setting, report).await? {
             return Ok(Ended::Stopped(reason));
         }
-        Ok(match self.confirm_found(awaiting, setting)? {
+        Ok(match self.confirm_found(awaiting, setting, report)? {
             Some(reason) => Ended::Stopped(reason),
             None => Ended::Further,
         })
