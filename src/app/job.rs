@@ -427,7 +427,7 @@ fn ledger_failure(error: &LedgerError, unrecorded: Vec<Unrecorded>) -> Failure {
     let failure = Failure::new(Exit::of_ledger(error), format!("the run was stopped: {}", chain(error)));
     let next = match error {
         // A new ledger would send again what this one sent.
-        LedgerError::Gone { path } | LedgerError::TakenOver { path } => Next::on_ledger("status", path, &[]),
+        LedgerError::Gone(path) | LedgerError::TakenOver(path) => Next::on_ledger("status", path, &[]),
         _ => Next::from("make room or repair the disk, then go on with: ").and(Piece::Again),
     };
     Failure { unrecorded, ..failure.with_next(next) }

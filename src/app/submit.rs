@@ -158,7 +158,7 @@ pub async fn prepare<'a, S: Calls + Lists>(
         }
         (true, Existing::GoOn) => go_on(submission, env).await,
         (true, Existing::Append) => append::prepare(submission, env).await,
-        (false, Existing::Append) => Err(LedgerError::NotFound { path: submission.path.clone() }.into()),
+        (false, Existing::Append) => Err(LedgerError::NotFound(submission.path.clone()).into()),
         (false, Existing::GoOn | Existing::Refuse) => begin(submission, env).await,
     }
 }

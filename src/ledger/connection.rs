@@ -53,7 +53,7 @@ fn set_durable(conn: &Connection) -> Result<(), Fault> {
 /// Turns the write-ahead log on; the file remembers it.
 pub(super) fn use_write_ahead_log(conn: &Connection) -> Result<(), Fault> {
     let mode: String = conn.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
-    if mode == "wal" { Ok(()) } else { Err(Fault::NoWriteAheadLog) }
+    if mode == "wal" { Ok(()) } else { Err(Fault::Ledger(LedgerError::NoWriteAheadLog)) }
 }
 
 /// The file comes from a disk that others may have written: its schema is data, not code to trust.

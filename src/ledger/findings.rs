@@ -124,7 +124,7 @@ pub(super) fn set_findings(conn: &Connection, stamp: Stamp, findings: Vec<Findin
 pub(super) fn close_findings(conn: &Connection, now: Timestamp, row: RowId, reason: &str) -> Result<(), Fault> {
     let sql = "UPDATE findings SET closed_at = ?, reason = ? WHERE run = ? AND row = ? AND closed_at IS NULL";
     let n_closed = query::change(conn, sql, (Micros(now), reason, RUN, row))?;
-    if n_closed == 0 { Err(StepError::NoFinding { row }.into()) } else { Ok(()) }
+    if n_closed == 0 { Err(StepError::NoFinding(row).into()) } else { Ok(()) }
 }
 
 const OPEN: &str = "SELECT finding, kind, row, uuids, detail, found_at, session FROM findings

@@ -100,7 +100,7 @@ impl Served {
         let thread = std::thread::Builder::new()
             .name("ledger".to_owned())
             .spawn(move || writer.serve(&received))
-            .map_err(|source| LedgerError::Unwritable { path, source })?;
+            .map_err(|source| LedgerError::Unwritable(path, source))?;
         Ok(Self::Thread { commands: Some(commands), thread: Some(thread) })
     }
 }
@@ -326,7 +326,7 @@ impl Ledger {
     }
 
     fn closed(&self) -> LedgerError {
-        LedgerError::Closed { path: self.path.clone() }
+        LedgerError::Closed(self.path.clone())
     }
 }
 

@@ -6,7 +6,6 @@
 //!
 //! **Flow**: takes validated rows once, then steps from `submit`; gives claimed rows back, and pages of results to `report`.
 
-mod append;
 mod clock;
 mod connection;
 mod crash;

@@ -73,8 +73,8 @@ pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
 /// which is the caller's to check: SQLite is told to follow none.
 pub(super) fn resolve(path: &Path) -> Result<PathBuf, LedgerError> {
     let folder = folder_of(path);
-    let found = real_folder(folder).map_err(|source| LedgerError::Unreadable { path: folder.to_owned(), source })?;
-    let name = path.file_name().ok_or_else(|| LedgerError::NotALedger { path: path.to_owned() })?;
+    let found = real_folder(folder).map_err(|source| LedgerError::Unreadable(folder.to_owned(), source))?;
+    let name = path.file_name().ok_or_else(|| LedgerError::NotALedger(path.to_owned()))?;
     Ok(found.join(name))
 }
 
@@ -83,23 +83,23 @@ pub(super) fn check_is_file(path: &Path) -> Result<(), LedgerError> {
     let metadata = match path.symlink_metadata() {
         Ok(metadata) => metadata,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            return Err(LedgerError::NotFound { path: path.to_owned() });
+            return Err(LedgerError::NotFound(path.to_owned()));
         }
-        Err(source) => return Err(LedgerError::Unreadable { path: path.to_owned(), source }),
+        Err(source) => return Err(LedgerError::Unreadable(path.to_owned(), source)),
     };
     if metadata.is_symlink() {
-        return Err(LedgerError::Symlink { path: path.to_owned() });
+        return Err(LedgerError::Symlink(path.to_owned()));
     }
     // SQLite takes an empty file for a database without tables, and deletes the log beside it.
     if !metadata.is_file() || metadata.len() == 0 {
-        return Err(LedgerError::NotALedger { path: path.to_owned() });
+        return Err(LedgerError::NotALedger(path.to_owned()));
     }
     Ok(())
 }
 
 /// Checks that a ledger that is to be written has one name: its log is named after it, so that two names would be two logs.
 pub(super) fn check_has_one_name(path: &Path) -> Result<(), LedgerError> {
-    let counted = n_names(path).map_err(|source| LedgerError::Unreadable { path: path.to_owned(), source })?;
+    let counted = n_names(path).map_err(|source| LedgerError::Unreadable(path.to_owned(), source))?;
     match counted {
         0 | 1 => Ok(()),
         n_names => Err(LedgerError::HardLinked { path: path.to_owned(), n_names }),
@@ -111,10 +111,10 @@ pub(super) fn check_has_one_name(path: &Path) -> Result<(), LedgerError> {
 pub(super) fn check_is_free(path: &Path) -> Result<(), LedgerError> {
     for one in [path.to_owned(), beside(path, "-wal"), beside(path, "-journal")] {
         match one.symlink_metadata() {
-            Ok(metadata) if metadata.is_symlink() => return Err(LedgerError::Symlink { path: one }),
-            Ok(_) => return Err(LedgerError::AlreadyExists { path: one }),
+            Ok(metadata) if metadata.is_symlink() => return Err(LedgerError::Symlink(one)),
+            Ok(_) => return Err(LedgerError::AlreadyExists(one)),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-            Err(source) => return Err(LedgerError::Unreadable { path: one, source }),
+            Err(source) => return Err(LedgerError::Unreadable(one, source)),
         }
     }
     Ok(())
@@ -125,7 +125,7 @@ pub(super) fn check_is_local(path: &Path) -> Result<(), LedgerError> {
     match file_system(folder_of(path)) {
         Ok(FileSystem::Local) => Ok(()),
         Ok(FileSystem::Network(kind)) => Err(LedgerError::NetworkFileSystem { path: path.to_owned(), kind }),
-        Err(source) => Err(LedgerError::Unreadable { path: path.to_owned(), source }),
+        Err(source) => Err(LedgerError::Unreadable(path.to_owned(), source)),
     }
 }
 
@@ -164,21 +164,21 @@ mod tests {
         check_is_free(&path).unwrap();
         let log = folder.path().join("wave.ledger-wal");
         std::fs::write(&log, "x").unwrap();
-        assert!(matches!(check_is_free(&path), Err(LedgerError::AlreadyExists { path }) if path == log));
+        assert!(matches!(check_is_free(&path), Err(LedgerError::AlreadyExists(path)) if path == log));
     }
 
     #[test]
     fn only_a_plain_file_can_be_a_ledger() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("wave.ledger");
-        assert!(matches!(check_is_file(&path), Err(LedgerError::NotFound { .. })));
-        assert!(matches!(check_is_file(folder.path()), Err(LedgerError::NotALedger { .. })));
+        assert!(matches!(check_is_file(&path), Err(LedgerError::NotFound(..))));
+        assert!(matches!(check_is_file(folder.path()), Err(LedgerError::NotALedger(..))));
         check_is_local(&path).unwrap();
         #[cfg(unix)]
         {
             std::os::unix::fs::symlink(folder.path().join("x"), &path).unwrap();
-            assert!(matches!(check_is_file(&path), Err(LedgerError::Symlink { .. })));
-            assert!(matches!(check_is_free(&path), Err(LedgerError::Symlink { .. })));
+            assert!(matches!(check_is_file(&path), Err(LedgerError::Symlink(..))));
+            assert!(matches!(check_is_free(&path), Err(LedgerError::Symlink(..))));
         }
     }
 }

@@ -53,7 +53,7 @@ impl Reader {
     pub fn open(path: &Path) -> Result<Self, LedgerError> {
         let path = resolve(path)?;
         check_is_file(&path)?;
-        let lock = DataLock::open(&path).map_err(|source| LedgerError::Unreadable { path: path.clone(), source })?;
+        let lock = DataLock::open(&path).map_err(|source| LedgerError::Unreadable(path.clone(), source))?;
         let (conn, mode) = open_for_reading(&path)?;
         let run = load_run(&conn).map_err(|fault| fault.at(&path))?;
         fold_when_last(&conn).map_err(|error| LedgerError::of_sqlite(&path, error))?;
@@ -197,7 +197,7 @@ impl Reader {
         match self.lock.is_held() {
             Ok(true) => Ok(Holder::Lives),
             Ok(false) => Ok(Holder::Gone),
-            Err(source) => Err(LedgerError::Unreadable { path: self.path.clone(), source }),
+            Err(source) => Err(LedgerError::Unreadable(self.path.clone(), source)),
         }
     }
 

@@ -252,7 +252,7 @@ pub(super) fn check_file(conn: &Connection, path: &Path) -> Result<(), LedgerErr
     let at = |error| Fault::from(error).at(path);
     let id: i64 = conn.query_row("PRAGMA application_id", [], |row| row.get(0)).map_err(at)?;
     if id != APPLICATION_ID {
-        return Err(LedgerError::NotALedger { path: path.to_owned() });
+        return Err(LedgerError::NotALedger(path.to_owned()));
     }
     let found: i64 = conn.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(at)?;
     match found {
@@ -260,6 +260,6 @@ pub(super) fn check_file(conn: &Connection, path: &Path) -> Result<(), LedgerErr
         1..VERSION => Err(LedgerError::OlderVersion { path: path.to_owned(), found }),
         _ if found > VERSION => Err(LedgerError::NewerVersion { path: path.to_owned(), found, known: VERSION }),
         // A ledger appears under its name only when it is whole, with its version.
-        _ => Err(LedgerError::NotALedger { path: path.to_owned() }),
+        _ => Err(LedgerError::NotALedger(path.to_owned())),
     }
 }

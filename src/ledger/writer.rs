@@ -1,7 +1,7 @@
 //! The writer: it owns the only writable connection and does one thing after the other, on a thread of its own or on the one that
 //! asks.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::Receiver;
 
 use jiff::Timestamp;
@@ -10,7 +10,7 @@ use rusqlite::{Connection, TransactionBehavior};
 
 use super::clock::SessionClock;
 use super::crash;
-use super::error::{Fault, LedgerError, StepError};
+use super::error::{Fault, LedgerError, LedgerTrouble, StepError};
 use super::kinds::note_read_back;
 use super::resolution::{AuditEvent, Resolution};
 use super::schema::RUN;
@@ -67,7 +67,7 @@ impl Writer {
         let is_started = self.started_at.is_some();
         let answer = self.change("step", |conn, working, stamp| {
             if !is_started && (step.claim > 0 || !step.claim_rows.is_empty()) {
-                return Err(Fault::NotStarted);
+                return Err(Fault::Ledger(LedgerError::NotStarted));
             }
             execute(conn, working, step, stamp)
         })?;
@@ -150,40 +150,42 @@ impl Writer {
         work: impl FnOnce(&Connection) -> Result<T, Fault>,
     ) -> Result<T, LedgerError> {
         if self.has_failed {
-            return Err(LedgerError::Closed { path: self.path.clone() });
+            return Err(LedgerError::Closed(self.path.clone()));
         }
         let session = self.working.session;
         let is_gone = !self.lock.is_of(&self.path).unwrap_or(false);
-        let done = transact(&mut self.conn, |conn| {
+        let path = &self.path;
+        let done = transact(&mut self.conn, path, |conn| {
             // What is written into a file without a name, or with another one, is lost when the process ends.
             if is_gone {
-                return Err(Fault::Gone);
+                return Err(LedgerError::Gone(path.clone()));
             }
             // The lock keeps others out, unless the file system only says so. The newest session is the holder then.
-            if last_session(conn)? != session {
-                return Err(Fault::TakenOver);
+            if last_session(conn).map_err(|error| LedgerError::of_sqlite(path, error))? != session {
+                return Err(LedgerError::TakenOver(path.clone()));
             }
-            let result = work(conn)?;
+            let result = work(conn).map_err(|fault| fault.at(path))?;
             crash::before_commit(command);
             Ok(result)
         });
-        if done.is_ok() {
-            crash::committed(command);
+        match &done {
+            Ok(_) => crash::committed(command),
+            // Where the caller was wrong, and not the disk, the file can still be trusted to take the next step.
+            Err(error) => self.has_failed = error.trouble() != LedgerTrouble::Misuse,
         }
-        done.map_err(|fault| {
-            self.has_failed = !fault.is_callers();
-            fault.at(&self.path)
-        })
+        done
     }
 }
 
-/// Runs `work` in one transaction, which is rolled back where it fails.
-pub(super) fn transact<T, E: From<rusqlite::Error>>(
+/// Runs `work` in one transaction of the ledger at `path`, which is rolled back where it fails.
+pub(super) fn transact<T, E: From<LedgerError>>(
     conn: &mut Connection,
+    path: &Path,
     work: impl FnOnce(&Connection) -> Result<T, E>,
 ) -> Result<T, E> {
-    let transaction = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let at = |error| LedgerError::of_sqlite(path, error);
+    let transaction = conn.transaction_with_behavior(TransactionBehavior::Immediate).map_err(at)?;
     let result = work(&transaction)?;
-    transaction.commit()?;
+    transaction.commit().map_err(at)?;
     Ok(result)
 }
