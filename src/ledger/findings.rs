@@ -127,19 +127,18 @@ pub(super) fn close_findings(conn: &Connection, now: Timestamp, row: RowId, reas
     if n_closed == 0 { Err(StepError::NoFinding(row).into()) } else { Ok(()) }
 }
 
-const OPEN: &str = "SELECT finding, kind, row, uuids, detail, found_at, session FROM findings
-    WHERE run = ? AND closed_at IS NULL ORDER BY finding";
-
-/// Closed, and not by a list.
-const LOOKED_AT: &str = "SELECT finding, kind, row, uuids, detail, found_at, session FROM findings
-    WHERE run = ? AND closed_at IS NOT NULL AND reason <> 'not seen any more' ORDER BY finding";
-
 fn load_open(conn: &Connection) -> rusqlite::Result<Vec<OpenFinding>> {
-    load(conn, OPEN)
+    load(conn, "closed_at IS NULL")
 }
 
-fn load(conn: &Connection, sql: &str) -> rusqlite::Result<Vec<OpenFinding>> {
-    query::all(conn, sql, [RUN], |line| {
+/// Closed, and not by a list.
+const LOOKED_AT: &str = "closed_at IS NOT NULL AND reason <> 'not seen any more'";
+
+fn load(conn: &Connection, which: &str) -> rusqlite::Result<Vec<OpenFinding>> {
+    let sql = format!(
+        "SELECT finding, kind, row, uuids, detail, found_at, session FROM findings WHERE run = ? AND {which} ORDER BY finding"
+    );
+    query::all(conn, &sql, [RUN], |line| {
         Ok(OpenFinding {
             number: line.get(0)?,
             found_at: line.get::<_, Micros>(5)?.0,

@@ -5,7 +5,7 @@ use std::path::Path;
 use rusqlite::Connection;
 
 use super::clock::SessionClock;
-use super::connection::{LogFile, open_for_writing};
+use super::connection::{fold_when_last, has_log_with_rows, open_for_writing};
 use super::crash;
 use super::error::{Fault, LedgerError};
 use super::handle::Ledger;
@@ -72,7 +72,7 @@ pub(super) fn begin<E: From<LedgerError>>(
     lock: DataLock,
     also: impl FnOnce(&Connection, &RunInfo, Stamp) -> Result<(), E>,
 ) -> Result<(Writer, RunInfo), E> {
-    let log = LogFile::look(path);
+    let had_log_with_rows = has_log_with_rows(path);
     let mut conn = open_for_writing(path)?;
     let at = |fault: Fault| fault.at(path);
     let begun = transact(&mut conn, path, |conn| {
@@ -90,7 +90,10 @@ pub(super) fn begin<E: From<LedgerError>>(
     let (run, working) = match begun {
         Ok(begun) => begun,
         Err(error) => {
-            log.leave(conn);
+            if !had_log_with_rows {
+                // Nothing was written. Without the switch SQLite would leave an empty log behind, which is not wrong either.
+                drop(fold_when_last(&conn));
+            }
             return Err(error);
         }
     };

@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::Receiver;
 
 use jiff::Timestamp;
-use rusqlite::config::DbConfig;
 use rusqlite::{Connection, TransactionBehavior};
 
 use super::clock::SessionClock;
+use super::connection::fold_when_last;
 use super::crash;
 use super::error::{Fault, LedgerError, LedgerTrouble, StepError};
 use super::kinds::note_read_back;
@@ -133,7 +133,7 @@ impl Writer {
         let at = |error| Fault::from(error).at(&path);
         // A reader in the middle of a page keeps the log from being emptied. Nothing is lost then; it stays beside the file.
         conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).map_err(at)?;
-        conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false).map_err(at)?;
+        fold_when_last(&conn).map_err(at)?;
         let closed = conn.close().map_err(|(conn, error)| {
             drop(conn);
             at(error)
