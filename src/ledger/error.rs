@@ -354,6 +354,7 @@ mod tests {
     use rusqlite::ffi;
 
     use super::*;
+    use crate::ledger::testing::session;
 
     fn failure(code: i32) -> LedgerError {
         let source = rusqlite::Error::SqliteFailure(ffi::Error::new(code), None);
@@ -380,15 +381,7 @@ mod tests {
 
     #[test]
     fn the_holder_is_named_with_all_that_helps_to_find_it() {
-        let holder = SessionInfo {
-            version: "0.1.0".to_owned(),
-            user: "alice".to_owned(),
-            host: "ops1".to_owned(),
-            pid: 4711,
-            command: "submit".to_owned(),
-            options: Vec::new(),
-            started_at: "2026-03-01T08:00:00.5Z".parse().unwrap(),
-        };
+        let holder = session("2026-03-01T08:00:00.5Z".parse().unwrap(), None);
         let error = LedgerError::InUse { path: "w.ledger".into(), holder: Some(Box::new(holder)) };
         assert_eq!(
             error.to_string(),

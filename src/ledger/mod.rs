@@ -39,6 +39,8 @@ mod step_exec;
 mod takeover;
 mod tally;
 #[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
 mod tests;
 mod uuids;
 mod verdict;

@@ -11,7 +11,7 @@ fn second_part(first: u32, n_rows: u32) -> ManifestPart {
 }
 
 fn item(number: u32) -> LoadRow {
-    let place = RowPlace { part: 2, ..place_of(number) };
+    let place = RowPlace { part: 2, ..bare_item(number, RequestType::Renew).place };
     load(Item { place, ..bare_item(number, RequestType::Renew) })
 }
 
