@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::item::SessionInfo;
+use super::schema::VERSION;
 use super::state::IllegalTransition;
 use crate::platform::{NetworkFileSystem, lacks_files};
 use crate::request::{AttemptNo, RequestKind, RequestUuid, RowId};
@@ -20,56 +21,32 @@ pub enum LedgerError {
         holder: Option<Box<SessionInfo>>,
     },
     /// It lies on another machine's disk.
-    #[error("{path:?} lies on a network file system ({kind}), where locks do not hold; put the ledger on a local disk")]
-    NetworkFileSystem {
-        /// The ledger.
-        path: PathBuf,
-        /// What kind it is.
-        kind: NetworkFileSystem,
-    },
+    #[error("{0:?} lies on a network file system ({1}), where locks do not hold; put the ledger on a local disk")]
+    NetworkFileSystem(PathBuf, NetworkFileSystem),
     /// The file is something else.
     #[error("{0:?} is not a cmbatch ledger; name another file")]
     NotALedger(PathBuf),
     /// The file is a ledger, and what it holds is not whole.
     #[error("the ledger {0:?} is damaged; restore it from a backup")]
     Damaged(PathBuf, #[source] Damage),
-    /// A newer program made it.
-    #[error(
-        "the ledger {path:?} has version {found}, and this program knows versions up to {known}; use a newer cmbatch"
-    )]
-    NewerVersion {
-        /// The ledger.
-        path: PathBuf,
-        /// Its version.
-        found: i64,
-        /// The newest version that this program knows.
-        known: i64,
-    },
-    /// A program that was never released made it.
-    #[error("the ledger {path:?} has version {found}, of an older cmbatch that was never released; make a new ledger")]
-    OlderVersion {
-        /// The ledger.
-        path: PathBuf,
-        /// Its version.
-        found: i64,
-    },
+    /// A newer program made it: this is its version.
+    #[error("the ledger {0:?} has version {1}, and this program knows versions up to {VERSION}; use a newer cmbatch")]
+    NewerVersion(PathBuf, i64),
+    /// A program that was never released made it: this is its version.
+    #[error("the ledger {0:?} has version {1}, of an older cmbatch that was never released; make a new ledger")]
+    OlderVersion(PathBuf, i64),
     /// There is no such file.
     #[error("there is no ledger {0:?}")]
     NotFound(PathBuf),
     /// A new ledger was asked for, and a file is there.
     #[error("{0:?} already exists; move it away, or name another ledger")]
     AlreadyExists(PathBuf),
-    /// The file has more than one name.
+    /// The file has so many names.
     #[error(
-        "the ledger {path:?} has {n_names} names (hard links), and its log has only one; keep one name and delete the \
+        "the ledger {0:?} has {1} names (hard links), and its log has only one; keep one name and delete the \
          others, or make a copy"
     )]
-    HardLinked {
-        /// The ledger.
-        path: PathBuf,
-        /// How many names it has.
-        n_names: u64,
-    },
+    HardLinked(PathBuf, u64),
     /// The path is a symbolic link.
     #[error("{0:?} is a symbolic link; name the file itself")]
     Symlink(PathBuf),
@@ -254,17 +231,17 @@ impl LedgerError {
     pub const fn trouble(&self) -> LedgerTrouble {
         match self {
             Self::InUse { .. } | Self::TakenOver(..) => LedgerTrouble::InUse,
-            Self::NetworkFileSystem { .. }
+            Self::NetworkFileSystem(..)
             | Self::NotALedger(..)
             | Self::Damaged(..)
-            | Self::NewerVersion { .. }
-            | Self::OlderVersion { .. }
+            | Self::NewerVersion(..)
+            | Self::OlderVersion(..)
             | Self::NotFound(..)
             | Self::AlreadyExists(..)
             | Self::NoWriteAheadLog(..)
             | Self::Unreadable(..)
             | Self::Symlink(..)
-            | Self::HardLinked { .. } => LedgerTrouble::Unusable,
+            | Self::HardLinked(..) => LedgerTrouble::Unusable,
             Self::Unwritable(..)
             | Self::DiskFull(..)
             | Self::Sqlite(..)
@@ -392,10 +369,10 @@ mod tests {
 
     #[test]
     fn a_newer_ledger_is_refused_with_both_versions() {
-        let error = LedgerError::NewerVersion { path: "w.ledger".into(), found: 7, known: 1 };
+        let error = LedgerError::NewerVersion("w.ledger".into(), 7);
         assert_eq!(
             error.to_string(),
-            "the ledger \"w.ledger\" has version 7, and this program knows versions up to 1; use a newer cmbatch"
+            "the ledger \"w.ledger\" has version 7, and this program knows versions up to 3; use a newer cmbatch"
         );
     }
 }

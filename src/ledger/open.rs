@@ -99,7 +99,7 @@ pub(super) fn begin<E: From<LedgerError>>(
     };
     crash::point("takeover-committed");
     let (clock, path, started_at) = (clock.clone(), path.to_owned(), run.started_at);
-    let writer = Writer { conn, clock, path, working, started_at, spare: None, last: None, has_failed: false, lock };
+    let writer = Writer { conn, clock, path, working, started_at, last: None, has_failed: false, lock };
     Ok((writer, run))
 }
 

@@ -1,6 +1,8 @@
 //! Where a ledger lies, and the files beside it.
 
 use std::ffi::{OsStr, OsString};
+use std::fs::Metadata;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use super::error::LedgerError;
@@ -78,23 +80,22 @@ pub(super) fn resolve(path: &Path) -> Result<PathBuf, LedgerError> {
     Ok(found.join(name))
 }
 
+/// Looks at what stands at this path, where anything does; a symbolic link is an error.
+fn look_at(path: &Path) -> Result<Option<Metadata>, LedgerError> {
+    match path.symlink_metadata() {
+        Ok(metadata) if metadata.is_symlink() => Err(LedgerError::Symlink(path.to_owned())),
+        Ok(metadata) => Ok(Some(metadata)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(LedgerError::Unreadable(path.to_owned(), source)),
+    }
+}
+
 /// Checks that a ledger may be opened at this path, without opening it.
 pub(super) fn check_is_file(path: &Path) -> Result<(), LedgerError> {
-    let metadata = match path.symlink_metadata() {
-        Ok(metadata) => metadata,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            return Err(LedgerError::NotFound(path.to_owned()));
-        }
-        Err(source) => return Err(LedgerError::Unreadable(path.to_owned(), source)),
-    };
-    if metadata.is_symlink() {
-        return Err(LedgerError::Symlink(path.to_owned()));
-    }
+    let metadata = look_at(path)?.ok_or_else(|| LedgerError::NotFound(path.to_owned()))?;
     // SQLite takes an empty file for a database without tables, and deletes the log beside it.
-    if !metadata.is_file() || metadata.len() == 0 {
-        return Err(LedgerError::NotALedger(path.to_owned()));
-    }
-    Ok(())
+    let may_be_one = metadata.is_file() && metadata.len() > 0;
+    if may_be_one { Ok(()) } else { Err(LedgerError::NotALedger(path.to_owned())) }
 }
 
 /// Checks that a ledger that is to be written has one name: its log is named after it, so that two names would be two logs.
@@ -102,7 +103,7 @@ pub(super) fn check_has_one_name(path: &Path) -> Result<(), LedgerError> {
     let counted = n_names(path).map_err(|source| LedgerError::Unreadable(path.to_owned(), source))?;
     match counted {
         0 | 1 => Ok(()),
-        n_names => Err(LedgerError::HardLinked { path: path.to_owned(), n_names }),
+        n_names => Err(LedgerError::HardLinked(path.to_owned(), n_names)),
     }
 }
 
@@ -110,11 +111,8 @@ pub(super) fn check_has_one_name(path: &Path) -> Result<(), LedgerError> {
 /// SQLite would take for the new one's.
 pub(super) fn check_is_free(path: &Path) -> Result<(), LedgerError> {
     for one in [path.to_owned(), beside(path, "-wal"), beside(path, "-journal")] {
-        match one.symlink_metadata() {
-            Ok(metadata) if metadata.is_symlink() => return Err(LedgerError::Symlink(one)),
-            Ok(_) => return Err(LedgerError::AlreadyExists(one)),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-            Err(source) => return Err(LedgerError::Unreadable(one, source)),
+        if look_at(&one)?.is_some() {
+            return Err(LedgerError::AlreadyExists(one));
         }
     }
     Ok(())
@@ -124,7 +122,7 @@ pub(super) fn check_is_free(path: &Path) -> Result<(), LedgerError> {
 pub(super) fn check_is_local(path: &Path) -> Result<(), LedgerError> {
     match file_system(folder_of(path)) {
         Ok(FileSystem::Local) => Ok(()),
-        Ok(FileSystem::Network(kind)) => Err(LedgerError::NetworkFileSystem { path: path.to_owned(), kind }),
+        Ok(FileSystem::Network(kind)) => Err(LedgerError::NetworkFileSystem(path.to_owned(), kind)),
         Err(source) => Err(LedgerError::Unreadable(path.to_owned(), source)),
     }
 }

@@ -257,8 +257,8 @@ pub(super) fn check_file(conn: &Connection, path: &Path) -> Result<(), LedgerErr
     let found: i64 = conn.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(at)?;
     match found {
         VERSION => Ok(()),
-        1..VERSION => Err(LedgerError::OlderVersion { path: path.to_owned(), found }),
-        _ if found > VERSION => Err(LedgerError::NewerVersion { path: path.to_owned(), found, known: VERSION }),
+        1..VERSION => Err(LedgerError::OlderVersion(path.to_owned(), found)),
+        _ if found > VERSION => Err(LedgerError::NewerVersion(path.to_owned(), found)),
         // A ledger appears under its name only when it is whole, with its version.
         _ => Err(LedgerError::NotALedger(path.to_owned())),
     }

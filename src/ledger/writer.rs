@@ -35,8 +35,6 @@ pub(super) struct Writer {
     pub(super) path: PathBuf,
     pub(super) working: Working,
     pub(super) started_at: Option<Timestamp>,
-    /// The memory as it was a step ago, of which nothing but the room is used again.
-    pub(super) spare: Option<Working>,
     /// The answer to the last step, for when it is asked for again.
     pub(super) last: Option<StepAnswer>,
     /// Whether a write failed. After a failed sync nobody knows what the disk holds, and another commit could look durable on
@@ -112,16 +110,10 @@ impl Writer {
         command: &str,
         work: impl FnOnce(&Connection, &mut Working, Stamp) -> Result<T, E>,
     ) -> Result<T, LedgerError> {
-        let mut working = match self.spare.take() {
-            Some(mut spare) => {
-                spare.clone_from(&self.working);
-                spare
-            }
-            None => self.working.clone(),
-        };
+        let mut working = self.working.clone();
         let stamp = Stamp { session: self.working.session, at: self.clock.now() };
         let done = self.transact(command, |conn| work(conn, &mut working, stamp).map_err(Into::into))?;
-        self.spare = Some(std::mem::replace(&mut self.working, working));
+        self.working = working;
         Ok(done)
     }
 
