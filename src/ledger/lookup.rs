@@ -144,13 +144,16 @@ impl Reader {
         self.read(|conn| query::value(conn, sql, (RUN, session)))
     }
 
-    /// Returns how many pending rows had failed, and are to be sent again on a person's order.
+    /// Returns how many rows failed and are to be sent again on a person's order, or as other rows that were not created yet.
     ///
     /// # Errors
     /// The ledger cannot be read.
     pub fn n_ordered_again(&self) -> Result<u64, LedgerError> {
         let sql = format!(
-            "SELECT count(*) FROM outcomes o WHERE run = ? AND source = 'replay' AND state = 'pending' AND {LAST_WORD}"
+            "SELECT count(*) FROM outcomes o WHERE run = ? AND (
+                 source = 'replay' AND state = 'pending' AND {LAST_WORD}
+                 OR replaced_by IS NOT NULL AND NOT EXISTS (SELECT 1 FROM outcomes x
+                     WHERE x.run = o.run AND x.row = o.replaced_by AND x.state = 'created'))"
         );
         self.read(|conn| query::value(conn, &sql, [RUN]))
     }

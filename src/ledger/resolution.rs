@@ -33,9 +33,9 @@ pub enum RowVerdict {
     /// The server has a request with the row's tag that is not the row's, or the row's request under another row's tag:
     /// in_doubt, pending, failed or created -> in_doubt.
     Contradicted,
-    /// It is left out on purpose: pending -> skipped.
+    /// It is left out on purpose: pending or failed -> skipped.
     LeftOut,
-    /// It is left out because this request of another run stands for it: pending -> skipped.
+    /// It is left out because this request of another run stands for it: pending or failed -> skipped.
     Elsewhere(RequestUuid),
     /// It is closed by a person: pending, failed, in_doubt or invalid -> skipped.
     Dropped,

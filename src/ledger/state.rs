@@ -100,7 +100,7 @@ pub enum RowEvent {
     AbsentForGood,
     /// The server has a request with the row's tag that is not the row's, or has the row's request under another row's tag.
     Contradicted,
-    /// The row is left out on purpose, before it is sent.
+    /// The row is left out on purpose, before it is sent or after it failed.
     LeftOut,
     /// A person closes the row, whose request is not known to exist.
     Dropped,
@@ -126,7 +126,7 @@ impl RowEvent {
             Self::Absent => (&[InDoubt], Pending),
             Self::AbsentForGood => (&[InDoubt], Failed),
             Self::Contradicted => (&[InDoubt, Pending, Failed, Created], InDoubt),
-            Self::LeftOut => (&[Pending], Skipped),
+            Self::LeftOut => (&[Pending, Failed], Skipped),
             Self::Dropped => (&[Pending, Failed, InDoubt, Invalid], Skipped),
             Self::Restored(to @ (Pending | Failed | InDoubt | Invalid)) => (&[Skipped], to),
             Self::Restored(to @ (Sending | Created | Skipped | Canceled | Replaced)) => (&[], to),
@@ -261,6 +261,7 @@ mod tests {
             (RowState::Pending, RowEvent::Contradicted, RowState::InDoubt),
             (RowState::Failed, RowEvent::Contradicted, RowState::InDoubt),
             (RowState::Pending, RowEvent::LeftOut, RowState::Skipped),
+            (RowState::Failed, RowEvent::LeftOut, RowState::Skipped),
             (RowState::Failed, RowEvent::Again, RowState::Pending),
             (RowState::Failed, RowEvent::Replaced, RowState::Replaced),
             (RowState::Invalid, RowEvent::Replaced, RowState::Replaced),

@@ -5,7 +5,7 @@
 //! - `WORLD_SEEDS=100000 WORLD_FROM=0 cargo test --profile world --test world long -- --nocapture`: the long form, a line each
 //!   5,000.
 //! - `WORLD_STEPS=tests/world/found/x.json cargo test --test world steps -- --nocapture`: one history, step by step;
-//!   `WORLD_STEPS=7` takes that of seed 7, `two_ledgers_at_once:7` that of a plan, `swarm:7` one that is all drawn.
+//!   `WORLD_WORDS=1` adds all that commands say; `WORLD_STEPS=7` takes that of seed 7, `two_ledgers_at_once:7` that of a plan, `swarm:7` one that is all drawn.
 //! - `WORLD_RED=dir cargo test --test world red -- --nocapture`: how many histories each plan takes until it breaks something;
 //!   the shrunk histories go to that folder. With `WORLD_SWARM=100` the first 100 histories are tried whose steps are all drawn,
 //!   with `WORLD_LIST=7,19` those of these seeds.

@@ -200,6 +200,8 @@ impl Oracle {
             || runs_differ && that.opts.no_tag
         {
             Some(Excuse::NoTags)
+        } else if runs_differ && other.status == DENIED {
+            Some(Excuse::Denied)
         } else if other.is_archived && self.put_back.contains(&this.at.host) {
             // No list shows it any more to a ledger that has lost it.
             Some(Excuse::Unseen)
@@ -209,8 +211,6 @@ impl Oracle {
                 && (self.put_back.contains(&this.at.host) || self.signs.get(&this.run).is_none_or(|row| made.row == Some(*row)))
         {
             Some(Excuse::Hidden)
-        } else if runs_differ && other.status == DENIED {
-            Some(Excuse::Denied)
         } else if is_unseen && is_at_once && hosts_differ {
             Some(Excuse::AtOnce)
         } else if is_unseen && is_apart && !is_at_once {

@@ -112,6 +112,8 @@ struct Meta {
 }
 
 struct World<'h> {
+    /// Whether all that commands say goes into the log (`WORLD_WORDS`).
+    is_wordy: bool,
     /// Hosts that sleep, and until when.
     asleep: BTreeMap<u8, u64>,
     history: &'h History,
@@ -137,6 +139,7 @@ impl<'h> World<'h> {
         let begin = Instant::now();
         let oracle = Oracle::new(is_strict, history.setup.twin);
         Self {
+            is_wordy: crate::var("WORLD_WORDS").is_some(),
             asleep: BTreeMap::new(),
             history,
             begin,
@@ -343,7 +346,8 @@ impl<'h> World<'h> {
         self.processes.get_mut(&p).unwrap().running = None;
         self.know_end(p);
         self.marks.hit(&format!("exit {}", said.exit));
-        self.say(&format!("p{p} ends with {}: {}", said.exit, said.short.replace(&*self.root.to_string_lossy(), "")));
+        let words = if self.is_wordy { &said.text } else { &said.short };
+        self.say(&format!("p{p} ends with {}: {}", said.exit, words.replace(&*self.root.to_string_lossy(), "")));
         let known = self.oracle.known.get_mut(&p).unwrap();
         known.has_looked = !matches!(said.exit, 4 | 5 | 6 | 8 | 130) && self.server.borrow().list_is_whole();
         let at = known.at;
