@@ -54,7 +54,7 @@ impl Refused<'_> {
         let first = match self.server {
             Some(server) => Next::from("see what is wrong: ")
                 .and(Piece::Doctor(server.to_owned()))
-                .text("; once that is corrected: "),
+                .text("; then, once that is corrected: "),
             None => Next::from("once that is corrected: "),
         };
         first.and(self.with(&[], &[]))

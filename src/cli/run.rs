@@ -128,7 +128,7 @@ fn way_out(failure: &Failure, invocation: &Invocation) -> Next {
         Exit::Disk => "make room or repair the disk",
         Exit::Server | Exit::SignIn | Exit::NoApi => match invocation.doctor() {
             Some(doctor) => {
-                let first = format!("see what is wrong: {doctor}; once that is corrected: ");
+                let first = format!("see what is wrong: {doctor}; then, once that is corrected: ");
                 return Next::from(first).and(Piece::Again);
             }
             None => "correct that",

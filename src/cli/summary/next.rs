@@ -90,7 +90,7 @@ impl Run<'_> {
                 let doctor = Next(vec![Piece::Doctor(server.clone())]);
                 let way = self.recorded.as_ref().filter(|_| !self.invocation.says_how_to_ask());
                 let doctor = way.unwrap_or(self.invocation).shown_next(&doctor);
-                format!("see what is wrong: {doctor}; once that is corrected: {again}")
+                format!("see what is wrong: {doctor}; then, once that is corrected: {again}")
             }
             None => format!("once that is corrected: {again}"),
         }
@@ -149,7 +149,12 @@ impl Run<'_> {
             return self.about_doubt();
         }
         if is_left(RowState::Failed) {
-            return self.about_failed();
+            // Which rows failed, and with what words, status tells.
+            let see = match self.invocation.command() {
+                Some("status") => String::new(),
+                Some(_) | None => format!("see which and why: {}; then: ", self.local("status", &[])),
+            };
+            return format!("{see}{}", self.about_failed());
         }
         if is_left(RowState::Invalid) {
             return self.about_invalid();
@@ -163,7 +168,9 @@ impl Run<'_> {
         let ask = self.asking("reconcile", &[]);
         match &self.ending.last_list {
             None => ask,
-            Some(list) if list.unreadable.is_some() => format!("have the account read the server's list, then: {ask}"),
+            Some(list) if list.unreadable.is_some() => {
+                format!("once the server's list can be read: {ask}; or look for the rows in the CM portal: {by_hand}")
+            }
             Some(list) if list.ask_again_at.is_some() => {
                 format!("ask again a few minutes later: {ask}; or look for the rows in the CM portal: {by_hand}")
             }
@@ -184,7 +191,7 @@ impl Run<'_> {
                 let name = free_name("failed.csv");
                 let list = ["--format", "manifest", "--state", "failed", "--output", &name];
                 let from = self.asking("replay", &["--from", &name]);
-                instead(format!("{}; correct the rows in it, then: {from}", self.local("export", &list)))
+                instead(format!("{}; then, with the rows corrected in it: {from}", self.local("export", &list)))
             }
             Some(ErrorCode::ServerError) => {
                 format!("have the team that runs the CM server look at it (500), then: {replay}")
@@ -224,7 +231,7 @@ impl Run<'_> {
         match typed.filter(|_| !Path::new(&name).exists()) {
             Some(typed) => {
                 let written = typed.instead(&["--rejects", "--new", "--confirm"], &["--rejects", &name]);
-                format!("write the invalid rows to a file: {written}; correct them there, then: {replay}")
+                format!("write the invalid rows to a file: {written}; then, with the rows corrected in it: {replay}")
             }
             None => format!("correct the rows in {}, then: {replay}", quoted(&name)),
         }
@@ -367,11 +374,11 @@ mod tests {
         cmbatch reconcile wave.ledger --token-file t
         cmbatch settle wave.ledger --list
         have the right that the account lacks (403) given to it, then: cmbatch replay wave.ledger --token-file t --rate 5/s; or, where they are not to be sent: cmbatch drop wave.ledger --cause refused --reason TEXT
-        cmbatch export wave.ledger --format manifest --state failed --output failed.csv; correct the rows in it, then: cmbatch replay wave.ledger --from failed.csv --token-file t --rate 5/s; or, where they are not to be sent: cmbatch drop wave.ledger --cause refused --reason TEXT
+        cmbatch export wave.ledger --format manifest --state failed --output failed.csv; then, with the rows corrected in it: cmbatch replay wave.ledger --from failed.csv --token-file t --rate 5/s; or, where they are not to be sent: cmbatch drop wave.ledger --cause refused --reason TEXT
         have the team that runs the CM server look at it (500), then: cmbatch replay wave.ledger --token-file t --rate 5/s
         cmbatch replay wave.ledger --token-file t --rate 5/s
         have the right that the account lacks (403) given to it, then: cmbatch replay wave.ledger --confirm 2 --token-file t --rate 5/s; or, where they are not to be sent: cmbatch drop wave.ledger --cause refused --reason TEXT
-        write the invalid rows to a file: cmbatch submit wave.csv --token-file t --rate 5/s --rejects wave.rejects.csv; correct them there, then: cmbatch replay wave.ledger --from wave.rejects.csv --token-file t --rate 5/s
+        write the invalid rows to a file: cmbatch submit wave.csv --token-file t --rate 5/s --rejects wave.rejects.csv; then, with the rows corrected in it: cmbatch replay wave.ledger --from wave.rejects.csv --token-file t --rate 5/s
         cmbatch export wave.ledger --format csv --output results.csv
         ");
     }
@@ -398,10 +405,10 @@ mod tests {
             stopped(submit, StopReason::Interrupted),
         ];
         insta::assert_snapshot!(lines.join("\n"), @r"
-        see what is wrong: cmbatch doctor --server https://cm.test --token-file t; once that is corrected: cmbatch settle wave.ledger; or, where a person looks for the rows in the CM portal: cmbatch settle wave.ledger --list
-        see what is wrong: cmbatch doctor --server cm.test; once that is corrected: cmbatch reconcile wave.ledger --server cm.test; or, where a person looks for the rows in the CM portal: cmbatch settle wave.ledger --list
-        see what is wrong: cmbatch doctor --server cm.test --token-file t; once that is corrected: cmbatch submit wave.csv --server cm.test --token-file t
-        see what is wrong: cmbatch doctor --server cm.test --token-file t; once that is corrected: cmbatch submit wave.csv --server cm.test --token-file t
+        see what is wrong: cmbatch doctor --server https://cm.test --token-file t; then, once that is corrected: cmbatch settle wave.ledger; or, where a person looks for the rows in the CM portal: cmbatch settle wave.ledger --list
+        see what is wrong: cmbatch doctor --server cm.test; then, once that is corrected: cmbatch reconcile wave.ledger --server cm.test; or, where a person looks for the rows in the CM portal: cmbatch settle wave.ledger --list
+        see what is wrong: cmbatch doctor --server cm.test --token-file t; then, once that is corrected: cmbatch submit wave.csv --server cm.test --token-file t
+        see what is wrong: cmbatch doctor --server cm.test --token-file t; then, once that is corrected: cmbatch submit wave.csv --server cm.test --token-file t
         once that is corrected: cmbatch replay wave.ledger --server cm.test --token-file t
         look for these rows in the CM portal: cmbatch settle wave.ledger --list; then: cmbatch submit wave.csv --server cm.test --token-file t
         cmbatch submit wave.csv --server cm.test --token-file t
