@@ -259,17 +259,15 @@ fn about_findings(findings: &[Finding], run: &Run<'_>) -> String {
     let mut rows: Vec<RowId> = findings.iter().filter_map(|finding| finding.row).collect();
     rows.sort_unstable();
     rows.dedup();
-    let named: Vec<String> = if rows.len() > MAX_ROWS {
-        vec!["--row".to_owned(), "N".to_owned()]
-    } else {
-        rows.iter().flat_map(|row| ["--row".to_owned(), row.to_string()]).collect()
-    };
+    let n_more = rows.len().saturating_sub(MAX_ROWS);
+    let more = if n_more > 0 { format!("; and likewise of the others ({n_more})") } else { String::new() };
+    let named: Vec<String> = rows.iter().take(MAX_ROWS).flat_map(|row| ["--row".to_owned(), row.to_string()]).collect();
     let with = |more: &[&'static str]| named.iter().map(String::as_str).chain(more.iter().copied()).collect::<Vec<_>>();
     let looked_at = run.local("settle", &with(&["--looked-at", "--reason", "TEXT"]));
     if findings.iter().all(are_skipped) {
         return format!(
             "look in the CM portal why these requests came to nothing; to send the rows all the same: {}; \
-             or, where they are not to be sent: {looked_at}",
+             or, where they are not to be sent: {looked_at}{more}",
             run.local("drop", &with(&["--undo"]))
         );
     }
@@ -287,7 +285,7 @@ fn about_findings(findings: &[Finding], run: &Run<'_>) -> String {
         first.push("find out why requests came to nothing for which rows were left out");
     }
     format!(
-        "{}, then: {}; or, where that still tells of them: {looked_at}",
+        "{}, then: {}; or, where that still tells of them: {looked_at}{more}",
         first.join(", "),
         run.asking("settle", &["--all"])
     )
@@ -433,7 +431,7 @@ mod tests {
         insta::assert_snapshot!(lines.join("\n"), @r"
         look at the requests named above in the CM portal, cancel there what is too many, then: cmbatch settle wave.ledger --all --token-file t; or, where that still tells of them: cmbatch settle wave.ledger --row 20 --row 21 --looked-at --reason TEXT
         look at the requests named above in the CM portal, cancel there what nobody wants, then: cmbatch settle wave.ledger --all --token-file t; or, where that still tells of them: cmbatch settle wave.ledger --row 20 --looked-at --reason TEXT
-        look at the requests named above in the CM portal, find out why the list lacks what is missing, then: cmbatch settle wave.ledger --all --token-file t; or, where that still tells of them: cmbatch settle wave.ledger --row N --looked-at --reason TEXT
+        look at the requests named above in the CM portal, find out why the list lacks what is missing, then: cmbatch settle wave.ledger --all --token-file t; or, where that still tells of them: cmbatch settle wave.ledger --row 20 --row 21 --row 22 --row 23 --row 24 --looked-at --reason TEXT; and likewise of the others (1)
         look in the CM portal why these requests came to nothing; to send the rows all the same: cmbatch drop wave.ledger --row 20 --row 21 --undo; or, where they are not to be sent: cmbatch settle wave.ledger --row 20 --row 21 --looked-at --reason TEXT
         look at the requests named above in the CM portal, cancel there what is too many, cancel there what nobody wants, find out why the list lacks what is missing, find out why requests came to nothing for which rows were left out, then: cmbatch settle wave.ledger --all --token-file t; or, where that still tells of them: cmbatch settle wave.ledger --row 20 --row 21 --row 22 --row 23 --row 24 --looked-at --reason TEXT
         ");

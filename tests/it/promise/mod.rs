@@ -122,7 +122,7 @@ impl Place<'_> {
                 _ => continue,
             };
             // What a person has to correct first is not corrected here.
-            if ["--from ", "REJECTS", "LEDGER", "FILE", "TEXT"].iter().any(|word| command.contains(word)) {
+            if ["--from ", "UUID", "REJECTS", "LEDGER", "FILE", "TEXT"].iter().any(|word| command.contains(word)) {
                 continue;
             }
             let tried = self.shell(&format!("{command}{end}"));

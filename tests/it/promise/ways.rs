@@ -42,6 +42,8 @@ fn a_list_that_cannot_be_read_ends_asking_alike_and_the_way_out_is_another_comma
             assert!(next.iter().any(|command| command.ends_with("--list")), "{next:?}");
             // It says the same by its status, and what is wrong.
             place.run_next(&ran, "doctor").exits(4);
+            let json = place.shell(&format!("{} --json", next[0])).json();
+            assert_eq!((&json["stopped_by"], &json["rows"]), (&json!("no-list"), &Value::Null));
         }
         world.server.behave(Manner::default());
         let ran = place.run(&["reconcile", "wave.ledger"]).exits(0);
