@@ -16,12 +16,13 @@ use super::state::{Note, StateFolder};
 use super::stopped_by::StoppedBy;
 use crate::client::ReadError;
 use crate::ledger::{
-    Extent, Finding, Ledger, LedgerError, Reader, RowState, SessionEnd, SessionFate, SessionInfo, SkipCause,
+    Extent, Finding, Ledger, LedgerError, Reader, Resolution, RowState, RowVerdict, SessionEnd, SessionFate,
+    SessionInfo, SkipCause, Source,
 };
 use crate::machine::Machine;
 use crate::reconcile::{Lists, Report};
 use crate::report::Counts;
-use crate::request::{ErrorCode, Guid, RequestType, RunId, RunMark, TagPosition};
+use crate::request::{ErrorCode, Guid, RequestType, RunId, RunMark, TagPosition, printable};
 use crate::submit::{
     Calls, Limits, Patience, Session, SessionReport, Setting, StopLevel, StopReason, Unrecorded, Wire, Work,
 };
@@ -209,14 +210,15 @@ pub(super) struct Job {
 }
 
 impl Job {
-    /// Begins with a ledger that was just opened, at the path as it was named. `before` is how far it was before that.
+    /// Begins with a ledger that was just opened, at the path as it was named. `before` is how far it was before that; none of one that
+    /// was just made.
     pub(super) async fn begin<S>(
         env: &Env<'_, S>,
         path: &Path,
         ledger: Ledger,
         wire: Wire,
         sending: &Sending,
-        before: Extent,
+        before: Option<Extent>,
     ) -> Result<Self, Failure> {
         let note = match &sending.state {
             Some(folder) => match folder.enter(env.machine, ledger.run().id, ledger.path(), env.session).await {
@@ -237,7 +239,7 @@ impl Job {
                 !sessions.iter().any(|earlier| earlier.fate == SessionFate::Died && earlier.info.pid == pid)
             });
             if is_unknown
-                || note.is_ahead_of(before)
+                || note.is_ahead_of(before.unwrap_or_default())
                 || left_open.is_some_and(|died| !note.knows_that_it_died(died.info.pid))
             {
                 session.suspect();
@@ -269,6 +271,11 @@ impl Job {
         self.session.reader()
     }
 
+    /// Has lists looked through for the rows of all sessions.
+    pub(super) const fn audit_all(&mut self) {
+        self.session.audit_all();
+    }
+
     /// Takes failed rows for ones that may be sent, too.
     pub(super) const fn send_failed(&mut self) {
         self.session.send_failed();
@@ -291,9 +298,9 @@ impl Job {
         if self.is_without_list && !self.sends_tags {
             return Ok((None, vec!["the run sends no tags: only rows that were never sent are sent".to_owned()]));
         }
-        let setting = Setting { ledger: &self.ledger, calls: env.server, sink: env.sink };
-        let (_never_stopped, mut control) = watch::channel(StopLevel::Run);
-        let mut report = self.session.look_first(&setting, &mut control).await?;
+        let (_never_stopped, control) = watch::channel(StopLevel::Run);
+        let setting = Setting { ledger: &self.ledger, calls: env.server, sink: env.sink, control };
+        let mut report = self.session.look_first(&setting).await?;
         if let Some(error) = report.unreadable.take() {
             if self.is_without_list {
                 let note = format!(
@@ -301,6 +308,12 @@ impl Job {
                     crate::request::printable(&chain(&error))
                 );
                 return Ok((None, vec![note]));
+            }
+            // Nothing is to be sent: only what the last session could not look at is not looked at.
+            let counts = Counts::of(self.reader())?;
+            let states = self.may_send().iter().chain(&[RowState::InDoubt]);
+            if states.map(|state| counts.get(*state)).sum::<u64>() == 0 {
+                return Ok((None, Vec::new()));
             }
             return Err(look::no_list(&error, &self.refused()?));
         }
@@ -376,11 +389,11 @@ impl Job {
     pub(super) async fn settle<S: Lists>(
         mut self,
         env: &Env<'_, S>,
-        mut control: watch::Receiver<StopLevel>,
+        control: watch::Receiver<StopLevel>,
     ) -> Result<Ending, Failure> {
-        let setting = Setting { ledger: &self.ledger, calls: env.server, sink: env.sink };
-        let mut report = self.session.settle(&setting, &mut control).await?;
-        let is_interrupted = *control.borrow() != StopLevel::Run;
+        let setting = Setting { ledger: &self.ledger, calls: env.server, sink: env.sink, control };
+        let mut report = self.session.settle(&setting).await?;
+        let is_interrupted = setting.is_stopped();
         let unreadable = report.unreadable.take();
         let is_audited = unreadable.is_none();
         if is_audited && !is_interrupted {
@@ -408,8 +421,8 @@ impl Job {
         {
             self.ledger.detach(*last)?;
         }
-        let setting = Setting { ledger: &self.ledger, calls: env.server, sink: env.sink };
-        let report = self.session.send(&setting, work, control).await;
+        let setting = Setting { ledger: &self.ledger, calls: env.server, sink: env.sink, control };
+        let report = self.session.send(&setting, work).await;
         if let Some(list) = report.last_list.as_ref().filter(|list| list.unreadable.is_none()) {
             if report.sent.stopped_by.as_ref().is_none_or(|reason| !matches!(reason, StopReason::Ledger(_))) {
                 self.ledger.set_findings(findings::of_report(list))?;
@@ -419,9 +432,11 @@ impl Job {
             }
         }
         if let Some(StopReason::NotAsAsked { row, uuid, disagreements, .. }) = &report.sent.stopped_by {
-            let mut found: Vec<Finding> = self.reader().open_findings()?.into_iter().map(|open| open.finding).collect();
-            found.push(findings::not_as_asked(*row, *uuid, disagreements));
-            self.ledger.set_findings(found)?;
+            // It is not the row's: a person ends it, and says so.
+            let what: Vec<String> = disagreements.iter().map(ToString::to_string).collect();
+            let reason = format!("its request {uuid} is not what was asked for: {}", printable(&what.join("; ")));
+            let (verdict, source) = (RowVerdict::Contradicted, Source::List);
+            self.ledger.resolve(vec![Resolution { row: *row, verdict, source, reason: Some(reason) }], None).await?;
         }
         let Self { ledger, path, session, note, machine, .. } = self;
         drop(session);

@@ -29,11 +29,25 @@ pub fn wire_of(run: &RunInfo) -> Wire {
     Wire { run: run.id, key: run.key.clone(), tag_position, data }
 }
 
-/// Returns the rules that the run's rows were checked by.
-pub fn rules_of(run: &RunInfo, mut templates: BTreeMap<String, Guid>) -> Rules {
+/// Returns what the names of templates meant when the run was made.
+fn templates_of(run: &RunInfo) -> impl Iterator<Item = (String, Guid)> {
     let of_run =
         |(name, value): &(String, String)| Some((name.strip_prefix(TEMPLATE_NAME)?.to_owned(), value.parse().ok()?));
-    for (name, guid) in run.identity.options.iter().filter_map(of_run) {
+    run.identity.options.iter().filter_map(of_run)
+}
+
+/// Says which names of templates mean another template today than when the run was made.
+pub(super) fn renamed_templates(run: &RunInfo, today: &BTreeMap<String, Guid>) -> Vec<String> {
+    let note = |(name, then): (String, Guid)| {
+        let now = today.iter().find(|(known, now)| known.eq_ignore_ascii_case(&name) && **now != then)?.1;
+        Some(format!("template {name} is {then} in this run, and {now} in the configuration: rows keep {then}"))
+    };
+    templates_of(run).filter_map(note).collect()
+}
+
+/// Returns the rules that the run's rows were checked by.
+pub fn rules_of(run: &RunInfo, mut templates: BTreeMap<String, Guid>) -> Rules {
+    for (name, guid) in templates_of(run) {
         templates.retain(|today, _| !today.eq_ignore_ascii_case(&name));
         templates.insert(name, guid);
     }

@@ -35,7 +35,8 @@ pub(super) fn request_type(text: &str) -> Result<RequestType, String> {
 
 pub(super) fn row_state(text: &str) -> Result<RowState, String> {
     // A state in an option may be written with a hyphen.
-    text.trim().to_ascii_lowercase().replace('-', "_").parse().map_err(|_| {
+    let name = text.trim().to_ascii_lowercase().replace('-', "_");
+    RowState::ALL.into_iter().find(|state| state.as_str() == name).ok_or_else(|| {
         let names: Vec<&str> = RowState::ALL.iter().map(|state| state.as_str()).collect();
         format!("not a state: write one or several of {}", names.join(","))
     })

@@ -2,7 +2,6 @@
 
 use std::path::Path;
 
-use jiff::Timestamp;
 use rusqlite::{Connection, params};
 
 use super::clock::SessionClock;
@@ -16,8 +15,7 @@ use super::open::{BeginError, Undone, begin_with, lock_existing};
 use super::path::resolve;
 use super::run::{RunInfo, insert_parts};
 use super::schema::RUN;
-use super::session::insert_event;
-use super::sql::Sql;
+use super::session::{Stamp, insert_event};
 use crate::machine::Machine;
 
 impl Ledger {
@@ -39,12 +37,11 @@ impl Ledger {
         let path = resolve(path)?;
         let lock = lock_existing(&path)?;
         let clock = SessionClock::start(machine);
-        let begun = begin_with(&clock, &path, session, lock, |conn, run, number| {
-            let now = clock.now();
-            let mut loader = Loader::new(conn, &path, (number, now), Held::of(run));
+        let begun = begin_with(&clock, &path, session, lock, |conn, run, stamp| {
+            let mut loader = Loader::new(conn, &path, stamp, Held::of(run));
             let parts = feed(&mut loader, run).map_err(Undone::Other)?;
             loader.finish(&parts)?;
-            append_parts(conn, (number, now), &parts)?;
+            append_parts(conn, stamp, &parts)?;
             crash::point("append-before-commit");
             Ok(())
         });
@@ -57,13 +54,13 @@ impl Ledger {
     }
 }
 
-fn append_parts(conn: &Connection, (session, now): (u32, Timestamp), parts: &[ManifestPart]) -> Result<(), Fault> {
+fn append_parts(conn: &Connection, stamp: Stamp, parts: &[ManifestPart]) -> Result<(), Fault> {
     insert_parts(conn, parts)?;
     let n_rows: u64 = parts.iter().map(|part| u64::from(part.n_rows)).sum();
-    conn.execute("UPDATE runs SET n_rows = n_rows + ? WHERE run = ?", params![Sql(n_rows), RUN])?;
+    conn.execute("UPDATE runs SET n_rows = n_rows + ? WHERE run = ?", params![n_rows, RUN])?;
     for part in parts {
         let detail = format!("{} rows of manifest {} ({:?})", part.n_rows, part.part, part.name);
-        insert_event(conn, session, now, "append", &detail)?;
+        insert_event(conn, stamp, "append", &detail)?;
     }
     Ok(())
 }

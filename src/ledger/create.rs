@@ -16,6 +16,7 @@ use super::loader::{Held, Loader};
 use super::path::{beside, check_is_free, check_is_local, resolve};
 use super::run::{RunInfo, insert_run};
 use super::schema::{create_indexes_and_view, create_tables};
+use super::session::Stamp;
 use crate::machine::Machine;
 use crate::platform::{DataLock, folder_of, sync_folder};
 use crate::request::{RunId, RunKey};
@@ -55,7 +56,7 @@ impl Ledger {
         // Asked again, now that nobody else can make it.
         check_is_free(&path)?;
         let conn = loading.open()?;
-        let mut loader = Loader::new(&conn, &path, (FIRST_SESSION, clock.now()), Held::default());
+        let mut loader = Loader::new(&conn, &path, Stamp { session: FIRST_SESSION, at: clock.now() }, Held::default());
         let parts = feed(&mut loader).map_err(CreateError::Feed)?;
         let (mut id, mut key) = ([0; 16], [0; 32]);
         machine.fill(&mut id).and_then(|()| machine.fill(&mut key)).map_err(LedgerError::NoRandomBytes)?;

@@ -1,15 +1,16 @@
 //! Reading the rows in doubt.
 
-use rusqlite::{OptionalExtension, Transaction};
+use rusqlite::Connection;
 
 use super::error::{Damage, Fault, LedgerError};
 use super::history::{OutcomeLine, history_of};
+use super::query;
 use super::reader::Reader;
 use super::resolution::DoubtfulRow;
 use super::result::Holder;
 use super::schema::RUN;
 use super::session::last_session;
-use super::sql::{PLACE_COLUMNS, REQUEST_COLUMNS, Sql, place_of, request_of};
+use super::sql::{PLACE_COLUMNS, REQUEST_COLUMNS, place_of, request_of};
 use super::state::RowState;
 use super::takeover::open_claims;
 use super::tally::{count_in, load_tallies};
@@ -25,12 +26,12 @@ impl Reader {
     /// The ledger cannot be read.
     pub fn in_doubt(&self, after: u32, limit: u32) -> Result<Vec<DoubtfulRow>, LedgerError> {
         let holder = self.holder_state()?;
-        self.read(|transaction| {
-            let mut rows = recorded_in_doubt(transaction, after, limit)?;
-            rows.extend(left_open(transaction, holder)?.into_iter().filter(|row| row.get() > after));
+        self.examine(|conn| {
+            let mut rows = query::all(conn, ROWS_IN_DOUBT, (RUN, after, limit), |line| line.get(0))?;
+            rows.extend(left_open(conn, holder)?.into_iter().filter(|row| row.get() > after));
             rows.sort_unstable();
             rows.truncate(limit as usize);
-            rows.into_iter().map(|row| doubtful(transaction, row)).collect()
+            rows.into_iter().map(|row| doubtful(conn, row)).collect()
         })
     }
 
@@ -50,29 +51,22 @@ pub(super) const ROWS_IN_DOUBT: &str = "SELECT row FROM outcomes o WHERE run = ?
         AND (x.attempt, x.verdict) > (o.attempt, o.verdict))
     AND NOT EXISTS (SELECT 1 FROM left_out l WHERE l.run = o.run AND l.row = o.row) ORDER BY row LIMIT ?";
 
-fn recorded_in_doubt(transaction: &Transaction<'_>, after: u32, limit: u32) -> rusqlite::Result<Vec<RowId>> {
-    let mut statement = transaction.prepare_cached(ROWS_IN_DOUBT)?;
-    let rows = statement.query_map((RUN, after, limit), |line| Ok(line.get::<_, Sql<RowId>>(0)?.0))?;
-    rows.collect()
-}
-
 /// Returns the rows whose process died and that no session has taken over; never more than a pipeline's window.
-fn left_open(transaction: &Transaction<'_>, holder: Holder) -> Result<Vec<RowId>, Fault> {
+fn left_open(conn: &Connection, holder: Holder) -> rusqlite::Result<Vec<RowId>> {
     match holder {
-        Holder::Gone if count_in(&load_tallies(transaction)?, RowState::Sending) > 0 => {
-            Ok(open_claims(transaction, last_session(transaction)?)?.into_keys().collect())
+        Holder::Gone if count_in(&load_tallies(conn)?, RowState::Sending) > 0 => {
+            Ok(open_claims(conn, last_session(conn)?)?.into_keys().collect())
         }
         Holder::Lives | Holder::Gone => Ok(Vec::new()),
     }
 }
 
-fn doubtful(transaction: &Transaction<'_>, row: RowId) -> Result<DoubtfulRow, Fault> {
-    let history = history_of(transaction, row)?;
-    let (place, id, request) = transaction
-        .prepare_cached(&format!("SELECT {PLACE_COLUMNS}, id, {REQUEST_COLUMNS} FROM items WHERE run = ? AND row = ?"))?
-        .query_row((RUN, Sql(row)), |line| Ok((place_of(line, 0)?, line.get(3)?, request_of(line, 4)?)))
-        .optional()?
-        .ok_or(Damage::RowGone(row))?;
+fn doubtful(conn: &Connection, row: RowId) -> Result<DoubtfulRow, Fault> {
+    let history = history_of(conn, row)?;
+    let sql = format!("SELECT {PLACE_COLUMNS}, id, {REQUEST_COLUMNS} FROM items WHERE run = ? AND row = ?");
+    let item =
+        query::first(conn, &sql, (RUN, row), |line| Ok((place_of(line, 0)?, line.get(3)?, request_of(line, 4)?)))?;
+    let (place, id, request) = item.ok_or(Damage::RowGone(row))?;
     let counted_attempts = history.counted_attempts();
     if let Some(claim) = history.open_claim() {
         return Ok(DoubtfulRow {

@@ -1,14 +1,14 @@
-//! What lists showed that is not as it should be, until a list or a person says otherwise.
-
-use std::str::FromStr;
+//! What lists showed that is not as it should be, until a list or a person says otherwise; and what of it a person accepted.
 
 use jiff::Timestamp;
-use rusqlite::{Connection, params};
+use rusqlite::Connection;
 
 use super::error::{Fault, LedgerError, StepError};
+use super::query;
 use super::reader::Reader;
 use super::schema::RUN;
-use super::sql::Sql;
+use super::session::Stamp;
+use super::sql::{Micros, Uuids};
 use crate::request::{RequestUuid, RowId};
 
 /// What kind of finding.
@@ -18,8 +18,6 @@ pub enum FindingKind {
     Double,
     /// A request has the tag of a row that is failed, skipped, invalid or replaced.
     Unsent,
-    /// The request of one row has another row's tag.
-    OtherRow,
     /// The request of a row is missing, although earlier and later ones are there.
     Missing,
     /// Another run has asked for the same meanwhile.
@@ -30,32 +28,17 @@ pub enum FindingKind {
 
 impl FindingKind {
     /// All kinds.
-    pub const ALL: [Self; 6] =
-        [Self::Double, Self::Unsent, Self::OtherRow, Self::Missing, Self::Elsewhere, Self::SkippedGone];
+    pub const ALL: [Self; 5] = [Self::Double, Self::Unsent, Self::Missing, Self::Elsewhere, Self::SkippedGone];
 
     /// Returns the stable name, as the ledger and `--json` write it.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Double => "double",
             Self::Unsent => "unsent",
-            Self::OtherRow => "other-row",
             Self::Missing => "missing",
             Self::Elsewhere => "elsewhere",
             Self::SkippedGone => "skipped-gone",
         }
-    }
-}
-
-/// The text is none of the kinds of findings.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is not a kind of finding")]
-pub struct UnknownFinding(pub String);
-
-impl FromStr for FindingKind {
-    type Err = UnknownFinding;
-
-    fn from_str(text: &str) -> Result<Self, UnknownFinding> {
-        Self::ALL.into_iter().find(|kind| kind.as_str() == text).ok_or_else(|| UnknownFinding(text.to_owned()))
     }
 }
 
@@ -102,37 +85,30 @@ const NOT_SEEN: &str = "not seen any more";
 
 /// Makes exactly these the open findings, with what is said of them now, but for those that a person has closed: what was looked at
 /// stays looked at.
-pub(super) fn set_findings(
-    conn: &Connection,
-    session: u32,
-    now: Timestamp,
-    findings: Vec<Finding>,
-) -> rusqlite::Result<()> {
+pub(super) fn set_findings(conn: &Connection, stamp: Stamp, findings: Vec<Finding>) -> rusqlite::Result<()> {
+    let Stamp { session, at: now } = stamp;
     let known = load_open(conn)?;
-    let looked_at: Vec<Finding> = load(conn, LOOKED_AT)?.into_iter().map(|closed| closed.finding).collect();
+    let mut passed_over: Vec<Finding> = load(conn, LOOKED_AT)?.into_iter().map(|closed| closed.finding).collect();
     let mut kept = vec![false; known.len()];
-    let mut insert = conn.prepare_cached(
-        "INSERT INTO findings (run, finding, kind, row, uuids, detail, found_at, session)
-         VALUES (?1, (SELECT ifnull(max(finding), 0) + 1 FROM findings WHERE run = ?1), ?2, ?3, ?4, ?5, ?6, ?7)",
-    )?;
-    let mut update = conn.prepare_cached("UPDATE findings SET detail = ? WHERE run = ? AND finding = ?")?;
-    let mut added: Vec<Finding> = Vec::new();
     for finding in findings.into_iter().map(Finding::sorted) {
         if let Some(at) = known.iter().position(|open| open.finding.is_same(&finding)) {
             kept[at] = true;
-            if finding.detail != known[at].finding.detail {
-                update.execute(params![finding.detail, RUN, Sql(known[at].number)])?;
-            }
-        } else if !added.iter().chain(&looked_at).any(|one| one.is_same(&finding)) {
-            let (row, uuids) = (finding.row.map(Sql), Sql(finding.uuids.as_slice()));
-            insert.execute(params![RUN, finding.kind.as_str(), row, uuids, finding.detail, Sql(now), session])?;
-            added.push(finding);
+            let sql = "UPDATE findings SET detail = ?1 WHERE run = ?2 AND finding = ?3 AND detail <> ?1";
+            query::change(conn, sql, (finding.detail, RUN, known[at].number))?;
+        } else if !passed_over.iter().any(|one| one.is_same(&finding)) {
+            let (row, uuids) = (finding.row, Uuids(finding.uuids.as_slice()));
+            query::change(
+                conn,
+                "INSERT INTO findings (run, finding, kind, row, uuids, detail, found_at, session)
+                 VALUES (?1, (SELECT ifnull(max(finding), 0) + 1 FROM findings WHERE run = ?1), ?2, ?3, ?4, ?5, ?6, ?7)",
+                (RUN, finding.kind, row, uuids, &finding.detail, Micros(now), session),
+            )?;
+            passed_over.push(finding);
         }
     }
-    let mut close =
-        conn.prepare_cached("UPDATE findings SET closed_at = ?, reason = ? WHERE run = ? AND finding = ?")?;
     for (open, _) in known.iter().zip(kept).filter(|(_, is_kept)| !is_kept) {
-        close.execute(params![Sql(now), NOT_SEEN, RUN, Sql(open.number)])?;
+        let sql = "UPDATE findings SET closed_at = ?, reason = ? WHERE run = ? AND finding = ?";
+        query::change(conn, sql, (Micros(now), NOT_SEEN, RUN, open.number))?;
     }
     Ok(())
 }
@@ -142,10 +118,8 @@ pub(super) fn set_findings(
 /// # Errors
 /// [`StepError::NoFinding`], or SQLite failed.
 pub(super) fn close_findings(conn: &Connection, now: Timestamp, row: RowId, reason: &str) -> Result<(), Fault> {
-    let n_closed = conn.execute(
-        "UPDATE findings SET closed_at = ?, reason = ? WHERE run = ? AND row = ? AND closed_at IS NULL",
-        params![Sql(now), reason, RUN, Sql(row)],
-    )?;
+    let sql = "UPDATE findings SET closed_at = ?, reason = ? WHERE run = ? AND row = ? AND closed_at IS NULL";
+    let n_closed = query::change(conn, sql, (Micros(now), reason, RUN, row))?;
     if n_closed == 0 { Err(StepError::NoFinding { row }.into()) } else { Ok(()) }
 }
 
@@ -160,22 +134,27 @@ fn load_open(conn: &Connection) -> rusqlite::Result<Vec<OpenFinding>> {
     load(conn, OPEN)
 }
 
-fn load(conn: &Connection, query: &str) -> rusqlite::Result<Vec<OpenFinding>> {
-    let mut statement = conn.prepare_cached(query)?;
-    let findings = statement.query_map([RUN], |line| {
+fn load(conn: &Connection, sql: &str) -> rusqlite::Result<Vec<OpenFinding>> {
+    query::all(conn, sql, [RUN], |line| {
         Ok(OpenFinding {
-            number: line.get::<_, Sql<u64>>(0)?.0,
-            found_at: line.get::<_, Sql<Timestamp>>(5)?.0,
+            number: line.get(0)?,
+            found_at: line.get::<_, Micros>(5)?.0,
             session: line.get(6)?,
             finding: Finding {
-                kind: line.get::<_, Sql<FindingKind>>(1)?.0,
-                row: line.get::<_, Option<Sql<RowId>>>(2)?.map(|row| row.0),
-                uuids: line.get::<_, Sql<Vec<RequestUuid>>>(3)?.0,
+                kind: line.get(1)?,
+                row: line.get(2)?,
+                uuids: line.get::<_, Uuids<_>>(3)?.0,
                 detail: line.get(4)?,
             },
         })
-    })?;
-    findings.collect()
+    })
+}
+
+/// Keeps requests of other runs beside which a person wants those of this run sent; those that are there stay as they are.
+pub(super) fn accept_hits(conn: &Connection, stamp: Stamp, hits: &[RequestUuid]) -> rusqlite::Result<()> {
+    let Stamp { session, at } = stamp;
+    let sql = "INSERT INTO accepted_hits (run, uuid, session, recorded_at) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING";
+    hits.iter().try_for_each(|uuid| query::change(conn, sql, (RUN, uuid, session, Micros(at))).map(drop))
 }
 
 impl Reader {
@@ -184,6 +163,16 @@ impl Reader {
     /// # Errors
     /// The ledger cannot be read.
     pub fn open_findings(&self) -> Result<Vec<OpenFinding>, LedgerError> {
-        self.read(|transaction| Ok(load_open(transaction)?))
+        self.read(load_open)
+    }
+
+    /// Returns the requests of other runs that a person has accepted ([`Ledger::accept_hits`](super::Ledger::accept_hits)),
+    /// sorted.
+    ///
+    /// # Errors
+    /// The ledger cannot be read.
+    pub fn accepted_hits(&self) -> Result<Vec<RequestUuid>, LedgerError> {
+        let sql = "SELECT uuid FROM accepted_hits WHERE run = ? ORDER BY uuid";
+        self.read(|conn| query::all(conn, sql, [RUN], |line| line.get(0)))
     }
 }

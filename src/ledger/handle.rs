@@ -10,12 +10,12 @@ use tokio::sync::oneshot;
 
 use super::clock::SessionClock;
 use super::error::LedgerError;
-use super::findings::Finding;
+use super::findings::{Finding, accept_hits, close_findings, set_findings};
 use super::resolution::{AuditEvent, Resolution};
 use super::run::RunInfo;
-use super::session::{FirstLook, SessionEnd};
+use super::session::{FirstLook, SessionEnd, insert_first_look};
 use super::step::{Step, StepAnswer};
-use super::writer::{Command, Reply, Writer};
+use super::writer::{Command, Writer};
 use crate::machine::Threads;
 use crate::request::{RequestKind, RequestUuid, RowId};
 
@@ -91,9 +91,9 @@ enum Served {
 }
 
 impl Served {
-    fn start(writer: Writer) -> Result<Self, LedgerError> {
+    fn start(writer: Box<Writer>) -> Result<Self, LedgerError> {
         if writer.clock.machine().threads() == Threads::One {
-            return Ok(Self::Here(Mutex::new(Some(Box::new(writer)))));
+            return Ok(Self::Here(Mutex::new(Some(writer))));
         }
         let path = writer.path.clone();
         let (commands, received) = sync_channel(QUEUE);
@@ -109,7 +109,7 @@ impl Served {
 fn handle_here(writer: &Mutex<Option<Box<Writer>>>, command: Command) {
     let taken = writer.lock().unwrap_or_else(PoisonError::into_inner).take();
     if let Some(taken) = taken {
-        let left = taken.handle(command).map(Box::new);
+        let left = command(taken);
         *writer.lock().unwrap_or_else(PoisonError::into_inner) = left;
     }
 }
@@ -118,7 +118,7 @@ impl Ledger {
     /// Starts the writer.
     pub(super) fn start(writer: Writer, run: RunInfo) -> Result<Self, LedgerError> {
         let (path, session, clock) = (writer.path.clone(), writer.working.session, writer.clock.clone());
-        let writer = Served::start(writer)?;
+        let writer = Served::start(Box::new(writer))?;
         Ok(Self { path, clock, run, session, writer })
     }
 
@@ -148,7 +148,7 @@ impl Ledger {
     /// # Errors
     /// The mark could not be written.
     pub fn start_run(&mut self) -> Result<(), LedgerError> {
-        let since = self.ask_blocking(Command::StartRun)?;
+        let since = self.ask_blocking(Writer::start_run)?;
         self.run.started_at = Some(since);
         Ok(())
     }
@@ -161,7 +161,7 @@ impl Ledger {
     /// [`LedgerError::Step`] and [`LedgerError::NotStarted`]: it cannot be done, and nothing changed. Any other: nothing of it
     /// is recorded, and no later step is taken ([`LedgerError::Closed`]).
     pub async fn step(&self, step: Step) -> Result<StepAnswer, LedgerError> {
-        self.ask(|reply| Command::Step(step, reply)).await
+        self.ask(move |writer| writer.step(&step)).await
     }
 
     /// Does a step, and blocks the thread until it is durable. As [`step`](Self::step) in everything else.
@@ -169,7 +169,7 @@ impl Ledger {
     /// # Errors
     /// Those of [`step`](Self::step).
     pub fn step_blocking(&self, step: Step) -> Result<StepAnswer, LedgerError> {
-        self.ask_blocking(|reply| Command::Step(step, reply))
+        self.ask_blocking(move |writer| writer.step(&step))
     }
 
     /// Decides about rows, in the order of their numbers; two verdicts on one row in their own order. An event about it goes into
@@ -179,7 +179,7 @@ impl Ledger {
     /// [`LedgerError::Step`]: a row cannot go that way (one that this session has claimed among them), two rows would be one
     /// request, or the run has no such row; nothing changed. Any other: nothing is recorded, and no later step is taken.
     pub async fn resolve(&self, resolutions: Vec<Resolution>, event: Option<AuditEvent>) -> Result<(), LedgerError> {
-        self.ask(|reply| Command::Resolve(resolutions, event, reply)).await
+        self.ask(|writer| writer.resolve(resolutions, event)).await
     }
 
     /// Decides about rows, and blocks the thread until that is durable. As [`resolve`](Self::resolve) in everything else.
@@ -187,7 +187,7 @@ impl Ledger {
     /// # Errors
     /// Those of [`resolve`](Self::resolve).
     pub fn resolve_blocking(&self, resolutions: Vec<Resolution>, event: Option<AuditEvent>) -> Result<(), LedgerError> {
-        self.ask_blocking(|reply| Command::Resolve(resolutions, event, reply))
+        self.ask_blocking(|writer| writer.resolve(resolutions, event))
     }
 
     /// Notes durably what was read back of the first created row of a kind, or why nothing could be. A later note takes the
@@ -197,7 +197,7 @@ impl Ledger {
     /// [`LedgerError::Step`]: nothing of this kind was created; nothing changed. Any other: it is not recorded, and no later step
     /// is taken.
     pub async fn note_read_back(&self, kind: RequestKind, read_back: String) -> Result<(), LedgerError> {
-        self.ask(|reply| Command::ReadBack(kind, read_back, reply)).await
+        self.ask(move |writer| writer.read_back(kind, &read_back)).await
     }
 
     /// Notes what was read back, and blocks the thread until that is durable. As [`note_read_back`](Self::note_read_back) in
@@ -206,7 +206,7 @@ impl Ledger {
     /// # Errors
     /// Those of [`note_read_back`](Self::note_read_back).
     pub fn note_read_back_blocking(&self, kind: RequestKind, read_back: String) -> Result<(), LedgerError> {
-        self.ask_blocking(|reply| Command::ReadBack(kind, read_back, reply))
+        self.ask_blocking(move |writer| writer.read_back(kind, &read_back))
     }
 
     /// Makes the rows up to and including `through` that were never claimed claimable by number ([`Step::claim_rows`]), as
@@ -215,7 +215,7 @@ impl Ledger {
     /// # Errors
     /// It could not be written; no later step is taken.
     pub fn detach(&self, through: RowId) -> Result<(), LedgerError> {
-        self.ask_blocking(|reply| Command::Detach(through, reply))
+        self.ask_blocking(move |writer| writer.change("detach", |conn, working, _| working.detach(conn, through)))
     }
 
     /// Lets any claim take the rows that this session holds for itself: after a round of sending that ended before they were
@@ -224,16 +224,7 @@ impl Ledger {
     /// # Errors
     /// It could not be written; no later step is taken.
     pub async fn release(&self) -> Result<(), LedgerError> {
-        self.ask(Command::Release).await
-    }
-
-    /// Writes an event into the audit trail, and blocks the thread until it is durable (about a millisecond).
-    ///
-    /// # Errors
-    /// The event could not be written; no later step is taken.
-    pub fn record_event(&self, kind: &str, detail: &str) -> Result<(), LedgerError> {
-        let event = AuditEvent { kind: kind.to_owned(), detail: detail.to_owned() };
-        self.ask_blocking(|reply| Command::Event(event, reply))
+        self.ask(|writer| writer.change("release", |conn, working, _| working.release(conn))).await
     }
 
     /// Keeps requests of other runs beside which a person wants those of this run sent
@@ -242,7 +233,7 @@ impl Ledger {
     /// # Errors
     /// It could not be written; no later step is taken.
     pub fn accept_hits(&self, hits: Vec<RequestUuid>) -> Result<(), LedgerError> {
-        self.ask_blocking(|reply| Command::AcceptHits(hits, reply))
+        self.ask_blocking(move |writer| writer.change("accept-hits", |conn, _, stamp| accept_hits(conn, stamp, &hits)))
     }
 
     /// Makes exactly these the open findings, and blocks the thread until that is durable: one that was open stays with its first
@@ -251,7 +242,7 @@ impl Ledger {
     /// # Errors
     /// It could not be written; no later step is taken.
     pub fn set_findings(&self, findings: Vec<Finding>) -> Result<(), LedgerError> {
-        self.ask_blocking(|reply| Command::SetFindings(findings, reply))
+        self.ask_blocking(|writer| writer.change("set-findings", |conn, _, stamp| set_findings(conn, stamp, findings)))
     }
 
     /// Closes the open findings about a row, for this reason, and blocks the thread until that is durable. A later
@@ -260,7 +251,10 @@ impl Ledger {
     /// # Errors
     /// [`LedgerError::Step`]: none about this row is open. Any other: it could not be written, and no later step is taken.
     pub fn close_finding(&self, row: RowId, reason: &str) -> Result<(), LedgerError> {
-        self.ask_blocking(|reply| Command::CloseFinding(row, reason.to_owned(), reply))
+        let reason = reason.to_owned();
+        self.ask_blocking(move |writer| {
+            writer.change("close-finding", |conn, _, stamp| close_findings(conn, stamp.at, row, &reason))
+        })
     }
 
     /// Notes what the session saw of the server when it first asked for the list ([`SessionRecord::first_look`]), at most the first
@@ -273,7 +267,9 @@ impl Ledger {
     /// It could not be written; no later step is taken.
     pub fn note_first_look(&self, mut look: FirstLook) -> Result<(), LedgerError> {
         look.newest.truncate(FirstLook::MAX_NEWEST);
-        self.ask_blocking(|reply| Command::FirstLook(look, reply))
+        self.ask_blocking(move |writer| {
+            writer.change("first-look", |conn, _, stamp| insert_first_look(conn, stamp.session, &look))
+        })
     }
 
     /// Ends the session: writes how, folds the log into the file, and gives the lock up. The ledger is one file then, unless a
@@ -282,13 +278,21 @@ impl Ledger {
     /// # Errors
     /// The end could not be written. What was answered before is durable all the same.
     pub fn close(self, end: SessionEnd) -> Result<(), LedgerError> {
-        self.ask_blocking(|reply| Command::Close(end, reply))
+        self.wait(|answer| {
+            Box::new(move |writer: Box<Writer>| {
+                drop(answer.send(writer.close(&end)));
+                None
+            })
+        })
     }
 
-    async fn ask<T>(&self, command: impl FnOnce(Reply<T>) -> Command) -> Result<T, LedgerError> {
-        let Served::Thread { commands, .. } = &self.writer else { return self.ask_blocking(command) };
+    async fn ask<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Writer) -> Result<T, LedgerError> + Send + 'static,
+    ) -> Result<T, LedgerError> {
+        let Served::Thread { commands, .. } = &self.writer else { return self.ask_blocking(work) };
         let (sender, answer) = oneshot::channel();
-        let mut command = command(Reply::Task(sender));
+        let mut command = command(work, |done| drop(sender.send(done)));
         loop {
             match of_living(commands).try_send(command) {
                 Ok(()) => break,
@@ -303,9 +307,17 @@ impl Ledger {
         answer.await.unwrap_or_else(|_| Err(self.closed()))
     }
 
-    fn ask_blocking<T>(&self, command: impl FnOnce(Reply<T>) -> Command) -> Result<T, LedgerError> {
+    fn ask_blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Writer) -> Result<T, LedgerError> + Send + 'static,
+    ) -> Result<T, LedgerError> {
+        self.wait(|answer| command(work, move |done| drop(answer.send(done))))
+    }
+
+    /// Gives the writer a command that sends its answer, and waits for that.
+    fn wait<T>(&self, command: impl FnOnce(SyncSender<Result<T, LedgerError>>) -> Command) -> Result<T, LedgerError> {
         let (sender, answer) = sync_channel(1);
-        let command = command(Reply::Thread(sender));
+        let command = command(sender);
         match &self.writer {
             Served::Thread { commands, .. } => of_living(commands).send(command).map_err(|_| self.closed())?,
             Served::Here(writer) => handle_here(writer, command),
@@ -316,6 +328,18 @@ impl Ledger {
     fn closed(&self) -> LedgerError {
         LedgerError::Closed { path: self.path.clone() }
     }
+}
+
+/// Returns the command that does this work and replies. Whoever asked may be gone; the work is done all the same.
+fn command<T>(
+    work: impl FnOnce(&mut Writer) -> Result<T, LedgerError> + Send + 'static,
+    reply: impl FnOnce(Result<T, LedgerError>) + Send + 'static,
+) -> Command {
+    Box::new(move |mut writer| {
+        reply(work(&mut writer));
+        debug_assert!(writer.conn.is_autocommit(), "a command leaves no transaction open");
+        Some(writer)
+    })
 }
 
 fn of_living(commands: &Option<SyncSender<Command>>) -> &SyncSender<Command> {

@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSqlOutput, ValueRef};
-use rusqlite::{Connection, Row, ToSql, params};
+use rusqlite::{CachedStatement, Connection, Row, params};
 
 use super::left_out::LeftOutLine;
+use super::query;
 use super::schema::RUN;
-use super::sql::Sql;
+use super::session::Stamp;
+use super::sql::Micros;
 use super::state::RowState;
 use crate::request::{AttemptNo, CorrelationId, ErrorCode, RequestUri, RequestUuid, RowId};
 
@@ -43,20 +44,6 @@ impl Source {
     }
 }
 
-impl ToSql for Sql<Source> {
-    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
-        Ok(self.0.as_str().into())
-    }
-}
-
-impl FromSql for Sql<Source> {
-    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
-        let name = value.as_str()?;
-        let known = Source::ALL.into_iter().find(|source| source.as_str() == name);
-        known.map(Self).ok_or(FromSqlError::InvalidType)
-    }
-}
-
 /// One line of `outcomes`.
 #[derive(Clone, Debug)]
 pub(super) struct OutcomeLine {
@@ -74,35 +61,33 @@ pub(super) struct OutcomeLine {
     pub(super) code: Option<ErrorCode>,
     pub(super) message: Option<String>,
     pub(super) correlation_id: Option<CorrelationId>,
-    pub(super) uuid: Option<RequestUuid>,
     pub(super) uri: Option<RequestUri>,
     pub(super) replaced_by: Option<RowId>,
 }
 
-const OUTCOME_COLUMNS: &str = "row, attempt, verdict, state, source, session, recorded_at, started_at, latency_us, \
-     http_status, code, message, correlation_id, uuid, uri, replaced_by, made_by";
+const OUTCOME_COLUMNS: &str = "attempt, verdict, state, source, session, recorded_at, started_at, latency_us, \
+     http_status, code, message, correlation_id, uri, replaced_by, made_by";
 
 impl OutcomeLine {
-    fn read(row: &Row<'_>) -> rusqlite::Result<(u32, Self)> {
-        let line = Self {
-            attempt: row.get(1)?,
-            verdict: row.get(2)?,
-            state: row.get::<_, Sql<RowState>>(3)?.0,
-            source: row.get::<_, Sql<Source>>(4)?.0,
-            session: row.get(5)?,
-            made_by: row.get(16)?,
-            recorded_at: row.get::<_, Sql<Timestamp>>(6)?.0,
-            started_at: row.get::<_, Option<Sql<Timestamp>>>(7)?.map(|at| at.0),
-            latency_us: row.get::<_, Option<Sql<u64>>>(8)?.map(|us| us.0),
-            http_status: row.get(9)?,
-            code: row.get::<_, Option<Sql<ErrorCode>>>(10)?.map(|code| code.0),
-            message: row.get(11)?,
-            correlation_id: row.get::<_, Option<Sql<CorrelationId>>>(12)?.map(|id| id.0),
-            uuid: row.get::<_, Option<Sql<RequestUuid>>>(13)?.map(|uuid| uuid.0),
-            uri: row.get::<_, Option<Sql<RequestUri>>>(14)?.map(|uri| uri.0),
-            replaced_by: row.get::<_, Option<Sql<RowId>>>(15)?.map(|row| row.0),
-        };
-        Ok((row.get(0)?, line))
+    /// Reads a line from [`OUTCOME_COLUMNS`].
+    fn read(line: &Row<'_>) -> rusqlite::Result<Self> {
+        Ok(Self {
+            attempt: line.get(0)?,
+            verdict: line.get(1)?,
+            state: line.get(2)?,
+            source: line.get(3)?,
+            session: line.get(4)?,
+            recorded_at: line.get::<_, Micros>(5)?.0,
+            started_at: line.get::<_, Option<Micros>>(6)?.map(|at| at.0),
+            latency_us: line.get(7)?,
+            http_status: line.get(8)?,
+            code: line.get(9)?,
+            message: line.get(10)?,
+            correlation_id: line.get(11)?,
+            uri: line.get(12)?,
+            replaced_by: line.get(13)?,
+            made_by: line.get(14)?,
+        })
     }
 
     /// Returns a line that says who says what and when, and nothing else yet.
@@ -110,8 +95,7 @@ impl OutcomeLine {
         (attempt, verdict): (u32, u32),
         state: RowState,
         source: Source,
-        session: u32,
-        recorded_at: Timestamp,
+        Stamp { session, at: recorded_at }: Stamp,
     ) -> Self {
         Self {
             attempt,
@@ -127,38 +111,46 @@ impl OutcomeLine {
             code: None,
             message: None,
             correlation_id: None,
-            uuid: None,
             uri: None,
             replaced_by: None,
         }
     }
 
-    /// Appends the line to what is known of a row.
-    pub(super) fn insert(&self, conn: &Connection, row: RowId) -> rusqlite::Result<()> {
+    /// Prepares what [`insert`](Self::insert) runs; looking it up each time would cost a fifth of that.
+    pub(super) fn prepare_insert(conn: &Connection) -> rusqlite::Result<CachedStatement<'_>> {
         conn.prepare_cached(&format!(
-            "INSERT INTO outcomes (run, {OUTCOME_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-        ))?
-        .execute(params![
+            "INSERT INTO outcomes (run, row, {OUTCOME_COLUMNS}, uuid) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+        ))
+    }
+
+    /// Appends the line to what is known of a row.
+    pub(super) fn insert(&self, prepared: &mut CachedStatement<'_>, row: RowId) -> rusqlite::Result<()> {
+        prepared.execute(params![
             RUN,
-            Sql(row),
+            row,
             self.attempt,
             self.verdict,
-            Sql(self.state),
-            Sql(self.source),
+            self.state,
+            self.source,
             self.session,
-            Sql(self.recorded_at),
-            self.started_at.map(Sql),
-            self.latency_us.map(Sql),
+            Micros(self.recorded_at),
+            self.started_at.map(Micros),
+            self.latency_us,
             self.http_status,
-            self.code.map(Sql),
+            self.code,
             self.message,
-            self.correlation_id.as_ref().map(|id| id.as_str()),
-            self.uuid.map(|uuid| Sql(*uuid.guid())),
-            self.uri.as_ref().map(|uri| uri.as_str()),
-            self.replaced_by.map(Sql),
+            self.correlation_id.as_ref().map(CorrelationId::as_str),
+            self.uri.as_ref().map(RequestUri::as_str),
+            self.replaced_by,
             self.made_by,
+            self.uuid(),
         ])?;
         Ok(())
+    }
+
+    /// Returns the uuid of the request, where it is known.
+    pub(super) fn uuid(&self) -> Option<RequestUuid> {
+        self.uri.as_ref().map(RequestUri::uuid)
     }
 
     /// Returns whether the line is how an attempt ended, not what was decided later.
@@ -175,13 +167,21 @@ pub(super) struct ClaimLine {
     pub(super) claimed_at: Timestamp,
 }
 
+impl ClaimLine {
+    /// Reads a claim from the columns `attempt, session, claimed_at` that begin at column `at`.
+    pub(super) fn read(line: &Row<'_>, at: usize) -> rusqlite::Result<Self> {
+        let Micros(claimed_at) = line.get(at + 2)?;
+        Ok(Self { attempt: line.get(at)?, session: line.get(at + 1)?, claimed_at })
+    }
+}
+
 /// All that was appended about one row.
 #[derive(Clone, Debug, Default)]
 pub(super) struct RowHistory {
     /// The latest claim.
     pub(super) claim: Option<ClaimLine>,
     /// The number of the next attempt, where the row is pending again.
-    pub(super) next_attempt: Option<u32>,
+    pub(super) next_attempt: Option<AttemptNo>,
     /// Why it is left out, where it is.
     pub(super) left_out: Option<LeftOutLine>,
     /// What became of it, the earliest first.
@@ -190,7 +190,7 @@ pub(super) struct RowHistory {
 
 impl RowHistory {
     /// Returns the number of the next attempt, where the row is pending again, or was when it was left out.
-    fn listed(&self) -> Option<u32> {
+    fn listed(&self) -> Option<AttemptNo> {
         self.next_attempt.or_else(|| self.left_out.as_ref()?.attempt)
     }
 
@@ -266,62 +266,39 @@ pub(super) fn history_of(conn: &Connection, row: RowId) -> rusqlite::Result<RowH
     Ok(load_histories(conn, row.get(), row.get())?.remove(&row.get()).unwrap_or_default())
 }
 
+// Ranges do not overlap, so of those that begin before the first row that is asked for only the last can reach it.
+const CLAIMS: &str = "SELECT first_row, last_row, attempt, session, claimed_at FROM claims
+    WHERE run = ?1 AND last_row >= ?2 AND first_row BETWEEN ifnull((SELECT first_row FROM claims
+        WHERE run = ?1 AND attempt = 1 AND first_row <= ?2 ORDER BY first_row DESC LIMIT 1), ?2) AND ?3";
+
 /// Reads the histories of the rows from `first` to `last`; a row about which nothing was appended has none.
 pub(super) fn load_histories(conn: &Connection, first: u32, last: u32) -> rusqlite::Result<BTreeMap<u32, RowHistory>> {
     let mut histories: BTreeMap<u32, RowHistory> = BTreeMap::new();
-    load_claims(conn, first, last, &mut histories)?;
-
-    let mut statement =
-        conn.prepare_cached("SELECT row, attempt FROM pending_again WHERE run = ? AND row BETWEEN ? AND ?")?;
-    let mut rows = statement.query((RUN, first, last))?;
-    while let Some(row) = rows.next()? {
-        histories.entry(row.get(0)?).or_default().next_attempt = Some(row.get(1)?);
-    }
-
-    let mut statement =
-        conn.prepare_cached("SELECT row, attempt, reason FROM left_out WHERE run = ? AND row BETWEEN ? AND ?")?;
-    let mut rows = statement.query((RUN, first, last))?;
-    while let Some(row) = rows.next()? {
-        let line = LeftOutLine { attempt: row.get(1)?, reason: row.get(2)? };
-        histories.entry(row.get(0)?).or_default().left_out = Some(line);
-    }
-
-    let mut statement = conn.prepare_cached(&format!(
-        "SELECT {OUTCOME_COLUMNS} FROM outcomes WHERE run = ? AND row BETWEEN ? AND ? ORDER BY row, attempt, verdict"
-    ))?;
-    let mut rows = statement.query((RUN, first, last))?;
-    while let Some(row) = rows.next()? {
-        let (number, line) = OutcomeLine::read(row)?;
-        histories.entry(number).or_default().outcomes.push(line);
-    }
-    Ok(histories)
-}
-
-fn load_claims(
-    conn: &Connection,
-    first: u32,
-    last: u32,
-    histories: &mut BTreeMap<u32, RowHistory>,
-) -> rusqlite::Result<()> {
-    // Ranges do not overlap, so of those that begin before `first` only the last can reach it.
-    let mut statement = conn.prepare_cached(
-        "SELECT first_row, last_row, attempt, session, claimed_at FROM claims
-         WHERE run = ?1 AND last_row >= ?2 AND first_row BETWEEN ifnull((SELECT first_row FROM claims
-             WHERE run = ?1 AND attempt = 1 AND first_row <= ?2 ORDER BY first_row DESC LIMIT 1), ?2) AND ?3",
-    )?;
-    let mut rows = statement.query((RUN, first, last))?;
-    while let Some(row) = rows.next()? {
-        let claim =
-            ClaimLine { attempt: row.get(2)?, session: row.get(3)?, claimed_at: row.get::<_, Sql<Timestamp>>(4)?.0 };
-        let (range_first, range_last): (u32, u32) = (row.get(0)?, row.get(1)?);
-        for number in range_first.max(first)..=range_last.min(last) {
+    let rows = (RUN, first, last);
+    let claims = query::all(conn, CLAIMS, rows, |line| Ok((line.get(0)?, line.get(1)?, ClaimLine::read(line, 2)?)))?;
+    for (range_first, range_last, claim) in claims {
+        for number in first.max(range_first)..=last.min(range_last) {
             let history = histories.entry(number).or_default();
             if history.claim.is_none_or(|known| known.attempt < claim.attempt) {
                 history.claim = Some(claim);
             }
         }
     }
-    Ok(())
+    let listed = "SELECT row, attempt FROM pending_again WHERE run = ? AND row BETWEEN ? AND ?";
+    for (number, attempt) in query::all(conn, listed, rows, |line| line.try_into())? {
+        histories.entry(number).or_default().next_attempt = attempt;
+    }
+    let left_out = "SELECT row, attempt, reason FROM left_out WHERE run = ? AND row BETWEEN ? AND ?";
+    for (number, attempt, reason) in query::all(conn, left_out, rows, |line| line.try_into())? {
+        histories.entry(number).or_default().left_out = Some(LeftOutLine { attempt, reason });
+    }
+    let outcomes = format!(
+        "SELECT {OUTCOME_COLUMNS}, row FROM outcomes WHERE run = ? AND row BETWEEN ? AND ? ORDER BY row, attempt, verdict"
+    );
+    for (number, line) in query::all(conn, &outcomes, rows, |line| Ok((line.get(15)?, OutcomeLine::read(line)?)))? {
+        histories.entry(number).or_default().outcomes.push(line);
+    }
+    Ok(histories)
 }
 
 #[cfg(test)]
@@ -329,7 +306,8 @@ mod tests {
     use super::*;
 
     fn line(attempt: u32, verdict: u32, state: RowState, source: Source, code: Option<ErrorCode>) -> OutcomeLine {
-        OutcomeLine { code, ..OutcomeLine::new((attempt, verdict), state, source, 1, Timestamp::UNIX_EPOCH) }
+        let stamp = Stamp { session: 1, at: Timestamp::UNIX_EPOCH };
+        OutcomeLine { code, ..OutcomeLine::new((attempt, verdict), state, source, stamp) }
     }
 
     #[test]
@@ -348,7 +326,8 @@ mod tests {
             (None, None, vec![ended(0, 1, RowState::Skipped)], RowState::Skipped),
         ] {
             let claim = claimed.map(|attempt| ClaimLine { attempt, session: 1, claimed_at: Timestamp::UNIX_EPOCH });
-            let history = RowHistory { claim, next_attempt, left_out: None, outcomes };
+            let history =
+                RowHistory { claim, next_attempt: next_attempt.and_then(AttemptNo::new), left_out: None, outcomes };
             assert_eq!(history.state(RowState::Pending), expected, "{history:?}");
         }
     }

@@ -3,13 +3,13 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use rusqlite::{Connection, params};
+use rusqlite::Connection;
 
 use super::error::{Fault, StepError};
 use super::loaded::kind_of;
+use super::query;
 use super::resolution::KindRecord;
 use super::schema::RUN;
-use super::sql::Sql;
 use crate::request::{RequestKind, RequestUuid, RowId};
 
 /// The kinds that have a line in the table. Shared by the writer's memory and its copies, which seldom differ in it.
@@ -19,9 +19,7 @@ pub(super) struct KnownKinds(Arc<HashSet<RequestKind>>);
 impl KnownKinds {
     /// Reads the kinds.
     pub(super) fn load(conn: &Connection) -> rusqlite::Result<Self> {
-        let mut statement = conn.prepare("SELECT type, template FROM kinds WHERE run = ?")?;
-        let kinds = statement.query_map([RUN], |line| kind_of(line, 0))?;
-        Ok(Self(Arc::new(kinds.collect::<rusqlite::Result<_>>()?)))
+        Ok(Self(Arc::new(load_kinds(conn)?.into_iter().map(|known| known.kind).collect())))
     }
 
     /// Writes the line of a kind where this is its first row that is created.
@@ -35,8 +33,11 @@ impl KnownKinds {
         if self.0.contains(&kind) {
             return Ok(());
         }
-        conn.prepare_cached("INSERT INTO kinds (run, type, template, row, uuid) VALUES (?, ?, ?, ?, ?)")?
-            .execute(params![RUN, Sql(kind.request_type), template_key(&kind), Sql(row), Sql(*uuid.guid())])?;
+        query::change(
+            conn,
+            "INSERT INTO kinds (run, type, template, row, uuid) VALUES (?, ?, ?, ?, ?)",
+            (RUN, kind.request_type, template_key(&kind), row, uuid),
+        )?;
         Arc::make_mut(&mut self.0).insert(kind);
         Ok(())
     }
@@ -52,25 +53,18 @@ fn template_key(kind: &RequestKind) -> &[u8] {
 /// # Errors
 /// [`StepError::NoSuchKind`], or SQLite failed.
 pub(super) fn note_read_back(conn: &Connection, kind: RequestKind, text: &str) -> Result<(), Fault> {
-    let n_changed = conn.execute(
+    let n_changed = query::change(
+        conn,
         "UPDATE kinds SET read_back = ? WHERE run = ? AND type = ? AND template = ?",
-        params![text, RUN, Sql(kind.request_type), template_key(&kind)],
+        (text, RUN, kind.request_type, template_key(&kind)),
     )?;
     if n_changed == 0 { Err(StepError::NoSuchKind { kind }.into()) } else { Ok(()) }
 }
 
 /// Reads all kinds, in the order of type and template.
 pub(super) fn load_kinds(conn: &Connection) -> rusqlite::Result<Vec<KindRecord>> {
-    let mut statement = conn.prepare_cached(
-        "SELECT type, template, row, uuid, read_back FROM kinds WHERE run = ? ORDER BY type, template",
-    )?;
-    let kinds = statement.query_map([RUN], |line| {
-        Ok(KindRecord {
-            kind: kind_of(line, 0)?,
-            row: line.get::<_, Sql<RowId>>(2)?.0,
-            uuid: line.get::<_, Sql<RequestUuid>>(3)?.0,
-            read_back: line.get(4)?,
-        })
-    })?;
-    kinds.collect()
+    let sql = "SELECT type, template, row, uuid, read_back FROM kinds WHERE run = ? ORDER BY type, template";
+    query::all(conn, sql, [RUN], |line| {
+        Ok(KindRecord { kind: kind_of(line, 0)?, row: line.get(2)?, uuid: line.get(3)?, read_back: line.get(4)? })
+    })
 }

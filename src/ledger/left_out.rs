@@ -1,56 +1,41 @@
 //! Rows that are left out since they were loaded, and rows that are not any more. A row that is left out keeps all that is known of
 //! it, beneath a line that says why; without that line it is what it was.
 
-use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension as _, params};
+use rusqlite::Connection;
 
 use super::error::LedgerError;
 use super::history::Source;
+use super::query;
 use super::reader::Reader;
+use super::resolution::{Resolution, RowVerdict};
 use super::schema::RUN;
-use super::sql::Sql;
+use super::session::Stamp;
+use super::sql::Micros;
 use super::state::RowState;
 use super::tally::{count_in, load_tallies};
-use crate::request::{RequestUuid, RowId};
+use crate::request::{AttemptNo, RequestUuid, RowId};
 
 /// Why a row is left out, and what takes it back.
 #[derive(Clone, Debug)]
 pub(super) struct LeftOutLine {
     /// The number of its next attempt, where it was listed as pending again.
-    pub(super) attempt: Option<u32>,
+    pub(super) attempt: Option<AttemptNo>,
     pub(super) reason: Option<String>,
 }
 
-/// A row to leave out.
-#[derive(Debug)]
-pub(super) struct LeaveOut<'a> {
-    pub(super) row: RowId,
-    pub(super) attempt: Option<u32>,
-    pub(super) source: Source,
-    pub(super) reason: Option<&'a str>,
-    /// The request of another run that stands for the row's.
-    pub(super) uuid: Option<RequestUuid>,
-}
-
-impl LeaveOut<'_> {
-    /// Writes the line.
-    pub(super) fn insert(&self, conn: &Connection, session: u32, now: Timestamp) -> rusqlite::Result<()> {
-        conn.prepare_cached(
-            "INSERT INTO left_out (run, row, attempt, source, session, recorded_at, reason, uuid)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-        )?
-        .execute(params![
-            RUN,
-            Sql(self.row),
-            self.attempt,
-            Sql(self.source),
-            session,
-            Sql(now),
-            self.reason,
-            self.uuid.map(Sql),
-        ])?;
-        Ok(())
-    }
+/// Leaves a row out, as is resolved; `attempt` is that of a listed row.
+pub(super) fn insert_left_out(
+    conn: &Connection,
+    resolution: &Resolution,
+    attempt: Option<AttemptNo>,
+    stamp: Stamp,
+) -> rusqlite::Result<()> {
+    let Resolution { row, verdict, source, reason } = resolution;
+    let uuid = if let RowVerdict::Elsewhere(uuid) = verdict { Some(uuid) } else { None };
+    let sql = "INSERT INTO left_out (run, row, attempt, source, session, recorded_at, reason, uuid)
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?)";
+    let Stamp { session, at } = stamp;
+    query::change(conn, sql, (RUN, row, attempt, source, session, Micros(at), reason, uuid)).map(drop)
 }
 
 /// Why rows are skipped.
@@ -81,8 +66,7 @@ pub struct SkipReason {
 
 /// Deletes the line of a row.
 pub(super) fn take_back(conn: &Connection, row: RowId) -> rusqlite::Result<()> {
-    conn.prepare_cached("DELETE FROM left_out WHERE run = ? AND row = ?")?.execute((RUN, Sql(row)))?;
-    Ok(())
+    query::change(conn, "DELETE FROM left_out WHERE run = ? AND row = ?", (RUN, row)).map(drop)
 }
 
 impl Reader {
@@ -91,30 +75,24 @@ impl Reader {
     /// # Errors
     /// The ledger cannot be read.
     pub fn skipped(&self) -> Result<Vec<SkipReason>, LedgerError> {
-        self.read(|transaction| {
-            let n_skipped = count_in(&load_tallies(transaction)?, RowState::Skipped);
-            // The other columns are those of the line with the least row.
-            let mut statement = transaction.prepare_cached(
-                "SELECT count(*), min(row), reason, uuid FROM left_out WHERE run = ? GROUP BY uuid IS NULL ORDER BY uuid IS NULL",
-            )?;
-            let later = statement.query_map([RUN], |line| {
-                let uuid = line.get::<_, Option<Sql<RequestUuid>>>(3)?.map(|uuid| uuid.0);
+        // The other columns are those of the line with the least row.
+        let sql = "SELECT count(*), min(row), reason, uuid FROM left_out WHERE run = ?
+            GROUP BY uuid IS NULL ORDER BY uuid IS NULL";
+        self.read(|conn| {
+            let n_skipped = count_in(&load_tallies(conn)?, RowState::Skipped);
+            let later = query::all(conn, sql, [RUN], |line| {
+                let uuid: Option<RequestUuid> = line.get(3)?;
                 Ok(SkipReason {
                     cause: if uuid.is_some() { SkipCause::Elsewhere } else { SkipCause::Dropped },
-                    n: line.get::<_, Sql<u64>>(0)?.0,
-                    row: Some(line.get::<_, Sql<RowId>>(1)?.0),
+                    n: line.get(0)?,
+                    row: Some(line.get(1)?),
                     message: line.get(2)?,
                     uuid,
                 })
             })?;
-            let later = later.collect::<rusqlite::Result<Vec<_>>>()?;
             let n_loaded = n_skipped.saturating_sub(later.iter().map(|reason| reason.n).sum());
-            let mut all = Vec::new();
-            if n_loaded > 0 {
-                all.push(first_loaded(transaction, n_loaded)?);
-            }
-            all.extend(later);
-            Ok(all)
+            let loaded = if n_loaded > 0 { Some(first_loaded(conn, n_loaded)?) } else { None };
+            Ok(loaded.into_iter().chain(later).collect())
         })
     }
 
@@ -123,13 +101,8 @@ impl Reader {
     /// # Errors
     /// The ledger cannot be read.
     pub fn dropped_by(&self, row: RowId) -> Result<Option<String>, LedgerError> {
-        self.read(|transaction| {
-            let mut statement = transaction.prepare_cached(
-                "SELECT ifnull(reason, '') FROM left_out WHERE run = ? AND row = ? AND uuid IS NULL AND source = ?",
-            )?;
-            let reason = statement.query_row(params![RUN, Sql(row), Sql(Source::Person)], |line| line.get(0));
-            Ok(reason.optional()?)
-        })
+        let sql = "SELECT ifnull(reason, '') FROM left_out WHERE run = ? AND row = ? AND uuid IS NULL AND source = ?";
+        self.read(|conn| query::first(conn, sql, (RUN, row, Source::Person), |line| line.get(0)))
     }
 
     /// Returns the rows that are left out because a request of another run stands for theirs, with that request, in order.
@@ -137,24 +110,15 @@ impl Reader {
     /// # Errors
     /// The ledger cannot be read.
     pub fn skipped_elsewhere(&self) -> Result<Vec<(RowId, RequestUuid)>, LedgerError> {
-        self.read(|transaction| {
-            let mut statement = transaction
-                .prepare_cached("SELECT row, uuid FROM left_out WHERE run = ? AND uuid IS NOT NULL ORDER BY row")?;
-            let rows = statement.query_map([RUN], |line| {
-                Ok((line.get::<_, Sql<RowId>>(0)?.0, line.get::<_, Sql<RequestUuid>>(1)?.0))
-            })?;
-            Ok(rows.collect::<rusqlite::Result<_>>()?)
-        })
+        let sql = "SELECT row, uuid FROM left_out WHERE run = ? AND uuid IS NOT NULL ORDER BY row";
+        self.read(|conn| query::all(conn, sql, [RUN], |line| line.try_into()))
     }
 }
 
 /// Returns the first row that was left out when it was loaded, and about which nothing was decided since.
 fn first_loaded(conn: &Connection, n: u64) -> rusqlite::Result<SkipReason> {
-    let mut statement = conn.prepare_cached(
-        "SELECT row, skipped FROM items AS item WHERE run = ?1 AND skipped IS NOT NULL
-             AND NOT EXISTS (SELECT 1 FROM outcomes WHERE run = ?1 AND row = item.row) ORDER BY row LIMIT 1",
-    )?;
-    let first = statement.query_row([RUN], |line| Ok((line.get::<_, Sql<RowId>>(0)?.0, line.get(1)?))).optional()?;
-    let (row, message) = first.unzip();
+    let sql = "SELECT row, skipped FROM items AS item WHERE run = ?1 AND skipped IS NOT NULL
+        AND NOT EXISTS (SELECT 1 FROM outcomes WHERE run = ?1 AND row = item.row) ORDER BY row LIMIT 1";
+    let (row, message) = query::first(conn, sql, [RUN], |line| Ok((line.get(0)?, line.get(1)?)))?.unzip();
     Ok(SkipReason { cause: SkipCause::Loaded, n, row, message, uuid: None })
 }

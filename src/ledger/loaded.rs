@@ -1,11 +1,11 @@
 //! A row as it was loaded, as far as deciding about it needs that.
 
-use rusqlite::{Connection, OptionalExtension, Row};
+use rusqlite::{Connection, Row};
 
+use super::query;
 use super::schema::RUN;
-use super::sql::Sql;
 use super::state::RowState;
-use crate::request::{Guid, RequestKind, RequestType, RowId};
+use crate::request::{RequestKind, RequestType, RowId};
 
 /// What a row was loaded as.
 #[derive(Clone, Copy, Debug)]
@@ -19,19 +19,16 @@ pub(super) struct Loaded {
 impl Loaded {
     /// Reads a row, or none where the run has no such row.
     pub(super) fn read(conn: &Connection, row: RowId) -> rusqlite::Result<Option<Self>> {
-        let item = conn
-            .prepare_cached("SELECT type, template, skipped IS NOT NULL FROM items WHERE run = ? AND row = ?")?
-            .query_row((RUN, Sql(row)), |line| {
-                let state = if line.get(2)? { RowState::Skipped } else { RowState::Pending };
-                Ok(Self { state, kind: Some(kind_of(line, 0)?) })
-            })
-            .optional()?;
+        let sql = "SELECT type, template, skipped IS NOT NULL FROM items WHERE run = ? AND row = ?";
+        let item = query::first(conn, sql, (RUN, row), |line| {
+            let state = if line.get(2)? { RowState::Skipped } else { RowState::Pending };
+            Ok(Self { state, kind: Some(kind_of(line, 0)?) })
+        })?;
         if item.is_some() {
             return Ok(item);
         }
-        conn.prepare_cached("SELECT 1 FROM invalid_rows WHERE run = ? AND row = ?")?
-            .query_row((RUN, Sql(row)), |_| Ok(Self { state: RowState::Invalid, kind: None }))
-            .optional()
+        let sql = "SELECT 1 FROM invalid_rows WHERE run = ? AND row = ?";
+        query::first(conn, sql, (RUN, row), |_| Ok(Self { state: RowState::Invalid, kind: None }))
     }
 
     /// Returns the type; none of an invalid row.
@@ -44,7 +41,7 @@ impl Loaded {
 pub(super) fn kind_of(line: &Row<'_>, at: usize) -> rusqlite::Result<RequestKind> {
     let template = match line.get_ref(at + 1)? {
         rusqlite::types::ValueRef::Blob([]) => None,
-        _ => line.get::<_, Option<Sql<Guid>>>(at + 1)?.map(|guid| guid.0),
+        _ => line.get(at + 1)?,
     };
-    Ok(RequestKind { request_type: line.get::<_, Sql<RequestType>>(at)?.0, template })
+    Ok(RequestKind { request_type: line.get(at)?, template })
 }

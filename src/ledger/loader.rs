@@ -2,19 +2,18 @@
 
 use std::path::Path;
 
-use jiff::Timestamp;
 use rusqlite::{Connection, Statement, params};
 
 use super::error::{Fault, LedgerError, LoadError};
-use super::history::{Source, history_of};
+use super::history::{OutcomeLine, Source, history_of};
 use super::item::{InvalidItem, Item, LoadRow, ManifestPart};
 use super::run::RunInfo;
 use super::schema::RUN;
-use super::sql::Sql;
+use super::session::Stamp;
 use super::state::{RowEvent, RowState};
-use super::tally::{TallyChanges, TallyKey};
-use super::verdict::Decision;
-use crate::request::{Guid, NamedValues, RowId};
+use super::tally::TallyChanges;
+use super::verdict::Change;
+use crate::request::{NamedValues, RowId};
 
 /// What a ledger holds before rows are loaded.
 #[derive(Clone, Copy, Debug, Default)]
@@ -42,10 +41,8 @@ pub struct Loader<'a> {
     /// What adds an item; looking it up costs a fifth of running it.
     insert: Option<Statement<'a>>,
     ledger: &'a Path,
-    /// The session that the rows come with.
-    session: u32,
-    /// When they come.
-    now: Timestamp,
+    /// With which session the rows come, and when.
+    stamp: Stamp,
     held: Held,
     tallies: TallyChanges,
     n_rows: u64,
@@ -55,9 +52,9 @@ pub struct Loader<'a> {
 }
 
 impl<'a> Loader<'a> {
-    pub(super) fn new(conn: &'a Connection, ledger: &'a Path, (session, now): (u32, Timestamp), held: Held) -> Self {
+    pub(super) fn new(conn: &'a Connection, ledger: &'a Path, stamp: Stamp, held: Held) -> Self {
         let tallies = TallyChanges::default();
-        Self { conn, insert: None, ledger, session, now, held, tallies, n_rows: 0, last: 0, replaced: Vec::new() }
+        Self { conn, insert: None, ledger, stamp, held, tallies, n_rows: 0, last: 0, replaced: Vec::new() }
     }
 
     /// Adds one row. Rows in order of their numbers are fastest.
@@ -77,32 +74,31 @@ impl<'a> Loader<'a> {
 
     fn add_item(&mut self, item: &Item) -> rusqlite::Result<()> {
         let request = &item.request;
-        let guid = |guid: Option<Guid>| guid.map(Sql);
         let insert = match &mut self.insert {
             Some(insert) => insert,
             None => self.insert.insert(self.conn.prepare(INSERT_ITEM)?),
         };
         insert.execute(params![
             RUN,
-            Sql(item.row),
+            item.row,
             item.place.part,
             item.place.part_row,
-            Sql(item.place.line),
+            item.place.line,
             item.id,
-            Sql(request.kind),
-            guid(request.template),
-            guid(request.target),
-            guid(request.smartcard),
-            guid(request.profile),
+            request.kind,
+            request.template,
+            request.target,
+            request.smartcard,
+            request.profile,
             request.comment,
             request.priority,
-            Sql(&request.data),
-            Sql(&NamedValues::from_iter(request.body.iter().cloned())),
-            Sql(&item.notes),
+            request.data,
+            NamedValues::from_iter(request.body.iter().cloned()),
+            item.notes,
             item.skipped,
         ])?;
         let state = if item.skipped.is_some() { RowState::Skipped } else { RowState::Pending };
-        self.tallies.add(TallyKey::new(state, None, request.kind));
+        self.tallies.add(Some(request.kind), (state, None));
         Ok(())
     }
 
@@ -113,14 +109,14 @@ impl<'a> Loader<'a> {
             )?
             .execute(params![
                 RUN,
-                Sql(item.row),
+                item.row,
                 item.place.part,
                 item.place.part_row,
-                Sql(item.place.line),
+                item.place.line,
                 item.original_json,
                 item.errors,
             ])?;
-        self.tallies.add(TallyKey { state: RowState::Invalid, code: None, kind: None });
+        self.tallies.add(None, (RowState::Invalid, None));
         Ok(())
     }
 
@@ -142,16 +138,15 @@ impl<'a> Loader<'a> {
     }
 
     fn append_replaced(&mut self, old: RowId, new: RowId) -> Result<(), Fault> {
-        let decision = Decision {
-            row: old,
-            event: RowEvent::Replaced,
-            source: Source::Replay,
-            reason: Some(&format!("row {new} stands for it")),
-            uri: None,
-            replaced_by: Some(new),
-        };
         let history = history_of(self.conn, old)?;
-        decision.append(self.conn, &history, self.session, self.now, &mut self.tallies)?;
+        let Change { loaded, before, after } = Change::of(self.conn, old, &history, |_| RowEvent::Replaced)?;
+        let line = OutcomeLine {
+            message: Some(format!("row {new} stands for it")),
+            replaced_by: Some(new),
+            ..OutcomeLine::new(history.next_verdict(), after, Source::Replay, self.stamp)
+        };
+        line.insert(&mut OutcomeLine::prepare_insert(self.conn)?, old)?;
+        self.tallies.shift(loaded.request_type(), (before, history.code()), (after, None));
         self.replaced.push((old, new));
         Ok(())
     }
@@ -170,9 +165,9 @@ impl<'a> Loader<'a> {
         let both = self.conn.query_row(
             "SELECT min(v.row) FROM invalid_rows v JOIN items i ON i.run = v.run AND i.row = v.row",
             [],
-            |line| line.get::<_, Option<Sql<RowId>>>(0),
+            |line| line.get::<_, Option<RowId>>(0),
         )?;
-        if let Some(Sql(row)) = both {
+        if let Some(row) = both {
             return Err(LoadError::RepeatedRow(row).into());
         }
         self.check_replaced()?;
@@ -199,7 +194,7 @@ impl<'a> Loader<'a> {
     fn check_replaced(&self) -> Result<(), Fault> {
         let mut is_item = self.conn.prepare("SELECT 1 FROM items WHERE run = ? AND row = ?")?;
         for &(row, by) in &self.replaced {
-            if u64::from(by.get()) <= self.held.n_rows || !is_item.exists((RUN, Sql(by)))? {
+            if u64::from(by.get()) <= self.held.n_rows || !is_item.exists((RUN, by))? {
                 return Err(LoadError::NoReplacement { row, by }.into());
             }
         }

@@ -1,20 +1,22 @@
 //! Looking up single rows and kinds, fast enough to be asked for each request of a server's list.
 
-use jiff::Timestamp;
-use rusqlite::{OptionalExtension, Transaction};
+use std::collections::BTreeSet;
 
-use super::error::{Fault, LedgerError};
-use super::history::history_of;
+use rusqlite::{Connection, Row};
+
+use super::error::LedgerError;
+use super::history::{OutcomeLine, history_of};
 use super::kinds::load_kinds;
 use super::loaded::{Loaded, kind_of};
+use super::pending::fresh_after;
+use super::query;
 use super::reader::Reader;
 use super::resolution::{KindRecord, RowFacts};
 use super::result::CreatedAt;
 use super::schema::RUN;
-use super::sql::{REQUEST_COLUMNS, Sql, request_of};
+use super::sql::{Micros, REQUEST_COLUMNS, request_of};
 use super::state::RowState;
-use super::working::fresh_after;
-use crate::request::{CreateRequest, RequestUuid, RowId};
+use crate::request::{CreateRequest, Guid, RequestUuid, RowId};
 
 pub(super) const PENDING_ROWS: &str = "SELECT row FROM pending_again WHERE run = ?1 AND row > ?2
     UNION ALL
@@ -33,7 +35,7 @@ impl Reader {
     /// # Errors
     /// The ledger cannot be read.
     pub fn facts(&self, row: RowId) -> Result<Option<RowFacts>, LedgerError> {
-        let facts = self.read(|transaction| facts_of(transaction, row))?;
+        let facts = self.read(|conn| facts_of(conn, row))?;
         match facts {
             // Only then it matters whether the process lives that sends it; asking that opens the lock file.
             Some(facts) if facts.state == RowState::Sending => {
@@ -48,13 +50,7 @@ impl Reader {
     /// # Errors
     /// The ledger cannot be read.
     pub fn pending(&self, after: u32, limit: u32) -> Result<Vec<RowId>, LedgerError> {
-        self.read(|transaction| {
-            let fresh_after = fresh_after(transaction)?;
-            let mut statement = transaction.prepare_cached(PENDING_ROWS)?;
-            let rows =
-                statement.query_map((RUN, after, fresh_after, limit), |line| Ok(line.get::<_, Sql<RowId>>(0)?.0))?;
-            Ok(rows.collect::<rusqlite::Result<_>>()?)
-        })
+        self.read(|conn| query::all(conn, PENDING_ROWS, (RUN, after, fresh_after(conn)?, limit), |line| line.get(0)))
     }
 
     /// Returns the row that has this id in its manifest, or none. Of a row that was replaced and the one that stands for it,
@@ -63,13 +59,8 @@ impl Reader {
     /// # Errors
     /// The ledger cannot be read.
     pub fn row_of_id(&self, id: &str) -> Result<Option<RowId>, LedgerError> {
-        self.read(|transaction| {
-            let row = transaction
-                .prepare_cached("SELECT row FROM items WHERE run = ? AND id = ? ORDER BY row DESC LIMIT 1")?
-                .query_row((RUN, id), |line| Ok(line.get::<_, Sql<RowId>>(0)?.0))
-                .optional()?;
-            Ok(row)
-        })
+        let sql = "SELECT max(row) FROM items WHERE run = ? AND id = ?";
+        self.read(|conn| query::value(conn, sql, (RUN, id)))
     }
 
     /// Returns the marks of all requests that the ledger knows as created. It passes over all outcomes once, which is cheaper
@@ -78,15 +69,16 @@ impl Reader {
     /// # Errors
     /// The ledger cannot be read.
     pub fn created_marks(&self) -> Result<CreatedMarks, LedgerError> {
-        self.read(|transaction| {
-            let mut statement = transaction.prepare_cached(&format!(
-                "SELECT row, uuid FROM outcomes o WHERE run = ? AND state = 'created' AND uuid IS NOT NULL AND {LAST_WORD}
-                 ORDER BY row"
-            ))?;
+        let sql = format!(
+            "SELECT o.row, o.uuid, i.target, i.template FROM outcomes o JOIN items i ON i.run = o.run AND i.row = o.row
+             WHERE o.run = ? AND o.state = 'created' AND o.uuid IS NOT NULL AND {LAST_WORD} ORDER BY o.row"
+        );
+        self.read(|conn| {
+            let mut statement = conn.prepare_cached(&sql)?;
             let mut rows = statement.query([RUN])?;
             let mut marks = CreatedMarks::default();
             while let Some(line) = rows.next()? {
-                marks.add(line.get::<_, Sql<RowId>>(0)?.0, line.get::<_, Sql<RequestUuid>>(1)?.0);
+                marks.add(line.get(0)?, Mark::new(line.get(1)?, line.get(2)?, line.get(3)?));
             }
             Ok(marks)
         })
@@ -99,8 +91,8 @@ impl Reader {
     /// # Errors
     /// The ledger cannot be read.
     pub fn created_in_order(&self, mut each: impl FnMut(CreatedAt)) -> Result<(), LedgerError> {
-        self.read(|transaction| {
-            let mut statement = transaction.prepare_cached(&format!(
+        self.read(|conn| {
+            let mut statement = conn.prepare_cached(&format!(
                 "SELECT o.row, o.uuid, i.type, ifnull(i.template, x''), coalesce(a.made_by, a.session, o.session),
                      coalesce(a.started_at, o.recorded_at)
                  FROM outcomes o JOIN items i ON i.run = o.run AND i.row = o.row
@@ -112,15 +104,25 @@ impl Reader {
             let mut rows = statement.query([RUN])?;
             while let Some(line) = rows.next()? {
                 each(CreatedAt {
-                    row: line.get::<_, Sql<RowId>>(0)?.0,
-                    uuid: line.get::<_, Sql<RequestUuid>>(1)?.0,
+                    row: line.get(0)?,
+                    uuid: line.get(1)?,
                     kind: kind_of(line, 2)?,
                     session: line.get(4)?,
-                    started_at: line.get::<_, Sql<Timestamp>>(5)?.0,
+                    started_at: line.get::<_, Micros>(5)?.0,
                 });
             }
             Ok(())
         })
+    }
+
+    /// Returns the rows that a list had shown to be absent, and that could be sent again for it, whatever became of them since. It passes
+    /// over all outcomes once.
+    ///
+    /// # Errors
+    /// The ledger cannot be read.
+    pub fn found_absent(&self) -> Result<BTreeSet<RowId>, LedgerError> {
+        let sql = "SELECT row FROM outcomes WHERE run = ? AND source = 'list' AND state = 'pending'";
+        Ok(self.read(|conn| query::all(conn, sql, [RUN], |line| line.get(0)))?.into_iter().collect())
     }
 
     /// Returns the kinds of request of which one was created, in the order of type and template.
@@ -128,7 +130,7 @@ impl Reader {
     /// # Errors
     /// The ledger cannot be read.
     pub fn kinds(&self) -> Result<Vec<KindRecord>, LedgerError> {
-        self.read(|transaction| Ok(load_kinds(transaction)?))
+        self.read(load_kinds)
     }
 
     /// Returns the pending rows that were never claimed, or of whose last attempt a person said that it created nothing, in order: no
@@ -137,18 +139,14 @@ impl Reader {
     /// # Errors
     /// The ledger cannot be read.
     pub fn never_claimed(&self) -> Result<Vec<RowId>, LedgerError> {
-        self.read(|transaction| {
-            let fresh_after = fresh_after(transaction)?;
-            let mut statement = transaction.prepare_cached(&format!(
-                "SELECT row FROM ({PENDING_ROWS}) p WHERE NOT EXISTS
-                     (SELECT 1 FROM claims c WHERE c.run = ?1 AND p.row BETWEEN c.first_row AND c.last_row AND c.attempt >
-                         ifnull((SELECT max(o.attempt) FROM outcomes o WHERE o.run = ?1 AND o.row = p.row
-                             AND o.source = 'person'), 0))
-                 ORDER BY row"
-            ))?;
-            let rows = statement.query_map((RUN, 0, fresh_after, -1), |line| Ok(line.get::<_, Sql<RowId>>(0)?.0))?;
-            Ok(rows.collect::<rusqlite::Result<_>>()?)
-        })
+        let sql = format!(
+            "SELECT row FROM ({PENDING_ROWS}) p WHERE NOT EXISTS
+                 (SELECT 1 FROM claims c WHERE c.run = ?1 AND p.row BETWEEN c.first_row AND c.last_row AND c.attempt >
+                     ifnull((SELECT max(o.attempt) FROM outcomes o WHERE o.run = ?1 AND o.row = p.row
+                         AND o.source = 'person'), 0))
+             ORDER BY row"
+        );
+        self.read(|conn| query::all(conn, &sql, (RUN, 0, fresh_after(conn)?, -1), |line| line.get(0)))
     }
 
     /// Returns how far the run has come.
@@ -156,18 +154,12 @@ impl Reader {
     /// # Errors
     /// The ledger cannot be read.
     pub fn extent(&self) -> Result<Extent, LedgerError> {
-        self.read(|transaction| {
-            Ok(transaction.query_row(
-                "SELECT (SELECT ifnull(max(session), 0) FROM claims WHERE run = ?1),
-                     (SELECT count(*) FROM claims WHERE run = ?1),
-                     (SELECT count(*) FROM outcomes WHERE run = ?1 AND source NOT IN ('person', 'takeover'))",
-                [RUN],
-                |line| {
-                    let count = |column| Ok::<_, rusqlite::Error>(line.get::<_, Sql<u64>>(column)?.0);
-                    Ok(Extent { session: line.get(0)?, n_claims: count(1)?, n_outcomes: count(2)? })
-                },
-            )?)
-        })
+        let sql = "SELECT (SELECT ifnull(max(session), 0) FROM claims WHERE run = ?1),
+                 (SELECT count(*) FROM claims WHERE run = ?1),
+                 (SELECT count(*) FROM outcomes WHERE run = ?1 AND source NOT IN ('person', 'takeover'))";
+        let extent =
+            |line: &Row<'_>| Ok(Extent { session: line.get(0)?, n_claims: line.get(1)?, n_outcomes: line.get(2)? });
+        self.read(|conn| conn.query_row(sql, [RUN], extent))
     }
 }
 
@@ -182,38 +174,57 @@ pub struct Extent {
     pub n_outcomes: u64,
 }
 
-/// 32 bits of the request of each row that is known as created: enough to pass over what a long list says of it again.
+/// Some bits of the request of each row that is known as created, and of what was asked for (8 bytes a row): enough to pass over
+/// what a long list says of it again.
 #[derive(Clone, Debug, Default)]
-pub struct CreatedMarks(Vec<u32>);
+pub struct CreatedMarks(Vec<Mark>);
+
+/// 32 bits of a request's uuid, 16 of its target and of its template. 0 stands for none.
+#[derive(Clone, Copy, Debug, Default)]
+struct Mark {
+    uuid: u32,
+    target: u16,
+    template: u16,
+}
+
+impl Mark {
+    fn new(uuid: RequestUuid, target: Option<Guid>, template: Option<Guid>) -> Self {
+        let short = |guid: Option<Guid>| guid.map_or(0, |guid| (hash(guid) >> 16) as u16 | 1);
+        Self { uuid: hash(*uuid.guid()).max(1), target: short(target), template: short(template) }
+    }
+}
 
 impl CreatedMarks {
-    /// Notes the request of a row.
-    pub fn add(&mut self, row: RowId, uuid: RequestUuid) {
+    fn add(&mut self, row: RowId, mark: Mark) {
         let place = row.get() as usize;
         if place >= self.0.len() {
-            self.0.resize(place + 1, 0);
+            self.0.resize(place + 1, Mark::default());
         }
-        self.0[place] = mark(uuid);
+        self.0[place] = mark;
     }
 
-    /// Returns whether the row is known as created by this request. Of 4 billion other requests one would be taken for it.
-    pub fn has(&self, row: RowId, uuid: RequestUuid) -> bool {
-        self.0.get(row.get() as usize) == Some(&mark(uuid))
+    /// Returns whether the row is known as created by this request, and the request is for the row's target and template, where both
+    /// name them. Of 4 billion other requests one would be taken for it, of 32,768 other targets one for the row's.
+    pub fn has(&self, row: RowId, uuid: RequestUuid, target: Option<Guid>, template: Option<Guid>) -> bool {
+        let found = Mark::new(uuid, target, template);
+        let agrees = |sent: u16, found: u16| sent == 0 || found == 0 || sent == found;
+        self.0.get(row.get() as usize).is_some_and(|sent| {
+            sent.uuid == found.uuid && agrees(sent.target, found.target) && agrees(sent.template, found.template)
+        })
     }
 }
 
-/// Never 0, which stands for none.
-fn mark(uuid: RequestUuid) -> u32 {
-    let words = uuid.guid().as_bytes().as_chunks::<4>().0.iter().map(|word| u32::from_be_bytes(*word));
-    words.fold(0_u32, |hash, word| (hash.rotate_left(5) ^ word).wrapping_mul(0x9E37_79B1)).max(1)
+fn hash(guid: Guid) -> u32 {
+    let words = guid.as_bytes().as_chunks::<4>().0.iter().map(|word| u32::from_be_bytes(*word));
+    words.fold(0_u32, |hash, word| (hash.rotate_left(5) ^ word).wrapping_mul(0x9E37_79B1))
 }
 
-fn facts_of(transaction: &Transaction<'_>, row: RowId) -> Result<Option<RowFacts>, Fault> {
-    let Some((loaded, request)) = loaded(transaction, row)? else { return Ok(None) };
-    let history = history_of(transaction, row)?;
+fn facts_of(conn: &Connection, row: RowId) -> rusqlite::Result<Option<RowFacts>> {
+    let Some((loaded, request)) = loaded(conn, row)? else { return Ok(None) };
+    let history = history_of(conn, row)?;
     let state = history.state(loaded);
     let uuid = match state {
-        RowState::Created => history.outcomes.last().and_then(|line| line.uuid),
+        RowState::Created => history.outcomes.last().and_then(OutcomeLine::uuid),
         RowState::Pending
         | RowState::Sending
         | RowState::Failed
@@ -228,16 +239,14 @@ fn facts_of(transaction: &Transaction<'_>, row: RowId) -> Result<Option<RowFacts
 }
 
 /// Returns the state that a row was loaded with, and what it asks for.
-fn loaded(transaction: &Transaction<'_>, row: RowId) -> rusqlite::Result<Option<(RowState, Option<CreateRequest>)>> {
-    let item = transaction
-        .prepare_cached(&format!("SELECT {REQUEST_COLUMNS}, skipped IS NOT NULL FROM items WHERE run = ? AND row = ?"))?
-        .query_row((RUN, Sql(row)), |line| {
-            let state = if line.get(9)? { RowState::Skipped } else { RowState::Pending };
-            Ok((state, Some(request_of(line, 0)?)))
-        })
-        .optional()?;
+fn loaded(conn: &Connection, row: RowId) -> rusqlite::Result<Option<(RowState, Option<CreateRequest>)>> {
+    let sql = format!("SELECT {REQUEST_COLUMNS}, skipped IS NOT NULL FROM items WHERE run = ? AND row = ?");
+    let item = query::first(conn, &sql, (RUN, row), |line| {
+        let state = if line.get(9)? { RowState::Skipped } else { RowState::Pending };
+        Ok((state, Some(request_of(line, 0)?)))
+    })?;
     match item {
         Some(_) => Ok(item),
-        None => Ok(Loaded::read(transaction, row)?.map(|loaded| (loaded.state, None))),
+        None => Ok(Loaded::read(conn, row)?.map(|loaded| (loaded.state, None))),
     }
 }

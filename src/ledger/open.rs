@@ -14,7 +14,7 @@ use super::item::SessionInfo;
 use super::path::{check_is_file, check_is_local, resolve};
 use super::reader::Reader;
 use super::run::{RunInfo, load_run};
-use super::session::{begin_session, last_session};
+use super::session::{Stamp, begin_session, last_session};
 use super::takeover::take_over;
 use super::working::Working;
 use super::writer::{Writer, transact};
@@ -105,13 +105,13 @@ impl<E> From<rusqlite::Error> for Undone<E> {
 }
 
 /// Begins a session as [`begin`] does, and does something else in the same transaction: `also` is given the connection, the
-/// run as it is before, and the session's number.
+/// run as it is before, and the session with its time.
 pub(super) fn begin_with<E>(
     clock: &SessionClock,
     path: &Path,
     session: &SessionInfo,
     lock: DataLock,
-    also: impl FnOnce(&Connection, &RunInfo, u32) -> Result<(), Undone<E>>,
+    also: impl FnOnce(&Connection, &RunInfo, Stamp) -> Result<(), Undone<E>>,
 ) -> Result<(Writer, RunInfo), BeginError<E>> {
     let log = LogFile::look(path);
     let mut conn = open_for_writing(path).map_err(BeginError::Ledger)?;
@@ -123,8 +123,9 @@ pub(super) fn begin_with<E>(
         let run = load_run(conn)?;
         let previous = last_session(conn)?;
         let number = begin_session(conn, session, clock.began_wall())?;
-        take_over(conn, previous, number, clock.now())?;
-        also(conn, &run, number)?;
+        let stamp = Stamp { session: number, at: clock.now() };
+        take_over(conn, previous, stamp)?;
+        also(conn, &run, stamp)?;
         let (run, working) = (load_run(conn)?, Working::load(conn, number)?);
         crash::point("takeover-before-commit");
         Ok((run, working))

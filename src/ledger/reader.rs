@@ -3,23 +3,19 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use jiff::Timestamp;
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, Row, Transaction};
+use rusqlite::{Connection, Row};
 
 use super::connection::{ReadMode, fold_when_last, open_for_reading};
 use super::error::{Fault, LedgerError};
-use super::history::load_histories;
+use super::history::{history_of, load_histories};
 use super::item::{ManifestPart, SessionInfo};
 use super::path::{beside, check_is_file, resolve};
-use super::result::{
-    AttemptInfo, CreatedRow, EventRecord, FailureReason, Holder, ResultRow, attempts_of, invalid_columns, item_columns,
-    loaded_invalid, loaded_item,
-};
+use super::query;
+use super::result::{FailureReason, Holder, ResultRow, invalid_columns, item_columns, loaded_invalid, loaded_item};
 use super::run::{RunInfo, load_run};
 use super::schema::RUN;
 use super::session::{SessionFate, SessionRecord, load_sessions};
-use super::sql::Sql;
 use super::state::RowState;
 use super::tally::{Tally, TallyKey, load_tallies};
 use crate::platform::DataLock;
@@ -75,8 +71,8 @@ impl Reader {
     /// The ledger cannot be read.
     pub fn tallies(&self) -> Result<Vec<Tally>, LedgerError> {
         let holder = self.holder_state()?;
-        self.read(|transaction| {
-            let causes = by_cause(load_tallies(transaction)?, holder);
+        self.read(|conn| {
+            let causes = by_cause(load_tallies(conn)?, holder);
             Ok(causes.into_iter().map(|((state, code), n)| Tally { state, code, n }).collect())
         })
     }
@@ -94,9 +90,9 @@ impl Reader {
     /// # Errors
     /// The ledger cannot be read.
     pub fn by_type(&self, wanted: RowState) -> Result<Vec<(RequestType, u64)>, LedgerError> {
-        self.read(|transaction| {
+        self.read(|conn| {
             let mut types: BTreeMap<RequestType, u64> = BTreeMap::new();
-            for (TallyKey { state, kind, .. }, n) in load_tallies(transaction)? {
+            for (TallyKey { state, kind, .. }, n) in load_tallies(conn)? {
                 if let Some(kind) = kind.filter(|_| state == wanted) {
                     *types.entry(kind).or_default() += n;
                 }
@@ -111,8 +107,8 @@ impl Reader {
     /// The ledger cannot be read.
     pub fn failures(&self, limit: usize) -> Result<Vec<FailureReason>, LedgerError> {
         let holder = self.holder_state()?;
-        self.read(|transaction| {
-            let causes = by_cause(load_tallies(transaction)?, holder);
+        self.read(|conn| {
+            let causes = by_cause(load_tallies(conn)?, holder);
             let mut reasons: Vec<FailureReason> = causes
                 .into_iter()
                 .filter(|((state, _), _)| matches!(state, RowState::Failed | RowState::InDoubt))
@@ -121,7 +117,7 @@ impl Reader {
             reasons.sort_by_key(|reason| std::cmp::Reverse(reason.n));
             reasons.truncate(limit);
             for reason in &mut reasons {
-                add_example(transaction, reason)?;
+                add_example(conn, reason)?;
             }
             Ok(reasons)
         })
@@ -156,7 +152,7 @@ impl Reader {
         let (mut page, mut after) = (Vec::new(), after);
         while after < last && page.len() < limit as usize {
             let until = after.saturating_add(ROWS_A_LOOK).min(last);
-            let rows = self.read(|transaction| self.rows_between(transaction, after + 1, until, holder))?;
+            let rows = self.read(|conn| self.rows_between(conn, after + 1, until, holder))?;
             let wanted = rows.into_iter().filter(|row| states.is_empty() || states.contains(&row.state));
             page.extend(wanted.take(limit as usize - page.len()));
             after = until;
@@ -164,35 +160,12 @@ impl Reader {
         Ok(page)
     }
 
-    /// Returns up to `limit` created rows behind row number `after` with their requests' uuids.
-    ///
-    /// # Errors
-    /// The ledger cannot be read.
-    pub fn created(&self, after: u32, limit: u32) -> Result<Vec<CreatedRow>, LedgerError> {
-        let rows = self.page(after, limit, &[RowState::Created])?;
-        let created = rows
-            .into_iter()
-            .filter_map(|row| Some(CreatedRow { row: row.row, uuid: row.request_uuid?, request: row.request? }));
-        Ok(created.collect())
-    }
-
-    /// Returns the attempts on a row, the first one first.
-    ///
-    /// # Errors
-    /// The ledger cannot be read.
-    pub fn attempts(&self, row: RowId) -> Result<Vec<AttemptInfo>, LedgerError> {
-        let holder = self.holder_state()?;
-        let history =
-            self.read(|transaction| Ok(load_histories(transaction, row.get(), row.get())?.remove(&row.get())))?;
-        Ok(history.map_or_else(Vec::new, |history| attempts_of(history, holder)))
-    }
-
     /// Returns all sessions, the first one first.
     ///
     /// # Errors
     /// The ledger cannot be read.
     pub fn sessions(&self) -> Result<Vec<SessionRecord>, LedgerError> {
-        self.read(|transaction| Ok(load_sessions(transaction, 0, u32::MAX)?))
+        self.read(|conn| load_sessions(conn, 0, u32::MAX))
     }
 
     /// Returns one session, or none where the run has none of this number.
@@ -200,7 +173,7 @@ impl Reader {
     /// # Errors
     /// The ledger cannot be read.
     pub fn session(&self, number: u32) -> Result<Option<SessionRecord>, LedgerError> {
-        self.read(|transaction| Ok(load_sessions(transaction, number, number)?.pop()))
+        self.read(|conn| Ok(load_sessions(conn, number, number)?.pop()))
     }
 
     /// Returns who works on the ledger now, if anyone does.
@@ -212,27 +185,6 @@ impl Reader {
             Holder::Lives => self.last_open_session(),
             Holder::Gone => Ok(None),
         }
-    }
-
-    /// Returns the audit trail, the first event first.
-    ///
-    /// # Errors
-    /// The ledger cannot be read.
-    pub fn events(&self) -> Result<Vec<EventRecord>, LedgerError> {
-        self.read(|transaction| {
-            let mut statement = transaction
-                .prepare_cached("SELECT event, at, session, kind, detail FROM events WHERE run = ? ORDER BY event")?;
-            let events = statement.query_map([RUN], |row| {
-                Ok(EventRecord {
-                    number: row.get::<_, Sql<u64>>(0)?.0,
-                    at: row.get::<_, Sql<Timestamp>>(1)?.0,
-                    session: row.get(2)?,
-                    kind: row.get(3)?,
-                    detail: row.get(4)?,
-                })
-            })?;
-            Ok(events.collect::<rusqlite::Result<_>>()?)
-        })
     }
 
     /// Returns the last session where it has not ended: the holder's, or a dead one's.
@@ -251,39 +203,36 @@ impl Reader {
 
     fn rows_between(
         &self,
-        transaction: &Transaction<'_>,
+        conn: &Connection,
         first: u32,
         last: u32,
         holder: Holder,
-    ) -> Result<Vec<ResultRow>, Fault> {
+    ) -> rusqlite::Result<Vec<ResultRow>> {
         let mut rows = Vec::new();
         let kinds: [(_, _, ReadLoaded); 2] =
             [("items", item_columns(), loaded_item), ("invalid_rows", invalid_columns(), loaded_invalid)];
         for (table, columns, read) in kinds {
             let sql = format!("SELECT {columns} FROM {table} WHERE run = ? AND row BETWEEN ? AND ?");
-            let mut statement = transaction.prepare_cached(&sql)?;
-            let loaded = statement.query_map((RUN, first, last), |line| read(line, &self.run.parts))?;
-            rows.append(&mut loaded.collect::<rusqlite::Result<Vec<_>>>()?);
+            rows.append(&mut query::all(conn, &sql, (RUN, first, last), |line| read(line, &self.run.parts))?);
         }
-        let mut histories = load_histories(transaction, first, last)?;
-        let mut rows: Vec<_> = rows
-            .into_iter()
-            .map(|row| {
-                let history = histories.remove(&row.row.get()).unwrap_or_default();
-                row.with(history, holder)
-            })
-            .collect();
         rows.sort_by_key(|row| row.row);
-        Ok(rows)
+        let mut histories = load_histories(conn, first, last)?;
+        let with_history = |row: ResultRow| {
+            let history = histories.remove(&row.row.get()).unwrap_or_default();
+            row.with(history, holder)
+        };
+        Ok(rows.into_iter().map(with_history).collect())
     }
 
     /// Reads in one transaction: one moment of the ledger.
-    pub(super) fn read<T>(&self, look: impl FnOnce(&Transaction<'_>) -> Result<T, Fault>) -> Result<T, LedgerError> {
-        let moment = || -> Result<T, Fault> {
-            let transaction = self.conn.unchecked_transaction()?;
-            look(&transaction)
-        };
-        moment().map_err(|fault| fault.at(&self.path))
+    pub(super) fn read<T>(&self, look: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, LedgerError> {
+        self.examine(|conn| Ok(look(conn)?))
+    }
+
+    /// Reads as [`read`](Self::read) does, and may find that what is there contradicts itself.
+    pub(super) fn examine<T>(&self, look: impl FnOnce(&Connection) -> Result<T, Fault>) -> Result<T, LedgerError> {
+        let transaction = self.conn.unchecked_transaction().map_err(Fault::from);
+        transaction.and_then(|transaction| look(&transaction)).map_err(|fault| fault.at(&self.path))
     }
 }
 
@@ -299,14 +248,13 @@ impl Drop for Reader {
     }
 }
 
-fn last_row(transaction: &Transaction<'_>) -> Result<u32, Fault> {
-    let last = transaction
-        .prepare_cached(
-            "SELECT max(ifnull((SELECT max(row) FROM items WHERE run = ?1), 0),
-                 ifnull((SELECT max(row) FROM invalid_rows WHERE run = ?1), 0))",
-        )?
-        .query_row([RUN], |row| row.get(0))?;
-    Ok(last)
+fn last_row(conn: &Connection) -> rusqlite::Result<u32> {
+    query::value(
+        conn,
+        "SELECT max(ifnull((SELECT max(row) FROM items WHERE run = ?1), 0),
+             ifnull((SELECT max(row) FROM invalid_rows WHERE run = ?1), 0))",
+        [RUN],
+    )
 }
 
 fn by_cause(tallies: Vec<(TallyKey, u64)>, holder: Holder) -> BTreeMap<(RowState, Option<ErrorCode>), u64> {
@@ -318,15 +266,15 @@ fn by_cause(tallies: Vec<(TallyKey, u64)>, holder: Holder) -> BTreeMap<(RowState
     causes
 }
 
-fn add_example(transaction: &Transaction<'_>, reason: &mut FailureReason) -> Result<(), Fault> {
+fn add_example(conn: &Connection, reason: &mut FailureReason) -> rusqlite::Result<()> {
     let Some(code) = reason.code else { return Ok(()) };
-    let mut statement = transaction.prepare_cached(
+    let mut statement = conn.prepare_cached(
         "SELECT row, message FROM outcomes WHERE run = ? AND code = ? AND state = ? ORDER BY row LIMIT ?",
     )?;
-    let mut lines = statement.query((RUN, Sql(code), Sql(reason.state), MAX_EXAMPLES))?;
+    let mut lines = statement.query((RUN, code, reason.state, MAX_EXAMPLES))?;
     while let Some(line) = lines.next()? {
-        let row = line.get::<_, Sql<RowId>>(0)?.0;
-        let history = load_histories(transaction, row.get(), row.get())?.remove(&row.get()).unwrap_or_default();
+        let row: RowId = line.get(0)?;
+        let history = history_of(conn, row)?;
         let is_current = history.left_out.is_none()
             && history.open_claim().is_none()
             && history.outcomes.last().is_some_and(|last| last.state == reason.state && last.code == Some(code));

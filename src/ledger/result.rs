@@ -1,17 +1,16 @@
 //! What readers are told about rows.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use jiff::Timestamp;
 use rusqlite::Row;
 
-use super::history::{OutcomeLine, RowHistory, Source};
+use super::history::{OutcomeLine, RowHistory};
 use super::item::{ManifestPart, RowPlace};
-use super::sql::{PLACE_COLUMNS, REQUEST_COLUMNS, Sql, place_of, request_of};
+use super::sql::{PLACE_COLUMNS, REQUEST_COLUMNS, place_of, request_of};
 use super::state::RowState;
 use crate::request::{
-    AttemptNo, CorrelationId, CreateRequest, ErrorCode, NamedValues, RequestKind, RequestUri, RequestUuid, RowId,
+    CorrelationId, CreateRequest, ErrorCode, NamedValues, RequestKind, RequestUri, RequestUuid, RowId,
 };
 
 /// One row and what became of it. Times, status and error are those of its last attempt; a row whose call is open has none.
@@ -68,35 +67,6 @@ pub struct InvalidText {
     pub errors: String,
 }
 
-/// One attempt on a row.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AttemptInfo {
-    /// The attempt's number; numbers of attempts that were claimed and not made are missing.
-    pub attempt: AttemptNo,
-    /// The session that claimed it while it is open, else the one that recorded it.
-    pub session: u32,
-    /// The state that the row went to.
-    pub state: RowState,
-    /// Who says so; none while it is open.
-    pub source: Option<Source>,
-    /// When the call started; where its process died or it is open, when it was claimed.
-    pub started_at: Option<Timestamp>,
-    /// How long the call took.
-    pub latency: Option<Duration>,
-    /// The HTTP status.
-    pub http_status: Option<u16>,
-    /// Why the row was not created.
-    pub error_code: Option<ErrorCode>,
-    /// What the server or the library said: text from outside.
-    pub error_message: Option<String>,
-    /// The id under which the server logged it.
-    pub correlation_id: Option<CorrelationId>,
-    /// The URI of the created request.
-    pub request_uri: Option<RequestUri>,
-    /// When this was recorded; none while it is open.
-    pub recorded_at: Option<Timestamp>,
-}
-
 /// Why rows failed or are in doubt, and how many.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FailureReason {
@@ -110,17 +80,6 @@ pub struct FailureReason {
     pub row: Option<RowId>,
     /// What the server or the library said about that row: text from outside.
     pub message: Option<String>,
-}
-
-/// A request that the ledger knows as created.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CreatedRow {
-    /// The row.
-    pub row: RowId,
-    /// Its request's uuid.
-    pub uuid: RequestUuid,
-    /// What was sent, without tag.
-    pub request: CreateRequest,
 }
 
 /// A request that the ledger knows as created, with its place among the others.
@@ -138,21 +97,6 @@ pub struct CreatedAt {
     pub started_at: Timestamp,
 }
 
-/// An entry of the audit trail.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct EventRecord {
-    /// Its number in the run, from 1.
-    pub number: u64,
-    /// When it happened.
-    pub at: Timestamp,
-    /// The session that recorded it.
-    pub session: u32,
-    /// What kind of event.
-    pub kind: String,
-    /// What happened.
-    pub detail: String,
-}
-
 /// The columns of `items` that [`loaded_item`] reads, in its order.
 pub(super) fn item_columns() -> String {
     format!("row, {PLACE_COLUMNS}, id, notes, skipped, {REQUEST_COLUMNS}")
@@ -164,11 +108,11 @@ pub(super) fn loaded_item(line: &Row<'_>, parts: &[ManifestPart]) -> rusqlite::R
     let place = place_of(line, 1)?;
     Ok(ResultRow {
         id: line.get(4)?,
-        notes: line.get::<_, Sql<NamedValues>>(5)?.0,
+        notes: line.get(5)?,
         request: Some(request_of(line, 7)?),
         state: if skipped.is_some() { RowState::Skipped } else { RowState::Pending },
         skipped,
-        ..untouched(line.get::<_, Sql<RowId>>(0)?.0, place, parts)
+        ..untouched(line.get(0)?, place, parts)
     })
 }
 
@@ -181,7 +125,7 @@ pub(super) fn invalid_columns() -> String {
 pub(super) fn loaded_invalid(line: &Row<'_>, parts: &[ManifestPart]) -> rusqlite::Result<ResultRow> {
     Ok(ResultRow {
         invalid: Some(InvalidText { original_json: line.get(4)?, errors: line.get(5)? }),
-        ..untouched(line.get::<_, Sql<RowId>>(0)?.0, place_of(line, 1)?, parts)
+        ..untouched(line.get(0)?, place_of(line, 1)?, parts)
     })
 }
 
@@ -259,8 +203,8 @@ impl ResultRow {
             self.latency_ms = None;
             self.error_code = holder.cause_of_open();
         } else if let Some(last) = history.outcomes.into_iter().next_back() {
+            self.request_uuid = last.uuid();
             self.request_uri = last.uri;
-            self.request_uuid = last.uuid;
             self.http_status = last.http_status;
             self.error_code = last.code;
             self.error_message = last.message;
@@ -269,42 +213,4 @@ impl ResultRow {
         }
         self
     }
-}
-
-/// Returns the attempts of a row, the first one first, an open one last.
-pub(super) fn attempts_of(history: RowHistory, holder: Holder) -> Vec<AttemptInfo> {
-    let open = history.open_claim();
-    let ended = history.outcomes.into_iter().filter(OutcomeLine::ends_attempt).filter_map(|line| {
-        Some(AttemptInfo {
-            attempt: AttemptNo::new(line.attempt)?,
-            session: line.session,
-            state: line.state,
-            source: Some(line.source),
-            started_at: line.started_at,
-            latency: line.latency_us.map(Duration::from_micros),
-            http_status: line.http_status,
-            error_code: line.code,
-            error_message: line.message,
-            correlation_id: line.correlation_id,
-            request_uri: line.uri,
-            recorded_at: Some(line.recorded_at),
-        })
-    });
-    let open = open.and_then(|claim| {
-        Some(AttemptInfo {
-            attempt: AttemptNo::new(claim.attempt)?,
-            session: claim.session,
-            state: holder.reads(RowState::Sending),
-            source: None,
-            started_at: Some(claim.claimed_at),
-            latency: None,
-            http_status: None,
-            error_code: holder.cause_of_open(),
-            error_message: None,
-            correlation_id: None,
-            request_uri: None,
-            recorded_at: None,
-        })
-    });
-    ended.chain(open).collect()
 }

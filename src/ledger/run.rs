@@ -1,12 +1,13 @@
 //! What a ledger says about its run as a whole.
 
 use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, params};
 
 use super::error::{Damage, Fault};
 use super::item::{ManifestPart, RunIdentity};
+use super::query;
 use super::schema::RUN;
-use super::sql::Sql;
+use super::sql::Micros;
 use crate::request::{NamedValue, NamedValues, RunId, RunKey};
 
 /// A run: what was loaded, and when it was told to run.
@@ -55,9 +56,9 @@ pub(super) fn insert_run(conn: &Connection, run: &RunInfo) -> rusqlite::Result<(
             run.key.as_bytes().as_slice(),
             run.identity.server,
             run.identity.rehearsal,
-            Sql(&options_to_pairs(&run.identity.options)),
-            Sql(run.n_rows),
-            Sql(run.created_at),
+            options_to_pairs(&run.identity.options),
+            run.n_rows,
+            Micros(run.created_at),
         ],
     )?;
     insert_parts(conn, &run.parts)
@@ -68,15 +69,7 @@ pub(super) fn insert_parts(conn: &Connection, parts: &[ManifestPart]) -> rusqlit
     for part in parts {
         conn.execute(
             "INSERT INTO manifests (run, part, name, size_bytes, sha256, first_row, n_rows) VALUES (?,?,?,?,?,?,?)",
-            params![
-                RUN,
-                part.part,
-                part.name,
-                Sql(part.size_bytes),
-                part.sha256.as_slice(),
-                Sql(part.first_row),
-                part.n_rows,
-            ],
+            params![RUN, part.part, part.name, part.size_bytes, part.sha256.as_slice(), part.first_row, part.n_rows,],
         )?;
     }
     Ok(())
@@ -84,51 +77,38 @@ pub(super) fn insert_parts(conn: &Connection, parts: &[ManifestPart]) -> rusqlit
 
 /// Reads the run, and checks that its rows add up.
 pub(super) fn load_run(conn: &Connection) -> Result<RunInfo, Fault> {
-    let n_runs: i64 = conn.query_row("SELECT count(*) FROM runs", [], |row| row.get(0))?;
-    let run = conn
-        .query_row(
-            "SELECT id, key, server, rehearsal, options, n_rows, created_at, started_at FROM runs WHERE run = ?",
-            [RUN],
-            |row| {
-                Ok(RunInfo {
-                    id: RunId::from_bytes(row.get(0)?),
-                    key: RunKey::from_bytes(row.get(1)?),
-                    identity: RunIdentity {
-                        server: row.get(2)?,
-                        rehearsal: row.get(3)?,
-                        options: options_of(&row.get::<_, Sql<NamedValues>>(4)?.0),
-                    },
-                    parts: Vec::new(),
-                    n_rows: row.get::<_, Sql<u64>>(5)?.0,
-                    created_at: row.get::<_, Sql<Timestamp>>(6)?.0,
-                    started_at: row.get::<_, Option<Sql<Timestamp>>>(7)?.map(|at| at.0),
-                })
-            },
-        )
-        .optional()?;
-    let Some(mut run) = run.filter(|_| n_runs == 1) else { return Err(Damage::NotOneRun.into()) };
-    run.parts = load_parts(conn)?;
-    let tallied = conn
-        .query_row("SELECT coalesce(sum(n), 0) FROM tallies WHERE run = ?", [RUN], |row| row.get::<_, Sql<u64>>(0))?;
-    if tallied.0 != run.n_rows {
-        return Err(Damage::RowsMissing { tallied: tallied.0, loaded: run.n_rows }.into());
+    let parts = load_parts(conn)?;
+    let sql = "SELECT id, key, server, rehearsal, options, n_rows, created_at, started_at FROM runs WHERE run = ?";
+    let run = query::first(conn, sql, [RUN], |line| {
+        Ok(RunInfo {
+            id: RunId::from_bytes(line.get(0)?),
+            key: RunKey::from_bytes(line.get(1)?),
+            identity: RunIdentity { server: line.get(2)?, rehearsal: line.get(3)?, options: options_of(&line.get(4)?) },
+            parts,
+            n_rows: line.get(5)?,
+            created_at: line.get::<_, Micros>(6)?.0,
+            started_at: line.get::<_, Option<Micros>>(7)?.map(|at| at.0),
+        })
+    })?;
+    let n_runs: u64 = query::value(conn, "SELECT count(*) FROM runs", [])?;
+    let run = run.filter(|_| n_runs == 1).ok_or(Damage::NotOneRun)?;
+    let tallied = query::value(conn, "SELECT coalesce(sum(n), 0) FROM tallies WHERE run = ?", [RUN])?;
+    if tallied != run.n_rows {
+        return Err(Damage::RowsMissing { tallied, loaded: run.n_rows }.into());
     }
     Ok(run)
 }
 
 fn load_parts(conn: &Connection) -> rusqlite::Result<Vec<ManifestPart>> {
-    let mut statement = conn.prepare(
-        "SELECT part, name, size_bytes, sha256, first_row, n_rows FROM manifests WHERE run = ? ORDER BY part",
-    )?;
-    let parts = statement.query_map([RUN], |row| {
+    let sql = "SELECT part, name, size_bytes, sha256, first_row, n_rows FROM manifests WHERE run = ? ORDER BY part";
+    query::all(conn, sql, [RUN], |line| {
         Ok(ManifestPart {
-            part: row.get(0)?,
-            name: row.get(1)?,
-            size_bytes: row.get::<_, Sql<u64>>(2)?.0,
-            sha256: row.get(3)?,
-            first_row: row.get::<_, Sql<_>>(4)?.0,
-            n_rows: row.get(5)?,
+            part: line.get(0)?,
+            name: line.get(1)?,
+            size_bytes: line.get(2)?,
+            sha256: line.get(3)?,
+            first_row: line.get(4)?,
+            n_rows: line.get(5)?,
         })
-    })?;
-    parts.collect()
+    })
 }

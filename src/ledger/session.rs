@@ -1,14 +1,22 @@
 //! The sessions of a run: who worked on it, from when to when, and the audit trail of what happened.
 
 use jiff::Timestamp;
-use rusqlite::types::FromSqlError;
+use rusqlite::types::Type;
 use rusqlite::{Connection, Row, params};
 
 use super::item::SessionInfo;
+use super::query;
 use super::run::{options_of, options_to_pairs};
 use super::schema::RUN;
-use super::sql::Sql;
-use crate::request::{Guid, NamedValues, RequestUuid};
+use super::sql::{Micros, Uuids};
+use crate::request::{Guid, RequestUuid};
+
+/// By which session something is recorded, and when by its time.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Stamp {
+    pub(super) session: u32,
+    pub(super) at: Timestamp,
+}
 
 /// How a session ended that ended by itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,23 +27,6 @@ pub enum SessionEnd {
     Stopped(String),
     /// A person or the system interrupted it.
     Interrupted,
-}
-
-impl SessionEnd {
-    const fn name(&self) -> &'static str {
-        match self {
-            Self::Finished => "finished",
-            Self::Stopped(_) => "stopped",
-            Self::Interrupted => "interrupted",
-        }
-    }
-
-    fn reason(&self) -> Option<&str> {
-        match self {
-            Self::Stopped(reason) => Some(reason),
-            Self::Finished | Self::Interrupted => None,
-        }
-    }
 }
 
 /// What became of a session.
@@ -94,12 +85,16 @@ impl SessionRecord {
     }
 }
 
+// What stands in `how`.
 const DIED: &str = "died";
+const FINISHED: &str = "finished";
+const INTERRUPTED: &str = "interrupted";
+const STOPPED: &str = "stopped";
 
 /// Writes a new session and returns its number: above all others. Sessions before it that have not ended are dead, since the lock
 /// is held by this one.
 pub(super) fn begin_session(conn: &Connection, info: &SessionInfo, began_wall: Timestamp) -> rusqlite::Result<u32> {
-    conn.execute("UPDATE sessions SET how = ? WHERE run = ? AND how IS NULL", params![DIED, RUN])?;
+    query::change(conn, "UPDATE sessions SET how = ? WHERE run = ? AND how IS NULL", (DIED, RUN))?;
     let number = last_session(conn)? + 1;
     conn.execute(
         "INSERT INTO sessions (run, session, version, user, host, pid, command, options, started_at, began_at)
@@ -112,9 +107,9 @@ pub(super) fn begin_session(conn: &Connection, info: &SessionInfo, began_wall: T
             info.host,
             info.pid,
             info.command,
-            Sql(&options_to_pairs(&info.options)),
-            Sql(info.started_at),
-            Sql(began_wall),
+            options_to_pairs(&info.options),
+            Micros(info.started_at),
+            Micros(began_wall),
         ],
     )?;
     Ok(number)
@@ -122,47 +117,45 @@ pub(super) fn begin_session(conn: &Connection, info: &SessionInfo, began_wall: T
 
 /// Returns the number of the newest session, or 0.
 pub(super) fn last_session(conn: &Connection) -> rusqlite::Result<u32> {
-    conn.prepare_cached("SELECT ifnull(max(session), 0) FROM sessions WHERE run = ?")?
-        .query_row([RUN], |row| row.get(0))
+    query::value(conn, "SELECT ifnull(max(session), 0) FROM sessions WHERE run = ?", [RUN])
 }
 
 /// Writes how a session ended.
-pub(super) fn end_session(conn: &Connection, session: u32, end: &SessionEnd, at: Timestamp) -> rusqlite::Result<()> {
-    conn.execute(
-        "UPDATE sessions SET ended_at = ?, how = ?, reason = ? WHERE run = ? AND session = ?",
-        params![Sql(at), end.name(), end.reason(), RUN, session],
-    )?;
-    Ok(())
+pub(super) fn end_session(conn: &Connection, stamp: Stamp, end: &SessionEnd) -> rusqlite::Result<()> {
+    let (how, reason) = match end {
+        SessionEnd::Finished => (FINISHED, None),
+        SessionEnd::Stopped(reason) => (STOPPED, Some(reason)),
+        SessionEnd::Interrupted => (INTERRUPTED, None),
+    };
+    let sql = "UPDATE sessions SET ended_at = ?, how = ?, reason = ? WHERE run = ? AND session = ?";
+    query::change(conn, sql, (Micros(stamp.at), how, reason, RUN, stamp.session)).map(drop)
 }
 
 /// Notes what a session saw of the server when it first asked.
 pub(super) fn insert_first_look(conn: &Connection, session: u32, look: &FirstLook) -> rusqlite::Result<()> {
-    conn.execute(
-        "UPDATE sessions SET first_date = ?, first_newest = ?, first_account = ?, first_originator = ?
-         WHERE run = ? AND session = ?",
-        params![look.date.map(Sql), Sql(look.newest.as_slice()), look.account, look.originator.map(Sql), RUN, session,],
-    )?;
-    Ok(())
+    let FirstLook { date, newest, account, originator } = look;
+    let sql = "UPDATE sessions SET first_date = ?, first_newest = ?, first_account = ?, first_originator = ?
+        WHERE run = ? AND session = ?";
+    let look = (date.map(Micros), Uuids(newest.as_slice()), account, originator, RUN, session);
+    query::change(conn, sql, look).map(drop)
 }
 
 fn first_look_of(row: &Row<'_>) -> rusqlite::Result<Option<FirstLook>> {
-    let Some(Sql(newest)) = row.get::<_, Option<Sql<Vec<RequestUuid>>>>(13)? else { return Ok(None) };
+    let Some(Uuids(newest)) = row.get::<_, Option<Uuids<_>>>(13)? else { return Ok(None) };
     Ok(Some(FirstLook {
-        date: row.get::<_, Option<Sql<Timestamp>>>(12)?.map(|at| at.0),
+        date: row.get::<_, Option<Micros>>(12)?.map(|at| at.0),
         newest,
         account: row.get(14)?,
-        originator: row.get::<_, Option<Sql<Guid>>>(15)?.map(|guid| guid.0),
+        originator: row.get(15)?,
     }))
 }
 
 /// Reads the sessions from one number to another, the first one first.
 pub(super) fn load_sessions(conn: &Connection, first: u32, last: u32) -> rusqlite::Result<Vec<SessionRecord>> {
-    let mut statement = conn.prepare_cached(
-        "SELECT session, version, user, host, pid, command, options, started_at, began_at, ended_at, how, reason,
-             first_date, first_newest, first_account, first_originator
-         FROM sessions WHERE run = ? AND session BETWEEN ? AND ? ORDER BY session",
-    )?;
-    let sessions = statement.query_map((RUN, first, last), |row| {
+    let sql = "SELECT session, version, user, host, pid, command, options, started_at, began_at, ended_at, how, reason,
+            first_date, first_newest, first_account, first_originator
+        FROM sessions WHERE run = ? AND session BETWEEN ? AND ? ORDER BY session";
+    query::all(conn, sql, (RUN, first, last), |row| {
         Ok(SessionRecord {
             number: row.get(0)?,
             info: SessionInfo {
@@ -171,48 +164,32 @@ pub(super) fn load_sessions(conn: &Connection, first: u32, last: u32) -> rusqlit
                 host: row.get(3)?,
                 pid: row.get(4)?,
                 command: row.get(5)?,
-                options: options_of(&row.get::<_, Sql<NamedValues>>(6)?.0),
-                started_at: row.get::<_, Sql<Timestamp>>(7)?.0,
+                options: options_of(&row.get(6)?),
+                started_at: row.get::<_, Micros>(7)?.0,
             },
-            began_wall: row.get::<_, Sql<Timestamp>>(8)?.0,
+            began_wall: row.get::<_, Micros>(8)?.0,
             first_look: first_look_of(row)?,
             fate: fate_of(row)?,
         })
-    })?;
-    sessions.collect()
+    })
 }
 
 fn fate_of(row: &Row<'_>) -> rusqlite::Result<SessionFate> {
-    let (at, how, reason): (Option<Sql<Timestamp>>, Option<String>, Option<String>) =
-        (row.get(9)?, row.get(10)?, row.get(11)?);
-    let end = match (how.as_deref(), reason) {
-        (None, _) => return Ok(SessionFate::Open),
-        (Some(DIED), _) => return Ok(SessionFate::Died),
-        (Some("finished"), _) => SessionEnd::Finished,
-        (Some("interrupted"), _) => SessionEnd::Interrupted,
-        (Some("stopped"), reason) => SessionEnd::Stopped(reason.unwrap_or_default()),
-        (Some(_), _) => return Err(FromSqlError::InvalidType).map_err(|error| unreadable(10, error)),
+    let how: Option<String> = row.get(10)?;
+    let end = match how.as_deref() {
+        None => return Ok(SessionFate::Open),
+        Some(DIED) => return Ok(SessionFate::Died),
+        Some(FINISHED) => SessionEnd::Finished,
+        Some(INTERRUPTED) => SessionEnd::Interrupted,
+        Some(STOPPED) => SessionEnd::Stopped(row.get::<_, Option<String>>(11)?.unwrap_or_default()),
+        Some(_) => return Err(rusqlite::Error::InvalidColumnType(10, "how".to_owned(), Type::Text)),
     };
-    let at = at.ok_or(FromSqlError::InvalidType).map_err(|error| unreadable(9, error))?;
-    Ok(SessionFate::Ended { at: at.0, end })
-}
-
-fn unreadable(column: usize, error: FromSqlError) -> rusqlite::Error {
-    rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Text, Box::new(error))
+    Ok(SessionFate::Ended { at: row.get::<_, Micros>(9)?.0, end })
 }
 
 /// Writes one event into the audit trail.
-pub(super) fn insert_event(
-    conn: &Connection,
-    session: u32,
-    at: Timestamp,
-    kind: &str,
-    detail: &str,
-) -> rusqlite::Result<()> {
-    conn.prepare_cached(
-        "INSERT INTO events (run, event, at, session, kind, detail)
-         VALUES (?1, (SELECT coalesce(max(event), 0) + 1 FROM events WHERE run = ?1), ?2, ?3, ?4, ?5)",
-    )?
-    .execute(params![RUN, Sql(at), session, kind, detail])?;
-    Ok(())
+pub(super) fn insert_event(conn: &Connection, stamp: Stamp, kind: &str, detail: &str) -> rusqlite::Result<()> {
+    let sql = "INSERT INTO events (run, event, at, session, kind, detail)
+        VALUES (?1, (SELECT coalesce(max(event), 0) + 1 FROM events WHERE run = ?1), ?2, ?3, ?4, ?5)";
+    query::change(conn, sql, (RUN, Micros(stamp.at), stamp.session, kind, detail)).map(drop)
 }

@@ -1,7 +1,6 @@
 //! The states of a row.
 
 use std::fmt;
-use std::str::FromStr;
 
 use super::resolution::RowVerdict;
 use crate::request::Outcome;
@@ -254,30 +253,9 @@ impl fmt::Display for RowState {
     }
 }
 
-/// The text is none of the states of a row.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is not a state of a row")]
-pub struct UnknownState(pub String);
-
-impl FromStr for RowState {
-    type Err = UnknownState;
-
-    fn from_str(text: &str) -> Result<Self, UnknownState> {
-        Self::ALL.into_iter().find(|state| state.as_str() == text).ok_or_else(|| UnknownState(text.to_owned()))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn every_state_is_found_by_its_name() {
-        for state in RowState::ALL {
-            assert_eq!(state.as_str().parse(), Ok(state));
-        }
-        assert_eq!("done".parse::<RowState>(), Err(UnknownState("done".to_owned())));
-    }
 
     #[test]
     fn only_these_transitions_are_legal() {

@@ -1,7 +1,5 @@
 //! The step: record, give back and claim in one durable commit.
 
-use std::time::Instant;
-
 use jiff::Timestamp;
 
 use crate::request::{AttemptNo, CreateRequest, Outcome, RequestKind, RequestUuid, RowId};
@@ -82,30 +80,13 @@ pub struct ClaimedRow {
     pub request: CreateRequest,
 }
 
-/// Whether a run may go on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RunState {
-    /// Rows may be sent.
-    Running,
-    /// Someone else stopped the run: nothing more is claimed.
-    Stopped,
-}
-
 /// The answer to a step, given after its commit is durable: the permission to send these rows.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StepAnswer {
     /// The number of the step that this answers.
     pub number: u64,
     /// The rows that may be sent.
     pub rows: Vec<ClaimedRow>,
-    /// The rows must be on the wire before this; SQLite sets no deadline.
-    pub send_before: Option<Instant>,
-    /// How many calls may start until the next step; SQLite sets no limit.
-    pub slots: Option<u32>,
-    /// Whether the run may go on.
-    pub state: RunState,
-    /// How many rows are pending after this step and can be claimed by number or in order, this session's backoffs among them.
-    pub pending_left: u64,
     /// The rows that were passed over ([`ClaimKinds::Guarded`]), with their kinds.
     pub passed_over: Vec<(RowId, RequestKind)>,
     /// Whether the claim ended because too many rows were to be passed over: fewer rows than asked for does not mean then that

@@ -1,21 +1,23 @@
 //! One step, inside its transaction.
 
-use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension, Statement, params};
+use rusqlite::{CachedStatement, Connection};
 
 use super::crash;
 use super::error::{Damage, Fault, StepError};
 use super::guard::{Admission, Guard};
-use super::history::{Source, history_of};
+use super::history::{OutcomeLine, Source, history_of};
 use super::loaded::{Loaded, kind_of};
+use super::pending::{UNDECIDED, note_fresh_after};
+use super::query;
 use super::schema::RUN;
-use super::sql::{REQUEST_COLUMNS, Sql, request_of};
+use super::session::Stamp;
+use super::sql::{Micros, REQUEST_COLUMNS, request_of};
 use super::state::{RowEvent, RowState};
-use super::step::{AttemptRecord, ClaimedRow, Requeue, RunState, Step, StepAnswer};
-use super::tally::{TallyChanges, TallyKey};
+use super::step::{AttemptRecord, ClaimedRow, Requeue, Step, StepAnswer};
+use super::tally::TallyChanges;
 use super::uuids::{ROWS_OF_UUID, rows_of, shared_with};
-use super::working::{InFlight, Working, note_fresh_after};
-use crate::request::{AttemptNo, CreateRequest, ErrorCode, Outcome, RequestKind, RequestUuid, RowId};
+use super::working::{InFlight, Working};
+use crate::request::{AttemptNo, CreateRequest, ErrorCode, Outcome, RequestKind, RowId};
 
 /// Does a step: records, gives back, sets aside, claims by number, claims in row order, in this order. The caller commits, or rolls back
 /// and forgets `working`.
@@ -26,17 +28,18 @@ pub(super) fn execute(
     conn: &Connection,
     working: &mut Working,
     step: &Step,
-    now: Timestamp,
+    stamp: Stamp,
 ) -> Result<StepAnswer, Fault> {
     crash::point("step-begin");
-    let (tallies, answer) = (TallyChanges::default(), Answered::default());
-    let mut exec = StepExec { conn, working, now, tallies, n_wanted: step.claim, claimed: Vec::new(), answer };
+    let answer = StepAnswer { number: step.number, ..StepAnswer::default() };
+    let mut exec = StepExec { conn, working, stamp, tallies: TallyChanges::default(), answer };
     exec.record_all(&step.record)?;
     for &(row, attempt) in &step.give_back {
         exec.give_back(row, attempt)?;
     }
     crash::point("step-recorded");
-    let mut guard = Guard::new(&step.kinds, exec.working.in_flight.values().map(|flight| flight.kind));
+    let in_flight = exec.working.in_flight.values().map(|flight| flight.kind);
+    let mut guard = Guard::new(&step.kinds, in_flight, step.claim);
     for &row in &step.claim_rows {
         exec.claim_listed(row, &mut guard)?;
     }
@@ -44,82 +47,11 @@ pub(super) fn execute(
         exec.claim_free(&mut guard)?;
         exec.claim_fresh(&mut guard)?;
     }
+    exec.answer.stopped_short = guard.stopped_short();
     exec.tallies.write(conn)?;
     crash::point("step-claimed");
-    let StepExec { working, claimed, answer, .. } = exec;
-    let answer = Answered { number: step.number, pending_left: working.n_pending, ..answer };
-    Ok(answer.with_rows(claimed))
+    Ok(exec.answer)
 }
-
-/// What is remembered of a step's answer: the requests are read anew when it is asked for again.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Answered {
-    /// The step's number.
-    pub(super) number: u64,
-    /// The rows that may be sent, each with its attempt and how many earlier ones count.
-    rows: Vec<(RowId, AttemptNo, u32)>,
-    pending_left: u64,
-    passed_over: PassedOver,
-    stopped_short: bool,
-    shared: Vec<(RowId, RowId, RequestUuid)>,
-}
-
-impl Answered {
-    /// Remembers an answer.
-    pub(super) fn with(answer: &StepAnswer) -> Self {
-        Self {
-            number: answer.number,
-            rows: answer.rows.iter().map(|claimed| (claimed.row, claimed.attempt, claimed.counted_attempts)).collect(),
-            pending_left: answer.pending_left,
-            passed_over: answer.passed_over.clone(),
-            stopped_short: answer.stopped_short,
-            shared: answer.shared.clone(),
-        }
-    }
-
-    /// Gives the answer once more.
-    ///
-    /// # Errors
-    /// A row is gone, or SQLite failed.
-    pub(super) fn again(&self, conn: &Connection) -> Result<StepAnswer, Fault> {
-        let claimed = |&(row, attempt, counted_attempts): &_| {
-            Ok(ClaimedRow { row, attempt, counted_attempts, request: request_in(conn, row)? })
-        };
-        let rows = self.rows.iter().map(claimed).collect::<Result<_, Fault>>()?;
-        Ok(self.clone().with_rows(rows))
-    }
-
-    fn with_rows(self, rows: Vec<ClaimedRow>) -> StepAnswer {
-        StepAnswer {
-            number: self.number,
-            rows,
-            send_before: None,
-            slots: None,
-            state: RunState::Running,
-            pending_left: self.pending_left,
-            passed_over: self.passed_over,
-            stopped_short: self.stopped_short,
-            shared: self.shared,
-        }
-    }
-}
-
-/// Reads what a row asks for.
-fn request_in(conn: &Connection, row: RowId) -> Result<CreateRequest, Fault> {
-    conn.prepare_cached(&format!("SELECT {REQUEST_COLUMNS} FROM items WHERE run = ? AND row = ?"))?
-        .query_row((RUN, Sql(row)), |line| request_of(line, 0))
-        .optional()?
-        .ok_or_else(|| Damage::RowGone(row).into())
-}
-
-const INSERT_OUTCOME: &str =
-    "INSERT INTO outcomes (run, row, attempt, verdict, state, source, session, recorded_at, started_at, latency_us,
-         http_status, code, message, correlation_id, uuid, uri)
-     VALUES (?, ?, ?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
-
-/// Leaves out rows about which something was decided before they were ever claimed.
-const UNDECIDED: &str = "AND NOT EXISTS (SELECT 1 FROM outcomes o WHERE o.run = i.run AND o.row = i.row)
-    AND NOT EXISTS (SELECT 1 FROM left_out l WHERE l.run = i.run AND l.row = i.row)";
 
 /// A row that was never claimed, and what it asks for.
 type FreshRow = (RowId, CreateRequest);
@@ -130,69 +62,52 @@ type PassedOver = Vec<(RowId, RequestKind)>;
 struct StepExec<'a> {
     conn: &'a Connection,
     working: &'a mut Working,
-    now: Timestamp,
+    stamp: Stamp,
     tallies: TallyChanges,
-    /// How many rows are still to be claimed in row order.
-    n_wanted: u32,
-    claimed: Vec<ClaimedRow>,
-    /// What else is answered.
-    answer: Answered,
+    answer: StepAnswer,
 }
 
 impl StepExec<'_> {
     fn record_all(&mut self, records: &[AttemptRecord]) -> Result<(), Fault> {
-        // Looking a statement up costs a fifth of running it.
-        let mut insert = self.conn.prepare_cached(INSERT_OUTCOME)?;
+        let mut insert = OutcomeLine::prepare_insert(self.conn)?;
         let mut owner = self.conn.prepare_cached(ROWS_OF_UUID)?;
         // Calls end in any order, and SQLite adds a row behind the last one for less than between others.
         let mut in_order: Vec<&AttemptRecord> = records.iter().collect();
         in_order.sort_unstable_by_key(|record| record.row);
         for record in in_order {
-            match &record.outcome {
-                Outcome::Created(uri) => match rows_of(&mut owner, uri.uuid())? {
-                    (Some(other), _) if other != record.row => {
-                        self.record_shared(record, other, uri.uuid(), &mut insert)?;
-                    }
-                    (Some(_) | None, _) => self.record(record, &mut insert)?,
-                },
-                Outcome::Pending(_) | Outcome::Failed(_) | Outcome::InDoubt(_) => self.record(record, &mut insert)?,
+            if let Outcome::Created(uri) = &record.outcome
+                && let (Some(other), _) = rows_of(&mut owner, uri.uuid())?
+                && other != record.row
+            {
+                let outcome = Outcome::InDoubt(shared_with(other, uri.uuid()));
+                self.record(&AttemptRecord { outcome, ..record.clone() }, &mut insert)?;
+                self.answer.shared.push((record.row, other, uri.uuid()));
+            } else {
+                self.record(record, &mut insert)?;
             }
         }
         Ok(())
     }
 
-    /// Records a row whose call was answered with another row's request.
-    fn record_shared(
-        &mut self,
-        record: &AttemptRecord,
-        other: RowId,
-        uuid: RequestUuid,
-        insert: &mut Statement<'_>,
-    ) -> Result<(), Fault> {
-        let outcome = Outcome::InDoubt(shared_with(other, uuid));
-        self.record(&AttemptRecord { outcome, ..record.clone() }, insert)?;
-        self.answer.shared.push((record.row, other, uuid));
-        Ok(())
-    }
-
-    fn record(&mut self, record: &AttemptRecord, insert: &mut Statement<'_>) -> Result<(), Fault> {
-        let (flight, state) = self.land(record.row, record.attempt, RowEvent::of_outcome(&record.outcome))?;
-        self.insert_outcome(record, state, insert)?;
-        let code = record.outcome.fault().map(|fault| fault.code);
-        match &record.outcome {
-            Outcome::Pending(_) => self.requeue(record.row, record.attempt.next(), record.then)?,
-            Outcome::Created(uri) => self.working.kinds.see(self.conn, flight.kind, record.row, uri.uuid())?,
+    fn record(&mut self, record: &AttemptRecord, insert: &mut CachedStatement<'_>) -> Result<(), Fault> {
+        let AttemptRecord { row, attempt, outcome, then, .. } = record;
+        let (flight, state) = self.land(*row, *attempt, RowEvent::of_outcome(outcome))?;
+        let line = line_of(record, state, self.stamp);
+        line.insert(insert, *row)?;
+        match outcome {
+            Outcome::Pending(_) => self.working.list(self.conn, *row, attempt.next(), *then)?,
+            Outcome::Created(uri) => self.working.kinds.see(self.conn, flight.kind, *row, uri.uuid())?,
             Outcome::Failed(_) | Outcome::InDoubt(_) => {}
         }
-        self.shift(flight, (RowState::Sending, None), (state, code));
+        self.tallies.shift(Some(flight.kind.request_type), (RowState::Sending, None), (state, line.code));
         Ok(())
     }
 
     fn give_back(&mut self, row: RowId, attempt: AttemptNo) -> Result<(), Fault> {
         let (flight, state) = self.land(row, attempt, RowEvent::GivenBack)?;
         // The number is not used again: a late record of the attempt that was not made must not pass for the next one's.
-        self.requeue(row, attempt.next(), Requeue::Anyone)?;
-        self.shift(flight, (RowState::Sending, None), (state, flight.last_code));
+        self.working.list(self.conn, row, attempt.next(), Requeue::Anyone)?;
+        self.tallies.shift(Some(flight.kind.request_type), (RowState::Sending, None), (state, flight.last_code));
         Ok(())
     }
 
@@ -207,148 +122,62 @@ impl StepExec<'_> {
         Ok((flight, state))
     }
 
-    fn insert_outcome(
-        &self,
-        record: &AttemptRecord,
-        state: RowState,
-        insert: &mut Statement<'_>,
-    ) -> rusqlite::Result<()> {
-        let fault = record.outcome.fault();
-        let uri = match &record.outcome {
-            Outcome::Created(uri) => Some(uri),
-            Outcome::Pending(_) | Outcome::Failed(_) | Outcome::InDoubt(_) => None,
-        };
-        // 201 is the only status that an outcome without fault comes from.
-        let http_status = fault.map_or(Some(201), |fault| fault.http_status);
-        insert.execute(params![
-            RUN,
-            Sql(record.row),
-            Sql(record.attempt),
-            Sql(state),
-            Sql(Source::Answer),
-            self.working.session,
-            Sql(self.now),
-            Sql(record.started_at),
-            Sql(record.latency_us),
-            http_status,
-            fault.map(|fault| Sql(fault.code)),
-            fault.map(|fault| fault.message.as_str()),
-            fault.and_then(|fault| fault.correlation_id.as_ref()).map(|id| id.as_str()),
-            uri.map(|uri| Sql(*uri.uuid().guid())),
-            uri.map(|uri| uri.as_str()),
-        ])?;
-        Ok(())
-    }
-
-    fn requeue(&mut self, row: RowId, next: AttemptNo, then: Requeue) -> rusqlite::Result<()> {
-        let holder = match then {
-            Requeue::Anyone => {
-                self.working.n_free += 1;
-                None
-            }
-            Requeue::Listed => Some(self.working.session),
-        };
-        self.conn
-            .prepare_cached("INSERT INTO pending_again (run, row, attempt, session) VALUES (?, ?, ?, ?)")?
-            .execute(params![RUN, Sql(row), Sql(next), holder])?;
-        Ok(())
-    }
-
     /// Claims rows that are pending again and that this session does not hold, the lowest first.
     fn claim_free(&mut self, guard: &mut Guard<'_>) -> Result<(), Fault> {
         if self.working.n_free == 0 {
             return Ok(());
         }
-        let rows = self
-            .conn
-            .prepare_cached(
-                "SELECT p.row, i.type, i.template FROM pending_again p JOIN items i ON i.run = p.run AND i.row = p.row
-                 WHERE p.run = ? AND p.session IS NOT ? ORDER BY p.row LIMIT ?",
-            )?
-            .query_map((RUN, self.working.session, guard.n_to_look_at(self.n_wanted)), |line| {
-                Ok((line.get::<_, Sql<RowId>>(0)?.0, kind_of(line, 1)?))
-            })?
-            .collect::<rusqlite::Result<Vec<_>>>()?;
-        for (row, kind) in rows {
-            match self.admit(guard, kind) {
+        let sql =
+            "SELECT p.row, i.type, i.template FROM pending_again p JOIN items i ON i.run = p.run AND i.row = p.row
+            WHERE p.run = ? AND p.session IS NOT ? ORDER BY p.row LIMIT ?";
+        let free = (RUN, self.working.session, guard.n_to_look_at());
+        for (row, kind) in query::all(self.conn, sql, free, |line| Ok((line.get(0)?, kind_of(line, 1)?)))? {
+            match guard.admit(kind) {
                 Admission::Claim => self.claim_again(row)?,
-                Admission::PassOver => {
-                    self.hold(row)?;
-                    self.answer.passed_over.push((row, kind));
-                }
+                Admission::PassOver => self.pass_over(row, kind)?,
                 Admission::Stop => return Ok(()),
             }
         }
         Ok(())
     }
 
-    /// Keeps a row that is passed over for this session's claims by number.
-    fn hold(&mut self, row: RowId) -> rusqlite::Result<()> {
-        let n_held = self
-            .conn
-            .prepare_cached("UPDATE pending_again SET session = ?1 WHERE run = ?2 AND row = ?3 AND session IS NOT ?1")?
-            .execute((self.working.session, RUN, Sql(row)))?;
-        self.working.n_free -= n_held as u64;
-        Ok(())
-    }
-
-    /// Decides about a row that a claim in row order comes to, and counts it.
-    fn admit(&mut self, guard: &mut Guard<'_>, kind: RequestKind) -> Admission {
-        if self.n_wanted == 0 {
-            return Admission::Stop;
-        }
-        let admission = guard.admit(kind);
-        match admission {
-            Admission::Claim => self.n_wanted -= 1,
-            Admission::PassOver => {}
-            Admission::Stop => (self.n_wanted, self.answer.stopped_short) = (0, true),
-        }
-        admission
+    /// Keeps a listed row for this session's claims by number.
+    fn pass_over(&mut self, row: RowId, kind: RequestKind) -> rusqlite::Result<()> {
+        self.answer.passed_over.push((row, kind));
+        self.working.hold(self.conn, row)
     }
 
     /// Claims a row by its number, or passes it over.
     fn claim_listed(&mut self, row: RowId, guard: &mut Guard<'_>) -> Result<(), Fault> {
-        if let Some(kind) = guard.looks_at_kinds().then(|| self.kind_in(row)).transpose()?.flatten()
+        let sql = "SELECT type, template FROM items WHERE run = ? AND row = ?";
+        if guard.looks_at_kinds()
+            && let Some(kind) = query::first(self.conn, sql, (RUN, row), |line| kind_of(line, 0))?
             && !guard.admits(kind)
         {
-            self.hold(row)?;
-            self.answer.passed_over.push((row, kind));
-            return Ok(());
+            return Ok(self.pass_over(row, kind)?);
         }
         self.claim_again(row)
     }
 
-    fn kind_in(&self, row: RowId) -> rusqlite::Result<Option<RequestKind>> {
-        self.conn
-            .prepare_cached("SELECT type, template FROM items WHERE run = ? AND row = ?")?
-            .query_row((RUN, Sql(row)), |line| kind_of(line, 0))
-            .optional()
-    }
-
     /// Claims a row that is pending again.
     fn claim_again(&mut self, row: RowId) -> Result<(), Fault> {
-        let next = self
-            .conn
-            .prepare_cached("DELETE FROM pending_again WHERE run = ? AND row = ? RETURNING attempt, session")?
-            .query_row((RUN, Sql(row)), |line| Ok((line.get::<_, Sql<AttemptNo>>(0)?.0, line.get(1)?)))
-            .optional()?;
-        let Some((attempt, holder)): Option<(_, Option<u32>)> = next else {
+        let Some(attempt) = self.working.unlist(self.conn, row)? else {
             return Err(self.refusal(row, RowEvent::Claimed));
         };
-        if holder != Some(self.working.session) {
-            self.working.n_free -= 1;
-        }
         self.insert_claim(row, row, attempt)?;
         let history = history_of(self.conn, row)?;
-        let request = request_in(self.conn, row)?;
-        self.take_off(row, attempt, history.code(), history.counted_attempts(), request);
+        let sql = format!("SELECT {REQUEST_COLUMNS} FROM items WHERE run = ? AND row = ?");
+        let request = query::first(self.conn, &sql, (RUN, row), |line| request_of(line, 0))?;
+        let request = request.ok_or(Damage::RowGone(row))?;
+        let counted_attempts = history.counted_attempts();
+        self.take_off(ClaimedRow { row, attempt, counted_attempts, request }, history.code());
         Ok(())
     }
 
     /// Claims rows that were never claimed, in row order. One about which something was decided is left alone: it is settled,
     /// or it is listed as pending again.
     fn claim_fresh(&mut self, guard: &mut Guard<'_>) -> Result<(), Fault> {
-        if self.n_wanted == 0 || self.working.fresh_after == u32::MAX {
+        if self.working.fresh_after == u32::MAX || !guard.wants_more() {
             return Ok(());
         }
         let (fresh, passed_over) = self.look_at_fresh(guard)?;
@@ -360,20 +189,20 @@ impl StepExec<'_> {
             }
         }
         for (row, request) in fresh {
-            self.take_off(row, AttemptNo::FIRST, None, 0, request);
+            self.take_off(ClaimedRow { row, attempt: AttemptNo::FIRST, counted_attempts: 0, request }, None);
         }
         for &(row, _) in &passed_over {
-            self.requeue(row, AttemptNo::FIRST, Requeue::Listed)?;
+            self.working.list(self.conn, row, AttemptNo::FIRST, Requeue::Listed)?;
         }
         if let Some((last, _)) = passed_over.last() {
-            note_fresh_after(self.conn, *last)?;
+            note_fresh_after(self.conn, last.get())?;
         }
         self.answer.passed_over.extend(passed_over);
         Ok(())
     }
 
     /// Looks at rows that were never claimed, and returns which of them are to be claimed, and which are passed over.
-    fn look_at_fresh(&mut self, guard: &mut Guard<'_>) -> Result<(Vec<FreshRow>, PassedOver), Fault> {
+    fn look_at_fresh(&mut self, guard: &mut Guard<'_>) -> rusqlite::Result<(Vec<FreshRow>, PassedOver)> {
         let conn = self.conn;
         // Hardly ever was anything decided about rows that are not yet claimed; then it need not be asked for each.
         let undecided = if self.has_decisions_after(self.working.fresh_after)? { UNDECIDED } else { "" };
@@ -381,12 +210,12 @@ impl StepExec<'_> {
             "SELECT {REQUEST_COLUMNS}, row FROM items i WHERE run = ? AND row > ? AND skipped IS NULL {undecided}
              ORDER BY row LIMIT ?"
         ))?;
-        let mut n_left = guard.n_to_look_at(self.n_wanted);
+        let mut n_left = guard.n_to_look_at();
         let mut lines = statement.query((RUN, self.working.fresh_after, n_left))?;
         let (mut fresh, mut passed_over) = (Vec::new(), Vec::new());
         while let Some(line) = lines.next()? {
-            let (row, kind) = (line.get::<_, Sql<RowId>>(9)?.0, kind_of(line, 0)?);
-            match self.admit(guard, kind) {
+            let (row, kind): (RowId, _) = (line.get(9)?, kind_of(line, 0)?);
+            match guard.admit(kind) {
                 Admission::Claim => fresh.push((row, request_of(line, 0)?)),
                 Admission::PassOver => passed_over.push((row, kind)),
                 Admission::Stop => return Ok((fresh, passed_over)),
@@ -402,48 +231,25 @@ impl StepExec<'_> {
     }
 
     fn has_decisions_after(&self, row: u32) -> rusqlite::Result<bool> {
-        self.conn
-            .prepare_cached(
-                "SELECT EXISTS (SELECT 1 FROM outcomes WHERE run = ?1 AND row > ?2)
-                     OR EXISTS (SELECT 1 FROM left_out WHERE run = ?1 AND row > ?2)",
-            )?
-            .query_row((RUN, row), |line| line.get(0))
+        let sql = "SELECT EXISTS (SELECT 1 FROM outcomes WHERE run = ?1 AND row > ?2)
+            OR EXISTS (SELECT 1 FROM left_out WHERE run = ?1 AND row > ?2)";
+        query::value(self.conn, sql, (RUN, row))
     }
 
-    fn insert_claim(&mut self, first: RowId, last: RowId, attempt: AttemptNo) -> rusqlite::Result<()> {
-        self.conn
-            .prepare_cached(
-                "INSERT INTO claims (run, first_row, attempt, last_row, session, claimed_at) VALUES (?, ?, ?, ?, ?, ?)",
-            )?
-            .execute(params![RUN, Sql(first), Sql(attempt), Sql(last), self.working.session, Sql(self.now)])?;
-        Ok(())
+    fn insert_claim(&self, first: RowId, last: RowId, attempt: AttemptNo) -> rusqlite::Result<()> {
+        let sql =
+            "INSERT INTO claims (run, first_row, attempt, last_row, session, claimed_at) VALUES (?, ?, ?, ?, ?, ?)";
+        let Stamp { session, at } = self.stamp;
+        query::change(self.conn, sql, (RUN, first, attempt, last, session, Micros(at))).map(drop)
     }
 
     /// Counts a claimed row as in flight and puts it into the answer.
-    fn take_off(
-        &mut self,
-        row: RowId,
-        attempt: AttemptNo,
-        last_code: Option<ErrorCode>,
-        counted_attempts: u32,
-        request: CreateRequest,
-    ) {
+    fn take_off(&mut self, claimed: ClaimedRow, last_code: Option<ErrorCode>) {
         let state = RowState::Pending.next(RowEvent::Claimed).expect("a pending row can be claimed");
-        let flight = InFlight { attempt, kind: request.request_kind(), last_code };
-        self.shift(flight, (RowState::Pending, last_code), (state, None));
-        self.working.in_flight.insert(row, flight);
-        self.claimed.push(ClaimedRow { row, attempt, counted_attempts, request });
-    }
-
-    fn shift(&mut self, flight: InFlight, from: (RowState, Option<ErrorCode>), to: (RowState, Option<ErrorCode>)) {
-        let kind = flight.kind.request_type;
-        self.tallies.shift(TallyKey::new(from.0, from.1, kind), TallyKey::new(to.0, to.1, kind));
-        if from.0 == RowState::Pending {
-            self.working.n_pending -= 1;
-        }
-        if to.0 == RowState::Pending {
-            self.working.n_pending += 1;
-        }
+        let kind = claimed.request.request_kind();
+        self.tallies.shift(Some(kind.request_type), (RowState::Pending, last_code), (state, None));
+        self.working.in_flight.insert(claimed.row, InFlight { attempt: claimed.attempt, kind, last_code });
+        self.answer.rows.push(claimed);
     }
 
     /// Says why a row that is not in the state for an event cannot take it.
@@ -458,6 +264,26 @@ impl StepExec<'_> {
                 Ok(_) => Damage::RowGone(row).into(),
             },
         }
+    }
+}
+
+/// Returns the line that says how an attempt ended.
+fn line_of(record: &AttemptRecord, state: RowState, stamp: Stamp) -> OutcomeLine {
+    let line = OutcomeLine {
+        started_at: Some(record.started_at),
+        latency_us: Some(record.latency_us),
+        ..OutcomeLine::new((record.attempt.get(), 0), state, Source::Answer, stamp)
+    };
+    match &record.outcome {
+        // 201 is the only status that an outcome without fault comes from.
+        Outcome::Created(uri) => OutcomeLine { http_status: Some(201), uri: Some(uri.clone()), ..line },
+        Outcome::Pending(fault) | Outcome::Failed(fault) | Outcome::InDoubt(fault) => OutcomeLine {
+            http_status: fault.http_status,
+            code: Some(fault.code),
+            message: Some(fault.message.clone()),
+            correlation_id: fault.correlation_id.clone(),
+            ..line
+        },
     }
 }
 

@@ -2,22 +2,20 @@
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
 use rusqlite::Connection;
 
 use super::error::{Damage, Fault};
 use super::history::{ClaimLine, OutcomeLine, Source};
 use super::loaded::Loaded;
 use super::schema::RUN;
-use super::session::insert_event;
-use super::sql::Sql;
+use super::session::{Stamp, insert_event};
 use super::state::{RowEvent, RowState};
-use super::tally::{TallyChanges, TallyKey, count_in, load_tallies};
+use super::tally::{TallyChanges, count_in, load_tallies};
 use crate::request::{ErrorCode, RowId};
 
 /// Records the rows in doubt that the session before (`previous`) claimed and that have no outcome. Part of the transaction
 /// that begins the session, so that it happens once.
-pub(super) fn take_over(conn: &Connection, previous: u32, session: u32, now: Timestamp) -> Result<(), Fault> {
+pub(super) fn take_over(conn: &Connection, previous: u32, stamp: Stamp) -> Result<(), Fault> {
     let tallied = count_in(&load_tallies(conn)?, RowState::Sending);
     if tallied == 0 {
         return Ok(());
@@ -28,15 +26,22 @@ pub(super) fn take_over(conn: &Connection, previous: u32, session: u32, now: Tim
     if open != tallied {
         return Err(Damage::OpenRowsDiffer { tallied, open }.into());
     }
-    let mut tallies = TallyChanges::default();
+    let state = RowState::Sending.next(RowEvent::LeftOpen).expect("what is being sent can be left open");
+    let (mut tallies, mut insert) = (TallyChanges::default(), OutcomeLine::prepare_insert(conn)?);
     for (row, claim) in open_rows {
-        let kind = record_left_open(conn, session, now, row, claim)?.request_type();
-        tallies.shift(TallyKey { state: RowState::Sending, code: None, kind }, TallyKey::left_open(kind));
+        let line = OutcomeLine {
+            started_at: Some(claim.claimed_at),
+            made_by: Some(claim.session),
+            code: Some(ErrorCode::LeftOpen),
+            ..OutcomeLine::new((claim.attempt, 0), state, Source::Takeover, stamp)
+        };
+        line.insert(&mut insert, row)?;
+        let kind = Loaded::read(conn, row)?.ok_or(Damage::RowGone(row))?.request_type();
+        tallies.shift(kind, (RowState::Sending, None), (state, line.code));
     }
     tallies.write(conn)?;
     let detail = format!("{open} rows that session {previous} left open are in doubt");
-    insert_event(conn, session, now, "takeover", &detail)?;
-    Ok(())
+    Ok(insert_event(conn, stamp, "takeover", &detail)?)
 }
 
 // Ranges hold nothing but the rows that they claim. Of a row that came back and was claimed again, the later claim is last.
@@ -52,30 +57,5 @@ const OPEN_CLAIMS: &str = "SELECT i.row, c.attempt, c.session, c.claimed_at
 /// session claimed.
 pub(super) fn open_claims(conn: &Connection, session: u32) -> rusqlite::Result<BTreeMap<RowId, ClaimLine>> {
     let mut statement = conn.prepare(OPEN_CLAIMS)?;
-    let open = statement.query_map((RUN, session), |line| {
-        let claimed_at = line.get::<_, Sql<Timestamp>>(3)?.0;
-        let claim = ClaimLine { attempt: line.get(1)?, session: line.get(2)?, claimed_at };
-        Ok((line.get::<_, Sql<RowId>>(0)?.0, claim))
-    })?;
-    open.collect()
-}
-
-/// Appends that a claim was left open, and returns what its row was loaded as.
-fn record_left_open(
-    conn: &Connection,
-    session: u32,
-    now: Timestamp,
-    row: RowId,
-    claim: ClaimLine,
-) -> Result<Loaded, Fault> {
-    let loaded = Loaded::read(conn, row)?.ok_or(Damage::RowGone(row))?;
-    let state = RowState::Sending.next(RowEvent::LeftOpen).expect("what is being sent can be left open");
-    OutcomeLine {
-        started_at: Some(claim.claimed_at),
-        made_by: Some(claim.session),
-        code: Some(ErrorCode::LeftOpen),
-        ..OutcomeLine::new((claim.attempt, 0), state, Source::Takeover, session, now)
-    }
-    .insert(conn, row)?;
-    Ok(loaded)
+    statement.query_map((RUN, session), |line| Ok((line.get(0)?, ClaimLine::read(line, 1)?)))?.collect()
 }

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use rusqlite::{Connection, params};
 
+use super::query;
 use super::schema::RUN;
-use super::sql::{OrEmpty, Sql};
+use super::sql::OrEmpty;
 use super::state::RowState;
 use crate::request::{ErrorCode, RequestType};
 
@@ -31,37 +32,28 @@ pub(super) struct TallyKey {
     pub(super) kind: Option<RequestType>,
 }
 
-impl TallyKey {
-    /// The key of rows that passed validation.
-    pub(super) const fn new(state: RowState, code: Option<ErrorCode>, kind: RequestType) -> Self {
-        Self { state, code, kind: Some(kind) }
-    }
-
-    /// The key of rows whose process died before their outcome was recorded.
-    pub(super) const fn left_open(kind: Option<RequestType>) -> Self {
-        Self { state: RowState::InDoubt, code: Some(ErrorCode::LeftOpen), kind }
-    }
-
-    /// The key of a row about which something was decided: `code` is that of its last line.
-    pub(super) fn of(state: RowState, code: Option<ErrorCode>, kind: Option<RequestType>) -> Self {
-        Self { state, code: code.filter(|_| state.has_cause()), kind }
-    }
-}
+/// The state of a row, and the code of its last line, which counts where the state has a cause.
+type Cause = (RowState, Option<ErrorCode>);
 
 /// Changes to the tallies, gathered over one transaction and written at its end.
 #[derive(Debug, Default)]
 pub(super) struct TallyChanges(BTreeMap<TallyKey, i64>);
 
 impl TallyChanges {
-    /// Counts one more row here.
-    pub(super) fn add(&mut self, key: TallyKey) {
-        *self.0.entry(key).or_default() += 1;
+    /// Counts one more row of a type.
+    pub(super) fn add(&mut self, kind: Option<RequestType>, to: Cause) {
+        self.change(kind, to, 1);
     }
 
-    /// Counts a row there that was counted here.
-    pub(super) fn shift(&mut self, from: TallyKey, to: TallyKey) {
-        *self.0.entry(from).or_default() -= 1;
-        self.add(to);
+    /// Counts a row of a type there that was counted here.
+    pub(super) fn shift(&mut self, kind: Option<RequestType>, from: Cause, to: Cause) {
+        self.change(kind, from, -1);
+        self.change(kind, to, 1);
+    }
+
+    fn change(&mut self, kind: Option<RequestType>, (state, code): Cause, by: i64) {
+        let code = code.filter(|_| state.has_cause());
+        *self.0.entry(TallyKey { state, code, kind }).or_default() += by;
     }
 
     /// Writes the changes.
@@ -78,7 +70,7 @@ impl TallyChanges {
             if change == 0 {
                 continue;
             }
-            let values = params![change, RUN, Sql(state), OrEmpty(code), OrEmpty(kind)];
+            let values = params![change, RUN, state, OrEmpty(code), OrEmpty(kind)];
             if update.execute(values)? == 0 {
                 insert.execute(values)?;
             }
@@ -89,18 +81,11 @@ impl TallyChanges {
 
 /// Reads all tallies that are not zero.
 pub(super) fn load_tallies(conn: &Connection) -> rusqlite::Result<Vec<(TallyKey, u64)>> {
-    let mut statement = conn.prepare_cached(
-        "SELECT state, code, type, n FROM tallies WHERE run = ? AND n > 0 ORDER BY state, code, type",
-    )?;
-    let tallies = statement.query_map([RUN], |row| {
-        let key = TallyKey {
-            state: row.get::<_, Sql<RowState>>(0)?.0,
-            code: row.get::<_, OrEmpty<ErrorCode>>(1)?.0,
-            kind: row.get::<_, OrEmpty<RequestType>>(2)?.0,
-        };
-        Ok((key, row.get::<_, Sql<u64>>(3)?.0))
-    })?;
-    tallies.collect()
+    let sql = "SELECT state, code, type, n FROM tallies WHERE run = ? AND n > 0 ORDER BY state, code, type";
+    query::all(conn, sql, [RUN], |line| {
+        let (OrEmpty(code), OrEmpty(kind)) = (line.get(1)?, line.get(2)?);
+        Ok((TallyKey { state: line.get(0)?, code, kind }, line.get(3)?))
+    })
 }
 
 /// Returns how many rows the tallies count in a state.

@@ -5,7 +5,6 @@ use rusqlite::{Connection, Statement};
 use super::error::{Fault, LedgerError, StepError};
 use super::reader::Reader;
 use super::schema::RUN;
-use super::sql::Sql;
 use crate::request::{ErrorCode, Fault as Answer, RequestUuid, RowId};
 
 /// Finds the rows that are created now as a request. Left to itself, SQLite would rather pass over all outcomes, which are in the
@@ -19,10 +18,8 @@ pub(super) fn rows_of(
     lookup: &mut Statement<'_>,
     uuid: RequestUuid,
 ) -> rusqlite::Result<(Option<RowId>, Option<RowId>)> {
-    let mut rows = lookup.query((RUN, Sql(uuid)))?;
-    let mut next = || -> rusqlite::Result<Option<RowId>> {
-        rows.next()?.map(|line| Ok(line.get::<_, Sql<RowId>>(0)?.0)).transpose()
-    };
+    let mut rows = lookup.query((RUN, uuid))?;
+    let mut next = || rows.next()?.map(|line| line.get(0)).transpose();
     Ok((next()?, next()?))
 }
 
@@ -57,6 +54,6 @@ impl Reader {
     /// # Errors
     /// The ledger cannot be read.
     pub fn row_of_uuid(&self, uuid: RequestUuid) -> Result<Option<RowId>, LedgerError> {
-        self.read(|transaction| Ok(rows_of(&mut *transaction.prepare_cached(ROWS_OF_UUID)?, uuid)?.0))
+        self.read(|conn| Ok(rows_of(&mut *conn.prepare_cached(ROWS_OF_UUID)?, uuid)?.0))
     }
 }

@@ -2,91 +2,30 @@
 //! asks.
 
 use std::path::PathBuf;
-use std::sync::mpsc::{Receiver, SyncSender};
+use std::sync::mpsc::Receiver;
 
 use jiff::Timestamp;
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, TransactionBehavior, params};
-use tokio::sync::oneshot;
+use rusqlite::{Connection, TransactionBehavior};
 
 use super::clock::SessionClock;
 use super::crash;
-use super::detach::{detach, release};
 use super::error::{Fault, LedgerError, StepError};
-use super::findings::{Finding, close_findings, set_findings};
-use super::hits::accept_hits;
 use super::kinds::note_read_back;
 use super::resolution::{AuditEvent, Resolution};
 use super::schema::RUN;
-use super::session::{FirstLook, SessionEnd, end_session, insert_event, insert_first_look, last_session};
-use super::sql::Sql;
+use super::session::{SessionEnd, Stamp, end_session, insert_event, last_session};
+use super::sql::Micros;
 use super::step::{Step, StepAnswer};
-use super::step_exec::{Answered, execute};
+use super::step_exec::execute;
 use super::verdict::resolve;
 use super::working::Working;
 use crate::platform::DataLock;
-use crate::request::{RequestKind, RequestUuid, RowId};
+use crate::request::RequestKind;
 
-/// What the writer is asked for.
-#[derive(Debug)]
-pub(super) enum Command {
-    /// Do a step.
-    Step(Step, Reply<StepAnswer>),
-    /// Decide about rows, and write an event about it into the audit trail.
-    Resolve(Vec<Resolution>, Option<AuditEvent>, Reply<()>),
-    /// Note what was read back of a kind's first row.
-    ReadBack(RequestKind, String, Reply<()>),
-    /// Make rows that were never claimed claimable by number, up to this one.
-    Detach(RowId, Reply<()>),
-    /// Let any claim take the rows that this session holds for itself.
-    Release(Reply<()>),
-    /// Mark the run as told to run; the answer is since when it is.
-    StartRun(Reply<Timestamp>),
-    /// Write an event into the audit trail.
-    Event(AuditEvent, Reply<()>),
-    /// Keep requests of other runs as accepted.
-    AcceptHits(Vec<RequestUuid>, Reply<()>),
-    /// Make exactly these the open findings.
-    SetFindings(Vec<Finding>, Reply<()>),
-    /// Close the findings about a row, for this reason.
-    CloseFinding(RowId, String, Reply<()>),
-    /// Note what the session saw of the server first.
-    FirstLook(FirstLook, Reply<()>),
-    /// End the session and fold the log into the file. The writer ends.
-    Close(SessionEnd, Reply<()>),
-}
-
-/// Where an answer goes. Whoever asked may be gone; the work is done all the same.
-#[derive(Debug)]
-pub(super) enum Reply<T> {
-    /// To a task.
-    Task(oneshot::Sender<Result<T, LedgerError>>),
-    /// To a thread that waits.
-    Thread(SyncSender<Result<T, LedgerError>>),
-}
-
-impl<T> Reply<T> {
-    fn send(self, answer: Result<T, LedgerError>) {
-        match self {
-            Self::Task(sender) => drop(sender.send(answer)),
-            Self::Thread(sender) => drop(sender.send(answer)),
-        }
-    }
-}
-
-/// A transaction in which something is recorded.
-struct Recording<'a> {
-    conn: &'a Connection,
-    session: u32,
-    now: Timestamp,
-}
-
-impl Recording<'_> {
-    /// Writes an event into the audit trail.
-    fn write(&self, event: &AuditEvent) -> Result<(), Fault> {
-        Ok(insert_event(self.conn, self.session, self.now, &event.kind, &event.detail)?)
-    }
-}
+/// What the writer is asked for: it does it, and answers whoever asked. Returns the writer for the next command, or none once
+/// it is closed.
+pub(super) type Command = Box<dyn FnOnce(Box<Writer>) -> Option<Box<Writer>> + Send>;
 
 /// The writer's own state.
 #[derive(Debug)]
@@ -98,8 +37,8 @@ pub(super) struct Writer {
     pub(super) started_at: Option<Timestamp>,
     /// The memory as it was a step ago, of which nothing but the room is used again.
     pub(super) spare: Option<Working>,
-    /// The last step, for when its answer is asked for again.
-    pub(super) last: Option<Answered>,
+    /// The answer to the last step, for when it is asked for again.
+    pub(super) last: Option<StepAnswer>,
     /// Whether a write failed. After a failed sync nobody knows what the disk holds, and another commit could look durable on
     /// top of one that is not; the next session reads what is there.
     pub(super) has_failed: bool,
@@ -109,61 +48,70 @@ pub(super) struct Writer {
 
 impl Writer {
     /// Serves until it is closed or nobody is left to ask. Then the log stays beside the file, as after a crash.
-    pub(super) fn serve(mut self, commands: &Receiver<Command>) {
+    pub(super) fn serve(mut self: Box<Self>, commands: &Receiver<Command>) {
         while let Ok(command) = commands.recv() {
-            match self.handle(command) {
+            match command(self) {
                 Some(writer) => self = writer,
                 None => return,
             }
         }
     }
 
-    /// Does what is asked for and answers it. Returns the writer for the next command, or none once it is closed.
-    pub(super) fn handle(mut self, command: Command) -> Option<Self> {
-        match command {
-            Command::Step(step, reply) => reply.send(self.step(&step)),
-            Command::Resolve(resolutions, event, reply) => reply.send(self.resolve(resolutions, event.as_ref())),
-            Command::ReadBack(kind, text, reply) => reply.send(self.read_back(kind, &text)),
-            Command::Detach(through, reply) => reply.send(self.detach(through)),
-            Command::Release(reply) => reply.send(self.release()),
-            Command::StartRun(reply) => reply.send(self.start_run()),
-            Command::Event(event, reply) => reply.send(self.record("event", |done| done.write(&event))),
-            Command::AcceptHits(hits, reply) => {
-                reply.send(
-                    self.record("accept-hits", |done| Ok(accept_hits(done.conn, done.session, done.now, &hits)?)),
-                );
-            }
-            Command::SetFindings(findings, reply) => {
-                reply.send(
-                    self.record("set-findings", |done| Ok(set_findings(done.conn, done.session, done.now, findings)?)),
-                );
-            }
-            Command::CloseFinding(row, reason, reply) => {
-                reply.send(self.record("close-finding", |done| close_findings(done.conn, done.now, row, &reason)));
-            }
-            Command::FirstLook(look, reply) => {
-                reply.send(self.record("first-look", |done| Ok(insert_first_look(done.conn, done.session, &look)?)));
-            }
-            Command::Close(end, reply) => {
-                reply.send(self.close(&end));
-                return None;
-            }
-        }
-        debug_assert!(self.conn.is_autocommit(), "a command leaves no transaction open");
-        Some(self)
-    }
-
-    fn step(&mut self, step: &Step) -> Result<StepAnswer, LedgerError> {
-        let last = self.last.as_ref().map_or(0, |answered| answered.number);
-        if step.number != last + 1 {
-            return match &self.last {
-                Some(answered) if answered.number == step.number => {
-                    answered.again(&self.conn).map_err(|fault| fault.at(&self.path))
-                }
-                Some(_) | None => Err(StepError::OutOfOrder { expected: last + 1, found: step.number }.into()),
-            };
+    /// Does a step, or gives the answer to the last one again.
+    pub(super) fn step(&mut self, step: &Step) -> Result<StepAnswer, LedgerError> {
+        let expected = self.last.as_ref().map_or(0, |answer| answer.number) + 1;
+        if step.number != expected {
+            let again = self.last.as_ref().filter(|answer| answer.number == step.number);
+            return again.cloned().ok_or(StepError::OutOfOrder { expected, found: step.number }.into());
         }
         let is_started = self.started_at.is_some();
+        let answer = self.change("step", |conn, working, stamp| {
+            if !is_started && (step.claim > 0 || !step.claim_rows.is_empty()) {
+                return Err(Fault::NotStarted);
+            }
+            execute(conn, working, step, stamp)
+        })?;
+        self.last = Some(answer.clone());
+        Ok(answer)
+    }
+
+    /// Decides about rows, and writes an event about it into the audit trail.
+    pub(super) fn resolve(
+        &mut self,
+        resolutions: Vec<Resolution>,
+        event: Option<AuditEvent>,
+    ) -> Result<(), LedgerError> {
+        self.change("resolve", |conn, working, stamp| -> Result<(), Fault> {
+            resolve(conn, working, resolutions, stamp)?;
+            event.map_or(Ok(()), |event| Ok(insert_event(conn, stamp, &event.kind, &event.detail)?))
+        })
+    }
+
+    /// Notes what was read back of a kind's first row.
+    pub(super) fn read_back(&mut self, kind: RequestKind, text: &str) -> Result<(), LedgerError> {
+        self.change("read-back", |conn, _, _| note_read_back(conn, kind, text))
+    }
+
+    /// Marks the run as told to run, and returns since when it is.
+    pub(super) fn start_run(&mut self) -> Result<Timestamp, LedgerError> {
+        if let Some(at) = self.started_at {
+            return Ok(at);
+        }
+        let now = self.change("start", |conn, _, stamp| -> rusqlite::Result<_> {
+            conn.execute("UPDATE runs SET started_at = ? WHERE run = ?", (Micros(stamp.at), RUN))?;
+            insert_event(conn, stamp, "start", "told to run")?;
+            Ok(stamp.at)
+        })?;
+        self.started_at = Some(now);
+        Ok(now)
+    }
+
+    /// Runs `work` in one transaction, on a copy of the memory that is kept once that is durable.
+    pub(super) fn change<T, E: Into<Fault>>(
+        &mut self,
+        command: &str,
+        work: impl FnOnce(&Connection, &mut Working, Stamp) -> Result<T, E>,
+    ) -> Result<T, LedgerError> {
         let mut working = match self.spare.take() {
             Some(mut spare) => {
                 spare.clone_from(&self.working);
@@ -171,78 +119,15 @@ impl Writer {
             }
             None => self.working.clone(),
         };
-        let now = self.clock.now();
-        let answer = self.transact("step", |conn| {
-            if !is_started && (step.claim > 0 || !step.claim_rows.is_empty()) {
-                return Err(Fault::NotStarted);
-            }
-            execute(conn, &mut working, step, now)
-        })?;
-        self.remember(working);
-        self.last = Some(Answered::with(&answer));
-        Ok(answer)
-    }
-
-    fn resolve(&mut self, resolutions: Vec<Resolution>, event: Option<&AuditEvent>) -> Result<(), LedgerError> {
-        let mut working = self.working.clone();
-        self.record("resolve", |done| {
-            resolve(done.conn, &mut working, resolutions, done.now)?;
-            event.map_or(Ok(()), |event| done.write(event))
-        })?;
-        self.remember(working);
-        Ok(())
-    }
-
-    fn read_back(&mut self, kind: RequestKind, text: &str) -> Result<(), LedgerError> {
-        self.transact("read-back", |conn| note_read_back(conn, kind, text))
-    }
-
-    fn detach(&mut self, through: RowId) -> Result<(), LedgerError> {
-        let mut working = self.working.clone();
-        self.transact("detach", |conn| detach(conn, &mut working, through))?;
-        self.remember(working);
-        Ok(())
-    }
-
-    fn release(&mut self) -> Result<(), LedgerError> {
-        let mut working = self.working.clone();
-        self.transact("release", |conn| release(conn, &mut working))?;
-        self.remember(working);
-        Ok(())
-    }
-
-    /// Takes what is durable now for the writer's memory.
-    fn remember(&mut self, working: Working) {
+        let stamp = Stamp { session: self.working.session, at: self.clock.now() };
+        let done = self.transact(command, |conn| work(conn, &mut working, stamp).map_err(Into::into))?;
         self.spare = Some(std::mem::replace(&mut self.working, working));
+        Ok(done)
     }
 
-    fn start_run(&mut self) -> Result<Timestamp, LedgerError> {
-        if let Some(at) = self.started_at {
-            return Ok(at);
-        }
-        let (now, session) = (self.clock.now(), self.working.session);
-        self.transact("start", |conn| {
-            conn.execute("UPDATE runs SET started_at = ? WHERE run = ?", params![Sql(now), RUN])?;
-            insert_event(conn, session, now, "start", "told to run")?;
-            Ok(())
-        })?;
-        self.started_at = Some(now);
-        Ok(now)
-    }
-
-    /// Runs `work` in one transaction, and tells it the session and its time.
-    fn record(
-        &mut self,
-        command: &str,
-        work: impl FnOnce(&Recording<'_>) -> Result<(), Fault>,
-    ) -> Result<(), LedgerError> {
-        let (now, session) = (self.clock.now(), self.working.session);
-        self.transact(command, |conn| work(&Recording { conn, session, now }))
-    }
-
-    fn close(mut self, end: &SessionEnd) -> Result<(), LedgerError> {
-        let (now, session) = (self.clock.now(), self.working.session);
-        self.transact("close", |conn| Ok(end_session(conn, session, end, now)?))?;
+    /// Ends the session and folds the log into the file.
+    pub(super) fn close(mut self, end: &SessionEnd) -> Result<(), LedgerError> {
+        self.change("close", |conn, _, stamp| end_session(conn, stamp, end))?;
         crash::point("close-before-checkpoint");
         let Self { conn, path, lock, .. } = self;
         let at = |error| Fault::from(error).at(&path);

@@ -108,9 +108,6 @@ impl<'a> Flow<'a> {
             self.held_back(if window.is_open() { Bound::Concurrency } else { Bound::Server }, now);
             return Err(None);
         }
-        if self.steps.out_of_slots() {
-            return Err(None);
-        }
         let since_boot = self.memory.machine.since_boot();
         if self.rows.is_too_late(since_boot) {
             self.rows.give_ready_back();
@@ -133,7 +130,6 @@ impl<'a> Flow<'a> {
         let ready = self.rows.take_ready(place).ok_or(None)?;
         let row = &ready.row;
         self.memory.throttle.started(now);
-        self.steps.take_slot();
         self.calls += 1;
         let kind = row.request.request_kind();
         let first = self.memory.kinds.started(kind).then(|| Box::new(row.request.clone()));
@@ -195,7 +191,7 @@ impl<'a> Flow<'a> {
                 }
                 CheckFirst::Stop => self.stop_for(StopReason::NotReadBack { kind, row, uuid, why }),
             },
-            Finding::NotThere => self.memory.kinds.await_list(kind, row, uuid),
+            Finding::NotThere | Finding::OtherRows => self.memory.kinds.await_list(kind, row, uuid),
             Finding::Away(why) => {
                 self.stop_for(StopReason::Unreachable(Fault::without_answer(ErrorCode::NotConnected, why)));
             }
@@ -261,9 +257,7 @@ impl<'a> Flow<'a> {
             }
         }
         match self.steps.ended(answer, now, &mut self.rows) {
-            StepEnd::Running => self.recorded = self.memory.step_number,
-            // Nothing is read back any more.
-            StepEnd::Stopped => self.stop_for(StopReason::StoppedElsewhere),
+            StepEnd::Recorded => self.recorded = self.memory.step_number,
             StepEnd::Failed(error, created) => {
                 self.unrecorded.extend(created);
                 self.ledger_failed(error);

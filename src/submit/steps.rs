@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::rows::Rows;
 use super::stop::Unrecorded;
-use crate::ledger::{AttemptRecord, ClaimKinds, LedgerError, RunState, Step, StepAnswer};
+use crate::ledger::{AttemptRecord, ClaimKinds, LedgerError, Step, StepAnswer};
 use crate::request::{Outcome, RowId};
 
 /// The time between two steps, unless rows run short: groups the outcomes of that time into one sync.
@@ -47,10 +47,8 @@ pub(crate) struct Guard {
 
 /// What the ledger said to a step.
 pub(crate) enum StepEnd {
-    /// The rows are among the ready ones, and the run may go on.
-    Running,
-    /// They are, and someone else stopped the run.
-    Stopped,
+    /// The rows are among the ready ones.
+    Recorded,
     /// Nothing of it is recorded. These rows were created.
     Failed(LedgerError, Vec<Unrecorded>),
 }
@@ -62,7 +60,6 @@ pub(crate) struct Steps {
     records: Vec<AttemptRecord>,
     asked: Option<Asked>,
     last: Option<Instant>,
-    slots: Option<u32>,
 }
 
 impl Steps {
@@ -90,7 +87,7 @@ impl Steps {
         // Rows whose last attempt is not yet in the ledger are recorded in this same step, before the claim.
         let claim_rows = if reach.may_claim { rows.due(now, reach.ahead) } else { Vec::new() };
         let claim = if reach.may_claim { rows.fresh_wanted(reach.ahead, claim_rows.len()) } else { 0 };
-        let work = self.has_unrecorded(rows) || !claim_rows.is_empty() || claim > 0 || self.needs_slots(rows);
+        let work = self.has_unrecorded(rows) || !claim_rows.is_empty() || claim > 0;
         if !work {
             return None;
         }
@@ -110,30 +107,15 @@ impl Steps {
 
     /// Takes the answer to the step under way.
     pub(crate) fn ended(&mut self, answer: Result<StepAnswer, LedgerError>, now: Instant, rows: &mut Rows) -> StepEnd {
-        let Some(asked) = self.asked.take() else { return StepEnd::Running };
+        let Some(asked) = self.asked.take() else { return StepEnd::Recorded };
         self.last = Some(now);
         match answer {
             Ok(answer) => {
-                self.slots = answer.slots;
-                let state = answer.state;
                 rows.claimed(answer, asked.claim, &asked.listed, asked.send_before);
-                match state {
-                    RunState::Running => StepEnd::Running,
-                    RunState::Stopped => StepEnd::Stopped,
-                }
+                StepEnd::Recorded
             }
             Err(error) => StepEnd::Failed(error, asked.created),
         }
-    }
-
-    /// Returns whether the engine lets no call start before another step.
-    pub(crate) fn out_of_slots(&self) -> bool {
-        self.slots == Some(0)
-    }
-
-    /// Takes one of the calls that the engine lets start.
-    pub(crate) fn take_slot(&mut self) {
-        self.slots = self.slots.map(|slots| slots.saturating_sub(1));
     }
 
     pub(crate) fn has_unrecorded(&self, rows: &Rows) -> bool {
@@ -149,7 +131,7 @@ impl Steps {
         let tick = self.last.map_or(now, |at| at + TICK);
         let room = reach.may_claim && rows.n_ready() < reach.ahead;
         let fresh = room && (rows.may_have_fresh() || reach.may_take_up);
-        let work = self.has_unrecorded(rows) || fresh || self.needs_slots(rows);
+        let work = self.has_unrecorded(rows) || fresh;
         let step = (work && self.asked.is_none()).then_some(tick);
         let due = rows.next_due().filter(|_| room).map(|at| at.max(tick));
         [step, due].into_iter().flatten().min()
@@ -158,11 +140,6 @@ impl Steps {
     /// Gives up on what the ledger could not keep; returns the created rows of it, so that they are not lost.
     pub(crate) fn take_unrecorded(&mut self) -> Vec<Unrecorded> {
         created_in(&std::mem::take(&mut self.records))
-    }
-
-    /// Returns whether rows are ready that the engine lets start only after another step.
-    fn needs_slots(&self, rows: &Rows) -> bool {
-        self.out_of_slots() && rows.n_ready() > 0
     }
 }
 

@@ -95,7 +95,7 @@ async fn ask(place: &Place, already: Already, originators: &[u8], list: Vec<Requ
         data: DataEncoding::Array,
     };
     let before = Reader::open(&path).unwrap().extent().unwrap();
-    let mut job = Job::begin(&env, &path, ledger, wire, &sending, before).await?;
+    let mut job = Job::begin(&env, &path, ledger, wire, &sending, Some(before)).await?;
     job.ask_first(&env, &sending).await.map(|_| ())
 }
 

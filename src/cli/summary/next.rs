@@ -124,7 +124,12 @@ impl Run<'_> {
             StopReason::FirstInDoubt { .. } => {
                 format!("look for these rows in the CM portal: {}; then: {again}", self.local("settle", &["--list"]))
             }
-            StopReason::NotAsAsked { .. } | StopReason::NotReadBack { .. } | StopReason::NotShown(_) => {
+            StopReason::NotAsAsked { row, .. } => {
+                let row = row.to_string();
+                let verdict = self.local("settle", &["--row", &row, "--not-created", "--reason", "TEXT"]);
+                format!("cancel that request in the CM portal, and record it: {verdict}; then: {again}")
+            }
+            StopReason::NotReadBack { .. } | StopReason::NotShown(_) => {
                 format!("once that is settled: {again}")
             }
             StopReason::Lacking(_) => format!("once it is known why: {again}"),
@@ -275,7 +280,7 @@ fn about_findings(findings: &[Finding], run: &Run<'_>) -> String {
     if has(&[FindingKind::Double, FindingKind::Elsewhere]) {
         first.push("cancel there what is too many");
     }
-    if has(&[FindingKind::Unsent, FindingKind::OtherRow]) {
+    if has(&[FindingKind::Unsent]) {
         first.push("cancel there what nobody wants");
     }
     if has(&[FindingKind::Missing]) {
@@ -433,7 +438,7 @@ mod tests {
         look at the requests named above in the CM portal, cancel there what nobody wants, then: cmbatch settle wave.ledger --all --token-file t; or, where that still tells of them: cmbatch settle wave.ledger --row 20 --looked-at --reason TEXT
         look at the requests named above in the CM portal, find out why the list lacks what is missing, then: cmbatch settle wave.ledger --all --token-file t; or, where that still tells of them: cmbatch settle wave.ledger --row 20 --row 21 --row 22 --row 23 --row 24 --looked-at --reason TEXT; and likewise of the others (1)
         look in the CM portal why these requests came to nothing; to send the rows all the same: cmbatch drop wave.ledger --row 20 --row 21 --undo; or, where they are not to be sent: cmbatch settle wave.ledger --row 20 --row 21 --looked-at --reason TEXT
-        look at the requests named above in the CM portal, cancel there what is too many, cancel there what nobody wants, find out why the list lacks what is missing, find out why requests came to nothing for which rows were left out, then: cmbatch settle wave.ledger --all --token-file t; or, where that still tells of them: cmbatch settle wave.ledger --row 20 --row 21 --row 22 --row 23 --row 24 --looked-at --reason TEXT
+        look at the requests named above in the CM portal, cancel there what is too many, cancel there what nobody wants, find out why the list lacks what is missing, find out why requests came to nothing for which rows were left out, then: cmbatch settle wave.ledger --all --token-file t; or, where that still tells of them: cmbatch settle wave.ledger --row 20 --row 21 --row 22 --row 23 --looked-at --reason TEXT
         ");
     }
 }

@@ -109,8 +109,9 @@ fn not_as_asked(row: RowId, uuid: RequestUuid, kind: &RequestKind, disagreements
     let way_round =
         if cuts_comments { "; where the server must change comments, start a new run with --no-tag" } else { "" };
     format!(
-        "row {row} ({kind}) became request {uuid}, and {}; no other row of that kind was sent; show this to the team that runs \
-         the CM server, and cancel request {uuid} in the CM portal before going on{way_round}",
+        "row {row} ({kind}) became request {uuid}, and {}; no other row of that kind was sent, and the row is in doubt; show \
+         this to the team that runs the CM server; cancel request {uuid} in the CM portal, then settle row {row} with \
+         --not-created{way_round}",
         differs.join(", ")
     )
 }
@@ -188,7 +189,7 @@ mod tests {
             in_a_row(vec![(ErrorCode::NotConnected, 20), (ErrorCode::ConnectionRefused, 5)]),
         ];
         insta::assert_snapshot!(lines.join("\n"), @r#"
-        4 not-as-asked: the server made another request than was asked for: row 12 (Enroll of template 07070707-0707-0707-0707-070707070707) became request 01010101-0101-0101-0101-010101010101, and it has no target, and the row's is 02020202-0202-0202-0202-020202020202; no other row of that kind was sent; show this to the team that runs the CM server, and cancel request 01010101-0101-0101-0101-010101010101 in the CM portal before going on
+        4 not-as-asked: the server made another request than was asked for: row 12 (Enroll of template 07070707-0707-0707-0707-070707070707) became request 01010101-0101-0101-0101-010101010101, and it has no target, and the row's is 02020202-0202-0202-0202-020202020202; no other row of that kind was sent, and the row is in doubt; show this to the team that runs the CM server; cancel request 01010101-0101-0101-0101-010101010101 in the CM portal, then settle row 12 with --not-created
         4 first-in-doubt: the first calls were not answered: whether row 12 (Enroll of template 07070707-0707-0707-0707-070707070707) came to be is not known, and the server's list has none of them; they may have been created all the same; this is for the team that runs the CM server: look whether requests hang there
         5 refused: all rows were refused alike: the first 25 rows of Enroll of template 07070707-0707-0707-0707-070707070707 were all answered 403, and none was created; this is for the team that grants rights in CM: the account of this run needs the right "FIM CM Request Enroll" on the profile template and on its target users; once that is corrected, cmbatch replay sends these rows again
         5 refused: all rows were refused alike: the first 25 rows of Enroll of template 07070707-0707-0707-0707-070707070707 were all answered 400, and none was created; this is for whoever made the manifest, with the team that looks after the profile template: the messages are in `cmbatch status`; once that is corrected, cmbatch replay sends these rows again

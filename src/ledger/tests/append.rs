@@ -52,7 +52,7 @@ fn a_further_manifest_goes_on_where_the_last_one_ended() {
     assert_eq!(place.reader().run().n_rows, 7);
     assert_eq!((&*place.row(6).manifest, place.row(7).state), ("more.csv", RowState::Invalid));
     assert_eq!(Steps::of(&ledger).claim(9), [(3, 1), (5, 1), (6, 1)]);
-    let events = place.reader().events().unwrap();
+    let events = place.events();
     let last = events.last().unwrap();
     assert_eq!(
         (last.kind.as_str(), last.session, last.detail.as_str()),

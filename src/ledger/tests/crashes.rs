@@ -71,7 +71,7 @@ fn check(place: &Place, told: Told, point: &str) {
     let rows = reader.page(0, 9, &[]).unwrap();
     check_agreement(place, &reader, &rows);
     let states: Vec<_> = rows.iter().map(|row| row.state).collect();
-    let is_event_there = reader.events().unwrap().iter().any(|event| event.kind == "drop");
+    let is_event_there = place.events().iter().any(|event| event.kind == "drop");
     assert_eq!(
         is_event_there,
         states[3] == RowState::Skipped,

@@ -101,31 +101,19 @@ fn pages_go_through_all_rows_of_the_wanted_states() {
     assert_eq!(numbers(2500, 10, &[]), [0; 0]);
     assert_eq!(numbers(0, 5000, &[RowState::Failed, RowState::Created]).len(), 2500);
     assert_eq!(numbers(0, 5000, &[RowState::Pending]), [0; 0]);
-    let created = reader.created(698, 2).unwrap();
-    assert_eq!(created.iter().map(|row| row.row.get()).collect::<Vec<_>>(), [699, 701]);
-    assert_eq!((created[0].uuid, created[0].request.kind), (uuid(699), RequestType::Unblock));
 }
 
 #[test]
-fn all_attempts_of_a_row_are_told() {
+fn an_open_attempt_counts_and_hides_what_the_one_before_ended_with() {
     let place = Place::new();
     let ledger = place.started(bare_rows(1));
     let mut steps = Steps::of(&ledger);
     steps.claim(1);
     steps.record(vec![record(1, 1, Outcome::Pending(fault(ErrorCode::Throttled, 429)))]);
     steps.claim(1);
-    let told: Vec<_> = place
-        .reader()
-        .attempts(row(1))
-        .unwrap()
-        .into_iter()
-        .map(|one| (one.attempt.get(), one.state, one.http_status, one.recorded_at.is_some()))
-        .collect();
-    assert_eq!(told, [(1, RowState::Pending, Some(429), true), (2, RowState::Sending, None, false)]);
     // An open call has no status yet; that of the attempt before would mislead.
     let open = place.row(1);
     assert_eq!((open.state, open.attempts, open.http_status, open.error_code), (RowState::Sending, 2, None, None));
-    assert_eq!(place.reader().attempts(row(2)).unwrap(), []);
 }
 
 #[test]

@@ -52,7 +52,7 @@ fn a_run_is_started_once() {
         ledger.start_run().unwrap();
         // The ledger keeps microseconds.
         assert_eq!(ledger.run().started_at.unwrap().as_microsecond(), since.as_microsecond());
-        let kinds: Vec<_> = place.reader().events().unwrap().into_iter().map(|event| event.kind).collect();
+        let kinds: Vec<_> = place.events().into_iter().map(|event| event.kind).collect();
         assert_eq!(kinds, ["start"]);
     }
 }
@@ -61,12 +61,12 @@ fn a_run_is_started_once() {
 fn events_are_kept_in_order_with_their_session() {
     let place = Place::new();
     let ledger = create(&place.path, bare_rows(1)).unwrap();
-    ledger.record_event("confirm", "12 rows that revoke").unwrap();
+    write_event(&ledger, "confirm", "12 rows that revoke").unwrap();
     drop(ledger);
-    place.open().record_event("note", "").unwrap();
-    let events = place.reader().events().unwrap();
-    let told: Vec<_> = events.iter().map(|e| (e.number, e.session, e.kind.as_str(), e.detail.as_str())).collect();
-    assert_eq!(told, [(1, 1, "confirm", "12 rows that revoke"), (2, 2, "note", "")]);
+    write_event(&place.open(), "note", "").unwrap();
+    let events = place.events();
+    let told: Vec<_> = events.iter().map(|e| (e.session, e.kind.as_str(), e.detail.as_str())).collect();
+    assert_eq!(told, [(1, "confirm", "12 rows that revoke"), (2, "note", "")]);
 }
 
 #[test]
@@ -99,17 +99,17 @@ fn rows_that_a_dead_session_left_open_are_in_doubt_once() {
             RowState::Pending,
         ];
         assert_eq!(place.states(), expected);
-        let attempts = place.reader().attempts(row(2)).unwrap();
-        assert_eq!(attempts.len(), 1);
-        assert_eq!((attempts[0].source, attempts[0].session), (Some(Source::Takeover), 2));
-        assert_eq!((attempts[0].state, attempts[0].error_code), (RowState::InDoubt, Some(ErrorCode::LeftOpen)));
-        assert!(attempts[0].started_at.is_some() && attempts[0].latency.is_none());
+        let ended = place.history(2).outcomes;
+        assert_eq!(ended.len(), 1);
+        assert_eq!((ended[0].source, ended[0].session, ended[0].made_by), (Source::Takeover, 2, Some(1)));
+        assert_eq!((ended[0].state, ended[0].code), (RowState::InDoubt, Some(ErrorCode::LeftOpen)));
+        assert!(ended[0].started_at.is_some() && ended[0].latency_us.is_none());
         drop(ledger);
 
         let ledger = place.open();
         assert_eq!(place.states(), expected);
-        assert_eq!(place.reader().attempts(row(2)).unwrap().len(), 1);
-        let events = place.reader().events().unwrap();
+        assert_eq!(place.history(2).outcomes.len(), 1);
+        let events = place.events();
         let takeovers: Vec<_> =
             events.iter().filter(|event| event.kind == "takeover").map(|event| &event.detail).collect();
         assert_eq!(takeovers, ["2 rows that session 1 left open are in doubt"]);
@@ -126,7 +126,7 @@ fn rows_left_open_at_a_clean_end_are_in_doubt_too() {
         assert_eq!(place.states(), [RowState::InDoubt, RowState::Pending]);
         place.open();
         assert_eq!(place.states(), [RowState::InDoubt, RowState::Pending]);
-        assert_eq!(place.reader().attempts(row(1)).unwrap()[0].source, Some(Source::Takeover));
+        assert_eq!(place.history(1).outcomes[0].source, Source::Takeover);
     }
 }
 
@@ -141,12 +141,12 @@ fn the_times_of_a_session_go_on_from_its_start_whatever_the_wall_clock_does() {
     assert_eq!(ledger.now(), time("2026-03-01T08:00:05Z"));
     clock.pass(Duration::from_secs(5), time("2020-01-01T00:00:00Z"));
     steps.record(vec![record(1, 1, Outcome::InDoubt(fault(ErrorCode::Timeout, 504)))]);
-    ledger.record_event("note", "").unwrap();
+    write_event(&ledger, "note", "").unwrap();
     assert_eq!(place.reader().in_doubt(0, 1).unwrap()[0].recorded_at, time("2026-03-01T08:00:10Z"));
     drop(ledger);
     drop(place.open());
     let reader = place.reader();
-    let at: Vec<_> = reader.events().unwrap().into_iter().map(|event| event.at).collect();
+    let at: Vec<_> = place.events().into_iter().map(|event| event.at).collect();
     assert_eq!(at[..2], [time("2026-03-01T08:00:00Z"), time("2026-03-01T08:00:10Z")]);
     let began: Vec<_> = reader.sessions().unwrap().into_iter().map(|session| session.began_wall).collect();
     assert_eq!(began, [time("2026-03-01T08:00:00Z"), time("2020-01-01T00:00:00Z")]);
@@ -216,13 +216,12 @@ fn every_command_comes_to_a_point_before_its_commit_and_to_one_after_it() {
     })));
     let mut ledger = ledger;
     ledger.start_run().unwrap();
-    ledger.record_event("note", "").unwrap();
     ledger.detach(row(1)).unwrap();
     block_on(ledger.release()).unwrap();
     ledger.resolve_blocking(Vec::new(), None).unwrap();
     ledger.close(SessionEnd::Finished).unwrap();
     crash::set_hook(before);
-    let names = ["start", "event", "detach", "release", "resolve", "close"];
+    let names = ["start", "detach", "release", "resolve", "close"];
     let mut expected: Vec<_> =
         names.iter().flat_map(|name| [format!("{name}-before-commit"), format!("{name}-committed")]).collect();
     expected.push("close-before-checkpoint".to_owned());

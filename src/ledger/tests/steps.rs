@@ -2,8 +2,7 @@ use super::support::*;
 use crate::ledger::clock::SessionClock;
 use crate::ledger::open::{begin, lock_existing};
 use crate::ledger::{
-    AttemptRecord, Ledger, LedgerError, LedgerTrouble, Requeue, RowEvent, RowState, RunState, SessionEnd, Step,
-    StepError,
+    AttemptRecord, Ledger, LedgerError, LedgerTrouble, Requeue, RowEvent, RowState, SessionEnd, Step, StepError,
 };
 use crate::request::{ErrorCode, Fault, Outcome, RequestType};
 
@@ -32,8 +31,6 @@ fn rows_are_claimed_in_order_and_only_those_that_are_to_be_sent() {
     let answer = steps.do_step(Step { claim: 2, ..Step::default() }).unwrap();
     assert_eq!(pairs(&answer), [(1, 1), (4, 1)]);
     assert_eq!((&answer.rows[0].request, answer.rows[0].counted_attempts), (&item.request, 0));
-    assert_eq!((answer.state, answer.send_before, answer.slots), (RunState::Running, None, None));
-    assert_eq!(answer.pending_left, 1);
     assert_eq!(steps.claim(9), [(5, 1)]);
     assert_eq!(steps.claim(9), []);
     assert_eq!(
@@ -55,13 +52,12 @@ fn each_outcome_leaves_its_row_in_its_state() {
         let ledger = place.started(bare_rows(5));
         let mut steps = Steps::of(&ledger);
         steps.claim(5);
-        let answer = steps.record(vec![
+        steps.record(vec![
             record(1, 1, created(7)),
             record(2, 1, Outcome::Failed(fault(ErrorCode::BadRequest, 400))),
             record(3, 1, Outcome::InDoubt(fault(ErrorCode::ServerError, 500))),
             record(4, 1, pending(ErrorCode::ConnectionRefused)),
         ]);
-        assert_eq!(answer.pending_left, 1);
         assert_eq!(
             place.states(),
             [RowState::Created, RowState::Failed, RowState::InDoubt, RowState::Pending, RowState::Sending]
@@ -96,7 +92,6 @@ fn a_step_records_gives_back_and_claims_at_once() {
             })
             .unwrap();
         assert_eq!(pairs(&answer), [(4, 2), (2, 2), (3, 2), (5, 1), (6, 1)]);
-        assert_eq!(answer.pending_left, 3);
     }
 }
 
@@ -108,7 +103,7 @@ fn what_was_given_back_is_pending_and_no_attempt() {
     steps.claim(2);
     steps.do_step(Step { give_back: vec![(row(1), attempt(1))], ..Step::default() }).unwrap();
     assert_eq!((place.row(1).state, place.row(1).attempts), (RowState::Pending, 0));
-    assert_eq!(place.reader().attempts(row(1)).unwrap(), []);
+    assert!(place.history(1).outcomes.is_empty());
     // The number of the attempt that was not made is not used again, so that a late record of it cannot pass.
     let answer = steps.do_step(Step { claim: 1, ..Step::default() }).unwrap();
     assert_eq!((pairs(&answer), answer.rows[0].counted_attempts), (vec![(1, 2)], 0));
@@ -125,9 +120,7 @@ fn a_row_in_backoff_waits_for_its_session_and_for_nobody_elses() {
         let ledger = place.started(bare_rows(3));
         let mut steps = Steps::of(&ledger);
         steps.claim(2);
-        let answer =
-            steps.record(vec![listed(1, 1, ErrorCode::Unavailable), record(2, 1, pending(ErrorCode::Unavailable))]);
-        assert_eq!(answer.pending_left, 3);
+        steps.record(vec![listed(1, 1, ErrorCode::Unavailable), record(2, 1, pending(ErrorCode::Unavailable))]);
         assert_eq!(steps.claim(9), [(2, 2), (3, 1)]);
         let again = steps.do_step(Step { claim_rows: vec![row(1)], ..Step::default() }).unwrap();
         assert_eq!((pairs(&again), again.rows[0].counted_attempts), (vec![(1, 2)], 1));
@@ -334,7 +327,7 @@ fn a_full_disk_stops_the_writer_and_half_records_nothing() {
     assert_eq!(full.trouble(), LedgerTrouble::Unwritable);
     let next = steps.do_step(Step::default()).unwrap_err();
     assert!(matches!(next, LedgerError::Closed { .. }), "{next}");
-    assert!(matches!(ledger.record_event("note", "x").unwrap_err(), LedgerError::Closed { .. }));
+    assert!(matches!(write_event(&ledger, "note", "x").unwrap_err(), LedgerError::Closed { .. }));
     assert!(ledger.close(SessionEnd::Finished).is_err());
     assert_eq!(dump(&place.path), before);
     place.open();

@@ -7,9 +7,11 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tempfile::TempDir;
 
+use crate::ledger::history::{RowHistory, history_of};
 use crate::ledger::{
-    AttemptRecord, CreateError, InvalidItem, Item, Ledger, LedgerError, LoadRow, Loader, ManifestPart, Reader, Requeue,
-    Resolution, ResultRow, RowPlace, RowState, RowVerdict, RunIdentity, SessionInfo, Source, Step, StepAnswer,
+    AttemptRecord, AuditEvent, CreateError, InvalidItem, Item, Ledger, LedgerError, LoadRow, Loader, ManifestPart,
+    Reader, Requeue, Resolution, ResultRow, RowPlace, RowState, RowVerdict, RunIdentity, SessionInfo, Source, Step,
+    StepAnswer,
 };
 use crate::machine::{Chance, Clock, Machine, Threads};
 use crate::request::{
@@ -138,11 +140,41 @@ impl Place {
         self.reader().page(0, u32::MAX, &[]).unwrap().into_iter().map(|row| row.state).collect()
     }
 
+    /// Returns all that was appended about a row.
+    pub(super) fn history(&self, number: u32) -> RowHistory {
+        self.reader().read(|conn| history_of(conn, row(number))).unwrap()
+    }
+
+    /// Returns the audit trail.
+    pub(super) fn events(&self) -> Vec<Entry> {
+        let conn = rusqlite::Connection::open(&self.path).unwrap();
+        let mut statement = conn.prepare("SELECT session, kind, detail, at FROM events ORDER BY event").unwrap();
+        let events = statement.query_map([], |line| {
+            let at = Timestamp::from_microsecond(line.get(3)?).unwrap();
+            Ok(Entry { session: line.get(0)?, kind: line.get(1)?, detail: line.get(2)?, at })
+        });
+        events.unwrap().map(Result::unwrap).collect()
+    }
+
     pub(super) fn row(&self, number: u32) -> ResultRow {
         let mut page = self.reader().page(number - 1, 1, &[]).unwrap();
         assert_eq!(page[0].row, row(number));
         page.remove(0)
     }
+}
+
+/// An entry of the audit trail.
+pub(super) struct Entry {
+    pub(super) session: u32,
+    pub(super) kind: String,
+    pub(super) detail: String,
+    pub(super) at: Timestamp,
+}
+
+/// Writes an event into the audit trail, and nothing else.
+pub(super) fn write_event(ledger: &Ledger, kind: &str, detail: &str) -> Result<(), LedgerError> {
+    let event = AuditEvent { kind: kind.to_owned(), detail: detail.to_owned() };
+    ledger.resolve_blocking(Vec::new(), Some(event))
 }
 
 pub(super) fn row(number: u32) -> RowId {

@@ -16,7 +16,7 @@ use crate::client::{
     Answer, ClientError, HttpAnswer, On503, ReadError, Renewed, RequestObject, RequestStatus, TransportFault,
 };
 use crate::event::{Event, EventKind, EventSink};
-use crate::ledger::{ClaimKinds, ClaimedRow, LedgerError, Requeue, RunState, Step, StepAnswer};
+use crate::ledger::{ClaimKinds, ClaimedRow, LedgerError, Requeue, Step, StepAnswer};
 use crate::machine::Machine;
 use crate::request::{
     AttemptNo, CreateRequest, DataEncoding, Guid, Outcome, RequestKind, RequestType, RequestUuid, RowId, RunId, RunKey,
@@ -223,18 +223,7 @@ impl Engine for Model {
         *claimed = *claimed + rows.len() - ended;
         let mut most = self.most_claimed.borrow_mut();
         *most = (*most).max(*claimed);
-        Ok(StepAnswer {
-            number: step.number,
-            rows,
-            send_before: None,
-            slots: None,
-            state: RunState::Running,
-            // The pipeline does not go by it.
-            pending_left: 0,
-            passed_over,
-            stopped_short,
-            shared: Vec::new(),
-        })
+        Ok(StepAnswer { number: step.number, rows, passed_over, stopped_short, shared: Vec::new() })
     }
 
     fn now(&self) -> Timestamp {
