@@ -6,10 +6,11 @@ use tokio::sync::watch;
 
 use super::append;
 use super::check::Checked;
+use super::ending::Ending;
 use super::env::Env;
 use super::exit::Exit;
 use super::failure::Failure;
-use super::job::{Ending, Job, Sending};
+use super::job::{Job, Sending};
 use super::load;
 use super::next::{Next, Piece};
 use super::part::Part;

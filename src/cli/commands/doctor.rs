@@ -1,12 +1,14 @@
 //! `cmbatch doctor`: goes the way of a call step by step, and says of each what is wrong and what to do.
 
+mod findings;
+
 use std::time::{Duration, Instant, SystemTime};
 
 use jiff::Timestamp;
-use serde_json::json;
 
+use self::findings::{Findings, Verdict};
 use super::job::block_on;
-use crate::app::{Exit, Failure, NO_API_REMEDY, StoppedBy, chain, exit_of};
+use crate::app::{Exit, Failure, NO_API_REMEDY, chain, exit_of};
 use crate::cli::invocation::Invocation;
 use crate::cli::output::{Shell, grouped};
 use crate::cli::progress::span;
@@ -16,8 +18,7 @@ use crate::client::{
     Auth, Client, Endpoint, ListItem, ListTimeouts, Look, PROXY_ASKS, ReadError, RequestStatus, TransportFault,
     connect, resolve,
 };
-use crate::report::wrapped;
-use crate::request::{printable, printable_up_to};
+use crate::request::printable;
 
 /// How many calls the latency is the median of.
 const N_CALLS: usize = 10;
@@ -25,104 +26,6 @@ const N_CALLS: usize = 10;
 const DAYS_TO_TELL: i64 = 30;
 /// A clock that is wrong by more is told; Kerberos refuses 5 minutes.
 const CLOCK_TO_TELL: Duration = Duration::from_secs(60);
-
-/// The longest text of a step, in characters.
-const MAX_CHARS: usize = 2_000;
-
-/// The width of the table, and of what stands before its texts.
-const WIDTH: usize = 80;
-const HEAD_WIDTH: usize = 18;
-
-/// How a step went.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Verdict {
-    Fine,
-    /// Calls work, and something is to be known.
-    Note,
-    /// Calls do not work.
-    Fault(Exit, Option<StoppedBy>),
-}
-
-impl Verdict {
-    const fn fault(exit: Exit) -> Self {
-        Self::Fault(exit, StoppedBy::of_exit(exit))
-    }
-
-    /// What a run would be stopped by that cannot read this.
-    fn of_read(error: &ReadError) -> Self {
-        Self::Fault(exit_of(error), Some(StoppedBy::of_list(error)))
-    }
-
-    const fn word(self) -> &'static str {
-        match self {
-            Self::Fine => "ok",
-            Self::Note => "note",
-            Self::Fault(..) => "fault",
-        }
-    }
-}
-
-/// What was found in one step.
-#[derive(Clone, Debug)]
-struct Finding {
-    step: &'static str,
-    verdict: Verdict,
-    text: String,
-}
-
-/// The findings so far; each is told when it is made.
-struct Findings<'a> {
-    shell: &'a Shell,
-    as_json: bool,
-    all: Vec<Finding>,
-}
-
-impl Findings<'_> {
-    fn add(&mut self, step: &'static str, verdict: Verdict, text: impl AsRef<str>) {
-        // Remedies stand last.
-        let text = printable_up_to(text.as_ref(), MAX_CHARS);
-        let mut head = format!("{:<6}{step:<12}", verdict.word());
-        if self.as_json && self.shell.logs_json() {
-            self.shell.say(&format!("{head}{text}"));
-        } else {
-            for line in wrapped(&text, WIDTH - HEAD_WIDTH) {
-                let line = format!("{head}{line}");
-                // A script reads the object at the end.
-                if self.as_json {
-                    self.shell.say(&line);
-                } else {
-                    self.shell.result_line(&line);
-                }
-                head = " ".repeat(HEAD_WIDTH);
-            }
-        }
-        self.all.push(Finding { step, verdict, text });
-    }
-
-    fn fine(&mut self, step: &'static str, text: impl AsRef<str>) {
-        self.add(step, Verdict::Fine, text);
-    }
-
-    /// Returns the summary: the first fault counts.
-    fn summary(self, server: &str) -> Summary {
-        let fault = self.all.iter().find_map(|finding| match finding.verdict {
-            Verdict::Fault(exit, by) => Some((exit, by, finding)),
-            Verdict::Fine | Verdict::Note => None,
-        });
-        let summary = match fault {
-            None => Summary::new(Exit::Done, format!("{server} can be worked with")),
-            Some((exit, by, finding)) => {
-                Summary::new(exit, format!("{}: {}", finding.step, finding.text)).stopped_by(by)
-            }
-        };
-        let checks: Vec<_> = self
-            .all
-            .iter()
-            .map(|finding| json!({ "step": finding.step, "verdict": finding.verdict.word(), "text": finding.text }))
-            .collect();
-        summary.uncounted().with("checks", checks)
-    }
-}
 
 /// Runs the command.
 pub(crate) fn run(
@@ -132,7 +35,7 @@ pub(crate) fn run(
     shell: &Shell,
     as_json: bool,
 ) -> Result<Summary, Failure> {
-    let mut findings = Findings { shell, as_json, all: Vec::new() };
+    let mut findings = Findings::new(shell, as_json);
     block_on(examine(endpoint, user, &mut findings))?;
     let summary = findings.summary(&endpoint.base.to_string());
     Ok(match summary.exit {
