@@ -179,23 +179,11 @@ fn verdict(row: &DoubtfulRow, said: &Said) -> Result<(RowVerdict, String), Failu
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ledger::testing::doubtful;
 
     #[test]
     fn a_row_that_failed_on_the_server_is_not_sent_again_by_itself() {
-        let row = |code| DoubtfulRow {
-            row: RowId::new(1).unwrap(),
-            place: crate::ledger::RowPlace { part: 1, part_row: 1, line: 2 },
-            id: None,
-            request: crate::request::CreateRequest::new(crate::request::RequestType::Enroll),
-            attempt: crate::request::AttemptNo::FIRST,
-            session: 1,
-            recorded_by: 1,
-            code: Some(code),
-            started_at: "2026-03-01T08:00:00Z".parse().ok(),
-            recorded_at: "2026-03-01T08:02:10Z".parse().unwrap(),
-            counted_attempts: 1,
-        };
-        assert_eq!(absent(&row(ErrorCode::ServerError)), RowVerdict::AbsentForGood);
-        assert_eq!(absent(&row(ErrorCode::Timeout)), RowVerdict::Absent);
+        assert_eq!(absent(&doubtful(ErrorCode::ServerError)), RowVerdict::AbsentForGood);
+        assert_eq!(absent(&doubtful(ErrorCode::Timeout)), RowVerdict::Absent);
     }
 }

@@ -18,9 +18,7 @@ use super::plan::Plan;
 use super::replay;
 use super::stopped_by::StoppedBy;
 use crate::event::EventSink;
-use crate::ledger::{
-    Difference, Extent, Ledger, LedgerError, Reader, RowState, RunIdentity, RunInfo, SessionFate, SessionRecord,
-};
+use crate::ledger::{Difference, Extent, Ledger, LedgerError, Reader, RowState, RunIdentity, RunInfo};
 use crate::reconcile::{Lists, Report};
 use crate::report::Counts;
 use crate::request::{DataEncoding, RequestType, RowId, TagPosition};
@@ -162,7 +160,7 @@ pub async fn prepare<'a, S: Calls + Lists>(
         }
         (true, Existing::GoOn) => go_on(submission, env).await,
         (true, Existing::Append) => append::prepare(submission, env).await,
-        (false, Existing::Append) => Err(LedgerError::NotFound { path: submission.path.clone() }.into()),
+        (false, Existing::Append) => Err(LedgerError::NotFound(submission.path.clone()).into()),
         (false, Existing::GoOn | Existing::Refuse) => begin(submission, env).await,
     }
 }
@@ -231,9 +229,8 @@ pub(super) async fn go_on_with<'a, S: Calls + Lists>(
     let holder = reader.holder()?;
     // A first request that nobody could look at may be another one than was asked for.
     let is_unchecked = reader.kinds()?.iter().any(|kind| kind.read_back.is_none());
-    // A session that died had no last look.
-    let has_ended = |last: &SessionRecord| matches!(last.fate, SessionFate::Ended { .. });
-    let is_unlooked = !reader.sessions()?.last().is_none_or(has_ended);
+    // No list has shown all that was sent yet: a session died before its last look, or the list showed a part.
+    let is_unlooked = !reader.is_looked_through()?;
     if n_pending + counts.get(RowState::InDoubt) == 0 && holder.is_none() && !is_unchecked && !is_unlooked {
         return Ok(Prepared::Ended(Ending::of(&reader, path)?.nothing_to_send()));
     }

@@ -6,22 +6,17 @@ use std::sync::Arc;
 use tempfile::TempDir;
 
 use super::state::StateFolder;
-use crate::ledger::{
-    AttemptRecord, Item, Ledger, LedgerError, LoadRow, ManifestPart, Requeue, RowPlace, RunIdentity, SessionInfo, Step,
-};
+pub(super) use crate::ledger::testing::row;
+use crate::ledger::{AttemptRecord, Ledger, Requeue, SessionInfo, Step, testing};
 use crate::machine::Clock;
 use crate::machine::hand::HandClock;
-use crate::request::{CreateRequest, Guid, NamedValues, Outcome, RequestType, RequestUri, RequestUuid, RowId};
+use crate::request::{CreateRequest, Guid, Outcome, RequestType, RequestUri, RequestUuid};
 
 pub(super) const SERVER: &str = "https://cm.example.test/CertificateManagement";
 
 pub(super) struct Place {
     pub(super) folder: TempDir,
     pub(super) clock: Arc<HandClock>,
-}
-
-pub(super) fn row(number: u32) -> RowId {
-    RowId::new(number).unwrap()
 }
 
 pub(super) fn guid(byte: u8) -> Guid {
@@ -53,40 +48,13 @@ impl Place {
 
     /// A session as this account.
     pub(super) fn session(&self, account: &str) -> SessionInfo {
-        SessionInfo {
-            version: "0.1.0".to_owned(),
-            user: "alice".to_owned(),
-            host: "ops1".to_owned(),
-            pid: 4711,
-            command: "submit".to_owned(),
-            options: vec![(SessionInfo::ACCOUNT.to_owned(), account.to_owned())],
-            started_at: self.clock.now(),
-        }
+        testing::session(self.clock.now(), Some(account))
     }
 
     /// Makes a ledger with a row for each target.
     pub(super) fn ledger(&self, name: &str, targets: &[u8]) -> Ledger {
-        let identity = RunIdentity { server: SERVER.to_owned(), rehearsal: false, options: Vec::new() };
-        let n_rows = u32::try_from(targets.len()).unwrap();
-        let (machine, path, session) = (self.clock.machine(), self.path(name), self.session("svc"));
-        let mut ledger = Ledger::create(&machine, &path, &identity, &session, |loader| {
-            for (number, target) in (1..).zip(targets) {
-                loader.add(LoadRow::Item(Box::new(Item {
-                    row: row(number),
-                    place: RowPlace { part: 1, part_row: number, line: u64::from(number) + 1 },
-                    id: None,
-                    request: request(*target),
-                    notes: NamedValues::new(),
-                    skipped: None,
-                })))?;
-            }
-            let name = name.to_owned();
-            let part = ManifestPart { part: 1, name, size_bytes: 1, sha256: [7; 32], first_row: row(1), n_rows };
-            Ok::<_, LedgerError>(vec![part])
-        })
-        .unwrap();
-        ledger.start_run().unwrap();
-        ledger
+        let requests: Vec<_> = targets.iter().map(|target| request(*target)).collect();
+        testing::ledger_of(&self.clock.machine(), &self.path(name), SERVER, &self.session("svc"), &requests)
     }
 }
 

@@ -46,14 +46,13 @@ fn set_durable(conn: &Connection) -> Result<(), Fault> {
         conn.execute_batch("PRAGMA synchronous = OFF;")?;
     }
     // Only `Ledger::close` folds the log into the file: a ledger that is dropped is left as a crash would leave it.
-    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
-    Ok(())
+    Ok(never_fold(conn)?)
 }
 
 /// Turns the write-ahead log on; the file remembers it.
 pub(super) fn use_write_ahead_log(conn: &Connection) -> Result<(), Fault> {
     let mode: String = conn.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
-    if mode == "wal" { Ok(()) } else { Err(Fault::NoWriteAheadLog) }
+    if mode == "wal" { Ok(()) } else { Err(Fault::Ledger(LedgerError::NoWriteAheadLog)) }
 }
 
 /// The file comes from a disk that others may have written: its schema is data, not code to trust.
@@ -63,31 +62,19 @@ fn distrust_schema(conn: &Connection) -> rusqlite::Result<()> {
     Ok(())
 }
 
-/// The log beside a ledger, as it was before the ledger was opened to write it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum LogFile {
-    /// There is none, or nothing is in it.
-    Empty,
-    /// A session's rows are in it.
-    HasRows,
+/// Returns whether rows of a session are in the log beside a ledger.
+pub(super) fn has_log_with_rows(path: &Path) -> bool {
+    beside(path, "-wal").symlink_metadata().is_ok_and(|log| log.len() > 0)
 }
 
-impl LogFile {
-    /// Looks at the log of a ledger.
-    pub(super) fn look(path: &Path) -> Self {
-        let has_rows = beside(path, "-wal").symlink_metadata().is_ok_and(|log| log.len() > 0);
-        if has_rows { Self::HasRows } else { Self::Empty }
-    }
+/// Lets a connection fold the log into the file, and delete it, where it is the last to close: the ledger is one file then.
+pub(super) fn fold_when_last(conn: &Connection) -> rusqlite::Result<()> {
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false).map(drop)
+}
 
-    /// Closes a connection that wrote nothing, so that the log is again as it was.
-    pub(super) fn leave(self, conn: Connection) {
-        match self {
-            // Without the switch SQLite would leave an empty log behind, which is not wrong either.
-            Self::Empty => drop(conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)),
-            Self::HasRows => {}
-        }
-        drop(conn);
-    }
+/// Keeps a connection from that: the log stays beside the file as it is.
+pub(super) fn never_fold(conn: &Connection) -> rusqlite::Result<()> {
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map(drop)
 }
 
 /// How a reader opens a ledger.
@@ -141,14 +128,9 @@ pub(super) fn open_for_reading(path: &Path) -> Result<(Connection, ReadMode), Le
     distrust_schema(&conn).map_err(at)?;
     conn.pragma_update(None, "query_only", true).map_err(at)?;
     // Beside a damaged file the log is what is left of the last session: it is not folded into it.
-    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map_err(at)?;
+    never_fold(&conn).map_err(at)?;
     check_file(&conn, path)?;
     Ok((conn, mode))
-}
-
-/// Lets a connection that reads a sound ledger fold the log into it, where it is the last to close: the ledger is one file then.
-pub(super) fn fold_when_last(conn: &Connection) -> rusqlite::Result<()> {
-    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false).map(|_| ())
 }
 
 fn open(path: &Path, access: OpenFlags) -> rusqlite::Result<Connection> {

@@ -1,9 +1,9 @@
-//! Making a new ledger with all its rows, or nothing.
+//! Making a new ledger with all its rows, or nothing; taking further manifests into one that exists, or nothing of them.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
-use rusqlite::Connection;
+use rusqlite::{Connection, params};
 use tempfile::TempPath;
 
 use super::clock::SessionClock;
@@ -13,10 +13,11 @@ use super::error::{Fault, LedgerError};
 use super::handle::Ledger;
 use super::item::{ManifestPart, RunIdentity, SessionInfo};
 use super::loader::{Held, Loader};
+use super::open::{begin, lock_existing};
 use super::path::{beside, check_is_free, check_is_local, resolve};
-use super::run::{RunInfo, insert_run};
-use super::schema::{create_indexes_and_view, create_tables};
-use super::session::Stamp;
+use super::run::{RunInfo, insert_parts, insert_run};
+use super::schema::{RUN, create_indexes_and_view, create_tables};
+use super::session::{Stamp, insert_event};
 use crate::machine::Machine;
 use crate::platform::{DataLock, folder_of, sync_folder};
 use crate::request::{RunId, RunKey};
@@ -76,6 +77,36 @@ impl Ledger {
         let lock = loading.finish()?;
         Ok(Self::open_locked(&clock, &path, session, lock)?)
     }
+
+    /// Opens a ledger as [`open`](Self::open) does, and takes further rows into it, in the transaction that begins the session:
+    /// all or nothing, and of a ledger that nothing was added to no session is on record either.
+    ///
+    /// `feed` is given the run as it is. It adds the rows, numbered on from the last, in any order, and returns the manifests
+    /// that they are of, numbered on too. With [`Loader::replace`] rows stand for earlier ones. Readers, one of `feed`'s own among
+    /// them, see the ledger as it was until this returns.
+    ///
+    /// # Errors
+    /// Those of [`open`](Self::open), [`LedgerError::Load`](super::LedgerError::Load), or what `feed` returned.
+    pub fn open_and_append<E>(
+        machine: &Machine,
+        path: &Path,
+        session: &SessionInfo,
+        feed: impl FnOnce(&mut Loader, &RunInfo) -> Result<Vec<ManifestPart>, E>,
+    ) -> Result<Self, CreateError<E>> {
+        let path = resolve(path)?;
+        let lock = lock_existing(&path)?;
+        let clock = SessionClock::start(machine);
+        let (writer, run) = begin(&clock, &path, session, lock, |conn, run, stamp| {
+            let mut loader = Loader::new(conn, &path, stamp, Held::of(run));
+            let parts = feed(&mut loader, run).map_err(CreateError::Feed)?;
+            let finished = loader.finish(&parts).and_then(|()| append_parts(conn, stamp, &parts));
+            finished.map_err(|fault| fault.at(&path))?;
+            crash::point("append-before-commit");
+            Ok::<_, CreateError<E>>(())
+        })?;
+        crash::point("append-committed");
+        Ok(Self::start(writer, run)?)
+    }
 }
 
 /// The number of the session that begins when the ledger is made.
@@ -87,6 +118,18 @@ fn finish_run(conn: &Connection, run: &RunInfo) -> Result<(), Fault> {
     create_indexes_and_view(conn)?;
     conn.execute_batch("COMMIT")?;
     use_write_ahead_log(conn)
+}
+
+/// Writes the manifests of further rows.
+fn append_parts(conn: &Connection, stamp: Stamp, parts: &[ManifestPart]) -> Result<(), Fault> {
+    insert_parts(conn, parts)?;
+    let n_rows: u64 = parts.iter().map(|part| u64::from(part.n_rows)).sum();
+    conn.execute("UPDATE runs SET n_rows = n_rows + ? WHERE run = ?", params![n_rows, RUN])?;
+    for part in parts {
+        let detail = format!("{} rows of manifest {} ({:?})", part.n_rows, part.part, part.name);
+        insert_event(conn, stamp, "append", &detail)?;
+    }
+    Ok(())
 }
 
 /// The private file that rows are loaded into. Dropped before it is finished, it is deleted.
@@ -101,7 +144,7 @@ impl Loading {
     /// Makes the file, with its lock held: one that is there is left of a process that died.
     fn begin(ledger: &Path) -> Result<Self, LedgerError> {
         let path = beside(ledger, ".loading");
-        let failed = |source| LedgerError::Unwritable { path: path.clone(), source };
+        let failed = |source| LedgerError::Unwritable(path.clone(), source);
         let Some(lock) = DataLock::create(&path, ledger).map_err(failed)? else {
             return Err(LedgerError::InUse { path: ledger.to_owned(), holder: None });
         };
@@ -130,11 +173,11 @@ impl Loading {
     /// Makes the content durable, then the name. The lock stays the ledger's.
     fn finish(self) -> Result<DataLock, LedgerError> {
         let Self { ledger, file, lock } = self;
-        let failed = |source| LedgerError::Unwritable { path: ledger.clone(), source };
+        let failed = |source| LedgerError::Unwritable(ledger.clone(), source);
         lock.sync(&file).map_err(failed)?;
         crash::point("create-before-rename");
         file.persist_noclobber(&ledger).map_err(|error| match error.error.kind() {
-            io::ErrorKind::AlreadyExists => LedgerError::AlreadyExists { path: ledger.clone() },
+            io::ErrorKind::AlreadyExists => LedgerError::AlreadyExists(ledger.clone()),
             _ => failed(error.error),
         })?;
         crash::point("create-after-rename");

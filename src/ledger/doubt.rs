@@ -3,18 +3,18 @@
 use rusqlite::Connection;
 
 use super::error::{Damage, Fault, LedgerError};
-use super::history::{OutcomeLine, history_of};
+use super::history::history_of;
 use super::query;
 use super::reader::Reader;
 use super::resolution::DoubtfulRow;
 use super::result::Holder;
 use super::schema::RUN;
-use super::session::last_session;
+use super::session::{Stamp, last_session};
 use super::sql::{PLACE_COLUMNS, REQUEST_COLUMNS, place_of, request_of};
 use super::state::RowState;
 use super::takeover::open_claims;
 use super::tally::{count_in, load_tallies};
-use crate::request::{AttemptNo, ErrorCode, RowId};
+use crate::request::{AttemptNo, RowId};
 
 impl Reader {
     /// Returns up to `limit` rows in doubt behind row number `after`, in order. An empty page is the end. Rows that a dead
@@ -67,23 +67,9 @@ fn doubtful(conn: &Connection, row: RowId) -> Result<DoubtfulRow, Fault> {
     let item =
         query::first(conn, &sql, (RUN, row), |line| Ok((place_of(line, 0)?, line.get(3)?, request_of(line, 4)?)))?;
     let (place, id, request) = item.ok_or(Damage::RowGone(row))?;
-    let counted_attempts = history.counted_attempts();
-    if let Some(claim) = history.open_claim() {
-        return Ok(DoubtfulRow {
-            row,
-            place,
-            id,
-            request,
-            attempt: AttemptNo::new(claim.attempt).ok_or(Damage::RowGone(row))?,
-            session: claim.session,
-            recorded_by: claim.session,
-            code: Some(ErrorCode::LeftOpen),
-            started_at: Some(claim.claimed_at),
-            recorded_at: claim.claimed_at,
-            counted_attempts,
-        });
-    }
-    let last: &OutcomeLine = history.last_attempt().or(history.outcomes.last()).ok_or(Damage::RowGone(row))?;
+    let open =
+        history.open_claim().map(|claim| claim.left_open(Stamp { session: claim.session, at: claim.claimed_at }));
+    let last = open.as_ref().or(history.last_attempt()).or(history.outcomes.last()).ok_or(Damage::RowGone(row))?;
     Ok(DoubtfulRow {
         row,
         place,
@@ -93,9 +79,9 @@ fn doubtful(conn: &Connection, row: RowId) -> Result<DoubtfulRow, Fault> {
         attempt: AttemptNo::new(last.attempt).unwrap_or(AttemptNo::FIRST),
         session: last.made_by.unwrap_or(last.session),
         recorded_by: last.session,
-        code: history.code(),
+        code: open.as_ref().map_or(history.code(), |line| line.code),
         started_at: last.started_at,
         recorded_at: last.recorded_at,
-        counted_attempts,
+        counted_attempts: history.counted_attempts(),
     })
 }

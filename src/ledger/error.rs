@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::item::SessionInfo;
+use super::schema::VERSION;
 use super::state::IllegalTransition;
 use crate::platform::{NetworkFileSystem, lacks_files};
 use crate::request::{AttemptNo, RequestKind, RequestUuid, RowId};
@@ -20,149 +21,64 @@ pub enum LedgerError {
         holder: Option<Box<SessionInfo>>,
     },
     /// It lies on another machine's disk.
-    #[error("{path:?} lies on a network file system ({kind}), where locks do not hold; put the ledger on a local disk")]
-    NetworkFileSystem {
-        /// The ledger.
-        path: PathBuf,
-        /// What kind it is.
-        kind: NetworkFileSystem,
-    },
+    #[error("{0:?} lies on a network file system ({1}), where locks do not hold; put the ledger on a local disk")]
+    NetworkFileSystem(PathBuf, NetworkFileSystem),
     /// The file is something else.
-    #[error("{path:?} is not a cmbatch ledger; name another file")]
-    NotALedger {
-        /// The file.
-        path: PathBuf,
-    },
+    #[error("{0:?} is not a cmbatch ledger; name another file")]
+    NotALedger(PathBuf),
     /// The file is a ledger, and what it holds is not whole.
-    #[error("the ledger {path:?} is damaged; restore it from a backup")]
-    Damaged {
-        /// The ledger.
-        path: PathBuf,
-        /// What is wrong.
-        #[source]
-        damage: Damage,
-    },
-    /// A newer program made it.
-    #[error(
-        "the ledger {path:?} has version {found}, and this program knows versions up to {known}; use a newer cmbatch"
-    )]
-    NewerVersion {
-        /// The ledger.
-        path: PathBuf,
-        /// Its version.
-        found: i64,
-        /// The newest version that this program knows.
-        known: i64,
-    },
-    /// A program that was never released made it.
-    #[error("the ledger {path:?} has version {found}, of an older cmbatch that was never released; make a new ledger")]
-    OlderVersion {
-        /// The ledger.
-        path: PathBuf,
-        /// Its version.
-        found: i64,
-    },
+    #[error("the ledger {0:?} is damaged; restore it from a backup")]
+    Damaged(PathBuf, #[source] Damage),
+    /// A newer program made it: this is its version.
+    #[error("the ledger {0:?} has version {1}, and this program knows versions up to {VERSION}; use a newer cmbatch")]
+    NewerVersion(PathBuf, i64),
+    /// A program that was never released made it: this is its version.
+    #[error("the ledger {0:?} has version {1}, of an older cmbatch that was never released; make a new ledger")]
+    OlderVersion(PathBuf, i64),
     /// There is no such file.
-    #[error("there is no ledger {path:?}")]
-    NotFound {
-        /// The file.
-        path: PathBuf,
-    },
+    #[error("there is no ledger {0:?}")]
+    NotFound(PathBuf),
     /// A new ledger was asked for, and a file is there.
-    #[error("{path:?} already exists; move it away, or name another ledger")]
-    AlreadyExists {
-        /// The file.
-        path: PathBuf,
-    },
-    /// The file has more than one name.
+    #[error("{0:?} already exists; move it away, or name another ledger")]
+    AlreadyExists(PathBuf),
+    /// The file has so many names.
     #[error(
-        "the ledger {path:?} has {n_names} names (hard links), and its log has only one; keep one name and delete the \
+        "the ledger {0:?} has {1} names (hard links), and its log has only one; keep one name and delete the \
          others, or make a copy"
     )]
-    HardLinked {
-        /// The ledger.
-        path: PathBuf,
-        /// How many names it has.
-        n_names: u64,
-    },
+    HardLinked(PathBuf, u64),
     /// The path is a symbolic link.
-    #[error("{path:?} is a symbolic link; name the file itself")]
-    Symlink {
-        /// The link.
-        path: PathBuf,
-    },
+    #[error("{0:?} is a symbolic link; name the file itself")]
+    Symlink(PathBuf),
     /// The file, its lock or its folder cannot be written.
-    #[error("cannot write {path:?}")]
-    Unwritable {
-        /// The file or folder.
-        path: PathBuf,
-        /// The system's reason.
-        #[source]
-        source: io::Error,
-    },
+    #[error("cannot write {0:?}")]
+    Unwritable(PathBuf, #[source] io::Error),
     /// The file, its lock or its folder cannot be read.
-    #[error("cannot read {path:?}")]
-    Unreadable {
-        /// The file or folder.
-        path: PathBuf,
-        /// The system's reason.
-        #[source]
-        source: io::Error,
-    },
+    #[error("cannot read {0:?}")]
+    Unreadable(PathBuf, #[source] io::Error),
     /// The disk is full. Nothing of the step is recorded.
-    #[error("the disk of the ledger {path:?} is full; make room and start again")]
-    DiskFull {
-        /// The ledger.
-        path: PathBuf,
-        /// What SQLite said.
-        #[source]
-        source: rusqlite::Error,
-    },
+    #[error("the disk of the ledger {0:?} is full; make room and start again")]
+    DiskFull(PathBuf, #[source] rusqlite::Error),
     /// SQLite could not read or write the file. Nothing of the step is recorded.
-    #[error("cannot read or write the ledger {path:?}")]
-    Sqlite {
-        /// The ledger.
-        path: PathBuf,
-        /// What SQLite said.
-        #[source]
-        source: rusqlite::Error,
-    },
+    #[error("cannot read or write the ledger {0:?}")]
+    Sqlite(PathBuf, #[source] rusqlite::Error),
     /// SQLite has no write-ahead log there.
     #[error(
-        "the disk of the ledger {path:?} offers no shared memory for a write-ahead log; put the ledger on another disk"
+        "the disk of the ledger {0:?} offers no shared memory for a write-ahead log; put the ledger on another disk"
     )]
-    NoWriteAheadLog {
-        /// The ledger.
-        path: PathBuf,
-    },
+    NoWriteAheadLog(PathBuf),
     /// The file was deleted, moved or replaced while it was open. Nothing more is recorded.
-    #[error(
-        "the ledger {path:?} was deleted, moved or replaced while it was in use; put it back before anything is sent"
-    )]
-    Gone {
-        /// Where it was.
-        path: PathBuf,
-    },
+    #[error("the ledger {0:?} was deleted, moved or replaced while it was in use; put it back before anything is sent")]
+    Gone(PathBuf),
     /// Another process took the ledger over, though this one lives. Nothing more is recorded.
-    #[error(
-        "another process has taken over the ledger {path:?}, so that its disk keeps no locks; put it on a local disk"
-    )]
-    TakenOver {
-        /// The ledger.
-        path: PathBuf,
-    },
+    #[error("another process has taken over the ledger {0:?}, so that its disk keeps no locks; put it on a local disk")]
+    TakenOver(PathBuf),
     /// An earlier write failed, or the writer is gone; nothing more is recorded.
-    #[error("nothing more is recorded in the ledger {path:?} after an earlier failure; start again")]
-    Closed {
-        /// The ledger.
-        path: PathBuf,
-    },
+    #[error("nothing more is recorded in the ledger {0:?} after an earlier failure; start again")]
+    Closed(PathBuf),
     /// Rows were to be claimed of a run that was never told to run.
-    #[error("the run in the ledger {path:?} was loaded and not started; nothing of it is sent")]
-    NotStarted {
-        /// The ledger.
-        path: PathBuf,
-    },
+    #[error("the run in the ledger {0:?} was loaded and not started; nothing of it is sent")]
+    NotStarted(PathBuf),
     /// The step cannot be done. It changed nothing.
     #[error(transparent)]
     Step(#[from] StepError),
@@ -234,17 +150,11 @@ pub enum StepError {
         found: AttemptNo,
     },
     /// The row was never claimed, and such rows are claimed in row order, not by number.
-    #[error("row {row} was never attempted; such rows are claimed in row order")]
-    Fresh {
-        /// The row.
-        row: RowId,
-    },
+    #[error("row {0} was never attempted; such rows are claimed in row order")]
+    Fresh(RowId),
     /// The run has no such row.
-    #[error("the run has no row {row}")]
-    NoSuchRow {
-        /// The row.
-        row: RowId,
-    },
+    #[error("the run has no row {0}")]
+    NoSuchRow(RowId),
     /// The request is another row's.
     #[error("row {row} cannot be request {uuid}, which is that of row {other}")]
     UuidTaken {
@@ -256,17 +166,11 @@ pub enum StepError {
         uuid: RequestUuid,
     },
     /// Nothing that is open was found about the row.
-    #[error("no finding about row {row} is open")]
-    NoFinding {
-        /// The row.
-        row: RowId,
-    },
+    #[error("no finding about row {0} is open")]
+    NoFinding(RowId),
     /// Nothing of this kind was created.
-    #[error("no {kind} was created")]
-    NoSuchKind {
-        /// The kind.
-        kind: RequestKind,
-    },
+    #[error("no {0} was created")]
+    NoSuchKind(RequestKind),
 }
 
 /// Rows and parts that are not one whole run.
@@ -326,25 +230,25 @@ impl LedgerError {
     /// Returns what kind of trouble it is.
     pub const fn trouble(&self) -> LedgerTrouble {
         match self {
-            Self::InUse { .. } | Self::TakenOver { .. } => LedgerTrouble::InUse,
-            Self::NetworkFileSystem { .. }
-            | Self::NotALedger { .. }
-            | Self::Damaged { .. }
-            | Self::NewerVersion { .. }
-            | Self::OlderVersion { .. }
-            | Self::NotFound { .. }
-            | Self::AlreadyExists { .. }
-            | Self::NoWriteAheadLog { .. }
-            | Self::Unreadable { .. }
-            | Self::Symlink { .. }
-            | Self::HardLinked { .. } => LedgerTrouble::Unusable,
-            Self::Unwritable { .. }
-            | Self::DiskFull { .. }
-            | Self::Sqlite { .. }
-            | Self::Gone { .. }
-            | Self::Closed { .. }
+            Self::InUse { .. } | Self::TakenOver(..) => LedgerTrouble::InUse,
+            Self::NetworkFileSystem(..)
+            | Self::NotALedger(..)
+            | Self::Damaged(..)
+            | Self::NewerVersion(..)
+            | Self::OlderVersion(..)
+            | Self::NotFound(..)
+            | Self::AlreadyExists(..)
+            | Self::NoWriteAheadLog(..)
+            | Self::Unreadable(..)
+            | Self::Symlink(..)
+            | Self::HardLinked(..) => LedgerTrouble::Unusable,
+            Self::Unwritable(..)
+            | Self::DiskFull(..)
+            | Self::Sqlite(..)
+            | Self::Gone(..)
+            | Self::Closed(..)
             | Self::NoRandomBytes(_) => LedgerTrouble::Unwritable,
-            Self::NotStarted { .. } | Self::Step(_) | Self::Load(_) => LedgerTrouble::Misuse,
+            Self::NotStarted(..) | Self::Step(_) | Self::Load(_) => LedgerTrouble::Misuse,
         }
     }
 
@@ -354,50 +258,49 @@ impl LedgerError {
         let path = path.to_owned();
         match source {
             Error::SqliteFailure(failure, _) => match failure.code {
-                ErrorCode::DiskFull => Self::DiskFull { path, source },
+                ErrorCode::DiskFull => Self::DiskFull(path, source),
                 ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => Self::InUse { path, holder: None },
-                ErrorCode::NotADatabase => Self::NotALedger { path },
+                ErrorCode::NotADatabase => Self::NotALedger(path),
                 // SQLite does not say why; that nothing else can be opened does.
                 ErrorCode::CannotOpen => match std::fs::File::open(&path) {
-                    Err(error) if lacks_files(&error) => Self::Unwritable { path, source: error },
-                    Ok(_) | Err(_) => Self::Sqlite { path, source },
+                    Err(error) if lacks_files(&error) => Self::Unwritable(path, error),
+                    Ok(_) | Err(_) => Self::Sqlite(path, source),
                 },
                 // A constraint fails only where the tables contradict each other: a step is checked before it is written.
                 ErrorCode::DatabaseCorrupt | ErrorCode::ConstraintViolation => {
-                    Self::Damaged { path, damage: Damage::Unreadable(source) }
+                    Self::Damaged(path, Damage::Unreadable(source))
                 }
                 // SQLite's own list, not ours: whatever else it says is a failure to read or write.
-                _ => Self::Sqlite { path, source },
+                _ => Self::Sqlite(path, source),
             },
             Error::FromSqlConversionFailure(..)
             | Error::IntegralValueOutOfRange(..)
             | Error::InvalidColumnType(..)
             | Error::Utf8Error(..)
-            | Error::QueryReturnedNoRows => Self::Damaged { path, damage: Damage::Unreadable(source) },
-            _ => Self::Sqlite { path, source },
+            | Error::QueryReturnedNoRows => Self::Damaged(path, Damage::Unreadable(source)),
+            _ => Self::Sqlite(path, source),
         }
     }
 }
 
 /// A failure inside the ledger, before it is known which file it is about.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub(super) enum Fault {
     /// SQLite failed, or a value in the file is none of ours.
-    Sql(rusqlite::Error),
+    #[error(transparent)]
+    Sql(#[from] rusqlite::Error),
     /// What the file holds contradicts itself.
-    Damage(Damage),
+    #[error(transparent)]
+    Damage(#[from] Damage),
     /// The caller's step cannot be done.
-    Step(StepError),
+    #[error(transparent)]
+    Step(#[from] StepError),
     /// What was to be loaded is not one whole run.
-    Load(LoadError),
-    /// Rows are to be claimed, and the run was not started.
-    NotStarted,
-    /// SQLite has no write-ahead log there.
-    NoWriteAheadLog,
-    /// The file has lost its name.
-    Gone,
-    /// A newer session has begun.
-    TakenOver,
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// What else there is to say of a ledger.
+    #[error("the ledger cannot be used")]
+    Ledger(fn(PathBuf) -> LedgerError),
 }
 
 impl Fault {
@@ -405,46 +308,11 @@ impl Fault {
     pub(super) fn at(self, path: &Path) -> LedgerError {
         match self {
             Self::Sql(source) => LedgerError::of_sqlite(path, source),
-            Self::Damage(damage) => LedgerError::Damaged { path: path.to_owned(), damage },
+            Self::Damage(damage) => LedgerError::Damaged(path.to_owned(), damage),
             Self::Step(error) => LedgerError::Step(error),
             Self::Load(error) => LedgerError::Load(error),
-            Self::NotStarted => LedgerError::NotStarted { path: path.to_owned() },
-            Self::Gone => LedgerError::Gone { path: path.to_owned() },
-            Self::TakenOver => LedgerError::TakenOver { path: path.to_owned() },
-            Self::NoWriteAheadLog => LedgerError::NoWriteAheadLog { path: path.to_owned() },
+            Self::Ledger(error) => error(path.to_owned()),
         }
-    }
-
-    /// Returns whether the file can still be trusted to take the next step: the caller was wrong, not the disk.
-    pub(super) const fn is_callers(&self) -> bool {
-        match self {
-            Self::Step(_) | Self::Load(_) | Self::NotStarted => true,
-            Self::Sql(_) | Self::Damage(_) | Self::NoWriteAheadLog | Self::Gone | Self::TakenOver => false,
-        }
-    }
-}
-
-impl From<rusqlite::Error> for Fault {
-    fn from(error: rusqlite::Error) -> Self {
-        Self::Sql(error)
-    }
-}
-
-impl From<Damage> for Fault {
-    fn from(damage: Damage) -> Self {
-        Self::Damage(damage)
-    }
-}
-
-impl From<LoadError> for Fault {
-    fn from(error: LoadError) -> Self {
-        Self::Load(error)
-    }
-}
-
-impl From<StepError> for Fault {
-    fn from(error: StepError) -> Self {
-        Self::Step(error)
     }
 }
 
@@ -463,6 +331,7 @@ mod tests {
     use rusqlite::ffi;
 
     use super::*;
+    use crate::ledger::testing::session;
 
     fn failure(code: i32) -> LedgerError {
         let source = rusqlite::Error::SqliteFailure(ffi::Error::new(code), None);
@@ -484,20 +353,12 @@ mod tests {
         ] {
             assert_eq!(failure(code).trouble(), trouble, "{code}");
         }
-        assert!(matches!(failure(ffi::SQLITE_FULL), LedgerError::DiskFull { .. }));
+        assert!(matches!(failure(ffi::SQLITE_FULL), LedgerError::DiskFull(..)));
     }
 
     #[test]
     fn the_holder_is_named_with_all_that_helps_to_find_it() {
-        let holder = SessionInfo {
-            version: "0.1.0".to_owned(),
-            user: "alice".to_owned(),
-            host: "ops1".to_owned(),
-            pid: 4711,
-            command: "submit".to_owned(),
-            options: Vec::new(),
-            started_at: "2026-03-01T08:00:00.5Z".parse().unwrap(),
-        };
+        let holder = session("2026-03-01T08:00:00.5Z".parse().unwrap(), None);
         let error = LedgerError::InUse { path: "w.ledger".into(), holder: Some(Box::new(holder)) };
         assert_eq!(
             error.to_string(),
@@ -508,10 +369,10 @@ mod tests {
 
     #[test]
     fn a_newer_ledger_is_refused_with_both_versions() {
-        let error = LedgerError::NewerVersion { path: "w.ledger".into(), found: 7, known: 1 };
+        let error = LedgerError::NewerVersion("w.ledger".into(), 7);
         assert_eq!(
             error.to_string(),
-            "the ledger \"w.ledger\" has version 7, and this program knows versions up to 1; use a newer cmbatch"
+            "the ledger \"w.ledger\" has version 7, and this program knows versions up to 3; use a newer cmbatch"
         );
     }
 }

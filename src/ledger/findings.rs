@@ -120,22 +120,21 @@ pub(super) fn set_findings(conn: &Connection, stamp: Stamp, findings: Vec<Findin
 pub(super) fn close_findings(conn: &Connection, now: Timestamp, row: RowId, reason: &str) -> Result<(), Fault> {
     let sql = "UPDATE findings SET closed_at = ?, reason = ? WHERE run = ? AND row = ? AND closed_at IS NULL";
     let n_closed = query::change(conn, sql, (Micros(now), reason, RUN, row))?;
-    if n_closed == 0 { Err(StepError::NoFinding { row }.into()) } else { Ok(()) }
+    if n_closed == 0 { Err(StepError::NoFinding(row).into()) } else { Ok(()) }
 }
-
-const OPEN: &str = "SELECT finding, kind, row, uuids, detail, found_at, session FROM findings
-    WHERE run = ? AND closed_at IS NULL ORDER BY finding";
-
-/// Closed, and not by a list.
-const LOOKED_AT: &str = "SELECT finding, kind, row, uuids, detail, found_at, session FROM findings
-    WHERE run = ? AND closed_at IS NOT NULL AND reason <> 'not seen any more' ORDER BY finding";
 
 fn load_open(conn: &Connection) -> rusqlite::Result<Vec<OpenFinding>> {
-    load(conn, OPEN)
+    load(conn, "closed_at IS NULL")
 }
 
-fn load(conn: &Connection, sql: &str) -> rusqlite::Result<Vec<OpenFinding>> {
-    query::all(conn, sql, [RUN], |line| {
+/// Closed, and not by a list.
+const LOOKED_AT: &str = "closed_at IS NOT NULL AND reason <> 'not seen any more'";
+
+fn load(conn: &Connection, which: &str) -> rusqlite::Result<Vec<OpenFinding>> {
+    let sql = format!(
+        "SELECT finding, kind, row, uuids, detail, found_at, session FROM findings WHERE run = ? AND {which} ORDER BY finding"
+    );
+    query::all(conn, &sql, [RUN], |line| {
         Ok(OpenFinding {
             number: line.get(0)?,
             found_at: line.get::<_, Micros>(5)?.0,

@@ -13,7 +13,7 @@ use super::error::LedgerError;
 use super::findings::{Finding, accept_hits, close_findings, set_findings};
 use super::resolution::{AuditEvent, Resolution};
 use super::run::RunInfo;
-use super::session::{FirstLook, SessionEnd, insert_first_look};
+use super::session::{FirstLook, SessionEnd, insert_first_look, note_looked};
 use super::step::{Step, StepAnswer};
 use super::writer::{Command, Writer};
 use crate::machine::Threads;
@@ -100,7 +100,7 @@ impl Served {
         let thread = std::thread::Builder::new()
             .name("ledger".to_owned())
             .spawn(move || writer.serve(&received))
-            .map_err(|source| LedgerError::Unwritable { path, source })?;
+            .map_err(|source| LedgerError::Unwritable(path, source))?;
         Ok(Self::Thread { commands: Some(commands), thread: Some(thread) })
     }
 }
@@ -272,6 +272,14 @@ impl Ledger {
         })
     }
 
+    /// Notes that a list shows all that was created in this run. Blocks the thread until it is durable.
+    ///
+    /// # Errors
+    /// It could not be written; no later step is taken.
+    pub fn note_looked(&self) -> Result<(), LedgerError> {
+        self.ask_blocking(|writer| writer.change("looked", |conn, _, stamp| note_looked(conn, stamp.session)))
+    }
+
     /// Ends the session: writes how, folds the log into the file, and gives the lock up. The ledger is one file then, unless a
     /// reader is at it.
     ///
@@ -326,7 +334,7 @@ impl Ledger {
     }
 
     fn closed(&self) -> LedgerError {
-        LedgerError::Closed { path: self.path.clone() }
+        LedgerError::Closed(self.path.clone())
     }
 }
 

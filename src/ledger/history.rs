@@ -10,7 +10,7 @@ use super::query;
 use super::schema::RUN;
 use super::session::Stamp;
 use super::sql::Micros;
-use super::state::RowState;
+use super::state::{RowEvent, RowState};
 use crate::request::{AttemptNo, CorrelationId, ErrorCode, RequestUri, RequestUuid, RowId};
 
 /// Who says what became of a row.
@@ -172,6 +172,17 @@ impl ClaimLine {
     pub(super) fn read(line: &Row<'_>, at: usize) -> rusqlite::Result<Self> {
         let Micros(claimed_at) = line.get(at + 2)?;
         Ok(Self { attempt: line.get(at)?, session: line.get(at + 1)?, claimed_at })
+    }
+
+    /// Returns the line that says that the claim was left open, as it is recorded by another session.
+    pub(super) fn left_open(self, stamp: Stamp) -> OutcomeLine {
+        let state = RowState::Sending.next(RowEvent::LeftOpen).expect("what is being sent can be left open");
+        OutcomeLine {
+            started_at: Some(self.claimed_at),
+            made_by: Some(self.session),
+            code: Some(ErrorCode::LeftOpen),
+            ..OutcomeLine::new((self.attempt, 0), state, Source::Takeover, stamp)
+        }
     }
 }
 

@@ -58,7 +58,7 @@ pub(super) fn note_read_back(conn: &Connection, kind: RequestKind, text: &str) -
         "UPDATE kinds SET read_back = ? WHERE run = ? AND type = ? AND template = ?",
         (text, RUN, kind.request_type, template_key(&kind)),
     )?;
-    if n_changed == 0 { Err(StepError::NoSuchKind { kind }.into()) } else { Ok(()) }
+    if n_changed == 0 { Err(StepError::NoSuchKind(kind).into()) } else { Ok(()) }
 }
 
 /// Reads all kinds, in the order of type and template.

@@ -6,7 +6,6 @@
 //!
 //! **Flow**: takes validated rows once, then steps from `submit`; gives claimed rows back, and pages of results to `report`.
 
-mod append;
 mod clock;
 mod connection;
 mod crash;
@@ -39,6 +38,8 @@ mod step;
 mod step_exec;
 mod takeover;
 mod tally;
+#[cfg(test)]
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 mod uuids;

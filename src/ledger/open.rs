@@ -1,12 +1,11 @@
 //! Opening a ledger to write it.
 
-use std::convert::Infallible;
 use std::path::Path;
 
 use rusqlite::Connection;
 
 use super::clock::SessionClock;
-use super::connection::{LogFile, open_for_writing};
+use super::connection::{fold_when_last, has_log_with_rows, open_for_writing};
 use super::crash;
 use super::error::{Fault, LedgerError};
 use super::handle::Ledger;
@@ -39,7 +38,7 @@ impl Ledger {
         session: &SessionInfo,
         lock: DataLock,
     ) -> Result<Self, LedgerError> {
-        let (writer, run) = begin(clock, path, session, lock)?;
+        let (writer, run) = begin(clock, path, session, lock, |_, _, _| Ok::<_, LedgerError>(()))?;
         Self::start(writer, run)
     }
 }
@@ -48,7 +47,7 @@ impl Ledger {
 pub(super) fn lock_existing(path: &Path) -> Result<DataLock, LedgerError> {
     check_is_file(path)?;
     check_is_local(path)?;
-    let failed = |source| LedgerError::Unreadable { path: path.to_owned(), source };
+    let failed = |source| LedgerError::Unreadable(path.to_owned(), source);
     let mut lock = DataLock::open(path).map_err(failed)?;
     if lock.makes_a_file() {
         // The file may be anything, and a lock is not put beside someone else's.
@@ -61,96 +60,54 @@ pub(super) fn lock_existing(path: &Path) -> Result<DataLock, LedgerError> {
     Ok(lock)
 }
 
-/// Begins a session on a ledger whose lock is held, and takes over what a dead one left open.
-pub(super) fn begin(
+/// Begins a session on a ledger whose lock is held, takes over what a dead one left open, and does something else in the same
+/// transaction: `also` is given the connection, the run as it is before, and the session with its time.
+///
+/// # Errors
+/// Any [`LedgerError`] but those of a step, or what `also` returned; then no session has begun.
+pub(super) fn begin<E: From<LedgerError>>(
     clock: &SessionClock,
     path: &Path,
     session: &SessionInfo,
     lock: DataLock,
-) -> Result<(Writer, RunInfo), LedgerError> {
-    begin_with(clock, path, session, lock, |_, _, _| Ok(())).map_err(|error: BeginError<Infallible>| match error {
-        BeginError::Ledger(error) => error,
-        BeginError::Other(never) => match never {},
-    })
-}
-
-/// A session could not begin.
-#[derive(Debug)]
-pub(super) enum BeginError<E> {
-    /// The ledger failed.
-    Ledger(LedgerError),
-    /// What else was to be done failed.
-    Other(E),
-}
-
-/// Why the transaction that begins a session is rolled back.
-#[derive(Debug)]
-pub(super) enum Undone<E> {
-    /// The ledger failed.
-    Fault(Fault),
-    /// What else was to be done failed.
-    Other(E),
-}
-
-impl<E> From<Fault> for Undone<E> {
-    fn from(fault: Fault) -> Self {
-        Self::Fault(fault)
-    }
-}
-
-impl<E> From<rusqlite::Error> for Undone<E> {
-    fn from(error: rusqlite::Error) -> Self {
-        Self::Fault(error.into())
-    }
-}
-
-/// Begins a session as [`begin`] does, and does something else in the same transaction: `also` is given the connection, the
-/// run as it is before, and the session with its time.
-pub(super) fn begin_with<E>(
-    clock: &SessionClock,
-    path: &Path,
-    session: &SessionInfo,
-    lock: DataLock,
-    also: impl FnOnce(&Connection, &RunInfo, Stamp) -> Result<(), Undone<E>>,
-) -> Result<(Writer, RunInfo), BeginError<E>> {
-    let log = LogFile::look(path);
-    let mut conn = open_for_writing(path).map_err(BeginError::Ledger)?;
-    let begun = transact(&mut conn, |conn| {
+    also: impl FnOnce(&Connection, &RunInfo, Stamp) -> Result<(), E>,
+) -> Result<(Writer, RunInfo), E> {
+    let had_log_with_rows = has_log_with_rows(path);
+    let mut conn = open_for_writing(path)?;
+    let at = |fault: Fault| fault.at(path);
+    let begun = transact(&mut conn, path, |conn| {
         // What was locked may have lost its name before SQLite opened what has it now.
         if !lock.is_of(path).unwrap_or(false) {
-            return Err(Fault::Gone.into());
+            return Err(LedgerError::Gone(path.to_owned()).into());
         }
-        let run = load_run(conn)?;
-        let previous = last_session(conn)?;
-        let number = begin_session(conn, session, clock.began_wall())?;
-        let stamp = Stamp { session: number, at: clock.now() };
-        take_over(conn, previous, stamp)?;
+        let (run, stamp) = begin_in(conn, session, clock).map_err(at)?;
         also(conn, &run, stamp)?;
-        let (run, working) = (load_run(conn)?, Working::load(conn, number)?);
+        let run = load_run(conn).map_err(at)?;
+        let working = Working::load(conn, stamp.session).map_err(|error| at(error.into()))?;
         crash::point("takeover-before-commit");
         Ok((run, working))
     });
     let (run, working) = match begun {
         Ok(begun) => begun,
-        Err(undone) => {
-            log.leave(conn);
-            return Err(match undone {
-                Undone::Fault(fault) => BeginError::Ledger(fault.at(path)),
-                Undone::Other(error) => BeginError::Other(error),
-            });
+        Err(error) => {
+            if !had_log_with_rows {
+                // Nothing was written. Without the switch SQLite would leave an empty log behind, which is not wrong either.
+                drop(fold_when_last(&conn));
+            }
+            return Err(error);
         }
     };
     crash::point("takeover-committed");
-    let writer = Writer {
-        conn,
-        clock: clock.clone(),
-        path: path.to_owned(),
-        working,
-        started_at: run.started_at,
-        spare: None,
-        last: None,
-        has_failed: false,
-        lock,
-    };
+    let (clock, path, started_at) = (clock.clone(), path.to_owned(), run.started_at);
+    let writer = Writer { conn, clock, path, working, started_at, last: None, has_failed: false, lock };
     Ok((writer, run))
+}
+
+/// Writes the session and takes over, and returns the run as it is, and the session with its time.
+fn begin_in(conn: &Connection, session: &SessionInfo, clock: &SessionClock) -> Result<(RunInfo, Stamp), Fault> {
+    let run = load_run(conn)?;
+    let previous = last_session(conn)?;
+    let stamp = Stamp { session: begin_session(conn, session, clock.began_wall())?, at: clock.now() };
+    take_over(conn, previous, stamp)?;
+    Ok((run, stamp))
 }

@@ -1,6 +1,8 @@
 //! Where a ledger lies, and the files beside it.
 
 use std::ffi::{OsStr, OsString};
+use std::fs::Metadata;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use super::error::LedgerError;
@@ -73,36 +75,35 @@ pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
 /// which is the caller's to check: SQLite is told to follow none.
 pub(super) fn resolve(path: &Path) -> Result<PathBuf, LedgerError> {
     let folder = folder_of(path);
-    let found = real_folder(folder).map_err(|source| LedgerError::Unreadable { path: folder.to_owned(), source })?;
-    let name = path.file_name().ok_or_else(|| LedgerError::NotALedger { path: path.to_owned() })?;
+    let found = real_folder(folder).map_err(|source| LedgerError::Unreadable(folder.to_owned(), source))?;
+    let name = path.file_name().ok_or_else(|| LedgerError::NotALedger(path.to_owned()))?;
     Ok(found.join(name))
+}
+
+/// Looks at what stands at this path, where anything does; a symbolic link is an error.
+fn look_at(path: &Path) -> Result<Option<Metadata>, LedgerError> {
+    match path.symlink_metadata() {
+        Ok(metadata) if metadata.is_symlink() => Err(LedgerError::Symlink(path.to_owned())),
+        Ok(metadata) => Ok(Some(metadata)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(LedgerError::Unreadable(path.to_owned(), source)),
+    }
 }
 
 /// Checks that a ledger may be opened at this path, without opening it.
 pub(super) fn check_is_file(path: &Path) -> Result<(), LedgerError> {
-    let metadata = match path.symlink_metadata() {
-        Ok(metadata) => metadata,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            return Err(LedgerError::NotFound { path: path.to_owned() });
-        }
-        Err(source) => return Err(LedgerError::Unreadable { path: path.to_owned(), source }),
-    };
-    if metadata.is_symlink() {
-        return Err(LedgerError::Symlink { path: path.to_owned() });
-    }
+    let metadata = look_at(path)?.ok_or_else(|| LedgerError::NotFound(path.to_owned()))?;
     // SQLite takes an empty file for a database without tables, and deletes the log beside it.
-    if !metadata.is_file() || metadata.len() == 0 {
-        return Err(LedgerError::NotALedger { path: path.to_owned() });
-    }
-    Ok(())
+    let may_be_one = metadata.is_file() && metadata.len() > 0;
+    if may_be_one { Ok(()) } else { Err(LedgerError::NotALedger(path.to_owned())) }
 }
 
 /// Checks that a ledger that is to be written has one name: its log is named after it, so that two names would be two logs.
 pub(super) fn check_has_one_name(path: &Path) -> Result<(), LedgerError> {
-    let counted = n_names(path).map_err(|source| LedgerError::Unreadable { path: path.to_owned(), source })?;
+    let counted = n_names(path).map_err(|source| LedgerError::Unreadable(path.to_owned(), source))?;
     match counted {
         0 | 1 => Ok(()),
-        n_names => Err(LedgerError::HardLinked { path: path.to_owned(), n_names }),
+        n_names => Err(LedgerError::HardLinked(path.to_owned(), n_names)),
     }
 }
 
@@ -110,11 +111,8 @@ pub(super) fn check_has_one_name(path: &Path) -> Result<(), LedgerError> {
 /// SQLite would take for the new one's.
 pub(super) fn check_is_free(path: &Path) -> Result<(), LedgerError> {
     for one in [path.to_owned(), beside(path, "-wal"), beside(path, "-journal")] {
-        match one.symlink_metadata() {
-            Ok(metadata) if metadata.is_symlink() => return Err(LedgerError::Symlink { path: one }),
-            Ok(_) => return Err(LedgerError::AlreadyExists { path: one }),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-            Err(source) => return Err(LedgerError::Unreadable { path: one, source }),
+        if look_at(&one)?.is_some() {
+            return Err(LedgerError::AlreadyExists(one));
         }
     }
     Ok(())
@@ -124,8 +122,8 @@ pub(super) fn check_is_free(path: &Path) -> Result<(), LedgerError> {
 pub(super) fn check_is_local(path: &Path) -> Result<(), LedgerError> {
     match file_system(folder_of(path)) {
         Ok(FileSystem::Local) => Ok(()),
-        Ok(FileSystem::Network(kind)) => Err(LedgerError::NetworkFileSystem { path: path.to_owned(), kind }),
-        Err(source) => Err(LedgerError::Unreadable { path: path.to_owned(), source }),
+        Ok(FileSystem::Network(kind)) => Err(LedgerError::NetworkFileSystem(path.to_owned(), kind)),
+        Err(source) => Err(LedgerError::Unreadable(path.to_owned(), source)),
     }
 }
 
@@ -164,21 +162,21 @@ mod tests {
         check_is_free(&path).unwrap();
         let log = folder.path().join("wave.ledger-wal");
         std::fs::write(&log, "x").unwrap();
-        assert!(matches!(check_is_free(&path), Err(LedgerError::AlreadyExists { path }) if path == log));
+        assert!(matches!(check_is_free(&path), Err(LedgerError::AlreadyExists(path)) if path == log));
     }
 
     #[test]
     fn only_a_plain_file_can_be_a_ledger() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("wave.ledger");
-        assert!(matches!(check_is_file(&path), Err(LedgerError::NotFound { .. })));
-        assert!(matches!(check_is_file(folder.path()), Err(LedgerError::NotALedger { .. })));
+        assert!(matches!(check_is_file(&path), Err(LedgerError::NotFound(..))));
+        assert!(matches!(check_is_file(folder.path()), Err(LedgerError::NotALedger(..))));
         check_is_local(&path).unwrap();
         #[cfg(unix)]
         {
             std::os::unix::fs::symlink(folder.path().join("x"), &path).unwrap();
-            assert!(matches!(check_is_file(&path), Err(LedgerError::Symlink { .. })));
-            assert!(matches!(check_is_free(&path), Err(LedgerError::Symlink { .. })));
+            assert!(matches!(check_is_file(&path), Err(LedgerError::Symlink(..))));
+            assert!(matches!(check_is_free(&path), Err(LedgerError::Symlink(..))));
         }
     }
 }

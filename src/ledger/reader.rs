@@ -3,14 +3,13 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use rusqlite::config::DbConfig;
 use rusqlite::{Connection, Row};
 
-use super::connection::{ReadMode, fold_when_last, open_for_reading};
+use super::connection::{ReadMode, fold_when_last, has_log_with_rows, never_fold, open_for_reading};
 use super::error::{Fault, LedgerError};
 use super::history::{history_of, load_histories};
 use super::item::{ManifestPart, SessionInfo};
-use super::path::{beside, check_is_file, resolve};
+use super::path::{check_is_file, resolve};
 use super::query;
 use super::result::{FailureReason, Holder, ResultRow, invalid_columns, item_columns, loaded_invalid, loaded_item};
 use super::run::{RunInfo, load_run};
@@ -53,9 +52,10 @@ impl Reader {
     pub fn open(path: &Path) -> Result<Self, LedgerError> {
         let path = resolve(path)?;
         check_is_file(&path)?;
-        let lock = DataLock::open(&path).map_err(|source| LedgerError::Unreadable { path: path.clone(), source })?;
+        let lock = DataLock::open(&path).map_err(|source| LedgerError::Unreadable(path.clone(), source))?;
         let (conn, mode) = open_for_reading(&path)?;
         let run = load_run(&conn).map_err(|fault| fault.at(&path))?;
+        // The ledger is sound.
         fold_when_last(&conn).map_err(|error| LedgerError::of_sqlite(&path, error))?;
         Ok(Self { conn, path, mode, run, lock })
     }
@@ -197,7 +197,7 @@ impl Reader {
         match self.lock.is_held() {
             Ok(true) => Ok(Holder::Lives),
             Ok(false) => Ok(Holder::Gone),
-            Err(source) => Err(LedgerError::Unreadable { path: self.path.clone(), source }),
+            Err(source) => Err(LedgerError::Unreadable(self.path.clone(), source)),
         }
     }
 
@@ -240,10 +240,9 @@ impl Drop for Reader {
     fn drop(&mut self) {
         // The last connection deletes an empty log, so that a ledger at rest stays one file. A log with rows in it belongs to
         // a process that lives or died; folding it in is the next session's work, not a reader's.
-        let has_rows = beside(&self.path, "-wal").symlink_metadata().is_ok_and(|log| log.len() > 0);
-        if has_rows && self.mode == ReadMode::Shared {
+        if has_log_with_rows(&self.path) && self.mode == ReadMode::Shared {
             // Without the switch SQLite would fold the log in, which is not wrong either.
-            drop(self.conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true));
+            drop(never_fold(&self.conn));
         }
     }
 }

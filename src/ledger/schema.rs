@@ -153,6 +153,7 @@ CREATE TABLE sessions (
     first_newest BLOB,            -- the newest requests of anybody, 16 bytes each; NULL where it did not look yet
     first_account TEXT,           -- the account that looked
     first_originator BLOB,        -- what the server calls the originator of that account's requests
+    looked INTEGER,               -- 1 where a list showed all that this session and earlier ones had created by its end
     PRIMARY KEY (run, session)
 ) STRICT, WITHOUT ROWID;
 
@@ -252,14 +253,14 @@ pub(super) fn check_file(conn: &Connection, path: &Path) -> Result<(), LedgerErr
     let at = |error| Fault::from(error).at(path);
     let id: i64 = conn.query_row("PRAGMA application_id", [], |row| row.get(0)).map_err(at)?;
     if id != APPLICATION_ID {
-        return Err(LedgerError::NotALedger { path: path.to_owned() });
+        return Err(LedgerError::NotALedger(path.to_owned()));
     }
     let found: i64 = conn.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(at)?;
     match found {
         VERSION => Ok(()),
-        1..VERSION => Err(LedgerError::OlderVersion { path: path.to_owned(), found }),
-        _ if found > VERSION => Err(LedgerError::NewerVersion { path: path.to_owned(), found, known: VERSION }),
+        1..VERSION => Err(LedgerError::OlderVersion(path.to_owned(), found)),
+        _ if found > VERSION => Err(LedgerError::NewerVersion(path.to_owned(), found)),
         // A ledger appears under its name only when it is whole, with its version.
-        _ => Err(LedgerError::NotALedger { path: path.to_owned() }),
+        _ => Err(LedgerError::NotALedger(path.to_owned())),
     }
 }

@@ -69,57 +69,9 @@ impl RowState {
     ///
     /// # Errors
     /// The event cannot happen to a row in this state.
-    pub const fn next(self, event: RowEvent) -> Result<Self, IllegalTransition> {
-        let next = match (self, event) {
-            (Self::Pending, RowEvent::Claimed) => Self::Sending,
-            (Self::Sending, RowEvent::Created) => Self::Created,
-            (Self::Sending, RowEvent::NothingCreated | RowEvent::GivenBack) => Self::Pending,
-            (Self::Sending, RowEvent::Failed) => Self::Failed,
-            (Self::Sending, RowEvent::InDoubt | RowEvent::LeftOpen) => Self::InDoubt,
-            (
-                Self::InDoubt | Self::Pending | Self::Failed | Self::Skipped | Self::Replaced | Self::Created,
-                RowEvent::Found,
-            ) => Self::Created,
-            (Self::InDoubt, RowEvent::Absent) => Self::Pending,
-            (Self::InDoubt, RowEvent::AbsentForGood) => Self::Failed,
-            (Self::InDoubt | Self::Pending | Self::Failed | Self::Created, RowEvent::Contradicted) => Self::InDoubt,
-            (Self::Pending, RowEvent::LeftOut) => Self::Skipped,
-            (Self::Pending | Self::Failed | Self::InDoubt | Self::Invalid, RowEvent::Dropped) => Self::Skipped,
-            (
-                Self::Skipped,
-                RowEvent::Restored(to @ (Self::Pending | Self::Failed | Self::InDoubt | Self::Invalid)),
-            ) => to,
-            (Self::Failed, RowEvent::Again) => Self::Pending,
-            (Self::Failed | Self::Invalid, RowEvent::Replaced) => Self::Replaced,
-            (
-                Self::Pending
-                | Self::Sending
-                | Self::Created
-                | Self::Failed
-                | Self::InDoubt
-                | Self::Invalid
-                | Self::Skipped
-                | Self::Canceled
-                | Self::Replaced,
-                RowEvent::Claimed
-                | RowEvent::Created
-                | RowEvent::NothingCreated
-                | RowEvent::Failed
-                | RowEvent::InDoubt
-                | RowEvent::GivenBack
-                | RowEvent::LeftOpen
-                | RowEvent::Found
-                | RowEvent::Absent
-                | RowEvent::AbsentForGood
-                | RowEvent::Contradicted
-                | RowEvent::LeftOut
-                | RowEvent::Dropped
-                | RowEvent::Restored(_)
-                | RowEvent::Again
-                | RowEvent::Replaced,
-            ) => return Err(IllegalTransition { state: self, event }),
-        };
-        Ok(next)
+    pub fn next(self, event: RowEvent) -> Result<Self, IllegalTransition> {
+        let (from, to) = event.transition();
+        if from.contains(&self) { Ok(to) } else { Err(IllegalTransition { state: self, event }) }
     }
 }
 
@@ -161,33 +113,27 @@ pub enum RowEvent {
 }
 
 impl RowEvent {
-    /// All events.
-    pub const ALL: [Self; 24] = [
-        Self::Claimed,
-        Self::Created,
-        Self::NothingCreated,
-        Self::Failed,
-        Self::InDoubt,
-        Self::GivenBack,
-        Self::LeftOpen,
-        Self::Found,
-        Self::Absent,
-        Self::AbsentForGood,
-        Self::Contradicted,
-        Self::LeftOut,
-        Self::Dropped,
-        Self::Restored(RowState::Pending),
-        Self::Restored(RowState::Sending),
-        Self::Restored(RowState::Created),
-        Self::Restored(RowState::Failed),
-        Self::Restored(RowState::InDoubt),
-        Self::Restored(RowState::Invalid),
-        Self::Restored(RowState::Skipped),
-        Self::Restored(RowState::Canceled),
-        Self::Restored(RowState::Replaced),
-        Self::Again,
-        Self::Replaced,
-    ];
+    /// Returns the states of rows to which it can happen, and the state that they go to.
+    const fn transition(self) -> (&'static [RowState], RowState) {
+        use RowState::{Canceled, Created, Failed, InDoubt, Invalid, Pending, Replaced, Sending, Skipped};
+        match self {
+            Self::Claimed => (&[Pending], Sending),
+            Self::Created => (&[Sending], Created),
+            Self::NothingCreated | Self::GivenBack => (&[Sending], Pending),
+            Self::Failed => (&[Sending], Failed),
+            Self::InDoubt | Self::LeftOpen => (&[Sending], InDoubt),
+            Self::Found => (&[InDoubt, Pending, Failed, Skipped, Replaced, Created], Created),
+            Self::Absent => (&[InDoubt], Pending),
+            Self::AbsentForGood => (&[InDoubt], Failed),
+            Self::Contradicted => (&[InDoubt, Pending, Failed, Created], InDoubt),
+            Self::LeftOut => (&[Pending], Skipped),
+            Self::Dropped => (&[Pending, Failed, InDoubt, Invalid], Skipped),
+            Self::Restored(to @ (Pending | Failed | InDoubt | Invalid)) => (&[Skipped], to),
+            Self::Restored(to @ (Sending | Created | Skipped | Canceled | Replaced)) => (&[], to),
+            Self::Again => (&[Failed], Pending),
+            Self::Replaced => (&[Failed, Invalid], Replaced),
+        }
+    }
 
     /// Returns what a verdict means for its row, `beneath` being the state that the row has when it is not left out.
     pub const fn of_verdict(verdict: &RowVerdict, beneath: RowState) -> Self {
@@ -257,6 +203,33 @@ impl fmt::Display for RowState {
 mod tests {
     use super::*;
 
+    const EVENTS: [RowEvent; 24] = [
+        RowEvent::Claimed,
+        RowEvent::Created,
+        RowEvent::NothingCreated,
+        RowEvent::Failed,
+        RowEvent::InDoubt,
+        RowEvent::GivenBack,
+        RowEvent::LeftOpen,
+        RowEvent::Found,
+        RowEvent::Absent,
+        RowEvent::AbsentForGood,
+        RowEvent::Contradicted,
+        RowEvent::LeftOut,
+        RowEvent::Dropped,
+        RowEvent::Restored(RowState::Pending),
+        RowEvent::Restored(RowState::Sending),
+        RowEvent::Restored(RowState::Created),
+        RowEvent::Restored(RowState::Failed),
+        RowEvent::Restored(RowState::InDoubt),
+        RowEvent::Restored(RowState::Invalid),
+        RowEvent::Restored(RowState::Skipped),
+        RowEvent::Restored(RowState::Canceled),
+        RowEvent::Restored(RowState::Replaced),
+        RowEvent::Again,
+        RowEvent::Replaced,
+    ];
+
     #[test]
     fn only_these_transitions_are_legal() {
         let legal = [
@@ -293,7 +266,7 @@ mod tests {
             (RowState::Invalid, RowEvent::Replaced, RowState::Replaced),
         ];
         for state in RowState::ALL {
-            for event in RowEvent::ALL {
+            for event in EVENTS {
                 let expected = legal.iter().find(|(from, by, _)| (*from, *by) == (state, event)).map(|(.., to)| *to);
                 assert_eq!(state.next(event).ok(), expected, "{state} {event}");
             }

@@ -256,10 +256,10 @@ impl StepExec<'_> {
     fn refusal(&self, row: RowId, event: RowEvent) -> Fault {
         match state_of(self.conn, row) {
             Err(error) => error.into(),
-            Ok(None) => StepError::NoSuchRow { row }.into(),
+            Ok(None) => StepError::NoSuchRow(row).into(),
             Ok(Some(state)) => match state.next(event) {
                 Err(illegal) => StepError::Illegal { row, illegal }.into(),
-                Ok(_) if state == RowState::Pending => StepError::Fresh { row }.into(),
+                Ok(_) if state == RowState::Pending => StepError::Fresh(row).into(),
                 // The tables say that it is claimed, and this session did not claim it.
                 Ok(_) => Damage::RowGone(row).into(),
             },

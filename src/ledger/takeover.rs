@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use rusqlite::Connection;
 
 use super::error::{Damage, Fault};
-use super::history::{ClaimLine, OutcomeLine, Source};
+use super::history::{ClaimLine, OutcomeLine};
 use super::loaded::Loaded;
 use super::schema::RUN;
 use super::session::{Stamp, insert_event};
-use super::state::{RowEvent, RowState};
+use super::state::RowState;
 use super::tally::{TallyChanges, count_in, load_tallies};
-use crate::request::{ErrorCode, RowId};
+use crate::request::RowId;
 
 /// Records the rows in doubt that the session before (`previous`) claimed and that have no outcome. Part of the transaction
 /// that begins the session, so that it happens once.
@@ -26,18 +26,12 @@ pub(super) fn take_over(conn: &Connection, previous: u32, stamp: Stamp) -> Resul
     if open != tallied {
         return Err(Damage::OpenRowsDiffer { tallied, open }.into());
     }
-    let state = RowState::Sending.next(RowEvent::LeftOpen).expect("what is being sent can be left open");
     let (mut tallies, mut insert) = (TallyChanges::default(), OutcomeLine::prepare_insert(conn)?);
     for (row, claim) in open_rows {
-        let line = OutcomeLine {
-            started_at: Some(claim.claimed_at),
-            made_by: Some(claim.session),
-            code: Some(ErrorCode::LeftOpen),
-            ..OutcomeLine::new((claim.attempt, 0), state, Source::Takeover, stamp)
-        };
+        let line = claim.left_open(stamp);
         line.insert(&mut insert, row)?;
         let kind = Loaded::read(conn, row)?.ok_or(Damage::RowGone(row))?.request_type();
-        tallies.shift(kind, (RowState::Sending, None), (state, line.code));
+        tallies.shift(kind, (RowState::Sending, None), (line.state, line.code));
     }
     tallies.write(conn)?;
     let detail = format!("{open} rows that session {previous} left open are in doubt");

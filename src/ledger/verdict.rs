@@ -67,7 +67,7 @@ impl Change {
         history: &RowHistory,
         event: impl FnOnce(RowState) -> RowEvent,
     ) -> Result<Self, Fault> {
-        let loaded = Loaded::read(conn, row)?.ok_or(StepError::NoSuchRow { row })?;
+        let loaded = Loaded::read(conn, row)?.ok_or(StepError::NoSuchRow(row))?;
         let event = event(history.beneath(loaded.state));
         let before = history.state(loaded.state);
         let after = match before.next(event) {

@@ -23,7 +23,7 @@ pub(super) struct InFlight {
 
 /// The writer's memory. All of it follows from the tables; a step works on a copy, which takes the place of the original when
 /// the step's commit is durable.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Working {
     /// The session's number.
     pub(super) session: u32,
@@ -35,19 +35,6 @@ pub(super) struct Working {
     pub(super) n_free: u64,
     /// The kinds of request of which one was created.
     pub(super) kinds: KnownKinds,
-}
-
-impl Clone for Working {
-    fn clone(&self) -> Self {
-        Self { in_flight: self.in_flight.clone(), kinds: self.kinds.clone(), ..*self }
-    }
-
-    /// Uses the room of the rows again, which every step would have to ask for otherwise.
-    fn clone_from(&mut self, other: &Self) {
-        let mut in_flight = std::mem::take(&mut self.in_flight);
-        in_flight.clone_from(&other.in_flight);
-        *self = Self { in_flight, kinds: other.kinds.clone(), ..*other };
-    }
 }
 
 impl Working {

@@ -1,16 +1,16 @@
 //! The writer: it owns the only writable connection and does one thing after the other, on a thread of its own or on the one that
 //! asks.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::Receiver;
 
 use jiff::Timestamp;
-use rusqlite::config::DbConfig;
 use rusqlite::{Connection, TransactionBehavior};
 
 use super::clock::SessionClock;
+use super::connection::fold_when_last;
 use super::crash;
-use super::error::{Fault, LedgerError, StepError};
+use super::error::{Fault, LedgerError, LedgerTrouble, StepError};
 use super::kinds::note_read_back;
 use super::resolution::{AuditEvent, Resolution};
 use super::schema::RUN;
@@ -35,8 +35,6 @@ pub(super) struct Writer {
     pub(super) path: PathBuf,
     pub(super) working: Working,
     pub(super) started_at: Option<Timestamp>,
-    /// The memory as it was a step ago, of which nothing but the room is used again.
-    pub(super) spare: Option<Working>,
     /// The answer to the last step, for when it is asked for again.
     pub(super) last: Option<StepAnswer>,
     /// Whether a write failed. After a failed sync nobody knows what the disk holds, and another commit could look durable on
@@ -67,7 +65,7 @@ impl Writer {
         let is_started = self.started_at.is_some();
         let answer = self.change("step", |conn, working, stamp| {
             if !is_started && (step.claim > 0 || !step.claim_rows.is_empty()) {
-                return Err(Fault::NotStarted);
+                return Err(Fault::Ledger(LedgerError::NotStarted));
             }
             execute(conn, working, step, stamp)
         })?;
@@ -112,16 +110,10 @@ impl Writer {
         command: &str,
         work: impl FnOnce(&Connection, &mut Working, Stamp) -> Result<T, E>,
     ) -> Result<T, LedgerError> {
-        let mut working = match self.spare.take() {
-            Some(mut spare) => {
-                spare.clone_from(&self.working);
-                spare
-            }
-            None => self.working.clone(),
-        };
+        let mut working = self.working.clone();
         let stamp = Stamp { session: self.working.session, at: self.clock.now() };
         let done = self.transact(command, |conn| work(conn, &mut working, stamp).map_err(Into::into))?;
-        self.spare = Some(std::mem::replace(&mut self.working, working));
+        self.working = working;
         Ok(done)
     }
 
@@ -133,7 +125,7 @@ impl Writer {
         let at = |error| Fault::from(error).at(&path);
         // A reader in the middle of a page keeps the log from being emptied. Nothing is lost then; it stays beside the file.
         conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).map_err(at)?;
-        conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false).map_err(at)?;
+        fold_when_last(&conn).map_err(at)?;
         let closed = conn.close().map_err(|(conn, error)| {
             drop(conn);
             at(error)
@@ -150,40 +142,42 @@ impl Writer {
         work: impl FnOnce(&Connection) -> Result<T, Fault>,
     ) -> Result<T, LedgerError> {
         if self.has_failed {
-            return Err(LedgerError::Closed { path: self.path.clone() });
+            return Err(LedgerError::Closed(self.path.clone()));
         }
         let session = self.working.session;
         let is_gone = !self.lock.is_of(&self.path).unwrap_or(false);
-        let done = transact(&mut self.conn, |conn| {
+        let path = &self.path;
+        let done = transact(&mut self.conn, path, |conn| {
             // What is written into a file without a name, or with another one, is lost when the process ends.
             if is_gone {
-                return Err(Fault::Gone);
+                return Err(LedgerError::Gone(path.clone()));
             }
             // The lock keeps others out, unless the file system only says so. The newest session is the holder then.
-            if last_session(conn)? != session {
-                return Err(Fault::TakenOver);
+            if last_session(conn).map_err(|error| LedgerError::of_sqlite(path, error))? != session {
+                return Err(LedgerError::TakenOver(path.clone()));
             }
-            let result = work(conn)?;
+            let result = work(conn).map_err(|fault| fault.at(path))?;
             crash::before_commit(command);
             Ok(result)
         });
-        if done.is_ok() {
-            crash::committed(command);
+        match &done {
+            Ok(_) => crash::committed(command),
+            // Where the caller was wrong, and not the disk, the file can still be trusted to take the next step.
+            Err(error) => self.has_failed = error.trouble() != LedgerTrouble::Misuse,
         }
-        done.map_err(|fault| {
-            self.has_failed = !fault.is_callers();
-            fault.at(&self.path)
-        })
+        done
     }
 }
 
-/// Runs `work` in one transaction, which is rolled back where it fails.
-pub(super) fn transact<T, E: From<rusqlite::Error>>(
+/// Runs `work` in one transaction of the ledger at `path`, which is rolled back where it fails.
+pub(super) fn transact<T, E: From<LedgerError>>(
     conn: &mut Connection,
+    path: &Path,
     work: impl FnOnce(&Connection) -> Result<T, E>,
 ) -> Result<T, E> {
-    let transaction = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let at = |error| LedgerError::of_sqlite(path, error);
+    let transaction = conn.transaction_with_behavior(TransactionBehavior::Immediate).map_err(at)?;
     let result = work(&transaction)?;
-    transaction.commit()?;
+    transaction.commit().map_err(at)?;
     Ok(result)
 }

@@ -185,25 +185,13 @@ fn window(row: &DoubtfulRow, zone: &TimeZone) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ledger::testing::doubtful;
     use crate::request::ErrorCode;
 
     #[test]
     fn the_time_to_look_for_is_local_and_has_some_slack() {
-        let row = |code| DoubtfulRow {
-            row: RowId::new(1).unwrap(),
-            place: crate::ledger::RowPlace { part: 1, part_row: 1, line: 2 },
-            id: None,
-            request: crate::request::CreateRequest::new(crate::request::RequestType::Enroll),
-            attempt: crate::request::AttemptNo::FIRST,
-            session: 1,
-            recorded_by: 1,
-            code: Some(code),
-            started_at: "2026-03-01T08:00:00Z".parse().ok(),
-            recorded_at: "2026-03-01T08:02:10Z".parse().unwrap(),
-            counted_attempts: 1,
-        };
         let zone = TimeZone::get("Europe/Berlin").unwrap_or(TimeZone::UTC);
-        assert_eq!(window(&row(ErrorCode::Timeout), &TimeZone::UTC), "2026-03-01 08:00:00 to 08:04:40 UTC");
-        assert!(window(&row(ErrorCode::Timeout), &zone).starts_with("2026-03-01 "));
+        assert_eq!(window(&doubtful(ErrorCode::Timeout), &TimeZone::UTC), "2026-03-01 08:00:00 to 08:04:40 UTC");
+        assert!(window(&doubtful(ErrorCode::Timeout), &zone).starts_with("2026-03-01 "));
     }
 }

@@ -46,7 +46,7 @@ fn server(reader: &Reader, path: &Path, given: &ServerArgs, shell: &Shell) -> Re
     if identity.rehearsal || given.server.is_some() {
         return Ok(None);
     }
-    let why = match trust(path).map_err(|source| LedgerError::Unreadable { path: path.to_owned(), source })? {
+    let why = match trust(path).map_err(|source| LedgerError::Unreadable(path.to_owned(), source))? {
         FileTrust::Ours => return Ok(Some(identity.server.clone())),
         FileTrust::OthersMayWrite => "others than you may write the ledger or its folder",
         FileTrust::Unknown => "who else may write the ledger is not looked at on this system",

@@ -92,7 +92,7 @@ impl Target {
 fn seeded(ledger: &Path) -> Result<Vec<SeededRequest>, Failure> {
     let reader = match Reader::open(ledger) {
         Ok(reader) => reader,
-        Err(LedgerError::NotFound { .. }) => return Ok(Vec::new()),
+        Err(LedgerError::NotFound(..)) => return Ok(Vec::new()),
         Err(error) => return Err(error.into()),
     };
     let wire = wire_of(reader.run());

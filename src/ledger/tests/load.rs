@@ -128,7 +128,7 @@ fn an_existing_file_or_link_is_never_touched() {
     let place = Place::new();
     std::fs::write(&place.path, "mine").unwrap();
     let refused = create(&place.path, bare_rows(1)).unwrap_err();
-    assert!(matches!(refused, CreateError::Ledger(LedgerError::AlreadyExists { .. })), "{refused}");
+    assert!(matches!(refused, CreateError::Ledger(LedgerError::AlreadyExists(..))), "{refused}");
     assert_eq!(std::fs::read(&place.path).unwrap(), b"mine");
     assert_eq!(place.names(), ["wave.ledger"]);
 
@@ -137,7 +137,7 @@ fn an_existing_file_or_link_is_never_touched() {
         std::fs::remove_file(&place.path).unwrap();
         std::os::unix::fs::symlink(place.folder().join("elsewhere"), &place.path).unwrap();
         let refused = create(&place.path, bare_rows(1)).unwrap_err();
-        assert!(matches!(refused, CreateError::Ledger(LedgerError::Symlink { .. })), "{refused}");
+        assert!(matches!(refused, CreateError::Ledger(LedgerError::Symlink(..))), "{refused}");
         assert_eq!(place.names(), ["wave.ledger"]);
     }
 }
@@ -149,7 +149,7 @@ fn a_file_that_comes_while_rows_are_loaded_is_kept() {
         std::fs::write(&place.path, "theirs").unwrap();
         feed(loader, bare_rows(1), 1)
     });
-    assert!(matches!(refused, Err(CreateError::Ledger(LedgerError::AlreadyExists { .. }))));
+    assert!(matches!(refused, Err(CreateError::Ledger(LedgerError::AlreadyExists(..)))));
     assert_eq!(std::fs::read(&place.path).unwrap(), b"theirs");
     assert_eq!(place.names(), ["wave.ledger"]);
 }
@@ -181,7 +181,7 @@ fn a_missing_folder_is_named() {
     let place = Place::new();
     let refused = create(&place.folder().join("no/wave.ledger"), bare_rows(1)).unwrap_err();
     assert!(
-        matches!(&refused, CreateError::Ledger(LedgerError::Unreadable { path, .. }) if path.ends_with("no")),
+        matches!(&refused, CreateError::Ledger(LedgerError::Unreadable(path, _)) if path.ends_with("no")),
         "{refused:?}"
     );
 }

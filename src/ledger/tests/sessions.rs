@@ -197,7 +197,7 @@ fn a_writer_without_thread_dies_at_a_point_as_its_process_would() {
         let [_, place] = Place::both();
         let ledger = place.started(bare_rows(2));
         assert!(dies_at(point, || drop(ledger.step_blocking(claim()))), "{point}");
-        assert!(matches!(ledger.step_blocking(claim()), Err(LedgerError::Closed { .. })));
+        assert!(matches!(ledger.step_blocking(claim()), Err(LedgerError::Closed(..))));
         drop(ledger);
         assert_eq!(place.states()[0], state, "{point}");
     }

@@ -8,15 +8,16 @@ use jiff::Timestamp;
 use tempfile::TempDir;
 
 use crate::ledger::history::{RowHistory, history_of};
+pub(super) use crate::ledger::testing::{part, row};
 use crate::ledger::{
     AttemptRecord, AuditEvent, CreateError, InvalidItem, Item, Ledger, LedgerError, LoadRow, Loader, ManifestPart,
-    Reader, Requeue, Resolution, ResultRow, RowPlace, RowState, RowVerdict, RunIdentity, SessionInfo, Source, Step,
-    StepAnswer,
+    Reader, Requeue, Resolution, ResultRow, RowState, RowVerdict, RunIdentity, SessionInfo, Source, Step, StepAnswer,
+    testing,
 };
 use crate::machine::{Chance, Clock, Machine, Threads};
 use crate::request::{
     AttemptNo, CorrelationId, CreateRequest, ErrorCode, Fault, Guid, NamedValue, NamedValues, Outcome, RequestType,
-    RequestUri, RequestUuid, RowId,
+    RequestUri, RequestUuid,
 };
 
 /// The machine that the tests run on.
@@ -177,10 +178,6 @@ pub(super) fn write_event(ledger: &Ledger, kind: &str, detail: &str) -> Result<(
     ledger.resolve_blocking(Vec::new(), Some(event))
 }
 
-pub(super) fn row(number: u32) -> RowId {
-    RowId::new(number).unwrap()
-}
-
 pub(super) fn attempt(number: u32) -> AttemptNo {
     AttemptNo::new(number).unwrap()
 }
@@ -198,30 +195,17 @@ pub(super) fn identity() -> RunIdentity {
 }
 
 pub(super) fn session(command: &str) -> SessionInfo {
-    SessionInfo {
-        version: "0.1.0".to_owned(),
-        user: "alice".to_owned(),
-        host: "ops1".to_owned(),
-        pid: 4711,
-        command: command.to_owned(),
-        options: vec![("rate".to_owned(), "50/s".to_owned())],
-        started_at: time("2026-03-01T08:00:00Z"),
-    }
+    let options = vec![("rate".to_owned(), "50/s".to_owned())];
+    SessionInfo { command: command.to_owned(), options, ..testing::session(time("2026-03-01T08:00:00Z"), None) }
 }
 
 pub(super) fn guid(byte: u8) -> Guid {
     Guid::from_bytes([byte; 16])
 }
 
-pub(super) fn place_of(number: u32) -> RowPlace {
-    RowPlace { part: 1, part_row: number, line: u64::from(number) + 1 }
-}
-
 /// A row with every column set.
 pub(super) fn full_item(number: u32) -> Item {
     Item {
-        row: row(number),
-        place: place_of(number),
         id: Some(format!("E-{number}")),
         request: CreateRequest {
             kind: RequestType::Enroll,
@@ -237,20 +221,13 @@ pub(super) fn full_item(number: u32) -> Item {
             body: vec![NamedValue::new("revocationreason", "1")],
         },
         notes: NamedValues::from_iter([NamedValue::new("office", "B\\2")]),
-        skipped: None,
+        ..bare_item(number, RequestType::Enroll)
     }
 }
 
 /// A row with no more than it needs.
 pub(super) fn bare_item(number: u32, kind: RequestType) -> Item {
-    Item {
-        row: row(number),
-        place: place_of(number),
-        id: None,
-        request: CreateRequest::new(kind),
-        notes: NamedValues::new(),
-        skipped: None,
-    }
+    testing::item(number, CreateRequest::new(kind))
 }
 
 pub(super) fn load(item: Item) -> LoadRow {
@@ -264,7 +241,7 @@ pub(super) fn skipped(number: u32) -> LoadRow {
 pub(super) fn invalid(number: u32) -> LoadRow {
     LoadRow::Invalid(Box::new(InvalidItem {
         row: row(number),
-        place: place_of(number),
+        place: bare_item(number, RequestType::Enroll).place,
         original_json: r#"{"type":"Enrol"}"#.to_owned(),
         errors: "type \"Enrol\" is not known".to_owned(),
     }))
@@ -273,17 +250,6 @@ pub(super) fn invalid(number: u32) -> LoadRow {
 /// So many bare rows that are to be sent.
 pub(super) fn bare_rows(n: u32) -> Vec<LoadRow> {
     (1..=n).map(|number| load(bare_item(number, RequestType::Unblock))).collect()
-}
-
-pub(super) fn part(n_rows: u32) -> ManifestPart {
-    ManifestPart {
-        part: 1,
-        name: "wave.csv".to_owned(),
-        size_bytes: 4096,
-        sha256: [0xAB; 32],
-        first_row: row(1),
-        n_rows,
-    }
 }
 
 pub(super) fn create(path: &Path, rows: Vec<LoadRow>) -> Result<Ledger, CreateError<LedgerError>> {

@@ -183,7 +183,7 @@ fn an_illegal_verdict_changes_nothing_and_says_why() {
         assert_eq!(dump(&place.path), before);
     }
     let unknown = ledger.resolve_blocking(vec![resolution(8, RowVerdict::Absent)], None).unwrap_err();
-    assert!(matches!(unknown, LedgerError::Step(StepError::NoSuchRow { row: found }) if found == row(8)), "{unknown}");
+    assert!(matches!(unknown, LedgerError::Step(StepError::NoSuchRow(found)) if found == row(8)), "{unknown}");
     assert_eq!(dump(&place.path), before);
     steps.record(vec![record(4, 1, created(4))]);
     ledger.resolve_blocking(vec![resolution(2, RowVerdict::Absent)], None).unwrap();

@@ -9,8 +9,7 @@ use tempfile::TempDir;
 
 use crate::client::{ListItem, ListTimeouts, ReadError, RequestObject, RequestStatus};
 use crate::ledger::{
-    AttemptRecord, FirstLook, Item, Ledger, LedgerError, LoadRow, ManifestPart, Reader, Requeue, ResultRow, RowPlace,
-    RowState, RunIdentity, SessionInfo, Step,
+    AttemptRecord, FirstLook, Ledger, LedgerError, Reader, Requeue, ResultRow, RowState, SessionInfo, Step, testing,
 };
 use crate::machine::Clock;
 use crate::machine::hand::HandClock;
@@ -18,8 +17,8 @@ use crate::reconcile::{
     Asking, DoubtTimes, Identity, Lists, OwnDoubts, Probe, Recent, Report, ServerList, Tagging, Trust, Waits, look,
 };
 use crate::request::{
-    AttemptNo, CreateRequest, ErrorCode, Fault, Guid, NamedValues, Outcome, RequestKind, RequestType, RequestUri,
-    RequestUuid, RowId, RunId, RunKey, Tag, TagPosition,
+    AttemptNo, CreateRequest, ErrorCode, Fault, Guid, Outcome, RequestKind, RequestType, RequestUri, RequestUuid,
+    RowId, RunId, RunKey, Tag, TagPosition,
 };
 
 /// The account that most sessions work as.
@@ -115,6 +114,7 @@ pub(in crate::reconcile) struct World {
     pub(in crate::reconcile) audited_from: u32,
     pub(in crate::reconcile) look_back: Option<Duration>,
     pub(in crate::reconcile) lag: Option<Duration>,
+    pub(in crate::reconcile) list_lags: bool,
     first_date: Option<Timestamp>,
     began: Duration,
     doubts: OwnDoubts,
@@ -141,6 +141,7 @@ impl World {
             audited_from: u32::MAX,
             look_back: Some(Duration::from_secs(30 * 86_400)),
             lag: None,
+            list_lags: false,
             first_date: None,
             doubts: OwnDoubts::new(),
             recent: Vec::new(),
@@ -310,6 +311,7 @@ impl World {
             own_doubts: &self.doubts,
             recent: &self.recent,
             lag: self.lag,
+            lags: self.list_lags,
             first_date: self.first_date,
             probe: self.probe,
             may_send: &[RowState::Pending],
@@ -383,39 +385,12 @@ pub(in crate::reconcile) fn strangers_tag(run: u8, request: &CreateRequest) -> T
 }
 
 fn session(clock: &Arc<HandClock>, account: &str) -> SessionInfo {
-    SessionInfo {
-        version: "0.1.0".to_owned(),
-        user: "alice".to_owned(),
-        host: "ops1".to_owned(),
-        pid: 4711,
-        command: "submit".to_owned(),
-        options: vec![(SessionInfo::ACCOUNT.to_owned(), account.to_owned())],
-        started_at: clock.now(),
-    }
+    testing::session(clock.now(), Some(account))
 }
 
 fn create(clock: &Arc<HandClock>, folder: &TempDir, requests: &[CreateRequest]) -> Ledger {
-    let identity = RunIdentity { server: "https://cm.example.test".to_owned(), rehearsal: false, options: Vec::new() };
     let path = folder.path().join("wave.ledger");
-    let n_rows = u32::try_from(requests.len()).unwrap();
-    let mut ledger = Ledger::create(&clock.machine(), &path, &identity, &session(clock, ACCOUNT), |loader| {
-        for (number, request) in (1..).zip(requests) {
-            loader.add(LoadRow::Item(Box::new(Item {
-                row: row(number),
-                place: RowPlace { part: 1, part_row: number, line: u64::from(number) + 1 },
-                id: None,
-                request: request.clone(),
-                notes: NamedValues::new(),
-                skipped: None,
-            })))?;
-        }
-        let name = "wave.csv".to_owned();
-        let part = ManifestPart { part: 1, name, size_bytes: 4096, sha256: [7; 32], first_row: row(1), n_rows };
-        Ok::<_, LedgerError>(vec![part])
-    })
-    .unwrap();
-    ledger.start_run().unwrap();
-    ledger
+    testing::ledger_of(&clock.machine(), &path, "https://cm.example.test", &session(clock, ACCOUNT), requests)
 }
 
 pub(in crate::reconcile) fn block_on<T>(future: impl Future<Output = T>) -> T {

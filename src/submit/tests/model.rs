@@ -215,7 +215,7 @@ impl Engine for Model {
         assert_eq!(step.number, *self.steps.borrow());
         sleep(Duration::from_micros(200)).await;
         if self.fail_at.is_some_and(|at| step.number >= at) {
-            return Err(LedgerError::Closed { path: "model.ledger".into() });
+            return Err(LedgerError::Closed("model.ledger".into()));
         }
         let Claimed { rows, passed_over, stopped_short } = self.apply(&step);
         let ended = step.record.len() + step.give_back.len();
@@ -232,7 +232,7 @@ impl Engine for Model {
 
     async fn note_read_back(&self, kind: RequestKind, text: String) -> Result<(), LedgerError> {
         if self.fail_notes {
-            return Err(LedgerError::Closed { path: "model.ledger".into() });
+            return Err(LedgerError::Closed("model.ledger".into()));
         }
         let is_created = |row: &ModelRow| {
             row.request.request_kind() == kind && matches!(row.place, Place::Done(Outcome::Created(_)))

@@ -18,13 +18,11 @@ use super::model::{Collected, http, refused, timed_out};
 use crate::client::{
     Answer, ClientError, HttpAnswer, ListItem, ListTimeouts, ReadError, Renewed, RequestObject, RequestStatus,
 };
-use crate::ledger::{Item, Ledger, LedgerError, LoadRow, ManifestPart, RowPlace, RowState, RunIdentity, SessionInfo};
+use crate::ledger::{Ledger, RowState, SessionInfo, testing};
 use crate::machine::Clock;
 use crate::machine::hand::HandClock;
 use crate::reconcile::{Lists, ServerList, Trust};
-use crate::request::{
-    CreateRequest, DataEncoding, Guid, NamedValues, RequestType, RequestUuid, RowId, RunKey, Tag, TagPosition,
-};
+use crate::request::{CreateRequest, DataEncoding, Guid, RequestType, RequestUuid, RowId, RunKey, Tag, TagPosition};
 use crate::submit::read_back::tests::object;
 use crate::submit::{Calls, FinalLook, Limits, Patience, Session, SessionReport, Setting, StopLevel, Wire, Work};
 
@@ -225,39 +223,12 @@ impl Run {
     }
 
     fn session_info(&self) -> SessionInfo {
-        SessionInfo {
-            version: "0.1.0".to_owned(),
-            user: "alice".to_owned(),
-            host: "ops1".to_owned(),
-            pid: 4711,
-            command: "submit".to_owned(),
-            options: Vec::new(),
-            started_at: self.clock.now(),
-        }
+        testing::session(self.clock.now(), None)
     }
 
     fn create(&self) -> Ledger {
-        let identity = RunIdentity { server: "https://cm".to_owned(), rehearsal: false, options: Vec::new() };
         let path = self.folder.path().join("wave.ledger");
-        let n_rows = u32::try_from(self.requests.len()).unwrap();
-        let mut ledger = Ledger::create(&self.clock.machine(), &path, &identity, &self.session_info(), |loader| {
-            for (number, request) in (1..).zip(&self.requests) {
-                loader.add(LoadRow::Item(Box::new(Item {
-                    row: row(number),
-                    place: RowPlace { part: 1, part_row: number, line: u64::from(number) + 1 },
-                    id: None,
-                    request: request.clone(),
-                    notes: NamedValues::new(),
-                    skipped: None,
-                })))?;
-            }
-            let name = "wave.csv".to_owned();
-            let part = ManifestPart { part: 1, name, size_bytes: 1, sha256: [7; 32], first_row: row(1), n_rows };
-            Ok::<_, LedgerError>(vec![part])
-        })
-        .unwrap();
-        ledger.start_run().unwrap();
-        ledger
+        testing::ledger_of(&self.clock.machine(), &path, "https://cm", &self.session_info(), &self.requests)
     }
 
     pub(super) fn ledger(&self) -> &Ledger {
@@ -291,7 +262,7 @@ impl Run {
     pub(super) fn setting<'a>(&'a self, server: &'a Server) -> Setting<'a, Server> {
         // Nobody asks to stop.
         let control = watch::channel(StopLevel::Run).1;
-        Setting { ledger: self.ledger(), calls: server, sink: &self.sink, control }
+        Setting { ledger: self.ledger(), calls: server, sink: &self.sink, control, on_claim: &|_| {} }
     }
 
     /// Asks for the list and sends, as a process does.
