@@ -7,7 +7,7 @@ use super::known::Repeats;
 use super::load::{self, LeftOut};
 use super::plan::Plan;
 use super::stored::check_free;
-use super::submit::{Prepared, Submission, another_run, differences, go_on_with, ready};
+use super::submit::{Prepared, Submission, another_run, differences, go_on_with, leave_out, ready};
 use crate::ledger::{Reader, RunInfo};
 use crate::reconcile::Lists;
 use crate::request::printable;
@@ -38,7 +38,10 @@ pub(super) async fn prepare<'a, S: Calls + Lists>(
     if checked.survey.n_rows == 0 {
         return go_on_with(submission, env, reader).await;
     }
-    let repeats = Repeats::find(&reader, checked, rules, |_| None)?;
+    let repeats = Repeats::find(&reader, checked, rules, |_| None).map_err(|failure| match failure.exit {
+        Exit::InvalidManifest => failure.with_next(leave_out("leave these rows out of the list", path)),
+        _ => failure,
+    })?;
     if submission.dry_run {
         return Ok(Prepared::Planned(Plan {
             by_type: checked.survey.by_type.clone(),

@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
+use super::ending::{Ending, Lead};
 use super::env::Env;
 use super::exit::Exit;
 use super::failure::Failure;
-use super::job::{Ending, Lead};
 use super::next::Next;
 use super::part::Ids;
 use super::replay::{Cause, cause};

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
+use super::ending::{Ending, Sent, n_destructive};
 use super::env::Env;
 use super::exit::Exit;
 use super::failure::{Failure, chain};
@@ -14,15 +15,13 @@ use super::look::{self, Already, Refused};
 use super::next::Next;
 use super::state::{Left, Note, StateFolder};
 use super::stopped_by::StoppedBy;
-use crate::client::ReadError;
 use crate::ledger::{
-    Extent, Finding, Ledger, LedgerError, Reader, Resolution, RowState, RowVerdict, SessionEnd, SessionFate,
-    SessionInfo, SkipCause, Source,
+    Extent, Ledger, LedgerError, Reader, Resolution, RowState, RowVerdict, SessionEnd, SessionFate, Source,
 };
 use crate::machine::Machine;
 use crate::reconcile::{Hits, Lists, Report};
 use crate::report::Counts;
-use crate::request::{ErrorCode, Guid, RequestType, RunId, RunMark, TagPosition, printable};
+use crate::request::{Guid, RunMark, TagPosition, printable};
 use crate::submit::{
     Calls, Limits, Patience, Session, SessionReport, Setting, StopLevel, StopReason, Unrecorded, Wire, Work,
 };
@@ -44,153 +43,6 @@ pub struct Sending {
     pub look_back: Duration,
     /// Accounts on the server whose requests are the site's own, beside this one's.
     pub originators: Vec<Guid>,
-}
-
-/// How a use case ended that did something with a run.
-#[derive(Debug)]
-pub struct Ending {
-    /// The ledger, as it was named.
-    pub ledger: PathBuf,
-    /// The run.
-    pub run: RunId,
-    /// Its rows by state, at the end.
-    pub counts: Counts,
-    /// How many of the skipped ones were requested before from another ledger.
-    pub n_elsewhere: u64,
-    /// What is to be said before the counts.
-    pub lead: Lead,
-    /// What was sent; none where nothing was to be.
-    pub sent: Option<Sent>,
-    /// Why it ended early.
-    pub stopped_by: Option<StopReason>,
-    /// What the last list said, where one was read.
-    pub last_list: Option<Report>,
-    /// Whether that list was asked for after the last call had ended.
-    pub is_audited: bool,
-    /// Why the last look could not be had, where one was tried in vain.
-    pub unchecked: Option<ReadError>,
-    /// What lists showed to be wrong, and nobody has closed.
-    pub findings: Vec<Finding>,
-    /// Rows that were created and that the ledger could not keep.
-    pub unrecorded: Vec<Unrecorded>,
-    /// Whether only a part of the rows was asked for.
-    pub is_part: bool,
-    /// How many pending rows take certificates away.
-    pub n_left_destructive: u64,
-    /// How many failed rows do.
-    pub n_failed_destructive: u64,
-    /// Why most of the failed rows failed, where that is known.
-    pub failed_by: Option<ErrorCode>,
-    /// The command that sent rows last, as it was typed, where it is recorded.
-    pub last_sent_by: Option<String>,
-    /// The server; none for a rehearsal.
-    pub server: Option<String>,
-    /// The first manifest, as it was named.
-    pub manifest: String,
-}
-
-/// The commands that send rows.
-const SENDING: [&str; 2] = ["submit", "replay"];
-/// How many reasons for failures are looked at.
-const MAX_REASONS: usize = 10;
-
-/// What is to be said before the counts.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Lead {
-    /// Nothing.
-    None,
-    /// Nothing is left to send.
-    AlreadyFinished,
-    /// None of the rows that were asked for is to be sent; others are pending.
-    NothingAskedFor,
-    /// Nothing is in doubt.
-    NothingInDoubt,
-    /// What was recorded, which is a success whatever the states of the rows are.
-    Recorded(String),
-}
-
-/// What was sent in a session.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Sent {
-    /// How many rows were created.
-    pub created: u64,
-    /// How long it took.
-    pub elapsed: Duration,
-}
-
-impl Ending {
-    /// Returns how a run stands that nothing was done with.
-    ///
-    /// # Errors
-    /// The ledger cannot be read.
-    pub fn of(reader: &Reader, ledger: &Path) -> Result<Self, LedgerError> {
-        Ok(Self {
-            ledger: ledger.to_owned(),
-            run: reader.run().id,
-            counts: Counts::of(reader)?,
-            n_elsewhere: reader
-                .skipped()?
-                .iter()
-                .filter(|one| one.cause == SkipCause::Elsewhere)
-                .map(|one| one.n)
-                .sum(),
-            lead: Lead::None,
-            sent: None,
-            stopped_by: None,
-            last_list: None,
-            is_audited: false,
-            unchecked: None,
-            findings: reader.open_findings()?.into_iter().map(|open| open.finding).collect(),
-            unrecorded: Vec::new(),
-            is_part: false,
-            n_left_destructive: n_destructive(&reader.unsettled_by_type()?),
-            n_failed_destructive: n_destructive(&reader.by_type(RowState::Failed)?),
-            failed_by: failed_by(reader)?,
-            last_sent_by: last_sent_by(reader)?,
-            manifest: reader.run().parts.first().map(|part| part.name.clone()).unwrap_or_default(),
-            server: (!reader.run().identity.rehearsal).then(|| reader.run().identity.server.clone()),
-        })
-    }
-
-    pub(super) fn nothing_to_send(self) -> Self {
-        let lead = if self.counts.get(RowState::Pending) == 0 { Lead::AlreadyFinished } else { Lead::NothingAskedFor };
-        Self { lead, ..self }
-    }
-
-    /// Returns whom to call.
-    pub fn exit(&self) -> Exit {
-        let is_well = self.findings.is_empty();
-        match (&self.stopped_by, &self.lead) {
-            (Some(reason), _) => Exit::of_stop(reason),
-            (None, Lead::Recorded(_)) => Exit::Done,
-            (None, _) if is_well && self.counts.is_settled() => Exit::Done,
-            // Only a part of the rows was asked for, and the others wait.
-            (None, _)
-                if is_well && self.is_part && self.sent.is_some() && self.counts.is_settled_but(RowState::Pending) =>
-            {
-                Exit::Done
-            }
-            (None, _) => Exit::SomeRows,
-        }
-    }
-}
-
-/// Returns why most of the failed rows failed, where that is known.
-fn failed_by(reader: &Reader) -> Result<Option<ErrorCode>, LedgerError> {
-    let reasons = reader.failures(MAX_REASONS)?;
-    Ok(reasons.iter().find(|reason| reason.state == RowState::Failed).and_then(|reason| reason.code))
-}
-
-/// Returns the command that sent rows last, as it was typed, where it is recorded.
-fn last_sent_by(reader: &Reader) -> Result<Option<String>, LedgerError> {
-    let sessions = reader.sessions()?;
-    let mut sending = sessions.iter().rev().filter(|session| SENDING.contains(&session.info.command.as_str()));
-    Ok(sending.find_map(|session| session.info.option(SessionInfo::COMMAND_LINE).map(str::to_owned)))
-}
-
-/// Returns how many rows of these take certificates away.
-pub(super) fn n_destructive(by_type: &[(RequestType, u64)]) -> u64 {
-    by_type.iter().filter(|(kind, _)| kind.is_destructive()).map(|(_, n)| n).sum()
 }
 
 const NO_TAGS: &str = "the run sends no tags";

@@ -98,6 +98,8 @@ pub(super) fn place(row: &ValidRow, checked: &Checked) -> String {
 enum Same {
     Request,
     Id(String),
+    /// The row itself, with its id.
+    Both,
 }
 
 #[derive(Debug)]
@@ -112,8 +114,11 @@ impl Clash {
         let Self { new, old, same } = self;
         match same {
             Same::Request => format!(
-                "{}:1: error[duplicate-row]: the row asks for the same as row {old} of the ledger; delete it, or give \
-                 --on-duplicate first to skip it or --on-duplicate send to send both",
+                "{}:1: error[duplicate-row]: the row asks for the same as row {old} of the ledger; leave it out",
+                new.place
+            ),
+            Same::Both => format!(
+                "{}:1: error[duplicate-row]: this is row {old} of the ledger, with the same id; leave it out",
                 new.place
             ),
             Same::Id(id) => format!(
@@ -134,12 +139,20 @@ fn judge(clashes: Vec<Clash>, on_duplicate: OnDuplicate) -> Result<Repeats, Fail
                 repeats.skipped.entry(clash.new.row).or_insert(clash.old);
             }
             (Same::Request, OnDuplicate::Send) => {}
-            (Same::Request, OnDuplicate::Error) | (Same::Id(_), _) => errors.push(clash),
+            (Same::Request, OnDuplicate::Error) | (Same::Id(_) | Same::Both, _) => errors.push(clash),
         }
     }
     if errors.is_empty() {
         return Ok(repeats);
     }
+    errors.sort_by_key(|clash| (clash.new.row, clash.old));
+    errors.dedup_by(|later, earlier| {
+        let is_same = later.new.row == earlier.new.row && later.old == earlier.old;
+        if is_same {
+            earlier.same = Same::Both;
+        }
+        is_same
+    });
     let n_rows = errors.iter().map(|clash| clash.new.row).collect::<HashSet<_>>().len();
     let mut lines: Vec<String> = errors.iter().take(MAX_TOLD).map(Clash::line).collect();
     if errors.len() > MAX_TOLD {

@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use super::ending::n_destructive;
 use super::exit::{Exit, NO_API_REMEDY};
 use super::failure::{Failure, chain, exit_of};
 use super::findings;
-use super::job::{Job, n_destructive};
+use super::job::Job;
 use super::next::{Next, Piece};
 use super::stopped_by::StoppedBy;
 use super::words::{grouped, rows};
@@ -54,7 +55,7 @@ impl Refused<'_> {
         let first = match self.server {
             Some(server) => Next::from("see what is wrong: ")
                 .and(Piece::Doctor(server.to_owned()))
-                .text("; once that is corrected: "),
+                .text("; then, once that is corrected: "),
             None => Next::from("once that is corrected: "),
         };
         first.and(self.with(&[], &[]))

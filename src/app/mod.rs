@@ -11,6 +11,7 @@
 mod append;
 pub mod check;
 mod drop;
+mod ending;
 mod env;
 mod exit;
 mod failure;
@@ -36,12 +37,13 @@ pub(crate) mod words;
 
 pub use check::Checked;
 pub use drop::{Drop, Selection, drop_rows};
+pub use ending::{Ending, Lead, Sent};
 pub use env::Env;
 pub use exit::Exit;
 pub(crate) use exit::NO_API_REMEDY;
 pub use failure::Failure;
 pub(crate) use failure::{chain, exit_of};
-pub use job::{Ending, Lead, Sending, Sent};
+pub use job::Sending;
 pub use look::Already;
 pub use next::{Next, Piece};
 pub use part::{Ids, Part};

@@ -4,9 +4,10 @@ use std::path::Path;
 
 use tokio::sync::watch;
 
+use super::ending::{Ending, Lead};
 use super::env::Env;
 use super::failure::Failure;
-use super::job::{Ending, Job, Lead, Sending};
+use super::job::{Job, Sending};
 use super::stored::{check_free, wire_of};
 use crate::ledger::{Ledger, Reader};
 use crate::reconcile::Lists;

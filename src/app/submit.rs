@@ -6,12 +6,13 @@ use tokio::sync::watch;
 
 use super::append;
 use super::check::Checked;
+use super::ending::Ending;
 use super::env::Env;
 use super::exit::Exit;
 use super::failure::Failure;
-use super::job::{Ending, Job, Sending};
+use super::job::{Job, Sending};
 use super::load;
-use super::next::Next;
+use super::next::{Next, Piece};
 use super::part::Part;
 use super::plan::Plan;
 use super::replay;
@@ -371,5 +372,25 @@ fn refuse_another_run(run: &RunInfo, submission: &Submission<'_>) -> Result<(), 
             names(survey.parts.iter().map(|part| part.name.as_str()).collect()),
         ));
     }
-    if found.is_empty() { Ok(()) } else { Err(another_run(&submission.path, &found)) }
+    match found.as_slice() {
+        [] => Ok(()),
+        [_] if !same => Err(another_run(&submission.path, &found)
+            .with_next(leave_out("give the ledger the list that it was loaded from", &submission.path))),
+        _ => Err(another_run(&submission.path, &found)),
+    }
+}
+
+/// How many names are tried for a ledger that does not exist yet.
+const MAX_NAMES: u32 = 1_000;
+
+/// Returns what to do with a list that has rows of a ledger among others: correct it, or send it with a ledger of its own.
+pub(super) fn leave_out(corrected: &str, ledger: &Path) -> Next {
+    let stem = ledger.file_stem().unwrap_or_default().to_string_lossy();
+    let names = (2..MAX_NAMES).map(|n| ledger.with_file_name(format!("{stem}-{n}.ledger")));
+    let free = names.into_iter().find(|name| name.symlink_metadata().is_err());
+    let other = free.unwrap_or_else(|| ledger.with_file_name("other.ledger"));
+    let words = ["--ledger", &other.to_string_lossy(), "--already", "skip"];
+    Next::from(corrected)
+        .text("; or, where the list has grown, send it with a ledger of its own, which leaves out what was requested before: ")
+        .and(Piece::with(&["--ledger", "--ledger-dir", "--append", "--already", "--confirm"], &words))
 }

@@ -391,7 +391,7 @@ pub(crate) enum ExportFormat {
 /// Go the way of a call step by step, and say what is wrong and what to do
 ///
 /// Changes nothing on the server. Name, connection, TLS, sign-in, clock, API, rights, latency. Exit status 0 where a run could
-/// begin, else that of the run: 4 the server, 5 sign-in or rights, 6 no API; with --quiet it is all that a timer needs.
+/// begin, else that of the run: 4 the server or its list, 5 sign-in, 6 no API; with --quiet it is all that a timer needs.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   cmbatch doctor --server cm.contoso.test --token-file token.txt

@@ -128,7 +128,7 @@ fn way_out(failure: &Failure, invocation: &Invocation) -> Next {
         Exit::Disk => "make room or repair the disk",
         Exit::Server | Exit::SignIn | Exit::NoApi => match invocation.doctor() {
             Some(doctor) => {
-                let first = format!("see what is wrong: {doctor}; once that is corrected: ");
+                let first = format!("see what is wrong: {doctor}; then, once that is corrected: ");
                 return Next::from(first).and(Piece::Again);
             }
             None => "correct that",
@@ -221,7 +221,8 @@ fn command(
 
 /// The last words of a run that was interrupted before it sent anything.
 fn interrupted(shell: &Shell, as_json: bool, invocation: &Invocation) -> impl FnOnce() + Send + 'static {
-    let (shell, again) = (shell.clone(), invocation.again());
+    // Nothing came of it: what was confirmed still holds.
+    let (shell, again) = (shell.clone(), invocation.instead(&["--new"], &[]));
     move || {
         let summary = Summary::new(Exit::Interrupted, "interrupted; nothing was sent").with_next(again);
         // There is nobody left to tell that it could not be written.

@@ -121,6 +121,18 @@ impl Summary {
         self.message.insert_str(0, lead);
     }
 
+    /// Names what stopped it more exactly than the exit status does.
+    pub(crate) fn stopped_by(mut self, by: Option<StoppedBy>) -> Self {
+        self.stopped_by = by;
+        self
+    }
+
+    /// Says that no rows were looked at.
+    pub(crate) fn uncounted(mut self) -> Self {
+        (self.rows, self.counts) = (None, None);
+        self
+    }
+
     pub(crate) fn with_next(mut self, next: impl Into<String>) -> Self {
         self.next = Some(next.into());
         self

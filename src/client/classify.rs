@@ -62,7 +62,9 @@ fn unanswered(fault: TransportFault, message: &str) -> Outcome {
 fn refused(answer: &HttpAnswer, unavailable: On503) -> Outcome {
     match answer.status {
         401 => Outcome::Pending(fault(answer, ErrorCode::NotSignedIn)),
-        404 => Outcome::Pending(fault(answer, ErrorCode::ApiNotFound)),
+        // The API's own words are of what the row names; a page, or words about the address, are of what stands where it should be.
+        404 if message::is_of_address(&answer.body) => Outcome::Pending(fault(answer, ErrorCode::ApiNotFound)),
+        404 => Outcome::Failed(fault(answer, ErrorCode::Refused)),
         407 => Outcome::Pending(fault(answer, ErrorCode::NotConnected)),
         429 => Outcome::Pending(fault(answer, ErrorCode::Throttled)),
         400 => Outcome::Failed(fault(answer, ErrorCode::BadRequest)),

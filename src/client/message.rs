@@ -30,6 +30,14 @@ pub(crate) fn is_page(body: &[u8]) -> bool {
     begins("<!doctype") || begins("<html") || begins("<head") || begins("<body") || begins("<title") || begins("<h1")
 }
 
+/// What Web API writes where no controller has the address that was called.
+const NO_ROUTE: &str = "No HTTP resource was found";
+
+/// Returns whether the body of a 404 says that the address is not there, and not that something is missing which the call names.
+pub(crate) fn is_of_address(body: &[u8]) -> bool {
+    is_page(body) || of_body(body).contains(NO_ROUTE)
+}
+
 /// Returns what an answer says: what its body does, and before that where it sends the call on, or what to do about it.
 pub(crate) fn of_answer(status: u16, location: Option<&str>, advice: Option<&str>, body: &[u8]) -> String {
     let said = of_body(body);

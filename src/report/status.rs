@@ -1,10 +1,16 @@
 //! The state of a run: counts, reasons, and what to do next.
 
+use super::wrap::wrapped;
 use crate::ledger::{LedgerError, Reader, RowState, SkipCause};
-use crate::request::{ErrorCode, RequestUuid, RowId, printable};
+use crate::request::{ErrorCode, RequestUuid, RowId, printable, printable_up_to};
 
 /// How many reasons are shown.
 const TOP_REASONS: usize = 10;
+/// The width of the tables, and how far a reason is indented.
+const WIDTH: usize = 80;
+const INDENT: usize = 24;
+/// The longest message of a server's that is shown, in characters: an export has all of it.
+const MAX_MESSAGE: usize = 500;
 
 /// How many rows are in each state.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -199,19 +205,16 @@ impl Reason {
             (None, Some(code)) => (code.as_str(), proven(self.state, code.meaning())),
             (None, None) => ("unknown", "no cause is recorded".to_owned()),
         };
-        let mut text = format!(
-            "  {:<9} {:>9}  {code:<18} {row}\n{:24}{}",
-            in_words(self.state),
-            self.n_rows,
-            "",
-            short(&meaning, 56)
-        );
+        let mut lines = vec![format!("  {:<9} {:>9}  {code:<18} {row}", in_words(self.state), self.n_rows)];
+        let mut add =
+            |text: &str| lines.extend(wrapped(text, WIDTH - INDENT).iter().map(|line| format!("{:INDENT$}{line}", "")));
+        add(&meaning);
         // The request that is named says all that the message does.
         let is_said = self.skipped.is_some_and(|skipped| skipped.uuid.is_some());
         if !self.message.is_empty() && !is_said {
-            text = format!("{text}\n{:24}\"{}\"", "", short(&printable(&self.message), 54));
+            add(&format!("\"{}\"", printable_up_to(&self.message, MAX_MESSAGE)));
         }
-        text
+        lines.join("\n")
     }
 }
 

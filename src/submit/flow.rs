@@ -321,11 +321,11 @@ impl<'a> Flow<'a> {
         });
     }
 
-    /// Takes a 404 for the row's own fault where the server is known to have the API: it gave its list, or created something.
+    /// Takes a 404 for the row's own fault only where the server is known to have the API: it gave its list, or created something.
     fn of_row(&self, outcome: Outcome) -> Outcome {
         match outcome {
-            Outcome::Pending(fault) if fault.code == ErrorCode::ApiNotFound && self.memory.reached => {
-                Outcome::Failed(Fault { code: ErrorCode::Refused, ..fault })
+            Outcome::Failed(fault) if fault.http_status == Some(404) && !self.memory.reached => {
+                Outcome::Pending(Fault { code: ErrorCode::ApiNotFound, ..fault })
             }
             outcome => outcome,
         }

@@ -110,7 +110,7 @@ fn answers_are_judged_as_a_run_judges_them() {
         ),
         (
             ListAs::Html,
-            5,
+            4,
             "fault sign-in the server answers with a page for people in place of the API's JSON; the page says: Sign in",
         ),
         (ListAs::CutOffChunked, 4, "fault requests"),

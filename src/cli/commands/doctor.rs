@@ -1,10 +1,12 @@
 //! `cmbatch doctor`: goes the way of a call step by step, and says of each what is wrong and what to do.
 
+mod findings;
+
 use std::time::{Duration, Instant, SystemTime};
 
 use jiff::Timestamp;
-use serde_json::json;
 
+use self::findings::{Findings, Verdict};
 use super::job::block_on;
 use crate::app::{Exit, Failure, NO_API_REMEDY, chain, exit_of};
 use crate::cli::invocation::Invocation;
@@ -16,8 +18,7 @@ use crate::client::{
     Auth, Client, Endpoint, ListItem, ListTimeouts, Look, PROXY_ASKS, ReadError, RequestStatus, TransportFault,
     connect, resolve,
 };
-use crate::report::wrapped;
-use crate::request::{printable, printable_up_to};
+use crate::request::printable;
 
 /// How many calls the latency is the median of.
 const N_CALLS: usize = 10;
@@ -25,93 +26,6 @@ const N_CALLS: usize = 10;
 const DAYS_TO_TELL: i64 = 30;
 /// A clock that is wrong by more is told; Kerberos refuses 5 minutes.
 const CLOCK_TO_TELL: Duration = Duration::from_secs(60);
-
-/// The longest text of a step, in characters.
-const MAX_CHARS: usize = 2_000;
-
-/// The width of the table, and of what stands before its texts.
-const WIDTH: usize = 80;
-const HEAD_WIDTH: usize = 18;
-
-/// How a step went.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Verdict {
-    Fine,
-    /// Calls work, and something is to be known.
-    Note,
-    /// Calls do not work.
-    Fault(Exit),
-}
-
-impl Verdict {
-    const fn word(self) -> &'static str {
-        match self {
-            Self::Fine => "ok",
-            Self::Note => "note",
-            Self::Fault(_) => "fault",
-        }
-    }
-}
-
-/// What was found in one step.
-#[derive(Clone, Debug)]
-struct Finding {
-    step: &'static str,
-    verdict: Verdict,
-    text: String,
-}
-
-/// The findings so far; each is told when it is made.
-struct Findings<'a> {
-    shell: &'a Shell,
-    as_json: bool,
-    all: Vec<Finding>,
-}
-
-impl Findings<'_> {
-    fn add(&mut self, step: &'static str, verdict: Verdict, text: impl AsRef<str>) {
-        // Remedies stand last.
-        let text = printable_up_to(text.as_ref(), MAX_CHARS);
-        let mut head = format!("{:<6}{step:<12}", verdict.word());
-        if self.as_json && self.shell.logs_json() {
-            self.shell.say(&format!("{head}{text}"));
-        } else {
-            for line in wrapped(&text, WIDTH - HEAD_WIDTH) {
-                let line = format!("{head}{line}");
-                // A script reads the object at the end.
-                if self.as_json {
-                    self.shell.say(&line);
-                } else {
-                    self.shell.result_line(&line);
-                }
-                head = " ".repeat(HEAD_WIDTH);
-            }
-        }
-        self.all.push(Finding { step, verdict, text });
-    }
-
-    fn fine(&mut self, step: &'static str, text: impl AsRef<str>) {
-        self.add(step, Verdict::Fine, text);
-    }
-
-    /// Returns the summary: the first fault counts.
-    fn summary(self, server: &str) -> Summary {
-        let fault = self.all.iter().find_map(|finding| match finding.verdict {
-            Verdict::Fault(exit) => Some((exit, finding)),
-            Verdict::Fine | Verdict::Note => None,
-        });
-        let summary = match fault {
-            None => Summary::new(Exit::Done, format!("{server} can be worked with")),
-            Some((exit, finding)) => Summary::new(exit, format!("{}: {}", finding.step, finding.text)),
-        };
-        let checks: Vec<_> = self
-            .all
-            .iter()
-            .map(|finding| json!({ "step": finding.step, "verdict": finding.verdict.word(), "text": finding.text }))
-            .collect();
-        summary.with("checks", checks)
-    }
-}
 
 /// Runs the command.
 pub(crate) fn run(
@@ -121,7 +35,7 @@ pub(crate) fn run(
     shell: &Shell,
     as_json: bool,
 ) -> Result<Summary, Failure> {
-    let mut findings = Findings { shell, as_json, all: Vec::new() };
+    let mut findings = Findings::new(shell, as_json);
     block_on(examine(endpoint, user, &mut findings))?;
     let summary = findings.summary(&endpoint.base.to_string());
     Ok(match summary.exit {
@@ -137,7 +51,7 @@ async fn examine(endpoint: &Endpoint, user: &str, findings: &mut Findings<'_>) {
         Ok(client) => client,
         Err(error) => {
             let exit = Failure::from(error);
-            return findings.add("settings", Verdict::Fault(exit.exit), exit.message);
+            return findings.add("settings", Verdict::fault(exit.exit), exit.message);
         }
     };
     if !is_reached(endpoint, &client, findings).await {
@@ -160,7 +74,7 @@ async fn examine(endpoint: &Endpoint, user: &str, findings: &mut Findings<'_>) {
         }
         Ok(None) => findings.fine("account", account(user, &endpoint.auth)),
         Err(error) => {
-            findings.add(sign_in_step(endpoint), Verdict::Fault(Exit::SignIn), chain(&error));
+            findings.add(sign_in_step(endpoint), Verdict::fault(Exit::SignIn), chain(&error));
             return what_may_be_why(&client, findings).await;
         }
     }
@@ -214,7 +128,7 @@ async fn is_reached(endpoint: &Endpoint, client: &Client, findings: &mut Finding
         Ok(addresses) => addresses,
         Err(error) => {
             let text = format!("{host} has no address ({error}): check {what}, and this machine's DNS");
-            findings.add("name", Verdict::Fault(Exit::Server), text);
+            findings.add("name", Verdict::fault(Exit::Server), text);
             return false;
         }
     };
@@ -231,7 +145,7 @@ async fn is_reached(endpoint: &Endpoint, client: &Client, findings: &mut Finding
             let text = format!(
                 "port {port} of {host} does not answer ({error}): check the port in {what}, the server, and the firewall"
             );
-            findings.add("connection", Verdict::Fault(Exit::Server), text);
+            findings.add("connection", Verdict::fault(Exit::Server), text);
             false
         }
     }
@@ -253,7 +167,7 @@ fn unanswered(error: &ReadError, findings: &mut Findings<'_>) {
         ReadError::Transport { fault: TransportFault::NotSignedIn, .. } => "sign-in",
         _ => "call",
     };
-    findings.add(step, Verdict::Fault(exit_of(error)), error.to_string());
+    findings.add(step, Verdict::of_read(error), error.to_string());
 }
 
 fn certificate(look: &Look, findings: &mut Findings<'_>) {
@@ -292,17 +206,17 @@ fn is_let_in(look: &Look, findings: &mut Findings<'_>) -> bool {
     match look.status {
         401 => {
             let text = format!("the server does not take the sign-in (401): {}", printable(&look.said));
-            findings.add("sign-in", Verdict::Fault(Exit::SignIn), text);
+            findings.add("sign-in", Verdict::fault(Exit::SignIn), text);
             false
         }
         407 => {
-            findings.add("proxy", Verdict::Fault(Exit::Server), PROXY_ASKS);
+            findings.add("proxy", Verdict::fault(Exit::Server), PROXY_ASKS);
             false
         }
         // nginx answers 400 and IIS 403.7 where no client certificate was shown, or one that they do not know.
         400 | 403 if look.said.to_ascii_lowercase().contains("certificate") => {
             let text = format!("the server wants another client certificate, or one at all: check --client-cert{said}");
-            findings.add("TLS", Verdict::Fault(Exit::SignIn), text);
+            findings.add("TLS", Verdict::fault(Exit::SignIn), text);
             false
         }
         403 => {
@@ -331,20 +245,20 @@ fn is_let_in(look: &Look, findings: &mut Findings<'_>) -> bool {
             let text = format!(
                 "the server sends the call elsewhere ({status}), to a page for signing in perhaps: check --server and --auth"
             );
-            findings.add("sign-in", Verdict::Fault(Exit::SignIn), text);
+            findings.add("sign-in", Verdict::fault(Exit::SignIn), text);
             false
         }
         status @ 502..=504 => {
             let text = format!(
                 "what stands before the server cannot reach it ({status}): see whether IIS and its application pool run{said}"
             );
-            findings.add("API", Verdict::Fault(Exit::Server), text);
+            findings.add("API", Verdict::fault(Exit::Server), text);
             false
         }
         status => {
             let text =
                 format!("the server answers {status}: look into its event log, or that of what stands before it{said}");
-            findings.add("API", Verdict::Fault(Exit::Server), text);
+            findings.add("API", Verdict::fault(Exit::Server), text);
             false
         }
     }
@@ -354,9 +268,9 @@ fn is_let_in(look: &Look, findings: &mut Findings<'_>) -> bool {
 fn unreadable(step: &'static str, error: &ReadError, findings: &mut Findings<'_>) {
     if let ReadError::Page(_) = error {
         let text = format!("{error}; is it a gateway's sign-in? Check --server and --auth");
-        return findings.add("sign-in", Verdict::Fault(exit_of(error)), text);
+        return findings.add("sign-in", Verdict::of_read(error), text);
     }
-    findings.add(step, Verdict::Fault(exit_of(error)), error.to_string());
+    findings.add(step, Verdict::of_read(error), error.to_string());
 }
 
 /// What a list holds.
@@ -401,14 +315,14 @@ async fn list(client: &Client, findings: &mut Findings<'_>) -> bool {
             match error.status() {
                 Some(404) => {
                     let text = format!("there is no API at this address (404): {NO_API_REMEDY}");
-                    findings.add("API", Verdict::Fault(Exit::NoApi), text);
+                    findings.add("API", Verdict::fault(Exit::NoApi), text);
                 }
                 Some(401 | 403) => {
                     let text = format!(
                         "the account may not read the list of requests: rows in doubt could not be settled; have the right \
                          to read requests given to it ({error})"
                     );
-                    findings.add("requests", Verdict::Fault(exit_of(&error)), text);
+                    findings.add("requests", Verdict::of_read(&error), text);
                 }
                 Some(_) | None => unreadable("requests", &error, findings),
             }
@@ -431,7 +345,7 @@ fn say_listed(listed: &Listed, took: Duration, findings: &mut Findings<'_>) -> b
             grouped(*n_unread)
         );
         let is_none_read = n_unread == n_requests;
-        findings.add("requests", if is_none_read { Verdict::Fault(Exit::Server) } else { Verdict::Note }, text);
+        findings.add("requests", if is_none_read { Verdict::fault(Exit::Server) } else { Verdict::Note }, text);
         return !is_none_read;
     }
     if *n_odd > 0 {

@@ -10,10 +10,12 @@ use super::job::{Context, OwnRuntime};
 use super::reconcile::ask;
 use super::stored::{self, Given};
 use super::target::Target;
-use crate::app::{self, Env, Exit, Failure, Ids, Next, Said, check_created, find_doubtful, record_verdicts};
+use crate::app::{
+    self, Ending, Env, Exit, Failure, Ids, Next, Piece, Said, check_created, find_doubtful, record_verdicts,
+};
 use crate::cli::args::SettleArgs;
 use crate::cli::config::World;
-use crate::cli::invocation::quoted;
+use crate::cli::invocation::Invocation;
 use crate::cli::layers::Origins;
 use crate::cli::output::{self, rows};
 use crate::cli::progress::Lines;
@@ -42,7 +44,7 @@ pub(crate) fn run(
     }
     let reader = Reader::open(&args.ledger)?;
     if args.list {
-        return list(&reader, args, as_json).map(Some);
+        return list(&reader, args, context.invocation, as_json).map(Some);
     }
     app::check_free(&reader, &args.ledger)?;
     if args.reason.as_ref().is_some_and(|reason| reason.trim().is_empty()) {
@@ -97,15 +99,16 @@ fn warn_of_haste(row: &DoubtfulRow, context: &Context<'_>) {
 }
 
 /// Prints what to look for in the portal, row by row.
-fn list(reader: &Reader, args: &SettleArgs, as_json: bool) -> Result<Summary, Failure> {
+fn list(reader: &Reader, args: &SettleArgs, invocation: &Invocation, as_json: bool) -> Result<Summary, Failure> {
     let wire = app::wire_of(reader.run());
     let zone = TimeZone::system();
-    let (mut n_rows, mut listed) = (0, Vec::new());
+    let (mut n_rows, mut listed, mut first) = (0, Vec::new(), None);
     let mut after = 0;
     loop {
         let page = reader.in_doubt(after, PAGE)?;
         let Some(last) = page.last() else { break };
         after = last.row.get();
+        first = first.or_else(|| page.first().map(|row| row.row));
         for row in &page {
             if as_json {
                 listed.push(as_object(row, &wire));
@@ -115,16 +118,18 @@ fn list(reader: &Reader, args: &SettleArgs, as_json: bool) -> Result<Summary, Fa
             n_rows += 1;
         }
     }
-    let shown = quoted(&args.ledger.to_string_lossy());
     let summary = Summary::new(Exit::Done, format!("{} in doubt", rows(n_rows))).with("in_doubt", n_rows);
     let summary = if as_json { summary.with("rows_in_doubt", listed) } else { summary };
-    Ok(if n_rows == 0 {
-        summary
-    } else {
-        summary.with_next(format!(
-            "look for each in the CM portal, then: cmbatch settle {shown} --row N --created UUID, or --not-created --reason TEXT"
-        ))
-    })
+    let Some(first) = first.map(|row| row.to_string()) else { return Ok(summary) };
+    // The request is read from the server, which the command that sent rows knew how to find.
+    let recorded = Ending::of(reader, &args.ledger)?.last_sent_by.as_deref().and_then(Invocation::parse);
+    let created = Piece::asking("settle", &args.ledger, &["--row", &first, "--created", "UUID"]);
+    let created = recorded.as_ref().unwrap_or(invocation).shown_next(&Next(vec![created]));
+    let absent = ["--row", &first, "--not-created", "--reason", "TEXT"];
+    let absent = invocation.shown_next(&Next::on_ledger("settle", &args.ledger, &absent));
+    Ok(summary.with_next(format!(
+        "look for each in the CM portal, then of each that is there: {created}; or, of one that is not: {absent}"
+    )))
 }
 
 /// Returns what is known of a row in doubt, in lines of at most 80 columns but for long texts of the row itself.

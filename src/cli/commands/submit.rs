@@ -55,7 +55,11 @@ fn send(config: &SubmitConfig, context: &Context<'_>, checked: &Checked, path: P
         let n_rows = (checked.survey.n_rows, checked.survey.n_invalid);
         let findings = |took_in| {
             let asked = &config.checking;
-            if took_in { write_findings(checked, asked) } else { write_missing(checked, asked, context.shell) }
+            match (took_in, config.dry_run) {
+                (_, true) => Ok(()),
+                (true, false) => write_findings(checked, asked),
+                (false, false) => write_missing(checked, asked, context.shell),
+            }
         };
         order.carry_out(prepared, n_rows, findings).await
     })

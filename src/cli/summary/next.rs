@@ -90,7 +90,7 @@ impl Run<'_> {
                 let doctor = Next(vec![Piece::Doctor(server.clone())]);
                 let way = self.recorded.as_ref().filter(|_| !self.invocation.says_how_to_ask());
                 let doctor = way.unwrap_or(self.invocation).shown_next(&doctor);
-                format!("see what is wrong: {doctor}; once that is corrected: {again}")
+                format!("see what is wrong: {doctor}; then, once that is corrected: {again}")
             }
             None => format!("once that is corrected: {again}"),
         }
@@ -124,7 +124,12 @@ impl Run<'_> {
             StopReason::FirstInDoubt { .. } => {
                 format!("look for these rows in the CM portal: {}; then: {again}", self.local("settle", &["--list"]))
             }
-            StopReason::NotAsAsked { .. } | StopReason::NotReadBack { .. } | StopReason::NotShown(_) => {
+            StopReason::NotAsAsked { row, .. } => {
+                let row = row.to_string();
+                let verdict = self.local("settle", &["--row", &row, "--not-created", "--reason", "TEXT"]);
+                format!("cancel that request in the CM portal, and record it: {verdict}; then: {again}")
+            }
+            StopReason::NotReadBack { .. } | StopReason::NotShown(_) => {
                 format!("once that is settled: {again}")
             }
             StopReason::Lacking(_) => format!("once it is known why: {again}"),
@@ -149,7 +154,12 @@ impl Run<'_> {
             return self.about_doubt();
         }
         if is_left(RowState::Failed) {
-            return self.about_failed();
+            // Which rows failed, and with what words, status tells.
+            let see = match self.invocation.command() {
+                Some("status") => String::new(),
+                Some(_) | None => format!("see which and why: {}; then: ", self.local("status", &[])),
+            };
+            return format!("{see}{}", self.about_failed());
         }
         if is_left(RowState::Invalid) {
             return self.about_invalid();
@@ -163,7 +173,9 @@ impl Run<'_> {
         let ask = self.asking("reconcile", &[]);
         match &self.ending.last_list {
             None => ask,
-            Some(list) if list.unreadable.is_some() => format!("have the account read the server's list, then: {ask}"),
+            Some(list) if list.unreadable.is_some() => {
+                format!("once the server's list can be read: {ask}; or look for the rows in the CM portal: {by_hand}")
+            }
             Some(list) if list.ask_again_at.is_some() => {
                 format!("ask again a few minutes later: {ask}; or look for the rows in the CM portal: {by_hand}")
             }
@@ -184,7 +196,7 @@ impl Run<'_> {
                 let name = free_name("failed.csv");
                 let list = ["--format", "manifest", "--state", "failed", "--output", &name];
                 let from = self.asking("replay", &["--from", &name]);
-                instead(format!("{}; correct the rows in it, then: {from}", self.local("export", &list)))
+                instead(format!("{}; then, with the rows corrected in it: {from}", self.local("export", &list)))
             }
             Some(ErrorCode::ServerError) => {
                 format!("have the team that runs the CM server look at it (500), then: {replay}")
@@ -224,7 +236,7 @@ impl Run<'_> {
         match typed.filter(|_| !Path::new(&name).exists()) {
             Some(typed) => {
                 let written = typed.instead(&["--rejects", "--new", "--confirm"], &["--rejects", &name]);
-                format!("write the invalid rows to a file: {written}; correct them there, then: {replay}")
+                format!("write the invalid rows to a file: {written}; then, with the rows corrected in it: {replay}")
             }
             None => format!("correct the rows in {}, then: {replay}", quoted(&name)),
         }
@@ -252,17 +264,15 @@ fn about_findings(findings: &[Finding], run: &Run<'_>) -> String {
     let mut rows: Vec<RowId> = findings.iter().filter_map(|finding| finding.row).collect();
     rows.sort_unstable();
     rows.dedup();
-    let named: Vec<String> = if rows.len() > MAX_ROWS {
-        vec!["--row".to_owned(), "N".to_owned()]
-    } else {
-        rows.iter().flat_map(|row| ["--row".to_owned(), row.to_string()]).collect()
-    };
+    let n_more = rows.len().saturating_sub(MAX_ROWS);
+    let more = if n_more > 0 { format!("; and likewise of the others ({n_more})") } else { String::new() };
+    let named: Vec<String> = rows.iter().take(MAX_ROWS).flat_map(|row| ["--row".to_owned(), row.to_string()]).collect();
     let with = |more: &[&'static str]| named.iter().map(String::as_str).chain(more.iter().copied()).collect::<Vec<_>>();
     let looked_at = run.local("settle", &with(&["--looked-at", "--reason", "TEXT"]));
     if findings.iter().all(are_skipped) {
         return format!(
             "look in the CM portal why these requests came to nothing; to send the rows all the same: {}; \
-             or, where they are not to be sent: {looked_at}",
+             or, where they are not to be sent: {looked_at}{more}",
             run.local("drop", &with(&["--undo"]))
         );
     }
@@ -280,7 +290,7 @@ fn about_findings(findings: &[Finding], run: &Run<'_>) -> String {
         first.push("find out why requests came to nothing for which rows were left out");
     }
     format!(
-        "{}, then: {}; or, where that still tells of them: {looked_at}",
+        "{}, then: {}; or, where that still tells of them: {looked_at}{more}",
         first.join(", "),
         run.asking("settle", &["--all"])
     )
@@ -367,11 +377,11 @@ mod tests {
         cmbatch reconcile wave.ledger --token-file t
         cmbatch settle wave.ledger --list
         have the right that the account lacks (403) given to it, then: cmbatch replay wave.ledger --token-file t --rate 5/s; or, where they are not to be sent: cmbatch drop wave.ledger --cause refused --reason TEXT
-        cmbatch export wave.ledger --format manifest --state failed --output failed.csv; correct the rows in it, then: cmbatch replay wave.ledger --from failed.csv --token-file t --rate 5/s; or, where they are not to be sent: cmbatch drop wave.ledger --cause refused --reason TEXT
+        cmbatch export wave.ledger --format manifest --state failed --output failed.csv; then, with the rows corrected in it: cmbatch replay wave.ledger --from failed.csv --token-file t --rate 5/s; or, where they are not to be sent: cmbatch drop wave.ledger --cause refused --reason TEXT
         have the team that runs the CM server look at it (500), then: cmbatch replay wave.ledger --token-file t --rate 5/s
         cmbatch replay wave.ledger --token-file t --rate 5/s
         have the right that the account lacks (403) given to it, then: cmbatch replay wave.ledger --confirm 2 --token-file t --rate 5/s; or, where they are not to be sent: cmbatch drop wave.ledger --cause refused --reason TEXT
-        write the invalid rows to a file: cmbatch submit wave.csv --token-file t --rate 5/s --rejects wave.rejects.csv; correct them there, then: cmbatch replay wave.ledger --from wave.rejects.csv --token-file t --rate 5/s
+        write the invalid rows to a file: cmbatch submit wave.csv --token-file t --rate 5/s --rejects wave.rejects.csv; then, with the rows corrected in it: cmbatch replay wave.ledger --from wave.rejects.csv --token-file t --rate 5/s
         cmbatch export wave.ledger --format csv --output results.csv
         ");
     }
@@ -398,10 +408,10 @@ mod tests {
             stopped(submit, StopReason::Interrupted),
         ];
         insta::assert_snapshot!(lines.join("\n"), @r"
-        see what is wrong: cmbatch doctor --server https://cm.test --token-file t; once that is corrected: cmbatch settle wave.ledger; or, where a person looks for the rows in the CM portal: cmbatch settle wave.ledger --list
-        see what is wrong: cmbatch doctor --server cm.test; once that is corrected: cmbatch reconcile wave.ledger --server cm.test; or, where a person looks for the rows in the CM portal: cmbatch settle wave.ledger --list
-        see what is wrong: cmbatch doctor --server cm.test --token-file t; once that is corrected: cmbatch submit wave.csv --server cm.test --token-file t
-        see what is wrong: cmbatch doctor --server cm.test --token-file t; once that is corrected: cmbatch submit wave.csv --server cm.test --token-file t
+        see what is wrong: cmbatch doctor --server https://cm.test --token-file t; then, once that is corrected: cmbatch settle wave.ledger; or, where a person looks for the rows in the CM portal: cmbatch settle wave.ledger --list
+        see what is wrong: cmbatch doctor --server cm.test; then, once that is corrected: cmbatch reconcile wave.ledger --server cm.test; or, where a person looks for the rows in the CM portal: cmbatch settle wave.ledger --list
+        see what is wrong: cmbatch doctor --server cm.test --token-file t; then, once that is corrected: cmbatch submit wave.csv --server cm.test --token-file t
+        see what is wrong: cmbatch doctor --server cm.test --token-file t; then, once that is corrected: cmbatch submit wave.csv --server cm.test --token-file t
         once that is corrected: cmbatch replay wave.ledger --server cm.test --token-file t
         look for these rows in the CM portal: cmbatch settle wave.ledger --list; then: cmbatch submit wave.csv --server cm.test --token-file t
         cmbatch submit wave.csv --server cm.test --token-file t
@@ -426,7 +436,7 @@ mod tests {
         insta::assert_snapshot!(lines.join("\n"), @r"
         look at the requests named above in the CM portal, cancel there what is too many, then: cmbatch settle wave.ledger --all --token-file t; or, where that still tells of them: cmbatch settle wave.ledger --row 20 --row 21 --looked-at --reason TEXT
         look at the requests named above in the CM portal, cancel there what nobody wants, then: cmbatch settle wave.ledger --all --token-file t; or, where that still tells of them: cmbatch settle wave.ledger --row 20 --looked-at --reason TEXT
-        look at the requests named above in the CM portal, find out why the list lacks what is missing, then: cmbatch settle wave.ledger --all --token-file t; or, where that still tells of them: cmbatch settle wave.ledger --row N --looked-at --reason TEXT
+        look at the requests named above in the CM portal, find out why the list lacks what is missing, then: cmbatch settle wave.ledger --all --token-file t; or, where that still tells of them: cmbatch settle wave.ledger --row 20 --row 21 --row 22 --row 23 --row 24 --looked-at --reason TEXT; and likewise of the others (1)
         look in the CM portal why these requests came to nothing; to send the rows all the same: cmbatch drop wave.ledger --row 20 --row 21 --undo; or, where they are not to be sent: cmbatch settle wave.ledger --row 20 --row 21 --looked-at --reason TEXT
         look at the requests named above in the CM portal, cancel there what is too many, cancel there what nobody wants, find out why the list lacks what is missing, find out why requests came to nothing for which rows were left out, then: cmbatch settle wave.ledger --all --token-file t; or, where that still tells of them: cmbatch settle wave.ledger --row 20 --row 21 --row 22 --row 23 --looked-at --reason TEXT
         ");

@@ -11,6 +11,7 @@ mod lists;
 mod pins;
 mod server;
 mod signals;
+mod ways;
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -121,7 +122,8 @@ impl Place<'_> {
                 // They ask the server, or have words that stand for others.
                 _ => continue,
             };
-            if ["REJECTS", "LEDGER", "FILE", "TEXT"].iter().any(|word| command.contains(word)) {
+            // What a person has to correct first is not corrected here.
+            if ["--from ", "UUID", "REJECTS", "LEDGER", "FILE", "TEXT"].iter().any(|word| command.contains(word)) {
                 continue;
             }
             let tried = self.shell(&format!("{command}{end}"));
@@ -244,7 +246,7 @@ fn next_commands(stderr: &str) -> Vec<String> {
             continue;
         }
         let command = &line[at..];
-        let end = ["; or", ", which", "; see"].iter().filter_map(|end| command.find(end)).min();
+        let end = ["; or", "; then", ", which", "; see"].iter().filter_map(|end| command.find(end)).min();
         found.push(command[..end.unwrap_or(command.len())].to_owned());
     }
     found
