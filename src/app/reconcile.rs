@@ -13,8 +13,8 @@ use crate::ledger::{Ledger, Reader};
 use crate::reconcile::Lists;
 use crate::submit::StopLevel;
 
-/// Settles the rows in doubt of a ledger by the server's list. With `always` the list is read even where none is in doubt: it may
-/// show what no answer told.
+/// Settles the rows in doubt of a ledger by the server's list. With `always` the list is read even where none is in doubt, and was
+/// read after all that was sent: it may show what no answer told.
 ///
 /// # Errors
 /// The ledger is in use, or failed. A list that cannot be read is none: the ending says so.
@@ -27,7 +27,7 @@ pub async fn reconcile<S: Lists>(
 ) -> Result<Ending, Failure> {
     let reader = Reader::open(path)?;
     check_free(&reader, path)?;
-    if reader.n_in_doubt()? == 0 && !always {
+    if reader.n_in_doubt()? == 0 && !always && reader.is_looked_through()? {
         return Ok(Ending { lead: Lead::NothingInDoubt, ..Ending::of(&reader, path)? });
     }
     let wire = wire_of(reader.run());

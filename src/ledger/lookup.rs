@@ -135,6 +135,15 @@ impl Reader {
         self.read(|conn| query::value(conn, sql, [RUN]))
     }
 
+    /// Returns the accounts on the server that lists named as this run's.
+    ///
+    /// # Errors
+    /// The ledger cannot be read.
+    pub fn originators(&self) -> Result<BTreeSet<Guid>, LedgerError> {
+        let sql = "SELECT DISTINCT first_originator FROM sessions WHERE run = ? AND first_originator IS NOT NULL";
+        Ok(self.read(|conn| query::all(conn, sql, [RUN], |line| line.get(0)))?.into_iter().collect())
+    }
+
     /// Returns how many rows a session claimed; one that it claimed twice counts twice.
     ///
     /// # Errors

@@ -1,6 +1,6 @@
 //! What a list must hold around each row in doubt, to show that it would hold that row's request, too.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use jiff::Timestamp;
 
@@ -31,6 +31,8 @@ pub(super) struct Around {
 pub(super) struct Anchors {
     pub(super) around: Vec<Around>,
     pub(super) order: Vec<Anchor>,
+    /// Of each kind the row that was created last.
+    pub(super) last_of_kind: BTreeMap<RequestKind, RowId>,
 }
 
 impl Anchors {
@@ -41,7 +43,14 @@ impl Anchors {
         }
         let mut sorted = doubts;
         sorted.sort_by_key(|doubt| (doubt.session, doubt.sent_at(), doubt.row));
-        let mut gathering = Gathering { n, last: VecDeque::new(), n_behind: 0, order: Vec::new(), around: Vec::new() };
+        let mut gathering = Gathering {
+            n,
+            last: VecDeque::new(),
+            n_behind: 0,
+            order: Vec::new(),
+            around: Vec::new(),
+            last_of_kind: BTreeMap::new(),
+        };
         let mut next = sorted.into_iter().peekable();
         reader.created_in_order(|created| {
             while let Some(doubt) = next.next_if(|doubt| (doubt.session, doubt.sent_at()) <= made(&created)) {
@@ -66,11 +75,13 @@ struct Gathering {
     n_behind: usize,
     order: Vec<Anchor>,
     around: Vec<Around>,
+    last_of_kind: BTreeMap<RequestKind, RowId>,
 }
 
 impl Gathering {
     fn created(&mut self, created: CreatedAt) {
         let made = made(&created);
+        self.last_of_kind.insert(created.kind, created.row);
         let anchor = Anchor { row: created.row, uuid: created.uuid, kind: created.kind, made };
         if self.n_behind > 0 {
             self.n_behind -= 1;
@@ -97,7 +108,7 @@ impl Gathering {
             around.behind.end = (around.behind.start + self.n).min(end);
         }
         self.around.sort_by_key(|around| around.doubt.row);
-        Anchors { around: self.around, order: self.order }
+        Anchors { around: self.around, order: self.order, last_of_kind: self.last_of_kind }
     }
 }
 

@@ -124,8 +124,10 @@ impl Proof<'_> {
             return Some(Point::Around);
         }
         let kind = doubt.request.request_kind();
-        let range = around.before.start..around.behind.end;
-        if !self.anchors.order[range].iter().any(|anchor| anchor.kind == kind) {
+        let mut near = self.anchors.order[around.before.start..around.behind.end].iter();
+        // In a run of many kinds the nearest row of this one may stand far off.
+        let is_shown = || self.anchors.last_of_kind.get(&kind).is_some_and(|row| self.sight.seen.has(*row));
+        if !near.any(|anchor| anchor.kind == kind) && !is_shown() {
             return Some(Point::Alike);
         }
         if around.before.len() < self.asking.n_around && !self.has_old_end(doubt) {

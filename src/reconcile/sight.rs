@@ -45,6 +45,8 @@ struct Tagged {
     known: Option<RequestUuid>,
     /// Whether it was not denied, canceled or the like.
     stands: bool,
+    /// Whether another account made it than those that this run's requests are known to be of.
+    is_strangers: bool,
     /// In what it is not what the row asked for, in words; nothing where it is.
     differs: Option<Box<str>>,
 }
@@ -87,8 +89,10 @@ pub(super) struct Sight<'a> {
     watched: BTreeMap<RequestUuid, Option<RequestStatus>>,
     /// The submission of the oldest request that has ended.
     pub(super) oldest_ended: Option<Timestamp>,
-    /// The account that made this run's requests.
+    /// The account that made this run's requests, as those that it was answered with say.
     pub(super) originator: Option<Guid>,
+    /// The accounts that earlier lists said so of.
+    accounts: BTreeSet<Guid>,
     /// The rows that are the first of their kind, where they are not looked at yet.
     firsts: BTreeMap<RowId, RequestKind>,
     pub(super) kinds_seen: Vec<RequestKind>,
@@ -137,6 +141,7 @@ impl<'a> Sight<'a> {
             watched,
             oldest_ended: None,
             originator: None,
+            accounts: reader.originators()?,
             firsts: firsts.map(|kind| (kind.row, kind.kind)).collect(),
             kinds_seen: Vec::new(),
             not_ours: None,
@@ -189,9 +194,9 @@ impl<'a> Sight<'a> {
         let Some(row) = tag.row().filter(|_| *tagging == Tagging::Tagged && self.asking.who.is_own(tag)) else {
             return Ok(false);
         };
-        self.originator = object.originator.or(self.originator);
         if self.marks.has(row, object.uuid, object.target, object.template) && !self.firsts.contains_key(&row) {
             self.seen.set(row);
+            self.originator = object.originator.or(self.originator);
             return Ok(true);
         }
         let facts = reader.facts(row)?;
@@ -206,6 +211,7 @@ impl<'a> Sight<'a> {
         }
         let differs = disagreements(request, None, object);
         if facts.uuid == Some(object.uuid) {
+            self.originator = object.originator.or(self.originator);
             self.take_known(row, object.uuid, &differs);
             return Ok(true);
         }
@@ -217,6 +223,8 @@ impl<'a> Sight<'a> {
             before: facts.state,
             known: facts.uuid,
             stands: stands(object.status),
+            is_strangers: !self.accounts.is_empty()
+                && object.originator.is_some_and(|account| !self.accounts.contains(&account)),
             differs: (!differs.is_empty()).then(|| differs.join("; ").into()),
         });
         self.is_ours(row, object, Some(facts));
@@ -312,7 +320,7 @@ impl<'a> Sight<'a> {
                 // One that came to nothing, and is not what was asked for, keeps nobody from asking for that; and whoever copies a
                 // comment says nothing of the row that was answered with another one.
                 Some(_) if !first.stands && first.before != RowState::InDoubt => {}
-                Some(_) if first.before == RowState::Created => {}
+                Some(_) if first.before == RowState::Created && first.is_strangers => {}
                 Some(differs) => seen.contradictions.push(Contradiction {
                     row: first.row,
                     reason: format!("request {} carries the row's tag and is not the row's: {differs}", first.uuid)
