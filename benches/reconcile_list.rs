@@ -184,6 +184,7 @@ async fn look(ledger: &Ledger, reader: &Reader, client: &Client) -> reconcile::R
         waits: Waits { settle: Duration::from_secs(30), server_limit: Duration::from_secs(125) },
         max_attempts: 5,
         session: ledger.session(),
+        audited_from: ledger.session(),
         began: Duration::ZERO,
         asked_at: Duration::from_secs(3_600),
         own_doubts: &OwnDoubts::default(),

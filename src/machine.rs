@@ -25,6 +25,11 @@ pub trait Clock: Send + Sync {
 
     /// Returns the time by the wall clock, which people and time servers set.
     fn now(&self) -> Timestamp;
+
+    /// Returns what tells this start of the machine from all others, where the system says it.
+    fn boot_id(&self) -> Option<String> {
+        None
+    }
 }
 
 /// Where random bytes come from.
@@ -81,6 +86,11 @@ impl Machine {
         self.clock.now()
     }
 
+    /// Returns what tells this start of the machine from all others, where the system says it.
+    pub fn boot_id(&self) -> Option<String> {
+        self.clock.boot_id()
+    }
+
     /// Fills the buffer with random bytes.
     ///
     /// # Errors
@@ -120,6 +130,10 @@ impl Clock for System {
 
     fn now(&self) -> Timestamp {
         Timestamp::now()
+    }
+
+    fn boot_id(&self) -> Option<String> {
+        platform::boot_id()
     }
 }
 

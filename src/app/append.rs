@@ -52,7 +52,7 @@ pub(super) async fn prepare<'a, S: Calls + Lists>(
     drop(reader);
     let left_out = |row: &ValidRow| repeats.reason(row.row);
     let ledger = load::append(env.machine, path, env.session, rules, checked, LeftOut(&left_out), &|_| None)?;
-    ready(submission, env, ledger, before, true).await
+    ready(submission, env, ledger, Some(before), true).await
 }
 
 /// Which of the manifests a ledger has already.

@@ -6,11 +6,14 @@ use super::env::Env;
 use super::exit::Exit;
 use super::failure::Failure;
 use super::job::{Ending, Lead};
+use super::next::Next;
 use super::part::Ids;
 use super::replay::{Cause, cause};
 use super::stored::check_free;
+use super::stored::{no_row, row_of_id};
 use super::words::rows;
-use crate::ledger::{AuditEvent, Ledger, Reader, Resolution, RowState, RowVerdict, SessionEnd, Source};
+use crate::ledger::{AuditEvent, FindingKind, Ledger, Reader, Resolution, RowState, RowVerdict, SessionEnd, Source};
+use crate::report::in_words;
 use crate::request::RowId;
 
 /// How many rows are named that cannot be dropped.
@@ -22,7 +25,9 @@ pub struct Selection {
     /// These rows.
     pub rows: Vec<RowId>,
     /// The rows with these ids.
-    pub ids: Option<Ids>,
+    pub ids: Vec<String>,
+    /// The rows whose ids stand in a file.
+    pub file: Option<Ids>,
     /// The rows that are not created and whose last attempt ended so.
     pub causes: Vec<Cause>,
 }
@@ -48,17 +53,20 @@ impl Drop {
 
 impl Selection {
     /// Returns the rows, in order; each is in a state that it can be in.
-    fn find(&self, reader: &Reader, what: Drop) -> Result<Vec<RowId>, Failure> {
+    fn find(&self, path: &Path, reader: &Reader, what: Drop) -> Result<Vec<RowId>, Failure> {
         let mut chosen = self.rows.clone();
-        if let Some(ids) = &self.ids {
+        for id in &self.ids {
+            chosen.push(row_of_id(reader, id, "recorded")?);
+        }
+        if let Some(ids) = &self.file {
             chosen.extend(ids.rows(reader)?);
         }
         let mut wrong = Vec::new();
         for row in &chosen {
             match reader.facts(*row)?.map(|facts| facts.state) {
                 Some(state) if what.from().contains(&state) => {}
-                Some(state) => wrong.push(format!("row {row} is {state}")),
-                None => wrong.push(format!("the run has no row {row}; it has rows 1 to {}", reader.run().n_rows)),
+                Some(state) => wrong.push(format!("row {row} is {}", in_words(state))),
+                None => return Err(no_row(reader, *row, "recorded")),
             }
         }
         if !wrong.is_empty() {
@@ -70,7 +78,10 @@ impl Selection {
             wrong.truncate(MAX_NAMED);
             let more = if n_more > 0 { format!(" and {n_more} more") } else { String::new() };
             let message = format!("{}{more}; {rule}; nothing was recorded", wrong.join(", "));
-            return Err(Failure::new(Exit::Usage, message));
+            let next = Next::on_ledger("export", path, &["--format", "csv"]);
+            return Err(
+                Failure::new(Exit::Usage, message).with_next(Next::from("see how the rows stand: ").and_all(next))
+            );
         }
         if !self.causes.is_empty() {
             reader.for_each_row(what.from(), |row| -> Result<(), Failure> {
@@ -99,7 +110,8 @@ pub async fn drop_rows<S>(
 ) -> Result<Ending, Failure> {
     let reader = Reader::open(path)?;
     check_free(&reader, path)?;
-    let chosen = selection.find(&reader, what)?;
+    let chosen = selection.find(path, &reader, what)?;
+    let answered = if what == Drop::Undo { answered(&reader, &chosen)? } else { Vec::new() };
     drop(reader);
     if chosen.is_empty() {
         return Err(Failure::new(Exit::Usage, "no row of the ledger is meant by that; nothing was recorded"));
@@ -119,7 +131,22 @@ pub async fn drop_rows<S>(
     let ledger = Ledger::open(env.machine, path, env.session)?;
     let event = AuditEvent { kind: "drop".to_owned(), detail: format!("{who}: {text}: {reason}") };
     let resolved = ledger.resolve(chosen.into_iter().map(resolution).collect(), Some(event)).await;
+    if resolved.is_ok() {
+        for row in answered {
+            ledger.close_finding(row, &format!("{who}: {reason}"))?;
+        }
+    }
     ledger.close(SessionEnd::Finished)?;
     resolved?;
     Ok(Ending { lead: Lead::Recorded(text), ..Ending::of(&Reader::open(path)?, path)? })
+}
+
+/// Returns which of these rows have a finding that taking them back answers: the request that they were left out for came to nothing.
+fn answered(reader: &Reader, chosen: &[RowId]) -> Result<Vec<RowId>, Failure> {
+    let open = reader.open_findings()?;
+    let is_answered = |row: &RowId| {
+        let mut of_row = open.iter().filter(|open| open.finding.row == Some(*row)).peekable();
+        of_row.peek().is_some() && of_row.all(|open| open.finding.kind == FindingKind::SkippedGone)
+    };
+    Ok(chosen.iter().copied().filter(is_answered).collect())
 }

@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use super::failure::exit_of;
 use crate::ledger::{LedgerError, LedgerTrouble};
 use crate::submit::StopReason;
 
@@ -64,11 +65,7 @@ impl Exit {
             | StopReason::Lacking(_)
             | StopReason::ClockJumped => Self::Server,
             StopReason::AnotherAtWork { .. } | StopReason::RequestedElsewhere { .. } => Self::InUse,
-            StopReason::NoList(error) => match error.status() {
-                Some(401) => Self::SignIn,
-                Some(404) => Self::NoApi,
-                Some(_) | None => Self::Server,
-            },
+            StopReason::NoList(error) => exit_of(error),
             StopReason::NotSignedIn(_) | StopReason::Refused { .. } => Self::SignIn,
             StopReason::ApiNotFound(_) => Self::NoApi,
             StopReason::Interrupted => Self::Interrupted,

@@ -4,12 +4,13 @@ use std::error::Error;
 use std::io;
 
 use super::exit::Exit;
-use super::next::Next;
-use crate::client::{ClientError, ReadError, TransportFault};
+use super::next::{Next, Piece};
+use super::stopped_by::StoppedBy;
+use crate::client::{ClientError, ReadError};
 use crate::ledger::LedgerError;
 use crate::manifest::ManifestError;
 use crate::platform::{OutputError, lacks_files};
-use crate::report::ExportError;
+use crate::report::{Counts, ExportError};
 use crate::request::printable;
 use crate::submit::Unrecorded;
 use crate::validate::{DeliverError, RejectsError, RulesError, ValidateError};
@@ -23,10 +24,10 @@ pub struct Failure {
     pub message: String,
     /// The exact next command, or what to do.
     pub next: Option<Next>,
-    /// The stable name of what stopped a run before its first call.
-    pub stopped_by: Option<&'static str>,
-    /// How many rows would have been sent.
-    pub n_pending: u64,
+    /// The stable name of what it was.
+    pub stopped_by: Option<StoppedBy>,
+    /// The rows by state, where somebody has looked at them; boxed, because failures are rare and large.
+    pub counts: Option<Box<Counts>>,
     /// What to do, where that is not what the exit status stands for.
     pub(crate) remedy: Option<&'static str>,
     /// Rows that were created and that the ledger could not keep: they must not be lost.
@@ -39,17 +40,22 @@ impl Failure {
             exit,
             message: message.into(),
             next: None,
-            stopped_by: None,
-            n_pending: 0,
+            stopped_by: StoppedBy::of_exit(exit),
+            counts: None,
             remedy: None,
             unrecorded: Vec::new(),
         }
     }
 
-    /// A run was stopped before its first call, by what would have stopped it there too.
-    pub(crate) fn stopping(mut self, by: &'static str, n_pending: u64) -> Self {
+    /// Names what it was more exactly than the exit status does.
+    pub(crate) fn stopping(mut self, by: StoppedBy) -> Self {
         self.stopped_by = Some(by);
-        self.n_pending = n_pending;
+        self
+    }
+
+    /// Says how the rows stand.
+    pub(crate) fn counting(mut self, counts: Counts) -> Self {
+        self.counts.get_or_insert(Box::new(counts));
         self
     }
 
@@ -80,27 +86,28 @@ pub(crate) fn remedy(error: &(dyn Error + 'static)) -> Option<&'static str> {
 
 /// Returns an error with all that caused it, on one line; nothing is said twice.
 pub(crate) fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
+    let mut parts = vec![error.to_string()];
     let mut next = error.source();
     while let Some(cause) = next {
         let said = cause.to_string();
-        if !text.contains(&said) {
-            text = format!("{text}: {said}");
+        // A cause that says all that was said of it, and more, stands for both.
+        if parts.last().is_some_and(|last| said.contains(last.as_str())) {
+            parts.pop();
+        }
+        if !parts.iter().any(|part| part.contains(&said)) {
+            parts.push(said);
         }
         next = cause.source();
     }
-    text
+    parts.join(": ")
 }
 
 /// Returns the exit status of a list that cannot be read.
 pub(crate) fn exit_of(error: &ReadError) -> Exit {
-    if let ReadError::Transport { fault: TransportFault::NotSignedIn, .. } = error {
-        return Exit::SignIn;
-    }
-    match error.status() {
-        Some(401 | 403) => Exit::SignIn,
-        Some(404) => Exit::NoApi,
-        Some(_) | None => Exit::Server,
+    match StoppedBy::of_list(error) {
+        StoppedBy::SignIn => Exit::SignIn,
+        StoppedBy::ApiNotFound => Exit::NoApi,
+        _ => Exit::Server,
     }
 }
 
@@ -110,7 +117,15 @@ impl From<OutputError> for Failure {
             OutputError::Exists { .. } | OutputError::NoFile { .. } => Exit::Usage,
             OutputError::Write { .. } => Exit::Disk,
         };
-        Self::of(exit, &error)
+        let failure = Self::of(exit, &error);
+        match error {
+            // Only commands with --force refuse a file that exists.
+            OutputError::Exists { .. } => {
+                let replace = Piece::with(&["--force"], &["--force"]);
+                failure.with_next(Next::from("take another name, or replace it: ").and(replace))
+            }
+            OutputError::NoFile { .. } | OutputError::Write { .. } => failure,
+        }
     }
 }
 
@@ -180,7 +195,9 @@ impl From<ValidateError> for Failure {
 
 impl From<LedgerError> for Failure {
     fn from(error: LedgerError) -> Self {
-        Self::of(Exit::of_ledger(&error), &error)
+        let exit = Exit::of_ledger(&error);
+        let by = if exit == Exit::InUse { StoppedBy::LedgerInUse } else { StoppedBy::Ledger };
+        Self::of(exit, &error).stopping(by)
     }
 }
 

@@ -3,8 +3,8 @@
 use super::look::uuids;
 use super::words::grouped;
 use crate::ledger::{Finding, FindingKind};
-use crate::reconcile::{Audit, Disagreement, Firsts, Report};
-use crate::request::{RequestUuid, RowId, printable};
+use crate::reconcile::{Audit, Firsts, Report};
+use crate::request::{RequestUuid, RowId};
 
 /// Returns that more than one request stands for a row that is left out.
 pub(super) fn elsewhere_twice(row: RowId, all: Vec<RequestUuid>) -> Finding {
@@ -12,17 +12,10 @@ pub(super) fn elsewhere_twice(row: RowId, all: Vec<RequestUuid>) -> Finding {
     Finding { kind: FindingKind::Elsewhere, row: Some(row), uuids: all, detail }
 }
 
-/// Returns that a request is not what was asked for.
-pub(super) fn not_as_asked(row: RowId, uuid: RequestUuid, disagreements: &[Disagreement]) -> Finding {
-    let what: Vec<String> = disagreements.iter().map(ToString::to_string).collect();
-    let detail = format!("request {uuid} of row {row} is not what was asked for: {}", printable(&what.join("; ")));
-    Finding { kind: FindingKind::OtherRow, row: Some(row), uuids: vec![uuid], detail }
-}
-
 /// Returns the findings of a list that ended well. Only the first few of each kind are named; how many more there are stands in the
 /// last one.
 pub(super) fn of_report(report: &Report) -> Vec<Finding> {
-    let Audit { missing, probe, elsewhere, come_to_nothing, still_open, .. } = &report.audit;
+    let Audit { missing, again, elsewhere, come_to_nothing, still_open, .. } = &report.audit;
     let mut all = still_open.clone();
     let finding = |kind, row, uuids: Vec<RequestUuid>, detail: String| Finding { kind, row, uuids, detail };
     for double in &report.doubles.first {
@@ -41,7 +34,7 @@ pub(super) fn of_report(report: &Report) -> Vec<Finding> {
         all.push(finding(FindingKind::Unsent, Some(stray.row), vec![stray.uuid], detail));
     }
     say_more(&mut all, &report.strays);
-    for gap in missing.first.iter().filter(|gap| Some(*gap) != probe.as_ref()) {
+    for gap in &missing.first {
         let detail = format!(
             "row {} was created as request {}, and the server's list does not have it, though it has earlier and later ones",
             gap.row, gap.uuid
@@ -49,16 +42,19 @@ pub(super) fn of_report(report: &Report) -> Vec<Finding> {
         all.push(finding(FindingKind::Missing, Some(gap.row), vec![gap.uuid], detail));
     }
     say_more(&mut all, missing);
-    if let Some(gap) = probe {
+    for gap in &again.first {
         let detail = format!(
             "row {} was not in the server's list and was sent again, and no list shows that request, {}, since: the row may exist twice",
             gap.row, gap.uuid
         );
         all.push(finding(FindingKind::Missing, Some(gap.row), vec![gap.uuid], detail));
     }
-    for (row, [own, other]) in &elsewhere.first {
-        let detail = format!("row {row} was created as request {own}, and another run requested the same, as {other}");
-        all.push(finding(FindingKind::Elsewhere, Some(*row), vec![*own, *other], detail));
+    say_more(&mut all, again);
+    for (row, own, others) in &elsewhere.first {
+        let detail =
+            format!("row {row} was created as request {own}, and another run requested the same, as {}", uuids(others));
+        let all_of_it = std::iter::once(*own).chain(others.iter().copied()).collect();
+        all.push(finding(FindingKind::Elsewhere, Some(*row), all_of_it, detail));
     }
     say_more(&mut all, elsewhere);
     for (row, uuid, status) in come_to_nothing {

@@ -10,15 +10,19 @@ use super::env::Env;
 use super::exit::Exit;
 use super::failure::{Failure, chain};
 use super::findings;
-use super::look::{self, Already};
-use super::next::{Next, Piece};
+use super::look::{self, Already, Refused};
+use super::next::Next;
 use super::state::{Note, StateFolder};
+use super::stopped_by::StoppedBy;
 use crate::client::ReadError;
-use crate::ledger::{Extent, Finding, Ledger, LedgerError, Reader, RowState, SessionEnd, SessionFate, SkipCause};
+use crate::ledger::{
+    Extent, Finding, Ledger, LedgerError, Reader, Resolution, RowState, RowVerdict, SessionEnd, SessionFate,
+    SessionInfo, SkipCause, Source,
+};
 use crate::machine::Machine;
 use crate::reconcile::{Lists, Report};
 use crate::report::Counts;
-use crate::request::{Guid, RequestType, RunId, TagPosition};
+use crate::request::{ErrorCode, Guid, RequestType, RunId, RunMark, TagPosition, printable};
 use crate::submit::{
     Calls, Limits, Patience, Session, SessionReport, Setting, StopLevel, StopReason, Unrecorded, Wire, Work,
 };
@@ -73,7 +77,22 @@ pub struct Ending {
     pub is_part: bool,
     /// How many pending rows take certificates away.
     pub n_left_destructive: u64,
+    /// How many failed rows do.
+    pub n_failed_destructive: u64,
+    /// Why most of the failed rows failed, where that is known.
+    pub failed_by: Option<ErrorCode>,
+    /// The command that sent rows last, as it was typed, where it is recorded.
+    pub last_sent_by: Option<String>,
+    /// The server; none for a rehearsal.
+    pub server: Option<String>,
+    /// The first manifest, as it was named.
+    pub manifest: String,
 }
+
+/// The commands that send rows.
+const SENDING: [&str; 2] = ["submit", "replay"];
+/// How many reasons for failures are looked at.
+const MAX_REASONS: usize = 10;
 
 /// What is to be said before the counts.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -125,6 +144,11 @@ impl Ending {
             unrecorded: Vec::new(),
             is_part: false,
             n_left_destructive: n_destructive(&reader.unsettled_by_type()?),
+            n_failed_destructive: n_destructive(&reader.by_type(RowState::Failed)?),
+            failed_by: failed_by(reader)?,
+            last_sent_by: last_sent_by(reader)?,
+            manifest: reader.run().parts.first().map(|part| part.name.clone()).unwrap_or_default(),
+            server: (!reader.run().identity.rehearsal).then(|| reader.run().identity.server.clone()),
         })
     }
 
@@ -151,6 +175,19 @@ impl Ending {
     }
 }
 
+/// Returns why most of the failed rows failed, where that is known.
+fn failed_by(reader: &Reader) -> Result<Option<ErrorCode>, LedgerError> {
+    let reasons = reader.failures(MAX_REASONS)?;
+    Ok(reasons.iter().find(|reason| reason.state == RowState::Failed).and_then(|reason| reason.code))
+}
+
+/// Returns the command that sent rows last, as it was typed, where it is recorded.
+fn last_sent_by(reader: &Reader) -> Result<Option<String>, LedgerError> {
+    let sessions = reader.sessions()?;
+    let mut sending = sessions.iter().rev().filter(|session| SENDING.contains(&session.info.command.as_str()));
+    Ok(sending.find_map(|session| session.info.option(SessionInfo::COMMAND_LINE).map(str::to_owned)))
+}
+
 /// Returns how many rows of these take certificates away.
 pub(super) fn n_destructive(by_type: &[(RequestType, u64)]) -> u64 {
     by_type.iter().filter(|(kind, _)| kind.is_destructive()).map(|(_, n)| n).sum()
@@ -166,19 +203,22 @@ pub(super) struct Job {
     sends_tags: bool,
     /// Only rows that were never claimed may be sent: there is no list to ask.
     pub(super) is_without_list: bool,
+    /// Whether all rows that may be sent are to be sent now, as far as is known.
+    pub(super) sends_all: bool,
     /// Whether the ledger was as its last session left it.
     is_as_left: bool,
 }
 
 impl Job {
-    /// Begins with a ledger that was just opened, at the path as it was named. `before` is how far it was before that.
+    /// Begins with a ledger that was just opened, at the path as it was named. `before` is how far it was before that; none of one that
+    /// was just made.
     pub(super) async fn begin<S>(
         env: &Env<'_, S>,
         path: &Path,
         ledger: Ledger,
         wire: Wire,
         sending: &Sending,
-        before: Extent,
+        before: Option<Extent>,
     ) -> Result<Self, Failure> {
         let note = match &sending.state {
             Some(folder) => match folder.enter(env.machine, ledger.run().id, ledger.path(), env.session).await {
@@ -199,7 +239,7 @@ impl Job {
                 !sessions.iter().any(|earlier| earlier.fate == SessionFate::Died && earlier.info.pid == pid)
             });
             if is_unknown
-                || note.is_ahead_of(before)
+                || note.is_ahead_of(before.unwrap_or_default())
                 || left_open.is_some_and(|died| !note.knows_that_it_died(died.info.pid))
             {
                 session.suspect();
@@ -214,11 +254,26 @@ impl Job {
             return Err(refused(ledger, not_as_left(sends_tags)));
         }
         let machine = env.machine.clone();
-        Ok(Self { machine, path: path.to_owned(), ledger, session, note, sends_tags, is_without_list, is_as_left })
+        Ok(Self {
+            machine,
+            path: path.to_owned(),
+            ledger,
+            session,
+            note,
+            sends_tags,
+            is_without_list,
+            sends_all: false,
+            is_as_left,
+        })
     }
 
     pub(super) fn reader(&self) -> &Reader {
         self.session.reader()
+    }
+
+    /// Has lists looked through for the rows of all sessions.
+    pub(super) const fn audit_all(&mut self) {
+        self.session.audit_all();
     }
 
     /// Takes failed rows for ones that may be sent, too.
@@ -243,9 +298,9 @@ impl Job {
         if self.is_without_list && !self.sends_tags {
             return Ok((None, vec!["the run sends no tags: only rows that were never sent are sent".to_owned()]));
         }
-        let setting = Setting { ledger: &self.ledger, calls: env.server, sink: env.sink };
-        let (_never_stopped, mut control) = watch::channel(StopLevel::Run);
-        let mut report = self.session.look_first(&setting, &mut control).await?;
+        let (_never_stopped, control) = watch::channel(StopLevel::Run);
+        let setting = Setting { ledger: &self.ledger, calls: env.server, sink: env.sink, control };
+        let mut report = self.session.look_first(&setting).await?;
         if let Some(error) = report.unreadable.take() {
             if self.is_without_list {
                 let note = format!(
@@ -254,9 +309,13 @@ impl Job {
                 );
                 return Ok((None, vec![note]));
             }
-            let by_type = self.reader().unsettled_by_type()?;
-            let n_rows = by_type.iter().map(|(_, n)| n).sum();
-            return Err(look::no_list(&error, &self.path, n_rows, n_destructive(&by_type)));
+            // Nothing is to be sent: only what the last session could not look at is not looked at.
+            let counts = Counts::of(self.reader())?;
+            let states = self.may_send().iter().chain(&[RowState::InDoubt]);
+            if states.map(|state| counts.get(*state)).sum::<u64>() == 0 {
+                return Ok((None, Vec::new()));
+            }
+            return Err(look::no_list(&error, &self.refused()?));
         }
         self.is_without_list = false;
         let mut found = findings::of_report(&report);
@@ -281,9 +340,31 @@ impl Job {
         Ok((Some(report), notes))
     }
 
+    /// Returns what is said of the run where it is refused.
+    pub(super) fn refused(&self) -> Result<Refused<'_>, Failure> {
+        let mut n = 0;
+        for state in self.may_send() {
+            n += n_destructive(&self.reader().by_type(*state)?);
+        }
+        // Of part of the rows nobody knows here how many take certificates away, unless none does.
+        let n_destructive = Some(n).filter(|n| self.sends_all || *n == 0);
+        let server = self.note.is_some().then(|| self.ledger.run().identity.server.as_str());
+        Ok(Refused { ledger: &self.path, server, n_destructive })
+    }
+
+    /// Returns the ledger of a run, where it is known on this machine and there.
+    pub(super) fn ledger_of(&self, run: RunMark) -> Option<PathBuf> {
+        self.note.as_ref().and_then(|note| note.ledger_of(run))
+    }
+
     /// Ends without sending.
     pub(super) fn refuse(self, failure: Failure) -> Failure {
         let Self { ledger, session, note, machine, path, .. } = self;
+        let counts = Counts::of(session.reader());
+        let failure = match counts {
+            Ok(counts) => failure.counting(counts),
+            Err(_) => failure,
+        };
         drop(session);
         let failure = refused(ledger, failure);
         if self.is_as_left {
@@ -308,24 +389,23 @@ impl Job {
     pub(super) async fn settle<S: Lists>(
         mut self,
         env: &Env<'_, S>,
-        mut control: watch::Receiver<StopLevel>,
+        control: watch::Receiver<StopLevel>,
     ) -> Result<Ending, Failure> {
-        let setting = Setting { ledger: &self.ledger, calls: env.server, sink: env.sink };
-        let report = self.session.settle(&setting, &mut control).await?;
-        let is_interrupted = *control.borrow() != StopLevel::Run;
-        if report.unreadable.is_none() && !is_interrupted {
+        let setting = Setting { ledger: &self.ledger, calls: env.server, sink: env.sink, control };
+        let mut report = self.session.settle(&setting).await?;
+        let is_interrupted = setting.is_stopped();
+        let unreadable = report.unreadable.take();
+        let is_audited = unreadable.is_none();
+        if is_audited && !is_interrupted {
             self.ledger.set_findings(findings::of_report(&report))?;
         }
         let Self { ledger, path, session, note, machine, .. } = self;
         drop(session);
-        ledger.close(if is_interrupted { SessionEnd::Interrupted } else { SessionEnd::Finished })?;
+        let stopped_by =
+            if is_interrupted { Some(StopReason::Interrupted) } else { unreadable.map(StopReason::NoList) };
+        ledger.close(stopped_by.as_ref().map_or(SessionEnd::Finished, StopReason::session_end))?;
         leave(note, &machine, &path);
-        Ok(Ending {
-            is_audited: report.unreadable.is_none(),
-            last_list: Some(report),
-            stopped_by: is_interrupted.then_some(StopReason::Interrupted),
-            ..Ending::of(&Reader::open(&path)?, &path)?
-        })
+        Ok(Ending { is_audited, last_list: Some(report), stopped_by, ..Ending::of(&Reader::open(&path)?, &path)? })
     }
 
     /// Sends, settles and sums up.
@@ -341,8 +421,8 @@ impl Job {
         {
             self.ledger.detach(*last)?;
         }
-        let setting = Setting { ledger: &self.ledger, calls: env.server, sink: env.sink };
-        let report = self.session.send(&setting, work, control).await;
+        let setting = Setting { ledger: &self.ledger, calls: env.server, sink: env.sink, control };
+        let report = self.session.send(&setting, work).await;
         if let Some(list) = report.last_list.as_ref().filter(|list| list.unreadable.is_none()) {
             if report.sent.stopped_by.as_ref().is_none_or(|reason| !matches!(reason, StopReason::Ledger(_))) {
                 self.ledger.set_findings(findings::of_report(list))?;
@@ -352,9 +432,11 @@ impl Job {
             }
         }
         if let Some(StopReason::NotAsAsked { row, uuid, disagreements, .. }) = &report.sent.stopped_by {
-            let mut found: Vec<Finding> = self.reader().open_findings()?.into_iter().map(|open| open.finding).collect();
-            found.push(findings::not_as_asked(*row, *uuid, disagreements));
-            self.ledger.set_findings(found)?;
+            // It is not the row's: a person ends it, and says so.
+            let what: Vec<String> = disagreements.iter().map(ToString::to_string).collect();
+            let reason = format!("its request {uuid} is not what was asked for: {}", printable(&what.join("; ")));
+            let (verdict, source) = (RowVerdict::Contradicted, Source::List);
+            self.ledger.resolve(vec![Resolution { row: *row, verdict, source, reason: Some(reason) }], None).await?;
         }
         let Self { ledger, path, session, note, machine, .. } = self;
         drop(session);
@@ -396,21 +478,19 @@ fn not_as_left(sends_tags: bool) -> Failure {
 
 fn end(report: SessionReport, ledger: Ledger, path: &Path, is_part: bool) -> Result<Ending, Failure> {
     let SessionReport { sent, last_list, is_audited, unchecked } = report;
-    let how = match &sent.stopped_by {
-        None => SessionEnd::Finished,
-        Some(StopReason::Interrupted) => SessionEnd::Interrupted,
-        Some(reason) => SessionEnd::Stopped(reason.what().to_owned()),
-    };
-    let closed = ledger.close(how);
+    let closed = ledger.close(sent.stopped_by.as_ref().map_or(SessionEnd::Finished, StopReason::session_end));
     let stopped_by = match (sent.stopped_by, closed) {
         (Some(reason), _) => Some(reason),
         (None, Err(error)) => Some(StopReason::Ledger(error)),
         (None, Ok(())) => None,
     };
-    if let Some(StopReason::Ledger(error)) = &stopped_by {
-        return Err(ledger_failure(error, sent.unrecorded));
-    }
-    let reader = Reader::open(path)?;
+    // What can still be read is told beside the reason.
+    let standing = Reader::open(path).and_then(|reader| Ending::of(&reader, path));
+    let standing = match (standing, &stopped_by) {
+        (Ok(standing), _) => standing,
+        (Err(_), Some(StopReason::Ledger(error))) => return Err(ledger_failure(error, sent.unrecorded)),
+        (Err(error), _) => return Err(error.into()),
+    };
     Ok(Ending {
         sent: Some(Sent { created: sent.created, elapsed: sent.elapsed }),
         stopped_by,
@@ -419,16 +499,17 @@ fn end(report: SessionReport, ledger: Ledger, path: &Path, is_part: bool) -> Res
         unchecked,
         unrecorded: sent.unrecorded,
         is_part,
-        ..Ending::of(&reader, path)?
+        ..standing
     })
 }
 
 fn ledger_failure(error: &LedgerError, unrecorded: Vec<Unrecorded>) -> Failure {
     let failure = Failure::new(Exit::of_ledger(error), format!("the run was stopped: {}", chain(error)));
+    let failure = failure.stopping(StoppedBy::Ledger);
     let next = match error {
         // A new ledger would send again what this one sent.
         LedgerError::Gone(path) | LedgerError::TakenOver(path) => Next::on_ledger("status", path, &[]),
-        _ => Next::from("make room or repair the disk, then go on with: ").and(Piece::Again),
+        _ => Next::again().after("make room or repair the disk"),
     };
     Failure { unrecorded, ..failure.with_next(next) }
 }

@@ -6,13 +6,14 @@ use std::path::Path;
 use super::exit::{Exit, NO_API_REMEDY};
 use super::failure::{Failure, chain, exit_of};
 use super::findings;
-use super::job::Job;
+use super::job::{Job, n_destructive};
 use super::next::{Next, Piece};
+use super::stopped_by::StoppedBy;
 use super::words::{grouped, rows};
-use crate::client::{ReadError, TransportFault};
-use crate::ledger::{Finding, Resolution, RowVerdict, Source};
+use crate::client::ReadError;
+use crate::ledger::{Finding, Reader, Resolution, RowVerdict, Source};
 use crate::reconcile::{Hit, Hits, RunHits};
-use crate::request::{Guid, RequestUuid, RowId, printable_up_to};
+use crate::request::{Guid, RequestType, RequestUuid, RowId, printable_up_to};
 
 /// The longest reason to stop, in characters: what is to be done stands last.
 const MAX_REASON: usize = 1_000;
@@ -29,38 +30,60 @@ pub enum Already {
     Send,
 }
 
-/// Returns why nothing is sent where the list cannot be read.
-pub(super) fn no_list(error: &ReadError, ledger: &Path, n_rows: u64, destructive: u64) -> Failure {
-    let said = printable_up_to(&chain(error), MAX_REASON);
-    let (exit, by, what) = match error {
-        ReadError::Status { status: 404, .. } => {
-            (Exit::NoApi, "api-not-found", format!("there is no API at this address; {NO_API_REMEDY}"))
+/// What a refusal says of the run that it is about.
+#[derive(Clone, Copy)]
+pub(super) struct Refused<'a> {
+    pub(super) ledger: &'a Path,
+    /// The server; none for a rehearsal.
+    pub(super) server: Option<&'a str>,
+    /// How many rows that take certificates away are to be sent; none where that is not known.
+    pub(super) n_destructive: Option<u64>,
+}
+
+impl Refused<'_> {
+    /// Returns the same command with further words in place of an option, and with the number that it needs.
+    fn with(&self, option: &[&'static str], words: &[&str]) -> Piece {
+        match self.n_destructive {
+            Some(n) => Piece::confirming(option, words, n),
+            None => Piece::with(option, words),
         }
-        ReadError::Status { status: 401, .. } => {
-            (Exit::SignIn, "sign-in", "the sign-in was not accepted; check the token or the account".to_owned())
-        }
-        ReadError::Transport { fault: TransportFault::NotSignedIn, .. } => {
-            (exit_of(error), "sign-in", "the sign-in was not accepted".to_owned())
-        }
-        ReadError::Transport { fault: TransportFault::ProxyRefused, .. } => {
-            (Exit::Server, "unreachable", "the server cannot be reached".to_owned())
-        }
-        _ => (Exit::Server, "no-list", "the server's list of requests cannot be read".to_owned()),
-    };
-    let failure = Failure::new(exit, format!("{what}: {said}; nothing was sent")).stopping(by, n_rows);
-    if by != "no-list" {
-        return failure.with_next(Next::again());
     }
-    let first = "have the account read the list of requests (cmbatch doctor tells what is wrong)";
-    let next = Next::again().after(first);
-    if destructive == 0 {
-        return failure.with_next(next);
+
+    /// Returns what shows what is wrong with the way to the server, and then the same command.
+    fn look_into_it(&self) -> Next {
+        let first = match self.server {
+            Some(server) => Next::from("see what is wrong: ")
+                .and(Piece::Doctor(server.to_owned()))
+                .text("; once that is corrected: "),
+            None => Next::from("once that is corrected: "),
+        };
+        first.and(self.with(&[], &[]))
+    }
+}
+
+/// Returns why nothing is sent where the list cannot be read.
+pub(super) fn no_list(error: &ReadError, of: &Refused<'_>) -> Failure {
+    let said = printable_up_to(&chain(error), MAX_REASON);
+    let by = StoppedBy::of_list(error);
+    let what = match by {
+        StoppedBy::ApiNotFound => format!("there is no API at this address; {NO_API_REMEDY}"),
+        StoppedBy::SignIn if error.status() == Some(401) => {
+            "the sign-in was not accepted; check the token or the account".to_owned()
+        }
+        StoppedBy::SignIn => "the sign-in was not accepted".to_owned(),
+        StoppedBy::Unreachable => "the server cannot be reached".to_owned(),
+        _ => "the server's list of requests cannot be read".to_owned(),
+    };
+    let failure = Failure::new(exit_of(error), format!("{what}: {said}; nothing was sent")).stopping(by);
+    if by != StoppedBy::NoList || of.n_destructive == Some(0) {
+        return failure.with_next(of.look_into_it());
     }
     failure.with_next(
-        next.text("; or, where minutes count and nobody else may have sent these rows: ")
-            .and(Piece::with("--without-list", &["--without-list"]))
+        of.look_into_it()
+            .text("; or, where minutes count and nobody else may have sent these rows: ")
+            .and(of.with(&["--without-list"], &["--without-list"]))
             .text(", which sends rows a second time that another ledger or a copy of this one sent; see what exists twice, once the list can be read, with ")
-            .and(Piece::on_ledger("settle", ledger, &["--all"])),
+            .and(Piece::asking("settle", of.ledger, &["--all"])),
     )
 }
 
@@ -80,7 +103,7 @@ pub(super) async fn others(
     }
     let n_rows = found.len() as u64;
     match already {
-        Already::Stop => Err(stop_for(&hits, n_rows)),
+        Already::Stop => Err(stop_for(&hits, &found, own, job)?),
         Already::Send => {
             job.ledger.accept_hits(found.iter().flat_map(|row| row.uuids()).collect())?;
             Ok(0)
@@ -144,23 +167,56 @@ fn runs(hits: &Hits) -> String {
     runs.join("\n")
 }
 
-fn stop_for(hits: &Hits, n_rows: u64) -> Failure {
+/// Says that rows were requested before, and the ways on: with the ledger that did, without these rows, or a second time.
+fn stop_for(hits: &Hits, found: &[Requested], own: &BTreeSet<Guid>, job: &Job) -> Result<Failure, Failure> {
+    let n_rows = found.len() as u64;
     let verb = if n_rows == 1 { "was" } else { "were" };
-    let already = |what: &str| Piece::with("--already", &["--already", what]);
-    Failure::new(
-        Exit::Usage,
-        format!(
-            "{} of this list {verb} requested before, from another ledger; nothing was sent\n{}",
-            rows(n_rows),
-            runs(hits)
-        ),
-    )
-    .with_next(
-        Next::from(format!("go on with that ledger; or leave {} out: ", rows(n_rows)))
-            .and(already("skip"))
-            .text(&format!("; or send {} a second time: ", rows(n_rows)))
-            .and(already("send")),
-    )
+    let message = format!(
+        "{} of this list {verb} requested before, from another ledger; nothing was sent\n{}",
+        rows(n_rows),
+        runs(hits)
+    );
+    let known = hits.by_run().into_iter().find_map(|run| job.ledger_of(run.run));
+    let mut next = match known {
+        Some(ledger) => Next::from("go on with that ledger: ").and(Piece::on_ledger("status", &ledger, &[])),
+        None => Next::from("go on with that ledger, where you have it"),
+    };
+    let of = job.refused()?;
+    let strangers: BTreeSet<Option<Guid>> = found
+        .iter()
+        .map(|row| row.hit.originator)
+        .filter(|guid| guid.is_none_or(|guid| !own.contains(&guid)))
+        .collect();
+    // What nobody is known to have made is left out by a person alone.
+    if let Some(strangers) = strangers.into_iter().collect::<Option<Vec<Guid>>>() {
+        let left = match of.n_destructive {
+            Some(n) => Some(n.saturating_sub(n_destructive(&by_type(job.reader(), found)?))),
+            None => None,
+        };
+        let strangers: Vec<String> = strangers.iter().map(Guid::to_string).collect();
+        let whose = match strangers.as_slice() {
+            [] => String::new(),
+            [one] => format!(", where user {one} is this account or the site's own,"),
+            several => format!(", where users {} are this account or the site's own,", several.join(" and ")),
+        };
+        let mut words = vec!["--already", "skip"];
+        words.extend(strangers.iter().flat_map(|guid| ["--originator", guid.as_str()]));
+        next = next
+            .text(&format!("; or{whose} leave {} out: ", rows(n_rows)))
+            .and(Refused { n_destructive: left, ..of }.with(&["--already"], &words));
+    }
+    next = next
+        .text(&format!("; or send {} a second time: ", rows(n_rows)))
+        .and(of.with(&["--already"], &["--already", "send"]));
+    Ok(Failure::new(Exit::Usage, message).stopping(StoppedBy::RequestedBefore).with_next(next))
+}
+
+fn by_type(reader: &Reader, found: &[Requested]) -> Result<Vec<(RequestType, u64)>, Failure> {
+    let mut all = Vec::new();
+    for row in found {
+        all.extend(reader.facts(row.row)?.and_then(|facts| facts.request).map(|request| (request.kind, 1)));
+    }
+    Ok(all)
 }
 
 fn stop_for_strangers(hits: &Hits, n_rows: u64, own: &BTreeSet<Guid>) -> Failure {
@@ -185,11 +241,12 @@ fn stop_for_strangers(hits: &Hits, n_rows: u64, own: &BTreeSet<Guid>) -> Failure
             runs(hits)
         ),
     )
+    .stopping(StoppedBy::RequestedBefore)
     .with_next(if option.is_empty() {
         Next::from("look at these requests in the CM portal, and drop the rows that they stand for")
     } else {
         Next::from("look at these requests in the CM portal; where they are the site's own: ")
-            .and(Piece::with("--originator", &option))
+            .and(Piece::with(&[], &option))
     })
 }
 

@@ -27,6 +27,7 @@ mod reconcile;
 mod replay;
 mod settle;
 mod state;
+mod stopped_by;
 mod stored;
 mod submit;
 #[cfg(test)]
@@ -49,5 +50,6 @@ pub use reconcile::reconcile;
 pub use replay::{Cause, Choice, Corrected, Replay, prepare as prepare_replay};
 pub use settle::{Said, check_created, close_findings, doubtful_rows, find_doubtful, record_verdicts};
 pub use state::{Note, StateFolder};
+pub use stopped_by::StoppedBy;
 pub use stored::{check_free, check_started, rules_of, wire_of};
 pub use submit::{Existing, Prepared, Ready, Submission, prepare as prepare_submit};

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use super::exit::Exit;
 use super::failure::Failure;
 use super::next::Next;
+use super::stopped_by::StoppedBy;
 use super::words::{by_type, rows};
 use crate::request::RequestType;
 
@@ -63,8 +64,8 @@ impl Plan {
                 rows(wanted)
             ),
         };
-        let right = Next::with("--confirm", &["--confirm", &wanted.to_string()]);
-        Err(Failure::new(Exit::Usage, message).with_next(right.after("check the list")))
+        let failure = Failure::new(Exit::Usage, message).stopping(StoppedBy::NotConfirmed);
+        Err(failure.with_next(Next::confirming(wanted).after("check the list")))
     }
 }
 

@@ -33,5 +33,9 @@ pub async fn reconcile<S: Lists>(
     let before = reader.extent()?;
     drop(reader);
     let ledger = Ledger::open(env.machine, path, env.session)?;
-    Job::begin(env, path, ledger, wire, sending, before).await?.settle(env, control).await
+    let mut job = Job::begin(env, path, ledger, wire, sending, Some(before)).await?;
+    if always {
+        job.audit_all();
+    }
+    job.settle(env, control).await
 }

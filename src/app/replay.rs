@@ -11,13 +11,13 @@ use super::job::{Job, Sending};
 use super::mended::{self, Mended};
 use super::part::Part;
 use super::plan::Plan;
-use super::stored::{check_free, wire_of};
+use super::stored::{check_free, no_row, renamed_templates, row_of_id, wire_of};
 use super::submit::{Prepared, Ready, never_sent};
 use super::words::{grouped, rows};
 use crate::ledger::{Ledger, Reader, Resolution, ResultRow, RowState, RowVerdict, Source};
 use crate::reconcile::Lists;
 use crate::report::Counts;
-use crate::request::{ErrorCode, RequestType, RowId};
+use crate::request::{ErrorCode, Guid, RequestType, RowId};
 use crate::submit::{Calls, Work};
 use crate::validate::Rules;
 
@@ -34,6 +34,8 @@ pub struct Replay<'a> {
     pub from: Option<Corrected<'a>>,
     /// Whether only the plan is wanted.
     pub dry_run: bool,
+    /// What the names of templates mean today. Rows keep what they meant when the run was made.
+    pub templates: &'a BTreeMap<String, Guid>,
     /// How the server is asked, and rows are sent.
     pub sending: Sending,
 }
@@ -94,7 +96,7 @@ pub async fn prepare<'a, S: Calls + Lists>(replay: &Replay<'_>, env: Env<'a, S>)
     if let Some(mended) = mended.as_mut().filter(|mended| !mended.is_taken_in()) {
         // A failed row that exists all the same is created by this, and can no longer be replaced.
         let ledger = Ledger::open(env.machine, &replay.path, env.session)?;
-        let mut job = Job::begin(&env, &replay.path, ledger, wire.clone(), &replay.sending, before).await?;
+        let mut job = Job::begin(&env, &replay.path, ledger, wire.clone(), &replay.sending, Some(before)).await?;
         match job.ask_first(&env, &replay.sending).await {
             Ok(asked) => notes = Some(asked),
             Err(failure) => return Err(job.refuse(failure)),
@@ -111,8 +113,9 @@ pub async fn prepare<'a, S: Calls + Lists>(replay: &Replay<'_>, env: Env<'a, S>)
             ledger
         }
     };
-    let mut job = Job::begin(&env, &replay.path, ledger, wire, &replay.sending, before).await?;
+    let mut job = Job::begin(&env, &replay.path, ledger, wire, &replay.sending, Some(before)).await?;
     job.send_failed();
+    job.sends_all = !chosen.is_part();
     let asked = match (job.ask_first(&env, &replay.sending).await, notes) {
         (Ok((report, new)), Some((earlier, mut all))) => {
             all.extend(new);
@@ -157,9 +160,7 @@ impl<'a> Chosen<'a> {
         }
         let mut rows = choice.rows.clone();
         for id in &choice.ids {
-            rows.push(reader.row_of_id(id)?.ok_or_else(|| {
-                Failure::new(Exit::Usage, format!("--id: the run has no row with id {id:?}; nothing was sent"))
-            })?);
+            rows.push(row_of_id(reader, id, "sent")?);
         }
         for row in &rows {
             check_can_be_sent(reader, *row)?;
@@ -190,7 +191,7 @@ impl<'a> Chosen<'a> {
 /// A row that was named must be one that can be sent again, or will be once it is settled.
 fn check_can_be_sent(reader: &Reader, row: RowId) -> Result<(), Failure> {
     let message = match reader.facts(row)?.map(|facts| facts.state) {
-        None => format!("the run has no row {row}; it has rows 1 to {}", reader.run().n_rows),
+        None => return Err(no_row(reader, row, "sent")),
         Some(RowState::Failed | RowState::Pending | RowState::Sending | RowState::InDoubt) => return Ok(()),
         Some(state @ (RowState::Created | RowState::Skipped | RowState::Canceled)) => {
             format!("row {row} is {state} and is not sent again")
@@ -309,6 +310,7 @@ fn plan(counted: Counted, reader: &Reader, replay: &Replay<'_>, is_part: bool) -
         Some(_) => format!("{} corrected", rows(counted.n_failed + counted.n_pending)),
         None => format!("again: {failed} failed and {pending} pending"),
     };
+    let renamed = renamed_templates(reader.run(), replay.templates);
     let is_done = [RowState::Created, RowState::Skipped, RowState::Canceled, RowState::Replaced];
     Ok(Plan {
         by_type: counted.by_type,
@@ -318,7 +320,7 @@ fn plan(counted: Counted, reader: &Reader, replay: &Replay<'_>, is_part: bool) -
         in_doubt: counts.get(RowState::InDoubt),
         is_part,
         is_without_list: false,
-        notes: vec![note],
+        notes: std::iter::once(note).chain(renamed).collect(),
     })
 }
 

@@ -6,12 +6,14 @@ use super::env::Env;
 use super::exit::Exit;
 use super::failure::{Failure, chain};
 use super::job::{Ending, Lead};
-use super::next::Next;
+use super::next::{Next, Piece};
 use super::part::Ids;
-use super::stored::wire_of;
+use super::stopped_by::StoppedBy;
+use super::stored::{no_row, wire_of};
 use super::words::rows;
 use crate::ledger::{AuditEvent, DoubtfulRow, Ledger, Reader, Resolution, RowVerdict, SessionEnd, Source};
 use crate::reconcile::check_person;
+use crate::report::in_words;
 use crate::request::{ErrorCode, RequestUri, RequestUuid, RowId, printable};
 use crate::submit::Calls;
 
@@ -28,23 +30,31 @@ pub enum Said {
 ///
 /// # Errors
 /// The run has no such row, or it is not in doubt.
-pub fn find_doubtful(reader: &Reader, number: RowId) -> Result<DoubtfulRow, Failure> {
+pub fn find_doubtful(path: &Path, reader: &Reader, number: RowId) -> Result<DoubtfulRow, Failure> {
     let found = reader.in_doubt(number.get() - 1, 1)?.into_iter().next().filter(|row| row.row == number);
     if let Some(row) = found {
         return Ok(row);
     }
-    let message = match reader.facts(number)? {
-        None => format!("the run has no row {number}; it has rows 1 to {}", reader.run().n_rows),
-        Some(facts) => format!("row {number} is {} and not in doubt; there is nothing to settle", facts.state),
-    };
-    Err(Failure::new(Exit::Usage, message))
+    match reader.facts(number)? {
+        None => Err(no_row(reader, number, "recorded")),
+        Some(facts) => Err(Failure::new(
+            Exit::Usage,
+            format!("row {number} is {} and not in doubt; there is nothing to settle", in_words(facts.state)),
+        )
+        .with_next(Next::from("see which rows are: ").and(Piece::on_ledger("settle", path, &["--list"])))),
+    }
 }
 
 /// Returns the rows in doubt of these numbers and ids.
 ///
 /// # Errors
 /// One of them is not in doubt, or none is named.
-pub fn doubtful_rows(reader: &Reader, numbers: &[RowId], ids: Option<&Ids>) -> Result<Vec<DoubtfulRow>, Failure> {
+pub fn doubtful_rows(
+    path: &Path,
+    reader: &Reader,
+    numbers: &[RowId],
+    ids: Option<&Ids>,
+) -> Result<Vec<DoubtfulRow>, Failure> {
     let mut rows = numbers.to_vec();
     if let Some(ids) = ids {
         rows.extend(ids.rows(reader)?);
@@ -54,7 +64,7 @@ pub fn doubtful_rows(reader: &Reader, numbers: &[RowId], ids: Option<&Ids>) -> R
     if rows.is_empty() {
         return Err(Failure::new(Exit::Usage, "no row is named: give --row N, or --ids FILE"));
     }
-    rows.into_iter().map(|row| find_doubtful(reader, row)).collect()
+    rows.into_iter().map(|row| find_doubtful(path, reader, row)).collect()
 }
 
 /// Closes what lists showed to be wrong with rows, because a person looked at it.
@@ -89,7 +99,8 @@ pub async fn check_created(
     let object = calls.read_back(uuid).await.map_err(|error| {
         let why = printable(&chain(&error));
         Failure::new(Exit::Server, format!("request {uuid} cannot be read ({why}); nothing was recorded"))
-            .with_next(Next::again().after("check the uuid"))
+            .stopping(StoppedBy::NotReadBack)
+            .with_next(Next::again().after("check the uuid, and that the account may read requests"))
     })?;
     let tag = wire_of(reader.run()).tag(row.row, &row.request);
     if let Some(other) = reader.row_of_uuid(uuid)? {

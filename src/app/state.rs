@@ -14,12 +14,13 @@ use sha2::{Digest, Sha256};
 use super::exit::Exit;
 use super::failure::{Failure, chain, remedy};
 use super::next::Next;
+use super::stopped_by::StoppedBy;
 use super::words::rows;
-use crate::ledger::{Extent, Reader, RowState, SessionInfo};
+use crate::ledger::{Extent, LedgerError, Reader, RowState, SessionInfo};
 use crate::machine::Machine;
-use crate::platform::{FileLock, OutputError, Overwrite, PrivateOutput, boot_id, create_private_folder, is_alive};
+use crate::platform::{FileLock, OutputError, Overwrite, PrivateOutput, create_private_folder, is_alive};
 use crate::reconcile::Hits;
-use crate::request::{Guid, RunId, printable};
+use crate::request::{Guid, RunId, RunMark, printable};
 
 /// For how long after its end a run counts as one that may have sent what no list shows yet.
 const LINGERS: SignedDuration = SignedDuration::from_mins(15);
@@ -43,11 +44,11 @@ struct Noted {
     /// What tells this start of the machine from others, where the system says it.
     #[serde(default)]
     boot: Option<String>,
-    /// When it ended, by the wall clock and by the one that runs during sleep, in seconds.
+    /// When it ended or was found dead, by the wall clock and by the one that runs during sleep, in seconds.
     ended: Option<(i64, u64)>,
-    /// Whether it died, and its ledger is gone.
+    /// Whether it did not end by itself.
     #[serde(default)]
-    is_lost: bool,
+    has_died: bool,
 }
 
 /// The state folder of one server.
@@ -109,6 +110,7 @@ impl StateFolder {
                 Exit::InUse,
                 format!("another process works on this run, from another copy of its ledger{who}; nothing was sent"),
             )
+            .stopping(StoppedBy::AnotherAtWork)
             .with_next(Next::again().after("wait until it has ended")));
         };
         let known = self.read(&name)?;
@@ -124,7 +126,7 @@ impl StateFolder {
             }
             let is_alive = self.lock_of(&noted.run)?.is_none();
             let noted = if is_alive { noted } else { self.found_dead(noted, machine)? };
-            if is_alive || noted.ended.is_none() || noted.is_recent(machine) {
+            if is_alive || noted.is_recent(machine) {
                 others.push(Other { noted, is_alive });
             }
         }
@@ -136,24 +138,24 @@ impl StateFolder {
             account,
             originator: known.as_ref().and_then(|noted| noted.originator.clone()),
             extent: known.as_ref().and_then(|noted| noted.extent),
-            boot: boot_id(),
+            boot: machine.boot_id(),
             ended: None,
-            is_lost: false,
+            has_died: false,
         };
-        let left_open = known.as_ref().filter(|noted| noted.ended.is_none()).filter(|noted| noted.boot == boot_id());
+        let left_open = known.as_ref().filter(|noted| noted.is_open() && noted.boot == machine.boot_id());
         let died = left_open.map(|noted| noted.pid).filter(|pid| !is_alive(*pid));
         let note = Note { folder: self.clone(), noted, known, others, died, originators, _lock: lock };
         note.write()?;
         Ok(note)
     }
 
-    /// Takes note of a run that died and whose ledger is not where it was: from now on it counts as one that has just ended.
+    /// Takes note of a run that died: from now on it counts as one that has just ended.
     fn found_dead(&self, noted: Noted, machine: &Machine) -> Result<Noted, Failure> {
-        if noted.ended.is_some() || noted.ledger.exists() {
+        if noted.ended.is_some() {
             return Ok(noted);
         }
         let ended = Some((machine.now().as_second(), machine.since_boot().as_secs()));
-        let noted = Noted { ended, is_lost: true, ..noted };
+        let noted = Noted { ended, has_died: true, ..noted };
         self.write(&noted)?;
         Ok(noted)
     }
@@ -182,7 +184,7 @@ impl StateFolder {
                 Ok(None) => {
                     let text =
                         format!("the state folder {} is locked by another process; nothing was sent", shown(&self.0));
-                    return Err(Failure::new(Exit::InUse, text));
+                    return Err(Failure::new(Exit::InUse, text).stopping(StoppedBy::AnotherAtWork));
                 }
                 Err(error) => return Err(unusable(&self.0, &error)),
             }
@@ -224,6 +226,11 @@ impl StateFolder {
 }
 
 impl Noted {
+    /// Returns whether its process left it open.
+    const fn is_open(&self) -> bool {
+        self.ended.is_none() || self.has_died
+    }
+
     /// Returns whether it ended a short time ago, by either clock: one of them may have been turned.
     fn is_recent(&self, machine: &Machine) -> bool {
         let Some((wall, boot)) = self.ended else { return false };
@@ -234,9 +241,10 @@ impl Noted {
 }
 
 impl Note {
-    /// Returns whether the ledger is as far as it was when the last session ended that this folder knows of.
-    pub(super) fn agrees(&self, extent: Extent) -> bool {
-        self.left_open_by().is_none() && self.before().map_or(extent.n_claims == 0, |before| before == extent)
+    /// Returns whether the ledger is as far as it was when the last session ended that this folder knows of; none as one that was
+    /// just made.
+    pub(super) fn agrees(&self, extent: Option<Extent>) -> bool {
+        self.left_open_by().is_none() && self.before() == extent
     }
 
     /// Returns whether the ledger is not as far as it was when the last session ended: an older copy.
@@ -256,7 +264,7 @@ impl Note {
 
     /// Returns the process that left the run open, as far as this folder knows.
     pub(super) fn left_open_by(&self) -> Option<u32> {
-        self.known.as_ref().filter(|known| known.ended.is_none()).map(|known| known.pid)
+        self.known.as_ref().filter(|known| known.is_open()).map(|known| known.pid)
     }
 
     /// Returns whether the process that left the run open is known to have died here. Else it may be at work elsewhere: on the
@@ -268,6 +276,13 @@ impl Note {
     /// Returns the accounts on the server that are known as this one.
     pub(super) fn originators(&self) -> BTreeSet<Guid> {
         self.originators.clone()
+    }
+
+    /// Returns the ledger of a run that worked on this server from here, where it still is there.
+    pub(super) fn ledger_of(&self, run: RunMark) -> Option<PathBuf> {
+        let all = self.folder.all().ok()?;
+        let noted = all.into_iter().find(|noted| noted.run.starts_with(&run.to_string()));
+        noted.map(|noted| noted.ledger).filter(|ledger| ledger.exists())
     }
 
     /// Notes the account's GUID on the server.
@@ -311,6 +326,7 @@ impl Note {
                 Exit::InUse,
                 format!("another run on this server {when} and {what}: ledger {}; nothing was sent", shown(ledger)),
             )
+            .stopping(StoppedBy::AnotherAtWork)
             .with_next(Next::again().after(first)));
         }
         Ok(())
@@ -348,17 +364,18 @@ impl Other {
         let reader = match Reader::open(&self.noted.ledger) {
             Ok(reader) if reader.run().id.to_string() == self.noted.run => reader,
             // What has ended and is gone sends nothing any more; of what died nobody knows what it sent last.
-            Ok(_) | Err(_) => return (!self.is_alive && !self.noted.is_lost).then_some(0),
+            Ok(_) | Err(_) => return (!self.is_alive && !self.noted.has_died).then_some(0),
         };
         let shown: BTreeSet<_> = hits.iter().map(|hit| hit.uuid).collect();
-        let lately = machine.now().checked_sub(LINGERS).unwrap_or(Timestamp::MIN);
+        // A machine that lost its power may have lost what was written last.
+        let may_lack = self.noted.has_died && self.noted.boot != machine.boot_id();
+        let lately =
+            newest_attempt(&reader).ok()?.and_then(|at| at.checked_sub(LINGERS).ok()).unwrap_or(Timestamp::MIN);
         let mut n = 0;
-        let counted = reader.for_each_row(&[], |row| -> Result<(), crate::ledger::LedgerError> {
+        let counted = reader.for_each_row(&[], |row| -> Result<(), LedgerError> {
             let counts = match row.state {
-                RowState::Pending => self.is_alive,
-                RowState::Sending | RowState::InDoubt => {
-                    self.noted.ended.is_some() || self.is_alive || row.last_attempt_at.is_none_or(|at| at > lately)
-                }
+                RowState::Pending => self.is_alive || may_lack,
+                RowState::Sending | RowState::InDoubt => true,
                 RowState::Created => {
                     row.last_attempt_at.is_some_and(|at| at > lately)
                         && row.request_uuid.is_none_or(|uuid| !shown.contains(&uuid))
@@ -374,6 +391,16 @@ impl Other {
         });
         counted.ok().map(|()| n)
     }
+}
+
+/// Returns when the last attempt of a run was made, by its own clock.
+fn newest_attempt(reader: &Reader) -> Result<Option<Timestamp>, LedgerError> {
+    let mut newest = None;
+    reader.for_each_row(&[], |row| -> Result<(), LedgerError> {
+        newest = newest.max(row.last_attempt_at);
+        Ok(())
+    })?;
+    Ok(newest)
 }
 
 fn shown(path: &Path) -> String {

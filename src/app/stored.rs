@@ -6,7 +6,7 @@ use std::path::Path;
 use super::exit::Exit;
 use super::failure::Failure;
 use crate::ledger::{LedgerError, Reader, RunInfo, TEMPLATE_NAME};
-use crate::request::{DataEncoding, Guid, TagPosition, printable};
+use crate::request::{DataEncoding, Guid, RowId, TagPosition, printable};
 use crate::submit::Wire;
 use crate::validate::{Defaults, ExtraColumns, OnDuplicate, Rules};
 
@@ -29,11 +29,25 @@ pub fn wire_of(run: &RunInfo) -> Wire {
     Wire { run: run.id, key: run.key.clone(), tag_position, data }
 }
 
-/// Returns the rules that the run's rows were checked by.
-pub fn rules_of(run: &RunInfo, mut templates: BTreeMap<String, Guid>) -> Rules {
+/// Returns what the names of templates meant when the run was made.
+fn templates_of(run: &RunInfo) -> impl Iterator<Item = (String, Guid)> {
     let of_run =
         |(name, value): &(String, String)| Some((name.strip_prefix(TEMPLATE_NAME)?.to_owned(), value.parse().ok()?));
-    for (name, guid) in run.identity.options.iter().filter_map(of_run) {
+    run.identity.options.iter().filter_map(of_run)
+}
+
+/// Says which names of templates mean another template today than when the run was made.
+pub(super) fn renamed_templates(run: &RunInfo, today: &BTreeMap<String, Guid>) -> Vec<String> {
+    let note = |(name, then): (String, Guid)| {
+        let now = today.iter().find(|(known, now)| known.eq_ignore_ascii_case(&name) && **now != then)?.1;
+        Some(format!("template {name} is {then} in this run, and {now} in the configuration: rows keep {then}"))
+    };
+    templates_of(run).filter_map(note).collect()
+}
+
+/// Returns the rules that the run's rows were checked by.
+pub fn rules_of(run: &RunInfo, mut templates: BTreeMap<String, Guid>) -> Rules {
+    for (name, guid) in templates_of(run) {
         templates.retain(|today, _| !today.eq_ignore_ascii_case(&name));
         templates.insert(name, guid);
     }
@@ -84,4 +98,20 @@ pub fn check_started(run: &RunInfo, path: &Path) -> Result<(), Failure> {
         format!("the run in {} was loaded and not told to run; nothing was sent", path.display()),
     )
     .with_next(format!("submit {} again, with the same options", names.join(" "))))
+}
+
+/// Says that a run has no such row; nothing was sent or recorded.
+pub(super) fn no_row(reader: &Reader, row: RowId, done: &str) -> Failure {
+    let n_rows = reader.run().n_rows;
+    Failure::new(Exit::Usage, format!("the run has no row {row}; it has rows 1 to {n_rows}; nothing was {done}"))
+}
+
+/// Returns the row with this id.
+///
+/// # Errors
+/// The run has none; nothing was sent or recorded.
+pub(super) fn row_of_id(reader: &Reader, id: &str, done: &str) -> Result<RowId, Failure> {
+    reader.row_of_id(id)?.ok_or_else(|| {
+        Failure::new(Exit::Usage, format!("--id: the run has no row with id \"{}\"; nothing was {done}", printable(id)))
+    })
 }

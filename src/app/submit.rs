@@ -15,8 +15,11 @@ use super::next::Next;
 use super::part::Part;
 use super::plan::Plan;
 use super::replay;
+use super::stopped_by::StoppedBy;
 use crate::event::EventSink;
-use crate::ledger::{Difference, Extent, Ledger, LedgerError, Reader, RowState, RunIdentity, RunInfo};
+use crate::ledger::{
+    Difference, Extent, Ledger, LedgerError, Reader, RowState, RunIdentity, RunInfo, SessionFate, SessionRecord,
+};
 use crate::reconcile::{Lists, Report};
 use crate::report::Counts;
 use crate::request::{DataEncoding, RequestType, RowId, TagPosition};
@@ -180,7 +183,7 @@ async fn begin<'a, S: Calls + Lists>(submission: &Submission<'_>, env: Env<'a, S
         submission.checked,
     )?;
     let made = ledger.path().to_owned();
-    let prepared = ready(submission, env, ledger, Extent::default(), true).await;
+    let prepared = ready(submission, env, ledger, None, true).await;
     if prepared.is_err() {
         remove(&made);
     }
@@ -227,7 +230,10 @@ pub(super) async fn go_on_with<'a, S: Calls + Lists>(
     let holder = reader.holder()?;
     // A first request that nobody could look at may be another one than was asked for.
     let is_unchecked = reader.kinds()?.iter().any(|kind| kind.read_back.is_none());
-    if n_pending + counts.get(RowState::InDoubt) == 0 && holder.is_none() && !is_unchecked {
+    // A session that died had no last look.
+    let has_ended = |last: &SessionRecord| matches!(last.fate, SessionFate::Ended { .. });
+    let is_unlooked = !reader.sessions()?.last().is_none_or(has_ended);
+    if n_pending + counts.get(RowState::InDoubt) == 0 && holder.is_none() && !is_unchecked && !is_unlooked {
         return Ok(Prepared::Ended(Ending::of(&reader, path)?.nothing_to_send()));
     }
     if submission.dry_run {
@@ -244,7 +250,7 @@ pub(super) async fn go_on_with<'a, S: Calls + Lists>(
     let before = reader.extent()?;
     drop(reader);
     let ledger = Ledger::open(env.machine, path, env.session)?;
-    ready(submission, env, ledger, before, false).await
+    ready(submission, env, ledger, Some(before), false).await
 }
 
 /// Works on an open ledger: asks the server first, then plans. `took_in` says that rows were taken into it by this.
@@ -252,11 +258,12 @@ pub(super) async fn ready<'a, S: Calls + Lists>(
     submission: &Submission<'_>,
     env: Env<'a, S>,
     ledger: Ledger,
-    before: Extent,
+    before: Option<Extent>,
     took_in: bool,
 ) -> Result<Prepared<'a, S>, Failure> {
     let wire = wire(submission, ledger.run());
     let mut job = Job::begin(&env, &submission.path, ledger, wire, &submission.sending, before).await?;
+    job.sends_all = submission.part.is_none();
     match look_and_plan(submission, &mut job, took_in, &env).await {
         Ok(Some((work, plan, first_list))) => {
             let ready = Ready { took_in, ..Ready::new(env, job, work, plan, first_list) };
@@ -349,6 +356,7 @@ pub(super) fn another_run(path: &Path, found: &[String]) -> Failure {
         Exit::Usage,
         format!("the ledger {} belongs to another run; nothing was sent\n  {}", path.display(), found.join("\n  ")),
     )
+    .stopping(StoppedBy::OtherRun)
     .with_next("use the values of the ledger, or give this run a ledger of its own with --ledger FILE")
 }
 

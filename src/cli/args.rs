@@ -308,10 +308,11 @@ pub(crate) struct SettleArgs {
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   cmbatch drop wave.ledger --row 127 --reason 'left the company, asked HR'
+  cmbatch drop wave.ledger --id E-1041 --id E-1042 --reason 'left the company, asked HR'
   cmbatch drop wave.ledger --ids gone.txt --reason 'done in the portal, ticket 4711'
   cmbatch drop wave.ledger --cause refused --reason 'cards were revoked by hand'
   cmbatch drop wave.ledger --row 127 --undo")]
-#[command(group = clap::ArgGroup::new("rows").required(true).multiple(true).args(["row", "ids", "cause"]))]
+#[command(group = clap::ArgGroup::new("rows").required(true).multiple(true).args(["row", "id", "ids", "cause"]))]
 pub(crate) struct DropArgs {
     /// The ledger
     #[arg(value_name = "LEDGER")]
@@ -319,6 +320,9 @@ pub(crate) struct DropArgs {
     /// The row's number in the run; can be given again
     #[arg(long, value_name = "N")]
     pub(crate) row: Vec<NonZeroU32>,
+    /// The row with this id; can be given again
+    #[arg(long, value_name = "ID")]
+    pub(crate) id: Vec<String>,
     /// The rows whose ids stand in this file, one a line
     #[arg(long, value_name = "FILE")]
     pub(crate) ids: Option<PathBuf>,

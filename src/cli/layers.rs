@@ -71,6 +71,11 @@ const COMMAND_LINE_ONLY: [&str; 23] = [
     "undo",
     "as",
 ];
+/// Returns whether an option holds for one command alone.
+pub(crate) fn holds_once(option: &str) -> bool {
+    COMMAND_LINE_ONLY.contains(&option)
+}
+
 /// Variables that are no options.
 const OTHER_VARIABLES: [&str; 5] =
     ["CMBATCH_TOKEN", "CMBATCH_CLIENT_SECRET", "CMBATCH_PASSWORD", "CMBATCH_CONFIG", "CMBATCH_PROFILE"];

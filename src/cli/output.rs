@@ -30,6 +30,11 @@ impl Shell {
         &self.bars
     }
 
+    /// Returns whether lines are written as JSON.
+    pub(crate) const fn logs_json(&self) -> bool {
+        self.json_log
+    }
+
     /// Returns whether a progress bar makes sense: a terminal, and nobody asked for silence or for JSON lines.
     pub(crate) fn shows_bar(&self) -> bool {
         !self.quiet && !self.json_log && io::stderr().is_terminal()

@@ -191,7 +191,13 @@ fn describe(kind: &EventKind) -> Option<(u8, String)> {
             Some((0, format!("the server asked to slow down: no calls for {}", span(*delay))))
         }
         EventKind::Draining { in_flight } if *in_flight > 0 => {
-            Some((0, format!("stopping: waiting for {in_flight} calls in flight (Ctrl-C again leaves at once)")))
+            let calls = if *in_flight == 1 { "1 call".to_owned() } else { format!("{in_flight} calls") };
+            Some((
+                0,
+                format!(
+                    "stopping: waiting for the answer to {calls} (Ctrl-C again does not wait, and leaves the rows in doubt)"
+                ),
+            ))
         }
         EventKind::RateCut { to_per_second } => Some((
             1,
@@ -212,6 +218,8 @@ fn describe(kind: &EventKind) -> Option<(u8, String)> {
         EventKind::Reconciling => Some((0, "reading the server's list of requests".to_owned())),
         EventKind::Reconciled { found: 0, absent: 0, left: 0 } => None,
         EventKind::Reconciled { found, absent, left } => Some((0, reconciled(*found, *absent, *left))),
+        // A moment is not worth a line.
+        EventKind::WaitingForProof { left, .. } if *left < Duration::from_secs(1) => None,
         EventKind::WaitingForProof { left, rows } => Some((
             0,
             format!(

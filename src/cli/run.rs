@@ -19,7 +19,7 @@ use super::reach::{Reach, endpoint_of, risks};
 use super::sign_in::Secrets;
 use super::signals;
 use super::summary::Summary;
-use crate::app::{Exit, Failure, Next};
+use crate::app::{Exit, Failure, Next, Piece};
 use crate::client::{Endpoint, Secret};
 use crate::ledger::SessionInfo;
 use crate::machine::Machine;
@@ -39,6 +39,11 @@ pub fn main() -> ExitCode {
     ] {
         environment.get(name).and_then(|value| value.to_str()).map(arm);
     }
+    // In a runtime of its own, which nothing else needs: a signal that is taken once is taken to the end.
+    drop(tokio::runtime::Builder::new_current_thread().enable_io().build().map(|runtime| {
+        let _runs = runtime.enter();
+        platform::outlive_file_size_limit();
+    }));
     match layers::read(&argv, &environment) {
         Ok(layered) => run(layered, &argv, &environment).into(),
         Err(LayerError::Clap(error)) => {
@@ -82,20 +87,9 @@ fn run(layered: Layered, argv: &[OsString], environment: &BTreeMap<String, OsStr
     let invocation = Invocation::new(argv);
     let mut ended = command(layered, &invocation, &shell, environment);
     if let Err(failure) = &mut ended
-        && failure.exit == Exit::InvalidManifest
         && failure.next.is_none()
     {
-        failure.next = Some(Next::again().after("correct the manifest"));
-    }
-    if let Err(failure) = &mut ended
-        && failure.next.is_none()
-    {
-        failure.next = Some(Next::again().after(match failure.exit {
-            _ if let Some(remedy) = failure.remedy => remedy,
-            Exit::InUse => "wait until it has ended",
-            Exit::Disk => "make room or repair the disk",
-            _ => "correct that",
-        }));
+        failure.next = Some(way_out(failure, &invocation));
     }
     match ended {
         Ok(None) => Exit::Done,
@@ -121,6 +115,27 @@ fn run(layered: Layered, argv: &[OsString], environment: &BTreeMap<String, OsStr
             exit
         }
     }
+}
+
+/// Returns what to do about a failure that says nothing of that itself.
+fn way_out(failure: &Failure, invocation: &Invocation) -> Next {
+    let first = match failure.exit {
+        _ if let Some(remedy) = failure.remedy => remedy,
+        // The command itself is what is wrong: typed again as it is, it would fail again.
+        Exit::Usage => return Next::from("correct that in the command, and run it again"),
+        Exit::InvalidManifest => "correct the manifest",
+        Exit::InUse => "wait until it has ended",
+        Exit::Disk => "make room or repair the disk",
+        Exit::Server | Exit::SignIn | Exit::NoApi => match invocation.doctor() {
+            Some(doctor) => {
+                let first = format!("see what is wrong: {doctor}; once that is corrected: ");
+                return Next::from(first).and(Piece::Again);
+            }
+            None => "correct that",
+        },
+        Exit::Done | Exit::SomeRows | Exit::Interrupted => "correct that",
+    };
+    Next::again().after(first)
 }
 
 /// Sets up the JSON log; text goes through the shell alone.
@@ -243,7 +258,7 @@ fn in_force(reach: &Reach) -> Vec<(String, String)> {
 
 /// Who works on the ledger, with the options in force and the command as it was typed.
 fn session(command: &str, user: String, invocation: &Invocation, mut options: Vec<(String, String)>) -> SessionInfo {
-    options.push((status::COMMAND_LINE.to_owned(), invocation.again()));
+    options.push((SessionInfo::COMMAND_LINE.to_owned(), invocation.again()));
     SessionInfo {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         user,

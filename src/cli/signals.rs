@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::platform::{StopRequest, StopRequests, outlive_file_size_limit};
+use crate::platform::{StopRequest, StopRequests};
 use crate::submit::StopLevel;
 
 /// What a signal does before anything is sent: it ends the program in an orderly way.
@@ -59,7 +59,6 @@ impl Drop for Listener {
 /// which the ledger survives.
 pub(crate) fn listen(level: watch::Sender<StopLevel>) -> Listener {
     let Ok(mut requests) = StopRequests::listen() else { return Listener(None) };
-    outlive_file_size_limit();
     Listener(Some(tokio::spawn(async move {
         loop {
             let request = requests.next().await;

@@ -18,8 +18,6 @@ pub enum FindingKind {
     Double,
     /// A request has the tag of a row that is failed, skipped, invalid or replaced.
     Unsent,
-    /// The request of one row has another row's tag.
-    OtherRow,
     /// The request of a row is missing, although earlier and later ones are there.
     Missing,
     /// Another run has asked for the same meanwhile.
@@ -30,15 +28,13 @@ pub enum FindingKind {
 
 impl FindingKind {
     /// All kinds.
-    pub const ALL: [Self; 6] =
-        [Self::Double, Self::Unsent, Self::OtherRow, Self::Missing, Self::Elsewhere, Self::SkippedGone];
+    pub const ALL: [Self; 5] = [Self::Double, Self::Unsent, Self::Missing, Self::Elsewhere, Self::SkippedGone];
 
     /// Returns the stable name, as the ledger and `--json` write it.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Double => "double",
             Self::Unsent => "unsent",
-            Self::OtherRow => "other-row",
             Self::Missing => "missing",
             Self::Elsewhere => "elsewhere",
             Self::SkippedGone => "skipped-gone",

@@ -147,8 +147,16 @@ impl SessionInfo {
     /// The option that holds the account of the session's calls.
     pub const ACCOUNT: &'static str = "account";
 
+    /// The option that holds the command as it was typed.
+    pub const COMMAND_LINE: &'static str = "command-line";
+
     /// Returns the account of the session's calls, where it is known.
     pub fn account(&self) -> Option<&str> {
-        self.options.iter().find(|(name, _)| name == Self::ACCOUNT).map(|(_, value)| value.as_str())
+        self.option(Self::ACCOUNT)
+    }
+
+    /// Returns the value of an option, where it is recorded.
+    pub fn option(&self, wanted: &str) -> Option<&str> {
+        self.options.iter().find(|(name, _)| name == wanted).map(|(_, value)| value.as_str())
     }
 }

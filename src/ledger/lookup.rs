@@ -1,5 +1,7 @@
 //! Looking up single rows and kinds, fast enough to be asked for each request of a server's list.
 
+use std::collections::BTreeSet;
+
 use rusqlite::{Connection, Row};
 
 use super::error::LedgerError;
@@ -14,8 +16,7 @@ use super::result::CreatedAt;
 use super::schema::RUN;
 use super::sql::{Micros, REQUEST_COLUMNS, request_of};
 use super::state::RowState;
-
-use crate::request::{CreateRequest, RequestUuid, RowId};
+use crate::request::{CreateRequest, Guid, RequestUuid, RowId};
 
 pub(super) const PENDING_ROWS: &str = "SELECT row FROM pending_again WHERE run = ?1 AND row > ?2
     UNION ALL
@@ -69,15 +70,15 @@ impl Reader {
     /// The ledger cannot be read.
     pub fn created_marks(&self) -> Result<CreatedMarks, LedgerError> {
         let sql = format!(
-            "SELECT row, uuid FROM outcomes o WHERE run = ? AND state = 'created' AND uuid IS NOT NULL AND {LAST_WORD}
-             ORDER BY row"
+            "SELECT o.row, o.uuid, i.target, i.template FROM outcomes o JOIN items i ON i.run = o.run AND i.row = o.row
+             WHERE o.run = ? AND o.state = 'created' AND o.uuid IS NOT NULL AND {LAST_WORD} ORDER BY o.row"
         );
         self.read(|conn| {
             let mut statement = conn.prepare_cached(&sql)?;
             let mut rows = statement.query([RUN])?;
             let mut marks = CreatedMarks::default();
             while let Some(line) = rows.next()? {
-                marks.add(line.get(0)?, line.get(1)?);
+                marks.add(line.get(0)?, Mark::new(line.get(1)?, line.get(2)?, line.get(3)?));
             }
             Ok(marks)
         })
@@ -112,6 +113,16 @@ impl Reader {
             }
             Ok(())
         })
+    }
+
+    /// Returns the rows that a list had shown to be absent, and that could be sent again for it, whatever became of them since. It passes
+    /// over all outcomes once.
+    ///
+    /// # Errors
+    /// The ledger cannot be read.
+    pub fn found_absent(&self) -> Result<BTreeSet<RowId>, LedgerError> {
+        let sql = "SELECT row FROM outcomes WHERE run = ? AND source = 'list' AND state = 'pending'";
+        Ok(self.read(|conn| query::all(conn, sql, [RUN], |line| line.get(0)))?.into_iter().collect())
     }
 
     /// Returns the kinds of request of which one was created, in the order of type and template.
@@ -163,30 +174,49 @@ pub struct Extent {
     pub n_outcomes: u64,
 }
 
-/// 32 bits of the request of each row that is known as created: enough to pass over what a long list says of it again.
+/// Some bits of the request of each row that is known as created, and of what was asked for (8 bytes a row): enough to pass over
+/// what a long list says of it again.
 #[derive(Clone, Debug, Default)]
-pub struct CreatedMarks(Vec<u32>);
+pub struct CreatedMarks(Vec<Mark>);
 
-impl CreatedMarks {
-    /// Notes the request of a row.
-    pub fn add(&mut self, row: RowId, uuid: RequestUuid) {
-        let place = row.get() as usize;
-        if place >= self.0.len() {
-            self.0.resize(place + 1, 0);
-        }
-        self.0[place] = mark(uuid);
-    }
+/// 32 bits of a request's uuid, 16 of its target and of its template. 0 stands for none.
+#[derive(Clone, Copy, Debug, Default)]
+struct Mark {
+    uuid: u32,
+    target: u16,
+    template: u16,
+}
 
-    /// Returns whether the row is known as created by this request. Of 4 billion other requests one would be taken for it.
-    pub fn has(&self, row: RowId, uuid: RequestUuid) -> bool {
-        self.0.get(row.get() as usize) == Some(&mark(uuid))
+impl Mark {
+    fn new(uuid: RequestUuid, target: Option<Guid>, template: Option<Guid>) -> Self {
+        let short = |guid: Option<Guid>| guid.map_or(0, |guid| (hash(guid) >> 16) as u16 | 1);
+        Self { uuid: hash(*uuid.guid()).max(1), target: short(target), template: short(template) }
     }
 }
 
-/// Never 0, which stands for none.
-fn mark(uuid: RequestUuid) -> u32 {
-    let words = uuid.guid().as_bytes().as_chunks::<4>().0.iter().map(|word| u32::from_be_bytes(*word));
-    words.fold(0_u32, |hash, word| (hash.rotate_left(5) ^ word).wrapping_mul(0x9E37_79B1)).max(1)
+impl CreatedMarks {
+    fn add(&mut self, row: RowId, mark: Mark) {
+        let place = row.get() as usize;
+        if place >= self.0.len() {
+            self.0.resize(place + 1, Mark::default());
+        }
+        self.0[place] = mark;
+    }
+
+    /// Returns whether the row is known as created by this request, and the request is for the row's target and template, where both
+    /// name them. Of 4 billion other requests one would be taken for it, of 32,768 other targets one for the row's.
+    pub fn has(&self, row: RowId, uuid: RequestUuid, target: Option<Guid>, template: Option<Guid>) -> bool {
+        let found = Mark::new(uuid, target, template);
+        let agrees = |sent: u16, found: u16| sent == 0 || found == 0 || sent == found;
+        self.0.get(row.get() as usize).is_some_and(|sent| {
+            sent.uuid == found.uuid && agrees(sent.target, found.target) && agrees(sent.template, found.template)
+        })
+    }
+}
+
+fn hash(guid: Guid) -> u32 {
+    let words = guid.as_bytes().as_chunks::<4>().0.iter().map(|word| u32::from_be_bytes(*word));
+    words.fold(0_u32, |hash, word| (hash.rotate_left(5) ^ word).wrapping_mul(0x9E37_79B1))
 }
 
 fn facts_of(conn: &Connection, row: RowId) -> rusqlite::Result<Option<RowFacts>> {

@@ -16,6 +16,7 @@ const BEGIN: (Duration, &str) = (Duration::from_secs(10_000), "2026-03-01T12:00:
 struct Turned {
     passed: Duration,
     wall: SignedDuration,
+    n_boots: u32,
 }
 
 /// The clocks of a machine. They stand still, or go with tokio's.
@@ -46,6 +47,11 @@ impl HandClock {
         self.turned.lock().unwrap().wall += by;
     }
 
+    /// Starts the machine anew; its clocks go on.
+    pub(crate) fn boot(&self) {
+        self.turned.lock().unwrap().n_boots += 1;
+    }
+
     /// Returns how much time has passed.
     pub(crate) fn passed(&self) -> Duration {
         self.turned.lock().unwrap().passed + self.tokio.map_or(Duration::ZERO, |begin| begin.elapsed())
@@ -65,6 +71,10 @@ impl Clock for HandClock {
     fn now(&self) -> Timestamp {
         let begin: Timestamp = BEGIN.1.parse().unwrap();
         begin + self.passed() + self.turned.lock().unwrap().wall
+    }
+
+    fn boot_id(&self) -> Option<String> {
+        Some(format!("boot {}", self.turned.lock().unwrap().n_boots))
     }
 }
 

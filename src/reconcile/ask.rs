@@ -128,6 +128,8 @@ pub struct Asking<'a> {
     pub max_attempts: u32,
     /// This session's number.
     pub session: u32,
+    /// The first session whose rows are looked for: this one's, or an earlier one's that died before its last look.
+    pub audited_from: u32,
     /// When this session began, by the clock that runs during sleep.
     pub began: Duration,
     /// When the list is asked for, by that clock.

@@ -101,7 +101,7 @@ impl Strangers {
         Ok(())
     }
 
-    /// Returns the fingerprints of those that were submitted at `since` or later, each with one such request.
+    /// Returns those that were submitted at `since` or later, each with its fingerprint.
     pub(super) fn since(&self, since: Timestamp) -> impl Iterator<Item = (u64, RequestUuid)> {
         let lately = self.kept.iter().filter(move |found| found.hit.submitted.is_some_and(|at| at >= since));
         lately.map(|found| (found.fingerprint, found.hit.uuid))

@@ -44,6 +44,13 @@ pub enum Disagreement {
     },
 }
 
+impl Disagreement {
+    /// Returns whether the server says nothing of the property, rather than something else.
+    pub(super) const fn is_unnamed(&self) -> bool {
+        matches!(self, Self::Guid { found: None, .. })
+    }
+}
+
 impl fmt::Display for Disagreement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -23,6 +23,13 @@ pub struct Firsts<T, const MAX: usize = 5> {
     pub first: Vec<T>,
 }
 
+impl Audit {
+    /// Returns whether the list has all that was sent.
+    pub const fn is_whole(&self) -> bool {
+        self.n_not_shown == 0 && self.again.n == 0
+    }
+}
+
 impl<T, const MAX: usize> Default for Firsts<T, MAX> {
     fn default() -> Self {
         Self { n: 0, first: Vec::new() }
@@ -98,12 +105,12 @@ pub struct Audit {
     pub missing: Firsts<Gap, MAX_FOUND>,
     /// How many requests of earlier sessions it lacks.
     pub n_lacking: u64,
-    /// The row that was not in an earlier list and was sent again, where this one does not have it either.
-    pub probe: Option<Gap>,
+    /// Rows that were not in an earlier list and were sent again, and that this one does not have either.
+    pub again: Firsts<Gap, MAX_FOUND>,
     /// How many rows of this session it lacks at its new end, or without any order: it lags, or shows only a part.
     pub n_not_shown: u64,
-    /// Rows that another run requested, too, since this session's first list: their own request, and that one.
-    pub elsewhere: Firsts<(RowId, [RequestUuid; 2]), MAX_FOUND>,
+    /// Rows that other runs requested, too, since this session's first list: their own request, and those.
+    pub elsewhere: Firsts<(RowId, RequestUuid, Vec<RequestUuid>), MAX_FOUND>,
     /// Rows that were skipped for a request that came to nothing; without a status it is gone.
     pub come_to_nothing: Vec<(RowId, RequestUuid, Option<RequestStatus>)>,
     /// Findings of earlier lists that this one does not close.

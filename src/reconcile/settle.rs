@@ -1,6 +1,6 @@
 //! Reading the list once, and settling rows by it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::anchors::{Anchors, FirstLooks};
@@ -238,19 +238,23 @@ fn audit(sight: &Sight<'_>, asking: &Asking<'_>, reader: &Reader) -> Result<Audi
         still_open: sight.still_open(reader.open_findings()?),
         ..Audit::default()
     };
-    if asking.first_date.is_none() && asking.recent.is_empty() || asking.who.tagging == Tagging::Untagged {
+    let has_sent = asking.first_date.is_some() || !asking.recent.is_empty() || asking.audited_from < asking.session;
+    if !has_sent || asking.who.tagging == Tagging::Untagged {
         return Ok(audit);
     }
+    let found_absent = reader.found_absent()?;
+    let is_again = |row| found_absent.contains(&row) || matches!(asking.probe, Probe::Sent(probe) if probe == row);
     // Gaps since the last row that was seen, and all before it that another row was seen before.
     let (mut gaps, mut between) = (Vec::new(), Firsts::default());
     let (mut n_rows, mut n_gaps, mut any_seen) = (0_u64, 0_u64, false);
     reader.created_in_order(|created| {
-        if created.session != asking.session {
-            audit.n_lacking += u64::from(!sight.seen.has(created.row));
+        let is_seen = sight.seen.has(created.row);
+        audit.n_lacking += u64::from(!is_seen && created.session != asking.session);
+        if created.session < asking.audited_from {
             return;
         }
         n_rows += 1;
-        if sight.seen.has(created.row) {
+        if is_seen {
             // Before the first one that is seen, the list may not reach back far enough.
             let passed = gaps.drain(..);
             if any_seen {
@@ -258,8 +262,13 @@ fn audit(sight: &Sight<'_>, asking: &Asking<'_>, reader: &Reader) -> Result<Audi
             }
             any_seen = true;
         } else {
+            let gap = Gap { row: created.row, uuid: created.uuid };
+            if is_again(gap.row) {
+                audit.again.add(gap);
+                return;
+            }
             n_gaps += 1;
-            gaps.push(Gap { row: created.row, uuid: created.uuid });
+            gaps.push(gap);
         }
     })?;
     if n_gaps * 2 > n_rows {
@@ -268,12 +277,6 @@ fn audit(sight: &Sight<'_>, asking: &Asking<'_>, reader: &Reader) -> Result<Audi
         audit.n_not_shown = n_gaps - between.n;
         audit.missing = between;
     }
-    audit.probe = match asking.probe {
-        Probe::Sent(row) if !sight.seen.has(row) => {
-            reader.facts(row)?.and_then(|facts| facts.uuid).map(|uuid| Gap { row, uuid })
-        }
-        Probe::None | Probe::Sent(_) | Probe::Seen => None,
-    };
     audit.elsewhere = elsewhere(sight, asking, reader)?;
     Ok(audit)
 }
@@ -283,22 +286,25 @@ fn elsewhere(
     sight: &Sight<'_>,
     asking: &Asking<'_>,
     reader: &Reader,
-) -> Result<Firsts<(RowId, [RequestUuid; 2]), MAX_FOUND>, LedgerError> {
+) -> Result<Firsts<(RowId, RequestUuid, Vec<RequestUuid>), MAX_FOUND>, LedgerError> {
     let mut found = Firsts::default();
     // An earlier session may have ended before the list showed what others did meanwhile.
     let looks = reader.sessions()?.into_iter().filter_map(|session| session.first_look?.date);
     let Some(since) = looks.chain(asking.first_date).min() else { return Ok(found) };
     let accepted = reader.accepted_hits()?;
     let is_new = |(_, uuid): &(u64, RequestUuid)| accepted.binary_search(uuid).is_err();
-    let lately: BTreeMap<u64, RequestUuid> = sight.strangers.since(since).filter(is_new).collect();
+    let mut lately: BTreeMap<u64, BTreeSet<RequestUuid>> = BTreeMap::new();
+    for (fingerprint, uuid) in sight.strangers.since(since).filter(is_new) {
+        lately.entry(fingerprint).or_default().insert(uuid);
+    }
     if lately.is_empty() {
         return Ok(found);
     }
     reader.for_each_row(&[RowState::Created], |row| -> Result<(), LedgerError> {
         if let (Some(request), Some(own)) = (&row.request, row.request_uuid)
-            && let Some(uuid) = lately.get(&request.fingerprint().number())
+            && let Some(uuids) = lately.get(&request.fingerprint().number())
         {
-            found.add((row.row, [own, *uuid]));
+            found.add((row.row, own, uuids.iter().copied().collect()));
         }
         Ok(())
     })?;

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::ask::{Asking, Identity, Tagging};
 use super::hits::{Strangers, has_ended, stands};
-use super::matching::disagreements;
+use super::matching::{Disagreement, disagreements};
 use super::report::{Double, Firsts, MAX_FOUND, Stray, TakenOver};
 use super::tagless::Tagless;
 use crate::client::{RequestObject, RequestStatus};
@@ -73,6 +73,8 @@ pub(super) struct Sight<'a> {
     /// The rows whose known request was seen, with its tag.
     pub(super) seen: Bits,
     tagged: Vec<Tagged>,
+    /// Created rows whose requests are for another target, template or card.
+    wrong: Vec<Contradiction>,
     pub(super) strays: Firsts<Stray, MAX_FOUND>,
     pub(super) strangers: Strangers,
     pub(super) tagless: Tagless,
@@ -123,6 +125,7 @@ impl<'a> Sight<'a> {
             marks: reader.created_marks()?,
             seen: Bits::default(),
             tagged: Vec::new(),
+            wrong: Vec::new(),
             strays: Firsts::default(),
             strangers: Strangers::default(),
             tagless,
@@ -185,7 +188,7 @@ impl<'a> Sight<'a> {
             return Ok(false);
         };
         self.originator = object.originator.or(self.originator);
-        if self.marks.has(row, object.uuid) && !self.firsts.contains_key(&row) {
+        if self.marks.has(row, object.uuid, object.target, object.template) && !self.firsts.contains_key(&row) {
             self.seen.set(row);
             return Ok(true);
         }
@@ -201,10 +204,7 @@ impl<'a> Sight<'a> {
         }
         let differs = disagreements(request, None, object);
         if facts.uuid == Some(object.uuid) {
-            self.seen.set(row);
-            if let Some(kind) = self.firsts.remove(&row).filter(|_| differs.is_empty()) {
-                self.kinds_seen.push(kind);
-            }
+            self.take_known(row, object.uuid, &differs);
             return Ok(true);
         }
         let differs: Vec<String> = differs.iter().map(ToString::to_string).collect();
@@ -219,6 +219,20 @@ impl<'a> Sight<'a> {
         });
         self.is_ours(row, object, Some(facts));
         Ok(true)
+    }
+
+    /// Takes note of the request that a created row is known as. What the server does not say is no sign against its answer.
+    fn take_known(&mut self, row: RowId, uuid: RequestUuid, differs: &[Disagreement]) {
+        let said = differs.iter().filter(|one| !one.is_unnamed()).map(ToString::to_string).collect::<Vec<_>>();
+        if !said.is_empty() {
+            let reason = format!("its request {uuid} is not what was asked for: {}", said.join("; ")).into();
+            self.wrong.push(Contradiction { row, reason });
+            return;
+        }
+        self.seen.set(row);
+        if let Some(kind) = self.firsts.remove(&row).filter(|_| differs.is_empty()) {
+            self.kinds_seen.push(kind);
+        }
     }
 
     fn stray(&mut self, row: RowId, object: &RequestObject, facts: Option<&RowFacts>) {
@@ -263,7 +277,7 @@ impl<'a> Sight<'a> {
             let n_left = uuids.len() - uuids.iter().filter(is_over).count();
             match finding.kind {
                 FindingKind::Double | FindingKind::Elsewhere => n_left > 1,
-                FindingKind::Unsent | FindingKind::OtherRow => n_left > 0,
+                FindingKind::Unsent => n_left > 0,
                 FindingKind::Missing => uuids.iter().any(|uuid| self.status(*uuid).is_none()),
                 // Told anew by each list.
                 FindingKind::SkippedGone => false,
@@ -293,14 +307,24 @@ impl<'a> Sight<'a> {
                 continue;
             }
             match &first.differs {
+                // One that came to nothing, and is not what was asked for, keeps nobody from asking for that.
+                Some(_) if !first.stands && first.before != RowState::InDoubt => {}
                 Some(differs) => seen.contradictions.push(Contradiction {
                     row: first.row,
                     reason: format!("request {} carries the row's tag and is not the row's: {differs}", first.uuid)
                         .into(),
                 }),
-                None => seen.exists.push(Exists { row: first.row, uuid: first.uuid, before: first.before }),
+                None => {
+                    seen.exists.push(Exists { row: first.row, uuid: first.uuid, before: first.before });
+                    self.kinds_seen.extend(self.firsts.remove(&first.row));
+                }
             }
         }
+        let is_settled = |wrong: &Contradiction| seen.speaks_of(wrong.row);
+        let wrong: Vec<_> = std::mem::take(&mut self.wrong).into_iter().filter(|wrong| !is_settled(wrong)).collect();
+        seen.contradictions.extend(wrong);
+        seen.contradictions.sort_by_key(|contradiction| contradiction.row);
+        seen.contradictions.dedup_by_key(|contradiction| contradiction.row);
         self.decide_shared(reader, &mut seen)?;
         for Exists { row, uuid, before } in &seen.exists {
             self.seen.set(*row);

@@ -80,8 +80,7 @@ pub(super) fn since(doubt: &DoubtfulRow, looks: &FirstLooks) -> Timestamp {
 /// Returns whether nothing that the request names is another one than the row's.
 fn is_like(request: &CreateRequest, object: &RequestObject) -> bool {
     let differs = disagreements(request, None, object);
-    let is_unnamed = |one: &Disagreement| matches!(one, Disagreement::Guid { found: None, .. });
-    type_may_be(request.kind, object.request_type) && differs.iter().all(is_unnamed)
+    type_may_be(request.kind, object.request_type) && differs.iter().all(Disagreement::is_unnamed)
 }
 
 #[cfg(test)]

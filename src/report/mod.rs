@@ -10,8 +10,10 @@ mod columns;
 mod export;
 mod manifest;
 mod status;
+mod wrap;
 
 pub use columns::RESULT_COLUMNS;
 pub use export::{ExportError, results_csv, results_jsonl};
 pub use manifest::{Choice, ChoiceError, Written, manifest_csv};
 pub use status::{Counts, Reason, Status, in_words, meaning};
+pub use wrap::wrapped;

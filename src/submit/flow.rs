@@ -191,7 +191,7 @@ impl<'a> Flow<'a> {
                 }
                 CheckFirst::Stop => self.stop_for(StopReason::NotReadBack { kind, row, uuid, why }),
             },
-            Finding::NotThere => self.memory.kinds.await_list(kind, row, uuid),
+            Finding::NotThere | Finding::OtherRows => self.memory.kinds.await_list(kind, row, uuid),
             Finding::Away(why) => {
                 self.stop_for(StopReason::Unreachable(Fault::without_answer(ErrorCode::NotConnected, why)));
             }

@@ -14,7 +14,7 @@ use super::rate::Pace;
 use super::setup::Limits;
 use super::throttle::Throttle;
 use super::window::Window;
-use crate::ledger::{KindRecord, LedgerError, Reader};
+use crate::ledger::{KindRecord, LedgerError, Reader, RowState};
 use crate::machine::Machine;
 use crate::reconcile::{DoubtTimes, OwnDoubts, Recent};
 use crate::request::{CreateRequest, RequestKind, RequestUuid, RowId};
@@ -46,14 +46,16 @@ impl KnownKind {
     pub fn of_ledger(reader: &Reader) -> Result<Vec<Self>, LedgerError> {
         let mut known = Vec::new();
         for KindRecord { kind, row, uuid, read_back } in reader.kinds()? {
-            let request = match read_back {
-                Some(_) => None,
-                None => reader.facts(row)?.and_then(|facts| facts.request),
-            };
-            known.push(match request {
-                Some(request) => Self::Unread { row, uuid, request: Box::new(request) },
-                None => Self::Confirmed(kind),
-            });
+            if read_back.is_some() {
+                known.push(Self::Confirmed(kind));
+                continue;
+            }
+            // A list may have corrected which request it is; one that is not what was asked for may have been withdrawn since.
+            let Some(facts) = reader.facts(row)? else { continue };
+            let is_to_read = matches!(facts.state, RowState::Created | RowState::InDoubt);
+            if let Some(request) = facts.request.filter(|_| is_to_read) {
+                known.push(Self::Unread { row, uuid: facts.uuid.unwrap_or(uuid), request: Box::new(request) });
+            }
         }
         Ok(known)
     }

@@ -32,6 +32,6 @@ pub use breaker::{BreakerRules, Trip};
 pub use memory::{KnownKind, Memory};
 pub use pipeline::run;
 pub use rate::{InvalidRate, Period, Rate};
-pub use session::{FinalLook, Patience, Session, SessionReport, Setting};
-pub use setup::{Calls, CheckFirst, Engine, Limits, Sending, Wire, Work};
+pub use session::{Session, SessionReport, Setting};
+pub use setup::{Calls, CheckFirst, Engine, FinalLook, Limits, Patience, Sending, Wire, Work};
 pub use stop::{StopLevel, StopReason, SubmitReport, Unrecorded};

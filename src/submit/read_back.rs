@@ -36,6 +36,8 @@ pub(crate) enum Finding {
     Withdrawn(RequestStatus),
     /// It is not there, though some time was given: a list may have it.
     NotThere,
+    /// It is that of another row of the run: a list tells which is whose.
+    OtherRows,
     /// It cannot be read.
     Unread(String),
     /// The server does not answer.
@@ -74,6 +76,12 @@ impl Finding {
             Err(error) => return Self::of_error(&error),
         };
         let differs = disagreements(&first.request, tag, &object);
+        let is_of_run = |found: Tag| tag.is_some_and(|tag| found.run_mark() == tag.run_mark());
+        if differs.iter().any(|one| matches!(one, Disagreement::Tag { .. }))
+            && Tag::all_in(&object.comment).any(is_of_run)
+        {
+            return Self::OtherRows;
+        }
         match object.status {
             status if differs.is_empty() => Self::Agrees(status),
             status @ (RequestStatus::Denied | RequestStatus::Failed | RequestStatus::Canceled)
@@ -112,7 +120,12 @@ impl Finding {
     pub(crate) fn note(&self) -> Option<String> {
         match self {
             Self::Agrees(status) => Some(format!("read back: status {status}")),
-            Self::Differs(_) | Self::Withdrawn(_) | Self::NotThere | Self::Unread(_) | Self::Away(_) => None,
+            Self::Differs(_)
+            | Self::Withdrawn(_)
+            | Self::NotThere
+            | Self::OtherRows
+            | Self::Unread(_)
+            | Self::Away(_) => None,
         }
     }
 }
@@ -170,6 +183,23 @@ pub(crate) mod tests {
             Finding::Agrees(RequestStatus::Canceled),
             "that it was withdrawn says nothing against the others"
         );
+    }
+
+    #[test]
+    fn a_request_with_another_rows_tag_is_for_a_list_to_tell() {
+        let (run, key) = (RunId::random(), RunKey::from_bytes([3; 32]));
+        let tag = |run, row| Tag::new(run, &key, RowId::new(row).unwrap(), Fingerprint::from_bytes([1; 5]));
+        let row = RowId::new(1).unwrap();
+        let request = Box::new(CreateRequest::new(RequestType::Enroll));
+        let uuid = RequestUuid::new(Guid::from_bytes([1; 16]));
+        let first = ToRead { kind: request.request_kind(), row, uuid, request, recorded_by: Some(1) };
+        let read = |comment: Tag| {
+            let found = object(RequestStatus::Approved, &comment.to_string(), None);
+            Finding::of(&first, Some(tag(run, 1)), Ok(found))
+        };
+        assert_eq!(read(tag(run, 1)), Finding::Agrees(RequestStatus::Approved));
+        assert_eq!(read(tag(run, 2)), Finding::OtherRows);
+        assert!(matches!(read(tag(RunId::random(), 2)), Finding::Differs(_)), "another run's");
     }
 
     #[test]

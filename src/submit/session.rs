@@ -1,23 +1,26 @@
 //! A whole session: ask the server first, send, settle what is in doubt, send again what was not created, look once more.
 
+mod behind;
+mod doubt;
+mod look;
+mod outage;
+
 use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
-use super::breaker::Trip;
-use super::kinds::Awaiting;
 use super::memory::{KnownKind, Memory};
 use super::pipeline::run;
-use super::setup::{Calls, CheckFirst, Limits, Sending, Wire, Work};
+use super::setup::{Calls, Limits, Patience, Sending, Wire, Work};
 use super::stop::{StopLevel, StopReason, SubmitReport};
-use crate::client::{ListTimeouts, ReadError, TransportFault};
+use crate::client::ReadError;
 use crate::event::{Event, EventKind, EventSink};
-use crate::ledger::{FirstLook, Ledger, LedgerError, Reader, RowState};
+use crate::ledger::{Ledger, LedgerError, Reader, RowState, SessionFate, SessionRecord};
 use crate::machine::Machine;
-use crate::reconcile::{self, Asking, Hits, Identity, Lists, Probe, Report, Tagging, Trust, Waits};
-use crate::request::{ErrorCode, RequestKind, RequestUuid, RowId, TagPosition};
+use crate::reconcile::{Identity, Lists, Probe, Report, Tagging, Waits};
+use crate::request::{RowId, TagPosition};
 
 /// How often the list is asked for until it is taken that it will prove no more: a list may lag behind.
 const MAX_LISTS: u32 = 3;
@@ -29,33 +32,6 @@ const PROBE_EVERY: Duration = Duration::from_secs(30);
 const MIN_PROBES: u32 = 10;
 /// How long the first list is waited for after it could not be read, again and again.
 const LIST_AGAIN: [Duration; 3] = [Duration::from_secs(10), Duration::from_secs(30), Duration::from_secs(60)];
-
-/// How patiently rows in doubt are settled, lists are read, and a server that went away is waited for.
-#[derive(Clone, Copy, Debug)]
-pub struct Patience {
-    /// How long the server's list may lag behind what it did.
-    pub settle: Duration,
-    /// How long after an attempt began the server may still act on it.
-    pub server_limit: Duration,
-    /// What shows that a request is absent which the list does not have.
-    pub trust: Trust,
-    /// How long a server is waited for that is away; zero stops the run instead.
-    pub wait_for_server: Duration,
-    /// How long lists may take.
-    pub lists: ListTimeouts,
-    /// Whether the list is read once more at the end.
-    pub final_look: FinalLook,
-}
-
-/// Whether the list is read once more at the end of a session that sent (`--no-final-look`).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum FinalLook {
-    /// It is.
-    #[default]
-    Yes,
-    /// It is not.
-    No,
-}
 
 /// What a session did, all its rounds together.
 #[derive(Debug)]
@@ -78,15 +54,23 @@ pub struct Setting<'a, C> {
     pub calls: &'a C,
     /// Who is told.
     pub sink: &'a dyn EventSink,
+    /// Whether somebody asks to stop.
+    pub control: watch::Receiver<StopLevel>,
 }
 
-impl<C> Clone for Setting<'_, C> {
-    fn clone(&self) -> Self {
-        *self
+impl<C> Setting<'_, C> {
+    /// Returns whether somebody does.
+    pub fn is_stopped(&self) -> bool {
+        *self.control.borrow() != StopLevel::Run
+    }
+
+    /// Waits until somebody asks to stop; for ever, where nobody is left to.
+    async fn until_stopped(&self) {
+        if self.control.clone().wait_for(|level| *level != StopLevel::Run).await.is_err() {
+            std::future::pending::<()>().await;
+        }
     }
 }
-
-impl<C> Copy for Setting<'_, C> {}
 
 /// How waiting ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -127,6 +111,8 @@ pub struct Session {
     memory: Memory,
     reader: Reader,
     number: u32,
+    /// The first session whose rows lists are looked through for.
+    audited_from: u32,
     /// When the ledger was taken over, on the clock that runs during sleep: attempts of earlier sessions had ended by then.
     began: Duration,
     standing: Standing,
@@ -163,6 +149,7 @@ impl Session {
     ) -> Result<Self, LedgerError> {
         let reader = Reader::open(ledger.path())?;
         let memory = Memory::new(machine, &limits, KnownKind::of_ledger(&reader)?);
+        let audited_from = first_unlooked(&reader.sessions()?, ledger.session());
         let has_created = reader.by_type(RowState::Created)?.iter().any(|(_, n)| *n > 0);
         Ok(Self {
             machine: machine.clone(),
@@ -172,6 +159,7 @@ impl Session {
             memory,
             reader,
             number: ledger.session(),
+            audited_from,
             began: machine.since_boot(),
             standing: Standing::Level,
             first_date: None,
@@ -192,7 +180,11 @@ impl Session {
         &self.reader
     }
 
-    /// Takes it that the ledger may lack what was sent, for another reason than what the list says.
+    /// Has lists looked through for the rows of all sessions.
+    pub const fn audit_all(&mut self) {
+        self.audited_from = 0;
+    }
+
     /// Takes failed rows for ones that may be sent, too.
     pub const fn send_failed(&mut self) {
         self.may_send = &[RowState::Pending, RowState::Failed];
@@ -203,201 +195,17 @@ impl Session {
         self.may_send
     }
 
-    /// Goes on carefully, as with a ledger that is behind.
+    /// Goes on carefully, as with a ledger that is behind, for another reason than what the list says.
     pub const fn suspect(&mut self) {
         self.standing = Standing::Behind;
     }
 
-    /// Asks the server for its list before anything is sent, and again a few times where that is reset or fails on the server's side;
-    /// as long as a server is waited for at all. What it says is settled.
-    ///
-    /// # Errors
-    /// The ledger cannot be read or written. A list that cannot be read is no error: the report says so.
-    pub async fn look_first<C: Lists>(
-        &mut self,
-        setting: &Setting<'_, C>,
-        control: &mut watch::Receiver<StopLevel>,
-    ) -> Result<Report, LedgerError> {
-        let give_up = self.machine.since_boot().saturating_add(self.patience.wait_for_server);
-        let mut waits = LIST_AGAIN.into_iter();
-        loop {
-            let report = self.look(setting).await?;
-            let Some(error) = report.unreadable.as_ref().filter(|error| may_pass(error)) else { return Ok(report) };
-            let is_waited_for = self.machine.since_boot() < give_up;
-            let wait = waits.next().filter(|_| was_reset(error) || is_waited_for);
-            let Some(wait) = wait.or_else(|| is_waited_for.then_some(PROBE_EVERY)) else { return Ok(report) };
-            self.tell(setting.sink, EventKind::ListAgain { wait, why: error.to_string() });
-            let until = self.machine.since_boot().saturating_add(wait);
-            if self.wait_until_boot(until, control).await == Waited::Interrupted {
-                return Ok(report);
-            }
-        }
-    }
-
-    /// Asks the server for its list once, without waiting, and settles what it says for certain.
-    ///
-    /// # Errors
-    /// The ledger cannot be read or written. A list that cannot be read is no error: the report says so.
-    pub async fn look<C: Lists>(&mut self, setting: &Setting<'_, C>) -> Result<Report, LedgerError> {
-        if let Some((ended, took)) = self.last_list {
-            tokio::time::sleep_until(ended + took).await;
-        }
-        self.tell(setting.sink, EventKind::Reconciling);
-        let (begun, n_calls) = (Instant::now(), self.n_calls);
-        let who = self.identity();
-        let asked_at = self.machine.since_boot();
-        let own_doubts = self.memory.doubts().clone();
-        let asking = Asking {
-            who: &who,
-            trust: self.patience.trust,
-            waits: self.waits(),
-            max_attempts: self.limits.max_attempts.get(),
-            session: self.number,
-            began: self.began,
-            asked_at,
-            own_doubts: &own_doubts,
-            recent: self.memory.recent(),
-            lag: self.lag,
-            first_date: self.first_date,
-            probe: self.probe,
-            may_send: self.may_send,
-            look_back: self.look_back,
-            n_around: self.limits.n_around,
-        };
-        let lists = self.patience.lists;
-        let mut report = reconcile::look(setting.ledger, &self.reader, setting.calls, lists, &asking).await?;
-        // Who works decides what the first list's mean.
-        if self.has_list && !report.hits.is_empty() {
-            report.requested = self.requested(&report.hits)?;
-        }
-        self.last_list = Some((Instant::now(), begun.elapsed()));
-        if report.unreadable.is_none() {
-            self.calls_at_list = Some(n_calls);
-            self.learn(setting, &report)?;
-        }
-        let settled = report.absent + report.failed;
-        self.tell(setting.sink, EventKind::Reconciled { found: report.found, absent: settled, left: report.left });
-        Ok(report)
-    }
-
-    /// Returns a pending row that another run requested and nobody has accepted, with that request.
-    fn requested(&self, hits: &Hits) -> Result<Option<(RowId, RequestUuid)>, LedgerError> {
-        let accepted = self.reader.accepted_hits()?;
-        let mut found = None;
-        self.reader.for_each_row(&[RowState::Pending], |row| -> Result<(), LedgerError> {
-            let hit = row.request.as_ref().and_then(|request| hits.of(request));
-            if let Some(hit) = hit.filter(|hit| accepted.binary_search(&hit.uuid).is_err()) {
-                found.get_or_insert((row.row, hit.uuid));
-            }
-            Ok(())
-        })?;
-        Ok(found)
-    }
-
-    /// Takes what a list says of the kinds, of the ledger's standing, and of lists.
-    fn learn<C>(&mut self, setting: &Setting<'_, C>, report: &Report) -> Result<(), LedgerError> {
-        self.memory.reached = true;
-        if !self.has_list {
-            self.has_list = true;
-            self.first_date = report.date;
-            setting.ledger.note_first_look(FirstLook { account: None, ..report.first_look.clone() })?;
-        }
-        self.lag = report.lag;
-        self.probe = match (report.probe, report.shows_probe) {
-            (Some(row), _) => Probe::Sent(row),
-            (None, true) => Probe::Seen,
-            (None, false) => self.probe,
-        };
-        if report.is_behind() {
-            self.standing = Standing::Behind;
-        }
-        for kind in &report.kinds_seen {
-            setting.ledger.note_read_back_blocking(*kind, "seen in the server's list".to_owned())?;
-            self.memory.kinds.confirm(*kind);
-        }
-        if self.standing == Standing::Behind {
-            self.memory.kinds.forget();
-        }
-        Ok(())
-    }
-
-    /// Settles what is in doubt: looks at once, then when the list may prove more, a few times. Ends early when `control` says to
-    /// stop.
-    ///
-    /// # Errors
-    /// The ledger cannot be read or written.
-    pub async fn settle<C: Lists>(
-        &mut self,
-        setting: &Setting<'_, C>,
-        control: &mut watch::Receiver<StopLevel>,
-    ) -> Result<Report, LedgerError> {
-        let Some(mut report) = self.look_unless_stopped(setting, control).await? else {
-            return Ok(Report { left: self.reader.n_in_doubt()?, ..Report::default() });
-        };
-        let give_up = self.machine.since_boot().saturating_add(self.patience.wait_for_server);
-        for n in 1.. {
-            // A server that is away is waited for as long as it is at all.
-            let is_away = report.unreadable.is_some() && self.machine.since_boot() < give_up;
-            if n >= MAX_LISTS && !is_away {
-                break;
-            }
-            let Some(at) = self.ask_again_at(&report) else { break };
-            let left = at.saturating_sub(self.machine.since_boot()).max(SHORTEST_WAIT);
-            self.tell(setting.sink, EventKind::WaitingForProof { left, rows: report.left });
-            let until = self.machine.since_boot() + left;
-            if self.wait_until_boot(until, control).await == Waited::Interrupted {
-                break;
-            }
-            let Some(next) = self.look_unless_stopped(setting, control).await? else { break };
-            let is_settled_by_it = report.absent > 0;
-            report = added(report, next);
-            if is_settled_by_it || report.absent > 0 {
-                break;
-            }
-        }
-        Ok(report)
-    }
-
-    /// Returns when the next list may prove more; none where none will.
-    fn ask_again_at(&mut self, report: &Report) -> Option<Duration> {
-        if report.absent > 0 {
-            return None;
-        }
-        let at = match &report.unreadable {
-            Some(error) if may_pass(error) => self.machine.since_boot() + self.patience.settle,
-            Some(_) => return None,
-            None => report.ask_again_at?,
-        };
-        // A list shows that it lags by less than `settle` only where it is asked for before that is over.
-        let newest = self.memory.recent().last().map(|recent| recent.at + self.patience.settle);
-        let fresh_until = newest.filter(|until| self.lag.is_none() && *until > self.machine.since_boot());
-        Some(fresh_until.map_or(at, |until| at.min(until)))
-    }
-
-    async fn look_unless_stopped<C: Lists>(
-        &mut self,
-        setting: &Setting<'_, C>,
-        control: &mut watch::Receiver<StopLevel>,
-    ) -> Result<Option<Report>, LedgerError> {
-        let mut stop = control.clone();
-        tokio::select! {
-            biased;
-            () = until_stopped(&mut stop) => Ok(None),
-            report = self.look(setting) => report.map(Some),
-        }
-    }
-
     /// Sends `work`, settles what is in doubt, sends again what was not created, and so on until nothing is left to do or a
     /// reason to stop is found; then looks once more.
-    pub async fn send<C: Calls + Lists>(
-        &mut self,
-        setting: &Setting<'_, C>,
-        work: Work,
-        mut control: watch::Receiver<StopLevel>,
-    ) -> SessionReport {
+    pub async fn send<C: Calls + Lists>(&mut self, setting: &Setting<'_, C>, work: Work) -> SessionReport {
         let begin = Instant::now();
         let mut report = SessionReport { sent: nothing_sent(), last_list: None, is_audited: false, unchecked: None };
-        if let Err(error) = self.send_all(setting, work, &mut control, &mut report).await {
+        if let Err(error) = self.send_all(setting, work, &mut report).await {
             report.sent.stopped_by = Some(StopReason::Ledger(error));
         }
         report.sent.elapsed = begin.elapsed();
@@ -408,7 +216,6 @@ impl Session {
         &mut self,
         setting: &Setting<'_, C>,
         work: Work,
-        control: &mut watch::Receiver<StopLevel>,
         report: &mut SessionReport,
     ) -> Result<(), LedgerError> {
         let chosen = match work {
@@ -419,7 +226,7 @@ impl Session {
         let mut next = Some(self.still_pending(chosen.as_deref())?);
         while let Some(mut work) = next.take() {
             if self.standing == Standing::Behind {
-                match self.catch_up(setting, chosen.as_deref(), control, report).await? {
+                match self.catch_up(setting, chosen.as_deref(), report).await? {
                     Some(reason) => {
                         report.sent.stopped_by = Some(reason);
                         break;
@@ -431,10 +238,10 @@ impl Session {
                     }
                 }
             }
-            let round = self.round(setting, work, control.clone()).await;
+            let round = self.round(setting, work).await;
             let ended = match add(&mut report.sent, round) {
-                None => self.settle_round(setting, control, report).await?,
-                Some(reason) => self.stop_or_wait(setting, reason, control, report).await?,
+                None => self.settle_round(setting, report).await?,
+                Some(reason) => self.stop_or_wait(setting, reason, report).await?,
             };
             next = match ended {
                 Ended::Whole => None,
@@ -449,199 +256,20 @@ impl Session {
                 }
             };
         }
-        self.look_last(setting, control, report).await
+        self.look_last(setting, report).await
     }
 
-    async fn round<C: Calls>(
-        &mut self,
-        setting: &Setting<'_, C>,
-        work: Work,
-        control: watch::Receiver<StopLevel>,
-    ) -> SubmitReport {
+    async fn round<C: Calls>(&mut self, setting: &Setting<'_, C>, work: Work) -> SubmitReport {
         let pending = match &work {
             Work::Rows(rows) => rows.len() as u64,
             Work::InOrder => self.n_pending().unwrap_or(0),
         };
-        let Setting { ledger, calls, sink } = *setting;
-        let sending = Sending { engine: ledger, calls, wire: &self.wire, limits: &self.limits, sink };
-        let round = run(&sending, &mut self.memory, work, pending, control).await;
+        let Setting { ledger, calls, sink, control } = setting;
+        let sending = Sending { engine: *ledger, calls: *calls, wire: &self.wire, limits: &self.limits, sink: *sink };
+        let round = run(&sending, &mut self.memory, work, pending, control.clone()).await;
         self.n_calls += round.calls;
         self.has_created |= round.created > 0;
         round
-    }
-
-    /// Goes on carefully with a ledger that is behind: waits until what another process sent last is in the list, sends one row, and
-    /// has the list show that row and nothing new. Returns the reason where the run is to stop.
-    async fn catch_up<C: Calls + Lists>(
-        &mut self,
-        setting: &Setting<'_, C>,
-        chosen: Option<&[RowId]>,
-        control: &mut watch::Receiver<StopLevel>,
-        report: &mut SessionReport,
-    ) -> Result<Option<StopReason>, LedgerError> {
-        let ripe_at = self.waits().ripe_at(self.began, None);
-        let left = ripe_at.saturating_sub(self.machine.since_boot());
-        self.tell(setting.sink, EventKind::Behind { left });
-        if self.wait_until_boot(ripe_at, control).await == Waited::Interrupted {
-            return Ok(Some(StopReason::Interrupted));
-        }
-        if let Some(reason) = self.look_for_others(setting, control, report).await? {
-            return Ok(Some(reason));
-        }
-        // Failed rows may have been corrected in the newer ledger, and then sent under other numbers.
-        let unknown = report.last_list.iter().flat_map(|list| &list.strays.first).find(|stray| stray.state.is_none());
-        if let Some(stray) = unknown.filter(|_| self.may_send.contains(&RowState::Failed)) {
-            return Ok(Some(StopReason::AnotherAtWork { row: stray.row, uuid: stray.uuid }));
-        }
-        let n_lacking = report.last_list.as_ref().map_or(0, |list| list.audit.n_lacking);
-        if n_lacking > 0 && self.patience.trust != Trust::List {
-            return Ok(Some(StopReason::Lacking(n_lacking)));
-        }
-        let n_strays = report.last_list.as_ref().map_or(0, |list| list.strays.n);
-        let first = loop {
-            let first = match self.still_pending(chosen)? {
-                Work::Rows(rows) => rows.first().copied(),
-                Work::InOrder => self.reader.pending(0, 1)?.first().copied(),
-            };
-            let Some(first) = first else { return Ok(None) };
-            self.probe = Probe::Sent(first);
-            setting.ledger.detach(first)?;
-            let round = self.round(setting, Work::Rows(vec![first]), control.clone()).await;
-            if let Some(reason) = add(&mut report.sent, round) {
-                return Ok(Some(reason));
-            }
-            // One that the server refused shows nothing: the next one goes in its place.
-            if self.reader.facts(first)?.is_none_or(|facts| facts.state != RowState::Failed) {
-                break first;
-            }
-        };
-        for n in 1..=MAX_LISTS {
-            if let Some(reason) = self.look_for_others(setting, control, report).await? {
-                return Ok(Some(reason));
-            }
-            let list = report.last_list.as_ref();
-            let another = list.and_then(|list| {
-                let taken = list.taken_over.first.first().map(|one| (one.row, one.uuid));
-                let stray = list.strays.first.last().filter(|_| list.strays.n > n_strays);
-                // Another copy sent the same row alone.
-                let double = list.doubles.first.iter().find(|double| double.row == first);
-                taken
-                    .or(stray.map(|one| (one.row, one.uuid)))
-                    .or(double.and_then(|double| Some((first, *double.uuids.last()?))))
-            });
-            if another.is_some() {
-                return Ok(another.map(|(row, uuid)| StopReason::AnotherAtWork { row, uuid }));
-            }
-            if self.probe == Probe::Seen {
-                return Ok(None);
-            }
-            let until = self.machine.since_boot() + self.patience.settle;
-            if n < MAX_LISTS && self.wait_until_boot(until, control).await == Waited::Interrupted {
-                return Ok(Some(StopReason::Interrupted));
-            }
-        }
-        Ok(Some(StopReason::NotShown(first)))
-    }
-
-    /// Reads the list; returns the reason where it cannot be read or shows another process at work.
-    async fn look_for_others<C: Lists>(
-        &mut self,
-        setting: &Setting<'_, C>,
-        control: &mut watch::Receiver<StopLevel>,
-        report: &mut SessionReport,
-    ) -> Result<Option<StopReason>, LedgerError> {
-        let Some(list) = self.look_unless_stopped(setting, control).await? else {
-            return Ok(Some(StopReason::Interrupted));
-        };
-        let mut reason = overtaken(&list);
-        let mut list = list;
-        if let Some(error) = list.unreadable.take() {
-            reason = Some(StopReason::NoList(error));
-        }
-        report.last_list = Some(list);
-        Ok(reason)
-    }
-
-    /// Settles what the rounds so far left in doubt, and what kinds are held that only a list can tell of.
-    async fn settle_round<C: Lists>(
-        &mut self,
-        setting: &Setting<'_, C>,
-        control: &mut watch::Receiver<StopLevel>,
-        report: &mut SessionReport,
-    ) -> Result<Ended, LedgerError> {
-        let awaiting = self.memory.kinds.awaiting();
-        if self.reader.n_in_doubt()? == 0 && awaiting.is_empty() {
-            return Ok(Ended::Whole);
-        }
-        let settled = self.settle(setting, control).await?;
-        let is_again = settled.absent > 0 || self.standing == Standing::Behind;
-        let overtaken = overtaken(&settled);
-        report.last_list = Some(settled);
-        if *control.borrow() != StopLevel::Run {
-            return Ok(Ended::Stopped(StopReason::Interrupted));
-        }
-        if let Some(reason) = overtaken {
-            return Ok(Ended::Stopped(reason));
-        }
-        let is_unlocked = !awaiting.is_empty();
-        if let Some(reason) = self.confirm_found(awaiting, setting)? {
-            return Ok(Ended::Stopped(reason));
-        }
-        Ok(if (is_again || is_unlocked) && self.n_pending()? > 0 { Ended::Further } else { Ended::Whole })
-    }
-
-    /// Confirms the kinds that waited for a list and of which it had a row; returns the reason to stop where it had none.
-    fn confirm_found<C>(
-        &mut self,
-        awaiting: Vec<(RequestKind, Awaiting)>,
-        setting: &Setting<'_, C>,
-    ) -> Result<Option<StopReason>, LedgerError> {
-        for (kind, awaiting) in awaiting {
-            if self.memory.kinds.is_open(kind) {
-                continue;
-            }
-            match awaiting {
-                Awaiting::Doubts(rows) => {
-                    let mut is_found = false;
-                    for row in &rows {
-                        is_found |= self.reader.facts(*row)?.is_some_and(|facts| facts.state == RowState::Created);
-                    }
-                    if !is_found {
-                        return Ok(Some(StopReason::FirstInDoubt { kind, rows }));
-                    }
-                    setting.ledger.note_read_back_blocking(kind, "found in the server's list".to_owned())?;
-                }
-                Awaiting::Created(row, uuid) => {
-                    let why = "neither its uuid nor the server's list finds it".to_owned();
-                    match self.limits.check_first {
-                        CheckFirst::Stop => return Ok(Some(StopReason::NotReadBack { kind, row, uuid, why })),
-                        CheckFirst::Warn => self.tell(setting.sink, EventKind::NotReadBack { kind, why }),
-                    }
-                }
-            }
-            self.memory.kinds.confirm(kind);
-        }
-        Ok(None)
-    }
-
-    /// Ends the session for a reason, unless that is a server which is waited for and comes back, or a clock that jumped.
-    async fn stop_or_wait<C: Calls + Lists>(
-        &mut self,
-        setting: &Setting<'_, C>,
-        reason: StopReason,
-        control: &mut watch::Receiver<StopLevel>,
-        report: &mut SessionReport,
-    ) -> Result<Ended, LedgerError> {
-        if matches!(reason, StopReason::ClockJumped) {
-            return Ok(match self.look_for_others(setting, control, report).await? {
-                Some(reason) => Ended::Stopped(reason),
-                None => Ended::Further,
-            });
-        }
-        if !self.waits_out(&reason) {
-            return Ok(Ended::Stopped(reason));
-        }
-        self.wait_out(setting, reason, control, report).await
     }
 
     /// Returns the work that is left of what was asked for.
@@ -656,128 +284,10 @@ impl Session {
         Ok(Work::Rows(rows))
     }
 
-    /// Returns whether the reason is a server that went away and may come back. One that answers and fails does not count, nor
-    /// one that came back and created nothing since: it would be waited for again and again.
-    fn waits_out(&self, reason: &StopReason) -> bool {
-        if self.patience.wait_for_server.is_zero() {
-            return false;
-        }
-        match reason {
-            StopReason::Breaker(Trip::InARow { last, .. } | Trip::Share { last, .. }) => {
-                *last != ErrorCode::ServerError && self.has_created
-            }
-            StopReason::Unreachable(_) => true,
-            StopReason::Stalled { .. }
-            | StopReason::NotSignedIn(_)
-            | StopReason::ApiNotFound(_)
-            | StopReason::NotAsAsked { .. }
-            | StopReason::NotReadBack { .. }
-            | StopReason::FirstInDoubt { .. }
-            | StopReason::NotShown(_)
-            | StopReason::Lacking(_)
-            | StopReason::AnotherAtWork { .. }
-            | StopReason::RequestedElsewhere { .. }
-            | StopReason::NoList(_)
-            | StopReason::ClockJumped
-            | StopReason::Refused { .. }
-            | StopReason::Interrupted
-            | StopReason::StoppedElsewhere
-            | StopReason::Ledger(_) => false,
-        }
-    }
-
-    /// Waits until the server answers again, then settles what it has of the rows in doubt.
-    async fn wait_out<C: Calls + Lists>(
-        &mut self,
-        setting: &Setting<'_, C>,
-        reason: StopReason,
-        control: &mut watch::Receiver<StopLevel>,
-        report: &mut SessionReport,
-    ) -> Result<Ended, LedgerError> {
-        let wait = self.patience.wait_for_server;
-        let every = PROBE_EVERY.min(wait / MIN_PROBES);
-        let give_up = self.machine.since_boot().saturating_add(wait);
-        self.tell(setting.sink, EventKind::ServerGone { wait, pending: self.n_pending()? });
-        loop {
-            let next = self.machine.since_boot().saturating_add(every).min(give_up);
-            if self.wait_until_boot(next, control).await == Waited::Interrupted {
-                return Ok(Ended::Stopped(StopReason::Interrupted));
-            }
-            let mut stop = control.clone();
-            let is_back = tokio::select! {
-                biased;
-                () = until_stopped(&mut stop) => return Ok(Ended::Stopped(StopReason::Interrupted)),
-                probed = setting.calls.probe() => probed.is_ok(),
-            };
-            if is_back {
-                break;
-            }
-            if self.machine.since_boot() >= give_up {
-                return Ok(Ended::Stopped(reason));
-            }
-        }
-        self.tell(setting.sink, EventKind::ServerBack);
-        self.has_created = false;
-        self.memory.after_outage();
-        // Others may have come back sooner.
-        let awaiting = self.memory.kinds.awaiting();
-        if let Some(reason) = self.look_for_others(setting, control, report).await? {
-            return Ok(Ended::Stopped(reason));
-        }
-        Ok(match self.confirm_found(awaiting, setting)? {
-            Some(reason) => Ended::Stopped(reason),
-            None => Ended::Further,
-        })
-    }
-
-    /// Looks once more after a session that sent: what gateways, lists and other processes did that no answer told.
-    async fn look_last<C: Lists>(
-        &mut self,
-        setting: &Setting<'_, C>,
-        control: &mut watch::Receiver<StopLevel>,
-        report: &mut SessionReport,
-    ) -> Result<(), LedgerError> {
-        report.is_audited = self.n_calls > 0 && self.calls_at_list == Some(self.n_calls);
-        let is_wanted = self.patience.final_look == FinalLook::Yes
-            && self.n_calls > 0
-            && self.wire.tag_position != TagPosition::None
-            && report.sent.stopped_by.as_ref().is_none_or(StopReason::lets_look);
-        if !is_wanted || report.is_audited && !self.is_probe_open() {
-            return Ok(());
-        }
-        for n in 1..=MAX_LISTS {
-            let Some(list) = self.look_unless_stopped(setting, control).await? else { return Ok(()) };
-            if list.unreadable.is_some() {
-                report.unchecked = list.unreadable;
-                return Ok(());
-            }
-            if let Some((row, uuid)) = list.not_ours {
-                report.sent.stopped_by.get_or_insert(StopReason::AnotherAtWork { row, uuid });
-            }
-            report.last_list = Some(list);
-            report.is_audited = true;
-            // What the list does not show yet it shows soon, where it lags; a row that was sent again is told as possibly twice
-            // where no list shows it.
-            let is_whole = report.last_list.as_ref().is_none_or(|list| list.audit.n_not_shown == 0);
-            let until = self.machine.since_boot() + self.patience.settle;
-            if n == MAX_LISTS
-                || (is_whole && !self.is_probe_open())
-                || self.wait_until_boot(until, control).await == Waited::Interrupted
-            {
-                break;
-            }
-        }
-        Ok(())
-    }
-
-    const fn is_probe_open(&self) -> bool {
-        matches!(self.probe, Probe::Sent(_))
-    }
-
     /// Waits for a time of the clock that runs during sleep, which tokio's does not.
-    async fn wait_until_boot(&self, until: Duration, control: &mut watch::Receiver<StopLevel>) -> Waited {
+    async fn wait_until<C>(&self, until: Duration, setting: &Setting<'_, C>) -> Waited {
         loop {
-            if *control.borrow() != StopLevel::Run {
+            if setting.is_stopped() {
                 return Waited::Interrupted;
             }
             let left = until.saturating_sub(self.machine.since_boot());
@@ -786,7 +296,7 @@ impl Session {
             }
             tokio::select! {
                 biased;
-                () = until_stopped(control) => {}
+                () = setting.until_stopped() => {}
                 () = sleep(left.min(PROBE_EVERY)) => {}
             }
         }
@@ -813,54 +323,10 @@ impl Session {
     }
 }
 
-/// Waits until somebody asks to stop; for ever, where nobody is left to.
-async fn until_stopped(control: &mut watch::Receiver<StopLevel>) {
-    if control.wait_for(|level| *level != StopLevel::Run).await.is_err() {
-        std::future::pending::<()>().await;
-    }
-}
-
-/// Returns whether the server had the call and failed on it: it is there, and may do better at once.
-const fn was_reset(error: &ReadError) -> bool {
-    match error {
-        ReadError::CutOff { .. } => true,
-        ReadError::Status { status, .. } => *status >= 500,
-        ReadError::Transport { fault, .. } => {
-            matches!(fault, TransportFault::ConnectionLost | TransportFault::AnswerBroken { .. })
-        }
-        ReadError::NoContent
-        | ReadError::Malformed { .. }
-        | ReadError::Object { .. }
-        | ReadError::Cached(_)
-        | ReadError::Page(_)
-        | ReadError::NotUnderstood(_)
-        | ReadError::TooLong { .. } => false,
-    }
-}
-
-/// Returns whether the same list may be readable a little later: it was reset, or the server failed.
-pub(super) const fn may_pass(error: &ReadError) -> bool {
-    match error {
-        ReadError::CutOff { .. } => true,
-        ReadError::Transport { fault, .. } => {
-            !matches!(fault, TransportFault::NotSignedIn | TransportFault::ProxyRefused | TransportFault::TlsFailed)
-        }
-        ReadError::Status { status, .. } => *status >= 500 || *status == 429 || *status == 408,
-        // What the server writes, or somebody keeps before it, does not change by waiting.
-        ReadError::NoContent
-        | ReadError::Malformed { .. }
-        | ReadError::Object { .. }
-        | ReadError::Cached(_)
-        | ReadError::Page(_)
-        | ReadError::NotUnderstood(_)
-        | ReadError::TooLong { .. } => false,
-    }
-}
-
-/// Returns why a session stops where a list shows another one at work.
-fn overtaken(list: &Report) -> Option<StopReason> {
-    let not_ours = list.not_ours.map(|(row, uuid)| StopReason::AnotherAtWork { row, uuid });
-    not_ours.or(list.requested.map(|(row, uuid)| StopReason::RequestedElsewhere { row, uuid }))
+/// Returns the first of the sessions before this one that died, one after the other, and had no last look; else this one.
+fn first_unlooked(sessions: &[SessionRecord], number: u32) -> u32 {
+    let earlier = sessions.iter().rev().filter(|session| session.number < number);
+    earlier.take_while(|session| session.fate == SessionFate::Died).last().map_or(number, |session| session.number)
 }
 
 const fn nothing_sent() -> SubmitReport {
@@ -873,19 +339,4 @@ fn add(sums: &mut SubmitReport, round: SubmitReport) -> Option<StopReason> {
     sums.calls += round.calls;
     sums.unrecorded.extend(round.unrecorded);
     round.stopped_by
-}
-
-/// Returns what two lists in a row settled, with what the later one left.
-fn added(earlier: Report, later: Report) -> Report {
-    Report {
-        found: earlier.found + later.found,
-        absent: earlier.absent + later.absent,
-        failed: earlier.failed + later.failed,
-        corrected: earlier.corrected + later.corrected,
-        contradicted: earlier.contradicted + later.contradicted,
-        taken_over: if later.taken_over.n > 0 { later.taken_over } else { earlier.taken_over },
-        not_ours: later.not_ours.or(earlier.not_ours),
-        requested: later.requested.or(earlier.requested),
-        ..later
-    }
 }

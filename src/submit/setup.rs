@@ -7,9 +7,10 @@ use jiff::Timestamp;
 
 use super::breaker::BreakerRules;
 use super::rate::Rate;
-use crate::client::{Answer, Client, ClientError, On503, ReadError, Renewed, RequestObject};
+use crate::client::{Answer, Client, ClientError, ListTimeouts, On503, ReadError, Renewed, RequestObject};
 use crate::event::EventSink;
 use crate::ledger::{Ledger, LedgerError, Step, StepAnswer};
+use crate::reconcile::Trust;
 use crate::request::{CreateRequest, DataEncoding, RequestKind, RequestUuid, RowId, RunId, RunKey, Tag, TagPosition};
 
 /// How fast and how patiently rows are sent.
@@ -36,6 +37,33 @@ pub struct Limits {
     /// How many created rows on each side of a row in doubt a list must hold, to prove that it does not exist: 100, but for
     /// tests.
     pub n_around: usize,
+}
+
+/// How patiently rows in doubt are settled, lists are read, and a server that went away is waited for.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    /// How long the server's list may lag behind what it did.
+    pub settle: Duration,
+    /// How long after an attempt began the server may still act on it.
+    pub server_limit: Duration,
+    /// What shows that a request is absent which the list does not have.
+    pub trust: Trust,
+    /// How long a server is waited for that is away; zero stops the run instead.
+    pub wait_for_server: Duration,
+    /// How long lists may take.
+    pub lists: ListTimeouts,
+    /// Whether the list is read once more at the end.
+    pub final_look: FinalLook,
+}
+
+/// Whether the list is read once more at the end of a session that sent (`--no-final-look`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum FinalLook {
+    /// It is.
+    #[default]
+    Yes,
+    /// It is not.
+    No,
 }
 
 /// What happens where the first request of a kind cannot be read back (`--check-first`).

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::breaker::Trip;
 use crate::client::ReadError;
-use crate::ledger::LedgerError;
+use crate::ledger::{LedgerError, SessionEnd};
 use crate::reconcile::Disagreement;
 use crate::request::{Fault, RequestKind, RequestUri, RequestUuid, RowId};
 
@@ -36,7 +36,7 @@ pub enum StopReason {
     },
     /// The first request of a kind is not what its row asked for. No other one of that kind was made.
     NotAsAsked {
-        /// The row; it is recorded as created.
+        /// The row; it is in doubt.
         row: RowId,
         /// Its request on the server.
         uuid: RequestUuid,
@@ -109,27 +109,11 @@ pub enum StopReason {
 }
 
 impl StopReason {
-    /// Returns whether the server is asked for its list once more after a run that stopped so.
-    pub const fn lets_look(&self) -> bool {
+    /// Returns how a session ends in the ledger that stopped so.
+    pub fn session_end(&self) -> SessionEnd {
         match self {
-            Self::StoppedElsewhere => true,
-            Self::Breaker(_)
-            | Self::Unreachable(_)
-            | Self::Stalled { .. }
-            | Self::NotAsAsked { .. }
-            | Self::FirstInDoubt { .. }
-            | Self::NotReadBack { .. }
-            | Self::NotShown(_)
-            | Self::Lacking(_)
-            | Self::AnotherAtWork { .. }
-            | Self::RequestedElsewhere { .. }
-            | Self::ClockJumped
-            | Self::NoList(_)
-            | Self::Refused { .. }
-            | Self::NotSignedIn(_)
-            | Self::ApiNotFound(_)
-            | Self::Interrupted
-            | Self::Ledger(_) => false,
+            Self::Interrupted => SessionEnd::Interrupted,
+            reason => SessionEnd::Stopped(reason.what().to_owned()),
         }
     }
 

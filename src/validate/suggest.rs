@@ -12,7 +12,7 @@ pub(super) const COLUMNS: [&str; 9] =
 pub(super) const PREFIXES: [&str; 3] = ["data", "body", "note"];
 
 /// What people and other programs call the columns, without blanks and punctuation.
-const COLUMN_ALIASES: [(&str, &str); 24] = [
+const COLUMN_ALIASES: [(&str, &str); 38] = [
     ("template", "profiletemplateuuid"),
     ("templateid", "profiletemplateuuid"),
     ("templateuuid", "profiletemplateuuid"),
@@ -27,6 +27,20 @@ const COLUMN_ALIASES: [(&str, &str); 24] = [
     ("targetguid", "target"),
     ("targetuser", "target"),
     ("targetuseruuid", "target"),
+    ("user", "target"),
+    ("userid", "target"),
+    ("useruuid", "target"),
+    ("userguid", "target"),
+    ("userobjectguid", "target"),
+    ("objectguid", "target"),
+    ("adguid", "target"),
+    ("employeeguid", "target"),
+    ("employee", "id"),
+    ("employeeid", "id"),
+    ("employeenumber", "id"),
+    ("personnelnumber", "id"),
+    ("rowid", "id"),
+    ("reference", "id"),
     ("card", "smartcard"),
     ("cardid", "smartcard"),
     ("carduuid", "smartcard"),

@@ -16,8 +16,10 @@ use crate::step::{Beside, Files, Place, hash};
 /// The clocks and the random bytes of a host. Waiting is tokio's.
 struct Parts {
     begin: Instant,
-    /// How far suspends have carried the boot clock ahead, in ms.
-    boot_ahead: AtomicU64,
+    /// How much longer than the world the machine runs, in ms.
+    boot_ahead: u64,
+    /// How often it was started.
+    n_boots: AtomicU64,
     /// How far the wall clock is off, in s.
     wall_off: AtomicI64,
     seed: u64,
@@ -26,12 +28,15 @@ struct Parts {
 
 impl Clock for Parts {
     fn since_boot(&self) -> Duration {
-        let ahead = Duration::from_millis(self.boot_ahead.load(Ordering::Relaxed));
-        Duration::from_secs(1_000) + self.begin.elapsed() + ahead
+        Duration::from_secs(1_000) + self.begin.elapsed() + Duration::from_millis(self.boot_ahead)
     }
 
     fn now(&self) -> Timestamp {
         wall(self.begin) + SignedDuration::from_secs(self.wall_off.load(Ordering::Relaxed))
+    }
+
+    fn boot_id(&self) -> Option<String> {
+        Some(format!("{:x}-{}", self.seed, self.n_boots.load(Ordering::Relaxed)))
     }
 }
 
@@ -66,7 +71,8 @@ impl Host {
         fs::create_dir_all(folder.join("state")).unwrap();
         let parts = Parts {
             begin,
-            boot_ahead: AtomicU64::new(u64::from(number) * 50_000),
+            boot_ahead: u64::from(number) * 50_000,
+            n_boots: AtomicU64::new(0),
             wall_off: AtomicI64::new(0),
             seed: hash(&[seed, u64::from(number)]),
             drawn: AtomicU64::new(0),
@@ -82,8 +88,9 @@ impl Host {
         self.parts.wall_off.fetch_add(by_s, Ordering::Relaxed);
     }
 
-    pub(crate) fn suspend(&self, for_s: u64) {
-        self.parts.boot_ahead.fetch_add(for_s * 1_000, Ordering::Relaxed);
+    /// Starts the machine anew.
+    pub(crate) fn boot(&self) {
+        self.parts.n_boots.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Returns all files, those of the state folder among them.

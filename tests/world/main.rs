@@ -7,7 +7,8 @@
 //! - `WORLD_STEPS=tests/world/found/x.json cargo test --test world steps -- --nocapture`: one history, step by step;
 //!   `WORLD_STEPS=7` takes that of seed 7, `two_ledgers_at_once:7` that of a plan, `swarm:7` one that is all drawn.
 //! - `WORLD_RED=dir cargo test --test world red -- --nocapture`: how many histories each plan takes until it breaks something;
-//!   the shrunk histories go to that folder.
+//!   the shrunk histories go to that folder. With `WORLD_SWARM=100` the first 100 histories are tried whose steps are all drawn,
+//!   with `WORLD_LIST=7,19` those of these seeds.
 
 #![expect(
     clippy::unwrap_used,
@@ -171,7 +172,11 @@ fn red() {
     let Some(folder) = var("WORLD_RED") else { return };
     let only = var("WORLD_ONLY");
     if let Some(n) = number("WORLD_SWARM") {
-        return red_swarm(&folder, n);
+        return shrink_all(&folder, (0..n).map(|seed| (seed, swarm(seed))));
+    }
+    if let Some(seeds) = var("WORLD_LIST") {
+        let seeds = seeds.split(',').map(|seed| seed.parse().unwrap());
+        return shrink_all(&folder, seeds.map(|seed| (seed, history(seed))));
     }
     for plan in plans().into_iter().filter(|plan| only.as_ref().is_none_or(|only| plan.name.contains(only.as_str()))) {
         let broken = (0..500).find_map(|seed| {
@@ -190,14 +195,13 @@ fn red() {
     }
 }
 
-/// Shrinks what the first histories break whose steps are all drawn, a line each.
-fn red_swarm(folder: &str, n: u64) {
-    for seed in 0..n {
-        let history = swarm(seed);
+/// Shrinks what histories break, a line each.
+fn shrink_all(folder: &str, histories: impl Iterator<Item = (u64, History)>) {
+    for (seed, history) in histories {
         let Some(violation) = run(&history, false).violation else { continue };
         let small = shrink::shrink(&history, violation.broken, false);
         let steps: Vec<String> = small.steps.iter().map(ToString::to_string).collect();
-        std::fs::write(Path::new(folder).join(format!("swarm-{seed}.json")), serde_json::to_string(&small).unwrap())
+        std::fs::write(Path::new(folder).join(format!("red-{seed}.json")), serde_json::to_string(&small).unwrap())
             .unwrap();
         eprintln!("| {seed} | {:?} | {} rows: {} |", violation.broken, small.setup.rows, steps.join("; "));
     }

@@ -89,8 +89,9 @@ pub(crate) struct Oracle {
     pub(crate) known: BTreeMap<u32, Known>,
     /// Rows of which somebody said what is not true.
     pub(crate) false_verdicts: BTreeSet<u32>,
-    /// The rows that exist twice with an excuse, and the requests that the last output must name.
-    to_name: BTreeMap<u32, BTreeSet<Guid>>,
+    /// The rows that exist twice with an excuse, and the requests that the last output must name; those of a call that a gateway
+    /// repeated by themselves, with the process that made it.
+    to_name: BTreeMap<(u32, Option<u32>), BTreeSet<Guid>>,
     pub(crate) excuses: BTreeSet<Excuse>,
     /// Whether excuses count.
     pub(crate) is_strict: bool,
@@ -102,6 +103,8 @@ pub(crate) struct Oracle {
     pub(crate) last_of_run: BTreeMap<u32, Said>,
     /// Hosts on which ledgers were cut, copied or put back.
     pub(crate) put_back: BTreeSet<u8>,
+    /// Hosts whose ledgers and notes together are older than what was done, or somebody else's too.
+    pub(crate) notes_too: BTreeSet<u8>,
     /// Something happened in which rows may stay with a person: see `stuck`.
     pub(crate) is_involved: bool,
     n_seen: usize,
@@ -122,9 +125,8 @@ impl Oracle {
                 self.flood(server, process)?;
                 continue;
             }
-            let run_of = |made: &Made| made.process.and_then(|p| self.known.get(&p)).map(|known| known.run);
             // Another template is another request; within a run a corrected row takes the place of one that does not exist.
-            let is_same = |other: &Made| other.template == made.template || run_of(other) == run_of(made);
+            let is_same = |other: &Made| other.template == made.template || self.run_of(other) == self.run_of(made);
             let is_earlier =
                 |other: &&Made| other.process.is_some() && other.row == Some(row) && !other.is_wrong && is_same(other);
             let earlier: Vec<&Made> = server.made[..n].iter().filter(is_earlier).collect();
@@ -139,7 +141,8 @@ impl Oracle {
                     // Without tags nothing tells which requests are a row's.
                     Excuse::Repeated if is_untagged => {}
                     Excuse::Repeated | Excuse::Hidden | Excuse::AtOnce => {
-                        self.to_name.entry(row).or_default().extend([other.uuid, made.uuid]);
+                        let by = Some(process).filter(|_| excuse == Excuse::Repeated);
+                        self.to_name.entry((row, by)).or_default().extend([other.uuid, made.uuid]);
                     }
                     // What a person said is not told again, and what nothing shows cannot be told.
                     Excuse::Person | Excuse::NoTags | Excuse::Unseen | Excuse::Denied => {}
@@ -151,9 +154,9 @@ impl Oracle {
 
     /// Judges requests for another target than was asked for, of kinds of which the run has no right one to go by.
     fn flood(&self, server: &Server, process: u32) -> Result<(), Violation> {
-        let run_of = |made: &Made| made.process.and_then(|p| self.known.get(&p)).map(|known| known.run);
         let run = self.known.get(&process).map(|known| known.run);
-        let is_tried = |kind| server.made.iter().any(|made| !made.is_wrong && made.kind == kind && run_of(made) == run);
+        let is_tried =
+            |kind| server.made.iter().any(|made| !made.is_wrong && made.kind == kind && self.run_of(made) == run);
         let is_counted = |made: &&Made| made.is_wrong && !made.is_repeat && made.process == Some(process);
         let n = server.made.iter().filter(is_counted).filter(|made| !is_tried(made.kind)).count();
         if n <= MOST_WRONG {
@@ -178,19 +181,25 @@ impl Oracle {
         });
         // What a person said stays with the run.
         let said_so = |known: &Known| known.run == this.run && known.opts.already == Already::Send;
-        let is_said = runs_differ && self.known.values().any(said_so);
+        // A ledger that was put back has other rows under the numbers that were used since: those tags are another run's to it.
+        let is_said = (runs_differ || self.put_back.contains(&this.at.host)) && self.known.values().any(said_so);
         if made.is_repeat && made.call == other.call {
             Some(Excuse::Repeated)
         } else if is_said || this.opts.trust_list || this.opts.without_list || self.false_verdicts.contains(&made.row?)
         {
             Some(Excuse::Person)
+        } else if this.opts.no_tag && (runs_differ || self.notes_too.contains(&this.at.host))
+            || runs_differ && that.opts.no_tag
+        {
+            Some(Excuse::NoTags)
+        } else if other.is_archived && self.put_back.contains(&this.at.host) {
+            // No list shows it any more to a ledger that has lost it.
+            Some(Excuse::Unseen)
         } else if server.hidden.contains(&other.uuid)
             // A ledger that was put back knows of nothing that such a list would have to show.
             || server.not_shown_yet.contains(&other.uuid) && self.put_back.contains(&this.at.host)
         {
             Some(Excuse::Hidden)
-        } else if runs_differ && (this.opts.no_tag || that.opts.no_tag) {
-            Some(Excuse::NoTags)
         } else if runs_differ && other.status == DENIED {
             Some(Excuse::Denied)
         } else if is_unseen && is_at_once && hosts_differ {
@@ -267,20 +276,39 @@ impl Oracle {
                 }
                 RowState::Created | RowState::Skipped => {}
                 state => {
-                    let is_own_fault = own.is_empty() && self.has_own_fault(server, row.target);
+                    let is_of_run = |made: &&&Made| self.run_of(made) == self.run_at(at);
+                    let is_own_fault =
+                        own.iter().filter(is_of_run).count() == 0 && self.has_own_fault(server, row.target);
+                    // A list that is another one by now, under a ledger that nobody was told to run: a person's, and told.
+                    let is_never_begun = last.exit == 2 && last.short.contains("not told to run");
                     // Where copies, strangers and the like have to do with it, it is enough that somebody created it.
                     let is_elsewhere = self.is_involved && (!own.is_empty() || no_tag);
                     // Copies that grew apart are a person's: the program says so, and sends nothing.
                     let is_told_apart = last.exit == 8 && self.put_back.contains(&at.host);
                     // A server that made other requests than it was asked for is a person's to clear up.
                     let is_wrong = server.made.iter().any(|made| made.is_wrong);
-                    if !is_elsewhere && !is_told_apart && !is_own_fault && !is_wrong && last.exit != 3 {
+                    if !is_elsewhere
+                        && !is_told_apart
+                        && !is_own_fault
+                        && !is_never_begun
+                        && !is_wrong
+                        && last.exit != 3
+                    {
                         return broken(Broken::Stuck, format!("row {} is {state} for no reason", row.row));
                     }
                 }
             }
         }
         Ok(())
+    }
+
+    fn run_of(&self, made: &Made) -> Option<u32> {
+        made.process.and_then(|p| self.known.get(&p)).map(|known| known.run)
+    }
+
+    /// Returns the run of the ledger that processes worked on last at a place.
+    fn run_at(&self, at: Place) -> Option<u32> {
+        self.known.values().rev().find(|known| known.at == at).map(|known| known.run)
     }
 
     fn has_own_fault(&self, server: &Server, target: Guid) -> bool {
@@ -290,7 +318,7 @@ impl Oracle {
 
     /// Judges what exists twice with an excuse: somebody must have been told, by the last output.
     pub(crate) fn named(&self, server: &Server) -> Result<(), Violation> {
-        for (row, uuids) in &self.to_name {
+        for ((row, _), uuids) in &self.to_name {
             let names = |said: &Said| said.exit != 0 && uuids.iter().all(|uuid| said.text.contains(&uuid.to_string()));
             // Somebody who made one of them looked when all of them were there.
             let all = || server.made.iter().filter(|made| uuids.contains(&made.uuid));

@@ -221,7 +221,8 @@ async fn submit(order: &Order, list: u8, existing: Existing, env: Env<'_, Link>)
 async fn replay(order: &Order, from: Option<PathBuf>, env: Env<'_, Link>) -> Result<Said, Failure> {
     let reader = Reader::open(&order.ledger)?;
     app::check_started(reader.run(), &order.ledger)?;
-    let rules = app::rules_of(reader.run(), rules(&order.opts).templates);
+    let today = rules(&order.opts).templates;
+    let rules = app::rules_of(reader.run(), today.clone());
     drop(reader);
     let checked = from.map(|file| check(&file, &rules)).transpose()?;
     if checked.as_ref().is_some_and(|checked| !checked.survey.is_valid()) {
@@ -233,6 +234,7 @@ async fn replay(order: &Order, from: Option<PathBuf>, env: Env<'_, Link>) -> Res
         choice: Choice { part, ..Choice::default() },
         from: checked.as_ref().map(|checked| Corrected { checked, rules: &rules }),
         dry_run: false,
+        templates: &today,
         sending: sending(order)?,
     };
     let prepared = app::prepare_replay(&replay, env).await?;
@@ -356,7 +358,7 @@ pub(crate) async fn settle(order: &Order, row: u32, created: Option<Guid>) -> Sa
         let env = Env { machine: &order.machine, server: &order.link, sink: &NoSink, session: &session };
         let reader = Reader::open(&order.ledger)?;
         app::check_free(&reader, &order.ledger)?;
-        let row = app::find_doubtful(&reader, cmbatch::request::RowId::new(row).unwrap())?;
+        let row = app::find_doubtful(&order.ledger, &reader, cmbatch::request::RowId::new(row).unwrap())?;
         let verdict = match created.map(RequestUuid::new) {
             Some(uuid) => {
                 app::check_created(&reader, &row, uuid, &order.link).await?;

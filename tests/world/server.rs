@@ -64,7 +64,7 @@ pub(crate) struct Made {
     comment: String,
     account: Guid,
     pub(crate) status: i64,
-    is_archived: bool,
+    pub(crate) is_archived: bool,
 }
 
 /// The status of a request that an approver refused.
@@ -102,7 +102,7 @@ pub(crate) struct Server {
     due: BTreeMap<(u64, u64), Due>,
     calls: BTreeMap<u64, Call>,
     n_calls_of: BTreeMap<u32, u32>,
-    last_call_of: BTreeMap<u32, u64>,
+    last_call_of: BTreeMap<(u32, u32), u64>,
     pub(crate) faults: Vec<(Fault, u64)>,
     pub(crate) fates: BTreeMap<(u32, u32), Fate>,
     pub(crate) clock_off: i64,
@@ -145,6 +145,8 @@ impl Server {
         };
         for number in 0..u64::from(setup.others) {
             server.add_other(None, number, "");
+            // Some are done with.
+            server.made.last_mut().unwrap().status = if number % 2 == 0 { 8 } else { 3 };
         }
         server
     }
@@ -232,7 +234,7 @@ impl Server {
         let row = body["target"].as_str().and_then(row_of);
         let slow = self.find(|fault| if let Fault::Slow { by_ms } = fault { Some(*by_ms) } else { None }).unwrap_or(0);
         let (mut acts, mut after) = (vec![self.latency / 2], self.latency + slow);
-        self.last_call_of.insert(row.unwrap_or(0), now);
+        self.last_call_of.insert((row.unwrap_or(0), process), now);
         let nth = self.n_calls_of.entry(row.unwrap_or(0)).or_default();
         *nth += 1;
         let (nth, key) = (*nth, row.unwrap_or(0));
@@ -376,9 +378,10 @@ impl Server {
         }
     }
 
-    /// Returns whether the last call for a row was made that long ago.
-    pub(crate) fn is_old(&self, row: u32, ms: u64) -> bool {
-        self.last_call_of.get(&row).unwrap_or(&0) + ms < self.now()
+    /// Returns whether the last call of a run for a row was made that long ago.
+    pub(crate) fn is_old(&self, row: u32, ms: u64, is_own: &dyn Fn(u32) -> bool) -> bool {
+        let own = self.last_call_of.range((row, 0)..=(row, u32::MAX)).filter(|((_, process), _)| is_own(*process));
+        own.map(|(_, at)| *at).max().unwrap_or(0) + ms < self.now()
     }
 
     /// Returns the request of a row that the person sees, and whether another one is still to come.
@@ -395,7 +398,8 @@ impl Server {
             if hash(&[self.seed, index as u64, what as u64]) % 10 < u64::from(of_ten) {
                 n += 1;
                 match what {
-                    Carry::Complete => made.status = 8,
+                    Carry::Complete if made.status != DENIED => made.status = 8,
+                    Carry::Complete => {}
                     Carry::Deny => made.status = DENIED,
                     Carry::Archive => made.is_archived |= made.status == 8,
                 }

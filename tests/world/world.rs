@@ -112,6 +112,8 @@ struct Meta {
 }
 
 struct World<'h> {
+    /// Hosts that sleep, and until when.
+    asleep: BTreeMap<u8, u64>,
     history: &'h History,
     begin: Instant,
     real: std::time::Instant,
@@ -135,6 +137,7 @@ impl<'h> World<'h> {
         let begin = Instant::now();
         let oracle = Oracle::new(is_strict, history.setup.twin);
         Self {
+            asleep: BTreeMap::new(),
             history,
             begin,
             real: std::time::Instant::now(),
@@ -185,6 +188,7 @@ impl<'h> World<'h> {
     async fn drive(&mut self, until: Option<u64>) -> Result<(), Violation> {
         let (start, mut n_polls) = (self.now(), 0);
         loop {
+            self.wake_up();
             self.look()?;
             if let Some(p) = self.choose() {
                 self.poll(p)?;
@@ -196,6 +200,7 @@ impl<'h> World<'h> {
             }
             match until {
                 Some(until) if self.now() >= until => return Ok(()),
+                None if !self.asleep.is_empty() => {}
                 None if !self.processes.values().any(|process| process.running.is_some() && !process.is_stopped) => {
                     return Ok(());
                 }
@@ -204,7 +209,24 @@ impl<'h> World<'h> {
                 }
                 Some(_) | None => {}
             }
-            self.wait(until.unwrap_or(start + LONGEST)).await;
+            let next = self.asleep.values().copied().chain(until).min();
+            self.wait(next.unwrap_or(start + LONGEST)).await;
+        }
+    }
+
+    /// Ends the sleep of hosts whose time has come.
+    fn wake_up(&mut self) {
+        let now = self.now();
+        let awake: Vec<u8> = self.asleep.iter().filter(|(_, until)| **until <= now).map(|(host, _)| *host).collect();
+        for host in awake {
+            self.wake_host(host);
+        }
+    }
+
+    fn wake_host(&mut self, host: u8) {
+        if self.asleep.remove(&host).is_some() {
+            let on_it = self.processes.values_mut().filter(|process| process.host == host);
+            on_it.for_each(|process| process.is_stopped = false);
         }
     }
 
@@ -325,7 +347,10 @@ impl<'h> World<'h> {
         let known = self.oracle.known.get_mut(&p).unwrap();
         known.has_looked = !matches!(said.exit, 4 | 5 | 6 | 8 | 130) && self.server.borrow().list_is_whole();
         let at = known.at;
-        self.oracle.last_of_run.insert(known.run, said.clone());
+        // What is refused at the door says nothing of the run.
+        if !matches!(said.exit, 2 | 3 | 7) {
+            self.oracle.last_of_run.insert(known.run, said.clone());
+        }
         self.oracle.last.insert(at, said.clone());
         self.look()?;
         self.oracle.noticed(&self.server.borrow(), p, &said)?;
@@ -380,6 +405,8 @@ impl<'h> World<'h> {
     }
 
     fn start(&mut self, p: u32, at: Place, cmd: &Cmd, opts: &Opts, gate: Gate) {
+        // Who types wakes the machine.
+        self.wake_host(at.host);
         let gate = Rc::new(gate);
         let (order, control) = self.order(p, at, cmd, opts, gate.clone());
         if !order.ledger.exists()
@@ -444,7 +471,9 @@ impl<'h> World<'h> {
             Step::Power { host, keep } => {
                 self.oracle.put_back.insert(*host);
                 self.kill_all_of(*host);
-                self.host(*host).lose_power(*keep);
+                let host = self.host(*host);
+                host.lose_power(*keep);
+                host.boot();
             }
             Step::Move { at, what } => {
                 self.oracle.is_involved = true;
@@ -474,7 +503,11 @@ impl<'h> World<'h> {
                 self.server.borrow_mut().add_other(Some(*row), 0, &tag);
             }
             Step::WallClock { host, by_s } => self.host(*host).turn_wall_clock(*by_s),
-            Step::Suspend { host, for_s } => self.host(*host).suspend(*for_s),
+            Step::Suspend { host, for_s } => {
+                let on_it = self.processes.iter_mut().filter(|(_, process)| process.host == *host);
+                on_it.for_each(|(_, process)| process.is_stopped = true);
+                self.asleep.insert(*host, self.now() + for_s * 1_000);
+            }
             Step::ServerClock { by_s } => self.server.borrow_mut().clock_off += by_s,
         }
         true

@@ -17,7 +17,7 @@ fn each_thing_that_is_wrong_is_a_finding_that_names_its_requests() {
         audit: Audit {
             missing: some(Gap { row: row(4), uuid: uuid(4) }),
             n_not_shown: 9,
-            elsewhere: some((row(5), [uuid(5), uuid(8)])),
+            elsewhere: some((row(5), uuid(5), vec![uuid(8)])),
             come_to_nothing: vec![(row(6), uuid(6), None), (row(7), uuid(7), Some(RequestStatus::Denied))],
             ..Audit::default()
         },

@@ -7,7 +7,7 @@ use super::*;
 use crate::app::env::Env;
 use crate::app::job::Sending;
 use crate::app::testing::*;
-use crate::client::{ListItem, ListTimeouts, On503, RequestObject, RequestStatus};
+use crate::client::{ListItem, ListTimeouts, On503, RequestObject, RequestStatus, TransportFault};
 use crate::event::NoSink;
 use crate::ledger::{Reader, RowState};
 use crate::reconcile::{Lists, ServerList, Trust};
@@ -95,7 +95,7 @@ async fn ask(place: &Place, already: Already, originators: &[u8], list: Vec<Requ
         data: DataEncoding::Array,
     };
     let before = Reader::open(&path).unwrap().extent().unwrap();
-    let mut job = Job::begin(&env, &path, ledger, wire, &sending, before).await?;
+    let mut job = Job::begin(&env, &path, ledger, wire, &sending, Some(before)).await?;
     job.ask_first(&env, &sending).await.map(|_| ())
 }
 
@@ -157,18 +157,30 @@ async fn a_request_whose_account_is_not_told_is_nobodys_known() {
 fn a_list_that_cannot_be_read_says_whom_to_call() {
     let status = |status| ReadError::Status { status, message: "no".into(), correlation_id: None, retry_after: None };
     let transport = |fault| ReadError::Transport { fault, message: "gone".to_owned() };
+    let refused = |n_destructive| Refused {
+        ledger: Path::new("a.ledger"),
+        server: Some("https://cm.test"),
+        n_destructive: Some(n_destructive),
+    };
     for (error, exit, by) in [
-        (status(404), Exit::NoApi, "api-not-found"),
-        (status(401), Exit::SignIn, "sign-in"),
-        (status(403), Exit::Server, "no-list"),
-        (status(503), Exit::Server, "no-list"),
-        (ReadError::NoContent, Exit::Server, "no-list"),
-        (transport(TransportFault::ProxyRefused), Exit::Server, "unreachable"),
+        (status(404), Exit::NoApi, StoppedBy::ApiNotFound),
+        (status(401), Exit::SignIn, StoppedBy::SignIn),
+        (status(403), Exit::Server, StoppedBy::NoList),
+        (status(503), Exit::Server, StoppedBy::NoList),
+        (ReadError::NoContent, Exit::Server, StoppedBy::NoList),
+        (transport(TransportFault::ConnectionLost), Exit::Server, StoppedBy::NoList),
+        (transport(TransportFault::ProxyRefused), Exit::Server, StoppedBy::Unreachable),
+        (transport(TransportFault::ConnectionRefused), Exit::Server, StoppedBy::Unreachable),
+        (transport(TransportFault::NameNotResolved), Exit::Server, StoppedBy::Unreachable),
+        (transport(TransportFault::TlsFailed), Exit::Server, StoppedBy::Unreachable),
     ] {
-        let failure = no_list(&error, Path::new("a.ledger"), 7, 0);
-        assert_eq!((failure.exit, failure.stopped_by, failure.n_pending), (exit, Some(by), 7), "{error}");
+        let failure = no_list(&error, &refused(7));
+        assert_eq!((failure.exit, failure.stopped_by), (exit, Some(by)), "{error}");
         assert!(failure.message.ends_with("; nothing was sent"), "{}", failure.message);
+        let next = format!("{:?}", failure.next);
+        assert!(next.contains("Doctor") && next.contains(r#""--confirm", "7""#), "{error}: {next}");
+        assert_eq!(next.contains("--without-list"), by == StoppedBy::NoList, "{error}: {next}");
     }
-    let told = |destructive| format!("{:?}", no_list(&status(403), Path::new("a.ledger"), 7, destructive).next);
+    let told = |destructive| format!("{:?}", no_list(&status(403), &refused(destructive)).next);
     assert!(told(3).contains("--without-list") && !told(0).contains("--without-list"));
 }

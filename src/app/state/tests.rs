@@ -72,14 +72,47 @@ async fn what_a_run_sent_that_ended_lately_counts_until_a_list_can_show_it() {
 
 #[tokio::test]
 async fn a_wall_clock_that_was_turned_does_not_make_a_run_older() {
+    for outcome in [created(7), Outcome::InDoubt(Fault::without_answer(ErrorCode::Timeout, ""))] {
+        let place = Place::new();
+        let (first, second) = (place.ledger("a.ledger", &[1]), place.ledger("b.ledger", &[1]));
+        let note = enter(&place, &first, "svc").await.unwrap();
+        send(&first, [outcome]);
+        note.end(&place.clock.machine(), Some(extent(&first)));
+        place.clock.turn_wall(SignedDuration::from_hours(24));
+        let note = enter(&place, &second, "svc").await.unwrap();
+        assert_eq!(check(&place, &note, &second).unwrap_err().exit, Exit::InUse);
+    }
+}
+
+#[tokio::test]
+async fn a_run_that_died_counts_from_when_it_was_found_dead() {
     let place = Place::new();
     let (first, second) = (place.ledger("a.ledger", &[1]), place.ledger("b.ledger", &[1]));
-    let note = enter(&place, &first, "svc").await.unwrap();
+    let died = enter(&place, &first, "svc").await.unwrap();
     send(&first, [Outcome::InDoubt(Fault::without_answer(ErrorCode::Timeout, ""))]);
-    note.end(&place.clock.machine(), Some(extent(&first)));
-    place.clock.turn_wall(SignedDuration::from_hours(24));
-    let note = enter(&place, &second, "svc").await.unwrap();
-    assert_eq!(check(&place, &note, &second).unwrap_err().exit, Exit::InUse);
+    drop(died);
+    for (minutes, is_stopped) in [(600, true), (14, true), (2, false)] {
+        place.clock.pass(Duration::from_secs(minutes * 60));
+        let note = enter(&place, &second, "svc").await.unwrap();
+        assert_eq!(check(&place, &note, &second).is_err(), is_stopped, "after {minutes} minutes more");
+        note.undo();
+    }
+    // Its own next session knows all the same that it was left open.
+    assert!(enter(&place, &first, "svc").await.unwrap().left_open_by().is_some());
+}
+
+#[tokio::test]
+async fn a_machine_that_was_started_anew_may_have_lost_what_a_dead_run_wrote_last() {
+    for (is_booted, is_stopped) in [(false, false), (true, true)] {
+        let place = Place::new();
+        let (first, second) = (place.ledger("a.ledger", &[1]), place.ledger("b.ledger", &[1]));
+        drop(enter(&place, &first, "svc").await.unwrap());
+        if is_booted {
+            place.clock.boot();
+        }
+        let note = enter(&place, &second, "svc").await.unwrap();
+        assert_eq!(check(&place, &note, &second).is_err(), is_stopped, "started anew: {is_booted}");
+    }
 }
 
 #[tokio::test]
@@ -109,20 +142,21 @@ async fn the_folder_knows_how_far_the_ledger_was() {
     let machine = place.clock.machine();
     let at_first = extent(&ledger);
     let note = enter(&place, &ledger, "svc").await.unwrap();
-    assert!(note.agrees(at_first) && !note.is_ahead_of(at_first), "nothing was claimed");
+    assert!(note.agrees(None) && !note.is_ahead_of(at_first), "it was just made");
+    assert!(!note.agrees(Some(at_first)), "it may be a copy");
     send(&ledger, [created(1)]);
-    assert!(!note.agrees(extent(&ledger)), "nobody knows the run here");
+    assert!(!note.agrees(Some(extent(&ledger))), "nobody knows the run here");
     note.end(&machine, Some(extent(&ledger)));
     let note = enter(&place, &ledger, "svc").await.unwrap();
     let now = extent(&ledger);
-    assert!(note.agrees(now) && !note.is_ahead_of(now));
-    assert!(!note.agrees(at_first) && note.is_ahead_of(at_first), "an older copy");
+    assert!(note.agrees(Some(now)) && !note.is_ahead_of(now));
+    assert!(!note.agrees(Some(at_first)) && note.is_ahead_of(at_first), "an older copy");
     let further = Extent { n_outcomes: now.n_outcomes + 1, ..now };
-    assert!(!note.agrees(further) && !note.is_ahead_of(further), "it was worked on elsewhere");
+    assert!(!note.agrees(Some(further)) && !note.is_ahead_of(further), "it was worked on elsewhere");
     // A process that dies leaves nothing that agrees.
     drop(note);
     let note = enter(&place, &ledger, "svc").await.unwrap();
-    assert!(!note.agrees(now) && !note.is_ahead_of(now));
+    assert!(!note.agrees(Some(now)) && !note.is_ahead_of(now));
 }
 
 #[tokio::test]

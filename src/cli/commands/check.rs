@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 
 use crate::app::{self, Checked, Failure};
 use crate::cli::config::{Findings, ValidateConfig};
-use crate::cli::output::{Shell, grouped, rows};
+use crate::cli::output::{Shell, grouped, rows, shown};
 use crate::cli::progress::CheckProgress;
 use crate::platform::PrivateOutput;
-use crate::validate::{self, CheckedRow, ErrorsWriter, Progress, RejectsWriter};
+use crate::validate::{self, CheckedRow, ErrorsWriter, Progress, RejectsWriter, Rule};
 
 /// Reads and checks all manifests, and shows the first errors.
 pub(crate) fn check(config: &ValidateConfig, shell: &Shell) -> Result<Checked, Failure> {
@@ -42,7 +42,29 @@ fn tell(checked: &Checked, findings: &Findings, shell: &Shell) {
 
 /// Writes the files of errors and rejects that were asked for, where there is anything to write.
 pub(crate) fn write_findings(checked: &Checked, config: &ValidateConfig) -> Result<(), Failure> {
-    let findings = &config.findings;
+    write_to(checked, config, &config.findings)
+}
+
+/// The same for a ledger that has the rows already: files that are there were written by an earlier run, and may have been corrected
+/// since.
+pub(crate) fn write_missing(checked: &Checked, config: &ValidateConfig, shell: &Shell) -> Result<(), Failure> {
+    if checked.survey.is_valid() {
+        return Ok(());
+    }
+    let missing = |path: &Option<PathBuf>| {
+        path.clone().filter(|path| {
+            let is_there = path.symlink_metadata().is_ok();
+            if is_there {
+                shell.say(&format!("{} is there and stays as it is", shown(path)));
+            }
+            !is_there
+        })
+    };
+    let Findings { errors, rejects, overwrite } = &config.findings;
+    write_to(checked, config, &Findings { errors: missing(errors), rejects: missing(rejects), overwrite: *overwrite })
+}
+
+fn write_to(checked: &Checked, config: &ValidateConfig, findings: &Findings) -> Result<(), Failure> {
     if checked.survey.is_valid() || (findings.errors.is_none() && findings.rejects.is_none()) {
         return Ok(());
     }
@@ -81,6 +103,9 @@ pub(crate) fn write_findings(checked: &Checked, config: &ValidateConfig) -> Resu
 /// Returns the way out of an invalid manifest, for the last line.
 pub(crate) fn way_out(checked: &Checked, manifest: &Path, command: impl Fn(&[&str]) -> String) -> String {
     let survey = &checked.survey;
+    if survey.by_rule.iter().any(|(rule, _)| *rule == Rule::NoRows) {
+        return format!("export the list again; or, where an empty one is normal: {}", command(&["--allow-empty"]));
+    }
     if survey.header_invalid {
         return "correct the columns, then run the same command again".to_owned();
     }
@@ -101,7 +126,7 @@ pub(crate) fn way_out(checked: &Checked, manifest: &Path, command: impl Fn(&[&st
 }
 
 /// Returns a name for the rejects beside the manifest: `wave.csv.gz` -> `wave.rejects.csv`.
-fn rejects_name(manifest: &Path) -> String {
+pub(crate) fn rejects_name(manifest: &Path) -> String {
     let name = manifest.to_string_lossy();
     let lower = name.to_ascii_lowercase();
     let plain = [".gz", ".zst"].iter().find_map(|end| lower.ends_with(end).then(|| &name[..name.len() - end.len()]));

@@ -16,6 +16,7 @@ use crate::client::{
     Auth, Client, Endpoint, ListItem, ListTimeouts, Look, PROXY_ASKS, ReadError, RequestStatus, TransportFault,
     connect, resolve,
 };
+use crate::report::wrapped;
 use crate::request::{printable, printable_up_to};
 
 /// How many calls the latency is the median of.
@@ -72,15 +73,19 @@ impl Findings<'_> {
         // Remedies stand last.
         let text = printable_up_to(text.as_ref(), MAX_CHARS);
         let mut head = format!("{:<6}{step:<12}", verdict.word());
-        for line in wrapped(&text, WIDTH - HEAD_WIDTH) {
-            let line = format!("{head}{line}");
-            // A script reads the object at the end.
-            if self.as_json {
-                self.shell.say(&line);
-            } else {
-                self.shell.result_line(&line);
+        if self.as_json && self.shell.logs_json() {
+            self.shell.say(&format!("{head}{text}"));
+        } else {
+            for line in wrapped(&text, WIDTH - HEAD_WIDTH) {
+                let line = format!("{head}{line}");
+                // A script reads the object at the end.
+                if self.as_json {
+                    self.shell.say(&line);
+                } else {
+                    self.shell.result_line(&line);
+                }
+                head = " ".repeat(HEAD_WIDTH);
             }
-            head = " ".repeat(HEAD_WIDTH);
         }
         self.all.push(Finding { step, verdict, text });
     }
@@ -349,7 +354,7 @@ fn is_let_in(look: &Look, findings: &mut Findings<'_>) -> bool {
 fn unreadable(step: &'static str, error: &ReadError, findings: &mut Findings<'_>) {
     if let ReadError::Page(_) = error {
         let text = format!("{error}; is it a gateway's sign-in? Check --server and --auth");
-        return findings.add("sign-in", Verdict::Fault(Exit::SignIn), text);
+        return findings.add("sign-in", Verdict::Fault(exit_of(error)), text);
     }
     findings.add(step, Verdict::Fault(exit_of(error)), error.to_string());
 }
@@ -403,7 +408,7 @@ async fn list(client: &Client, findings: &mut Findings<'_>) -> bool {
                         "the account may not read the list of requests: rows in doubt could not be settled; have the right \
                          to read requests given to it ({error})"
                     );
-                    findings.add("requests", Verdict::Fault(Exit::SignIn), text);
+                    findings.add("requests", Verdict::Fault(exit_of(&error)), text);
                 }
                 Some(_) | None => unreadable("requests", &error, findings),
             }
@@ -470,23 +475,6 @@ fn suggested(latency: Duration) -> (u32, u32) {
     (concurrency, rate)
 }
 
-/// Breaks a text between words, so that no line has more characters where words allow it.
-fn wrapped(text: &str, width: usize) -> Vec<String> {
-    let mut lines = vec![String::new()];
-    for word in text.split(' ') {
-        let n_word = word.chars().count();
-        match lines.last_mut() {
-            Some(line) if line.is_empty() => line.push_str(word),
-            Some(line) if line.chars().count() + 1 + n_word <= width => {
-                line.push(' ');
-                line.push_str(word);
-            }
-            Some(_) | None => lines.push(word.to_owned()),
-        }
-    }
-    lines
-}
-
 fn millis(time: Duration) -> String {
     format!("{:.1} ms", time.as_secs_f64() * 1000.0)
 }
@@ -494,14 +482,6 @@ fn millis(time: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn lines_break_between_words() {
-        assert_eq!(wrapped("one two three four", 9), ["one two", "three", "four"]);
-        assert_eq!(wrapped("one two three", 7), ["one two", "three"]);
-        assert_eq!(wrapped("", 9), [""]);
-        assert_eq!(wrapped("https://a.very.long.name one", 9), ["https://a.very.long.name", "one"]);
-    }
 
     #[test]
     fn what_is_suggested_is_half_of_what_is_possible_and_never_much() {

@@ -5,6 +5,7 @@ use std::path::Path;
 use crate::app::{Ending, chain};
 use crate::cli::invocation::quoted;
 use crate::cli::output::{Shell, grouped, rows};
+use crate::client::ReadError;
 use crate::ledger::Finding;
 use crate::reconcile::{Ambiguity, Candidate, Firsts, Report, TakenOver, WhyLeft};
 use crate::report::in_words;
@@ -71,12 +72,16 @@ pub(crate) fn warn(report: &Report, ledger: &Path, shell: &Shell) {
 }
 
 /// Warns of what lists showed to be wrong and nobody has closed.
-pub(crate) fn warn_of_findings(findings: &[Finding], shell: &Shell) {
+pub(crate) fn warn_of_findings(findings: &[Finding], ledger: Option<&str>, shell: &Shell) {
     for finding in findings.iter().take(MAX_FINDINGS) {
         shell.warn(&printable(&finding.detail));
     }
     if findings.len() > MAX_FINDINGS {
-        shell.warn(&format!("... and {} more", grouped((findings.len() - MAX_FINDINGS) as u64)));
+        let n_more = grouped((findings.len() - MAX_FINDINGS) as u64);
+        let all = ledger.map_or_else(String::new, |ledger| {
+            format!("; all of them stand in \"audit\" of: cmbatch status {} --json", quoted(ledger))
+        });
+        shell.warn(&format!("... and {n_more} more{all}"));
     }
 }
 
@@ -136,8 +141,8 @@ fn candidates(ambiguous: &Firsts<Ambiguity>) -> String {
 }
 
 /// Returns why rows stay in doubt, in one sentence for the last line; none where no reason was found.
-pub(crate) fn reason(report: &Report) -> Option<String> {
-    let unreadable = report.unreadable.as_ref().map(|error| format!("the server's list could not be read ({error})"));
+pub(crate) fn reason(report: &Report, unreadable: Option<&ReadError>) -> Option<String> {
+    let unreadable = unreadable.map(|error| format!("the server's list could not be read ({error})"));
     let why = unreadable.or_else(|| report.why_left.first().map(ToString::to_string));
     why.map(|why| printable(&why))
 }

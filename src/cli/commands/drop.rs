@@ -2,7 +2,7 @@
 
 use super::job::{Context, OwnRuntime};
 use super::replay::cause_of;
-use crate::app::{self, Drop, Env, Exit, Failure, Ids, Selection};
+use crate::app::{self, Drop, Env, Exit, Failure, Ids, Next, Selection};
 use crate::cli::args::DropArgs;
 use crate::cli::progress::Lines;
 use crate::cli::summary::Summary;
@@ -18,12 +18,14 @@ pub(crate) fn run(args: &DropArgs, context: &Context<'_>) -> Result<Summary, Fai
             return Err(Failure::new(
                 Exit::Usage,
                 "--reason is missing: say why these rows are not to be sent, for those who ask later",
-            ));
+            )
+            .with_next(Next::with("--reason", &["--reason", "TEXT"])));
         }
     };
     let selection = Selection {
         rows: args.row.iter().map(|number| RowId::from(*number)).collect(),
-        ids: args.ids.as_deref().map(Ids::read).transpose()?,
+        ids: args.id.clone(),
+        file: args.ids.as_deref().map(Ids::read).transpose()?,
         causes: args.cause.iter().map(|cause| cause_of(*cause)).collect(),
     };
     let lines = Lines::new(context.shell, context.verbose);

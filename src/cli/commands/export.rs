@@ -84,10 +84,10 @@ fn refused(error: ChoiceError, ledger: &Path, invocation: &Invocation) -> Failur
             )
         }
         ChoiceError::Sending => {
-            format!("wait until the run has ended, then: {}", invocation.instead("--state", &["--state", "failed"]))
+            format!("wait until the run has ended, then: {}", invocation.instead(&["--state"], &["--state", "failed"]))
         }
         ChoiceError::InDoubt => {
-            format!("cmbatch reconcile {ledger}, then: {}", invocation.instead("--state", &["--state", "failed"]))
+            format!("cmbatch reconcile {ledger}, then: {}", invocation.instead(&["--state"], &["--state", "failed"]))
         }
         ChoiceError::OtherType => format!("cmbatch export {ledger} --format manifest --state created --as TYPE"),
     };

@@ -8,7 +8,7 @@ use tokio::sync::watch;
 
 use super::doubt;
 use super::target::Target;
-use crate::app::{Ending, Exit, Failure, Next, Plan, Prepared, Ready};
+use crate::app::{Ending, Exit, Failure, Next, Plan, Prepared, Ready, StoppedBy};
 use crate::cli::invocation::Invocation;
 use crate::cli::output::{Shell, grouped, rows};
 use crate::cli::plan::ShownPlan;
@@ -61,9 +61,13 @@ impl Order<'_> {
             Prepared::Planned(plan) => {
                 context.shell.always(&self.shown(&plan).lines());
                 let text = format!("dry run: {} would be sent; nothing was", rows(plan.n_rows()));
-                Ok(Summary::dry_run(n_rows.0, n_rows.1, text).with_next(context.invocation.for_real()))
+                Ok(Summary::dry_run(n_rows.0, n_rows.1, text)
+                    .with_next(context.invocation.for_real(plan.n_destructive())))
             }
-            Prepared::Ended(ending) => Ok(self.summary(&ending)),
+            Prepared::Ended(ending) => {
+                before_sending(false)?;
+                Ok(self.summary(&ending))
+            }
             Prepared::Ready(ready) => self.send(*ready, before_sending).await,
         }
     }
@@ -143,8 +147,8 @@ impl Order<'_> {
                 if answer == wanted.to_string() || answer == grouped(wanted) {
                     return Ok(Some(wanted));
                 }
-                let right = Next::with("--confirm", &["--confirm", &wanted.to_string()]);
-                Err(Failure::new(Exit::Usage, "not confirmed; nothing was sent").with_next(right))
+                let failure = Failure::new(Exit::Usage, "not confirmed; nothing was sent");
+                Err(failure.stopping(StoppedBy::NotConfirmed).with_next(Next::confirming(wanted)))
             }
             None => Ok(None),
         }

@@ -34,12 +34,13 @@ pub(crate) fn run(
     let reach = stored::reach(&reader, &args.ledger, &given, origins, world, context.shell)?;
     warn_of_clear_text(&reach, context.shell);
     let corrected =
-        args.from.as_deref().map(|from| read_corrected(from, args, &reader, templates, context)).transpose()?;
+        args.from.as_deref().map(|from| read_corrected(from, args, &reader, templates.clone(), context)).transpose()?;
     let replay = Replay {
         path: args.ledger.clone(),
         choice: choice(args)?,
         from: corrected.as_ref().map(|(checked, rules)| Corrected { checked, rules }),
         dry_run: args.dry_run,
+        templates: &templates,
         sending: reach.sending()?,
     };
     let n_rows = reader.run().n_rows;

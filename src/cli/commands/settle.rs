@@ -10,7 +10,7 @@ use super::job::{Context, OwnRuntime};
 use super::reconcile::ask;
 use super::stored::{self, Given};
 use super::target::Target;
-use crate::app::{self, Env, Exit, Failure, Ids, Said, check_created, find_doubtful, record_verdicts};
+use crate::app::{self, Env, Exit, Failure, Ids, Next, Said, check_created, find_doubtful, record_verdicts};
 use crate::cli::args::SettleArgs;
 use crate::cli::config::World;
 use crate::cli::invocation::quoted;
@@ -46,7 +46,8 @@ pub(crate) fn run(
     }
     app::check_free(&reader, &args.ledger)?;
     if args.reason.as_ref().is_some_and(|reason| reason.trim().is_empty()) {
-        return Err(Failure::new(Exit::Usage, "--reason is empty: say how it is known, for those who ask later"));
+        let empty = Failure::new(Exit::Usage, "--reason is empty: say how it is known, for those who ask later");
+        return Err(empty.with_next(Next::with("--reason", &["--reason", "TEXT"])));
     }
     let lines = Lines::new(context.shell, context.verbose);
     let env = Env { machine: &context.machine, server: &(), sink: &lines, session: &context.session };
@@ -64,7 +65,7 @@ pub(crate) fn run(
             let [number] = numbers.as_slice() else {
                 return Err(Failure::new(Exit::Usage, "--created names one request, and so takes one --row"));
             };
-            let row = find_doubtful(&reader, *number)?;
+            let row = find_doubtful(&args.ledger, &reader, *number)?;
             let uuid = RequestUuid::new(uuid);
             let reach = stored::reach(&reader, &args.ledger, &given, origins, world, context.shell)?;
             let target = Target::prepare(&reach, &args.ledger)?;
@@ -72,7 +73,7 @@ pub(crate) fn run(
             vec![(row, Said::Created(uuid))]
         }
         None => {
-            let rows = app::doubtful_rows(&reader, &numbers, ids.as_ref())?;
+            let rows = app::doubtful_rows(&args.ledger, &reader, &numbers, ids.as_ref())?;
             rows.iter().for_each(|row| warn_of_haste(row, context));
             rows.into_iter().map(|row| (row, Said::NotCreated)).collect()
         }
@@ -143,6 +144,9 @@ fn described(row: &DoubtfulRow, reader: &Reader, wire: &Wire, zone: &TimeZone) -
     add("card", request.smartcard.map(|guid| guid.to_string()));
     add("comment", Some(printable(&wire.comment(row.row, request))));
     add("submitted", Some(window(row, zone)));
+    let busy_until = row.recorded_at.checked_add(SLACK).ok().filter(|until| *until > Timestamp::now());
+    let busy_until = busy_until.map(|until| until.to_zoned_datetime(zone.clone()).strftime("%H:%M:%S").to_string());
+    add("", busy_until.map(|until| format!("(the server may be at work on it until {until}: look again then)")));
     add("why", row.code.map(|code| code.meaning().to_owned()));
     for note in reader.page(row.row.get() - 1, 1, &[])?.into_iter().flat_map(|row| row.notes.to_vec()) {
         add(&printable(&note.name), Some(printable(&note.value)));

@@ -12,11 +12,6 @@ use crate::ledger::{Reader, RowState, SessionEnd, SessionFate, SessionRecord};
 use crate::report::{Counts, Status};
 use crate::request::{printable, printable_lines};
 
-/// The name of the session option that holds the command as it was typed.
-pub(crate) const COMMAND_LINE: &str = "command-line";
-/// The commands that send rows.
-const SENDING: [&str; 2] = ["submit", "replay"];
-
 /// Shows what became of a run.
 pub(crate) fn run(path: &Path, invocation: &Invocation, as_json: bool) -> Result<Summary, Failure> {
     let reader = Reader::open(path)?;
@@ -37,14 +32,10 @@ pub(crate) fn run(path: &Path, invocation: &Invocation, as_json: bool) -> Result
             })
         })
         .collect();
-    let mut summary = Summary::of_ending(&Ending::of(&reader, path)?, invocation, false)
+    let summary = Summary::of_ending(&Ending::of(&reader, path)?, invocation, false)
         .with("server", reader.run().identity.server.clone())
         .with("rehearsal", reader.run().identity.rehearsal)
         .with("reasons", reasons);
-    summary = match next(&status.counts, &sessions, path) {
-        Some(next) => summary.with_next(next),
-        None => summary,
-    };
     Ok(summary)
 }
 
@@ -78,27 +69,6 @@ fn how_ended(end: &SessionEnd) -> String {
         SessionEnd::Stopped(reason) => format!("stopped ({})", printable(reason)),
         SessionEnd::Interrupted => "interrupted".to_owned(),
     }
-}
-
-fn option<'s>(session: &'s SessionRecord, name: &str) -> Option<&'s str> {
-    session.info.options.iter().find(|(option, _)| option == name).map(|(_, value)| value.as_str())
-}
-
-/// Returns the next command where something is left to do; where rows are pending, the one that was typed.
-fn next(counts: &Counts, sessions: &[SessionRecord], path: &Path) -> Option<String> {
-    let ledger = quoted(&path.to_string_lossy());
-    if counts.get(RowState::Pending) + counts.get(RowState::Sending) > 0 {
-        let typed = sessions
-            .iter()
-            .rev()
-            .filter(|session| SENDING.contains(&session.info.command.as_str()))
-            .find_map(|session| option(session, COMMAND_LINE).map(str::to_owned));
-        return Some(typed.unwrap_or_else(|| format!("submit its manifest again, with --ledger {ledger}")));
-    }
-    if counts.get(RowState::InDoubt) > 0 {
-        return Some(format!("cmbatch reconcile {ledger}"));
-    }
-    (counts.get(RowState::Failed) > 0).then(|| format!("cmbatch replay {ledger}"))
 }
 
 /// Returns what being in doubt means for the person who reads it; nothing where no row is.

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::app::{Exit, Failure};
+use crate::app::{Exit, Failure, StoppedBy};
 use crate::cli::args::{DoubtArgs, PaceArgs, RehearsalArgs, ServerArgs};
 use crate::cli::config::World;
 use crate::cli::layers::Origins;
@@ -81,5 +81,6 @@ fn check_destination(reader: &Reader, destination: &Destination, path: &Path) ->
             printable(&identity.server)
         ),
     )
+    .stopping(StoppedBy::OtherRun)
     .with_next("leave --server out, or give this run a ledger of its own"))
 }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::check::{check, way_out, write_findings};
+use super::check::{check, way_out, write_findings, write_missing};
 use super::job::{Context, Order, OwnRuntime, warn_of_clear_text};
 use super::target::Target;
 use crate::app::{self, Checked, Env, Exit, Failure, Next, Piece, Submission};
@@ -19,12 +19,22 @@ pub(crate) fn run(config: &SubmitConfig, context: &Context<'_>) -> Result<Summar
     let checked = check(&config.checking, context.shell)?;
     if let Err(refusal) = refuse_invalid(&checked, config, context) {
         write_findings(&checked, &config.checking)?;
-        return Err(refusal);
+        return Err(refusal.counting(checked.counts()));
     }
-    let part = part(&config.part)?;
     let path = ledger_path(config, &checked)?;
+    let is_new = path.symlink_metadata().is_err();
+    // Of a ledger that exists, it alone knows how its rows stand.
+    send(config, context, &checked, path).map_err(
+        |failure| {
+            if is_new { failure.counting(checked.counts()) } else { failure }
+        },
+    )
+}
+
+fn send(config: &SubmitConfig, context: &Context<'_>, checked: &Checked, path: PathBuf) -> Result<Summary, Failure> {
+    let part = part(&config.part)?;
     let submission = Submission {
-        checked: &checked,
+        checked,
         rules: &config.checking.rules,
         path,
         identity: identity(config),
@@ -43,7 +53,10 @@ pub(crate) fn run(config: &SubmitConfig, context: &Context<'_>) -> Result<Summar
     OwnRuntime::new()?.block_on(async {
         let prepared = app::prepare_submit(&submission, env).await?;
         let n_rows = (checked.survey.n_rows, checked.survey.n_invalid);
-        let findings = |took_in| if took_in { write_findings(&checked, &config.checking) } else { Ok(()) };
+        let findings = |took_in| {
+            let asked = &config.checking;
+            if took_in { write_findings(checked, asked) } else { write_missing(checked, asked, context.shell) }
+        };
         order.carry_out(prepared, n_rows, findings).await
     })
 }
@@ -55,7 +68,8 @@ fn refuse_invalid(checked: &Checked, config: &SubmitConfig, context: &Context<'_
     }
     let manifest = checked.manifests.first().map_or("-", |manifest| manifest.name());
     let command = |words: &[&str]| {
-        if words.is_empty() { context.invocation.again() } else { context.invocation.instead("--on-invalid", words) }
+        let replaced: &[&str] = if words.contains(&"--rejects") { &["--on-invalid", "--rejects"] } else { &[] };
+        context.invocation.instead(replaced, words)
     };
     Err(Failure::new(Exit::InvalidManifest, "the manifest is invalid; nothing was sent").with_next(way_out(
         checked,

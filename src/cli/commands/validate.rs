@@ -7,6 +7,7 @@ use crate::cli::config::ValidateConfig;
 use crate::cli::invocation::Invocation;
 use crate::cli::output::{self, Shell, grouped};
 use crate::cli::summary::{Summary, validated};
+use crate::request::RequestType;
 use crate::validate::Rule;
 
 /// Checks manifests.
@@ -22,10 +23,20 @@ pub(crate) fn run(config: &ValidateConfig, invocation: &Invocation, shell: &Shel
         if survey.n_skipped > 0 {
             text = format!("{text}, {} duplicates to be skipped", grouped(survey.n_skipped));
         }
-        Summary::new(Exit::Done, text)
+        let summary = Summary::new(Exit::Done, text);
+        // Standard input cannot be read a second time.
+        if survey.n_valid == 0 || checked.manifests.iter().any(|manifest| manifest.path().is_none()) {
+            summary
+        } else {
+            let words = rehearsal(&survey.by_type);
+            let words: Vec<&str> = words.iter().map(String::as_str).collect();
+            summary.with_next(format!("rehearse it: {}", invocation.submitting(&words)))
+        }
     } else {
         let manifest = checked.manifests.first().map_or("-", |manifest| manifest.name());
-        let command = |words: &[&str]| invocation.submitting(words);
+        let command = |words: &[&str]| {
+            if words == ["--allow-empty"] { invocation.instead(&[], words) } else { invocation.submitting(words) }
+        };
         let next = way_out(&checked, std::path::Path::new(manifest), command);
         let noun = if n_errors == 1 { "error" } else { "errors" };
         Summary::new(Exit::InvalidManifest, format!("{} {noun}; the manifest is invalid", grouped(n_errors)))
@@ -38,6 +49,16 @@ pub(crate) fn run(config: &ValidateConfig, invocation: &Invocation, shell: &Shel
         .with("skipped", survey.n_skipped)
         .with("errors", n_errors)
         .with("rules", rules))
+}
+
+/// Returns the words of a rehearsal, with the number that confirms rows which take certificates away.
+fn rehearsal(by_type: &[(RequestType, u64)]) -> Vec<String> {
+    let n: u64 = by_type.iter().filter(|(kind, _)| kind.is_destructive()).map(|(_, n)| n).sum();
+    let mut words = vec!["--simulate".to_owned()];
+    if n > 0 {
+        words.extend(["--confirm".to_owned(), n.to_string()]);
+    }
+    words
 }
 
 /// Lists all rules with an example each.

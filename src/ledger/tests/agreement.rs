@@ -75,7 +75,7 @@ fn check_lookups(reader: &Reader, rows: &[ResultRow]) {
     let marks = reader.created_marks().unwrap();
     for row in known {
         let uuid = row.request_uuid.unwrap();
-        assert_eq!((reader.row_of_uuid(uuid).unwrap(), marks.has(row.row, uuid)), (Some(row.row), true));
+        assert_eq!((reader.row_of_uuid(uuid).unwrap(), marks.has(row.row, uuid, None, None)), (Some(row.row), true));
     }
     for row in rows {
         let facts = reader.facts(row.row).unwrap().unwrap();

@@ -195,7 +195,10 @@ fn marks_tell_the_created_rows_and_no_others() {
     steps.record(vec![record(1, 1, created(1)), record(2, 1, Outcome::Failed(fault(ErrorCode::Forbidden, 403)))]);
     ledger.resolve_blocking(vec![resolution(4, RowVerdict::Exists(uri(4)))], None).unwrap();
     let marks = place.reader().created_marks().unwrap();
-    let known = |number: u32| marks.has(row(number), uuid(number));
+    let known = |number: u32| marks.has(row(number), uuid(number), None, None);
     assert_eq!([1, 2, 3, 4, 5].map(known), [true, false, false, true, false]);
-    assert!(!marks.has(row(1), uri(4).uuid()), "another request of the row is not passed over");
+    assert!(!marks.has(row(1), uri(4).uuid(), None, None), "another request of the row is not passed over");
+    let template = kind.template;
+    assert!(marks.has(row(1), uuid(1), Some(guid(9)), template), "rows without target may be for anybody");
+    assert!(!marks.has(row(1), uuid(1), None, Some(guid(9))), "another template");
 }

@@ -40,7 +40,7 @@ fn the_request_of_a_row_that_is_not_created_any_more_is_nobodys() {
     assert_eq!((doubt.state, doubt.error_code), (RowState::InDoubt, Some(ErrorCode::Contradicted)));
     assert_eq!(place.reader().row_of_uuid(uuid(7)).unwrap(), None);
     place.reader().created_in_order(|created| panic!("{created:?}")).unwrap();
-    assert!(!place.reader().created_marks().unwrap().has(row(1), uuid(7)));
+    assert!(!place.reader().created_marks().unwrap().has(row(1), uuid(7), None, None));
     assert_eq!(steps.record(vec![record(2, 1, created(7))]).shared, []);
     assert_eq!(place.reader().row_of_uuid(uuid(7)).unwrap(), Some(row(2)));
 }

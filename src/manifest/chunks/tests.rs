@@ -388,7 +388,8 @@ proptest! {
 
     #[test]
     fn utf16_is_read_as_the_same_text_in_utf8(
-        rows in proptest::collection::vec("[^\r\n\"\t,;]{1,20}", 1..20), big_endian: bool, chunk_bytes in 1_usize..60,
+        // Text with NULs, which UTF-8 hardly ever has, reads as UTF-16 without a mark.
+        rows in proptest::collection::vec("[^\0\r\n\"\t,;]{1,20}", 1..20), big_endian: bool, chunk_bytes in 1_usize..60,
     ) {
         let text = format!("h\n{}\n", rows.join("\n"));
         let units = std::iter::once(0xfeff).chain(text.encode_utf16());

@@ -6,7 +6,7 @@ use super::world::*;
 use crate::client::{RequestObject, RequestStatus};
 use crate::ledger::RowState;
 use crate::machine::Clock;
-use crate::reconcile::{Probe, Report, Trust, WhyLeft};
+use crate::reconcile::{Gap, Probe, Report, Trust, WhyLeft};
 use crate::request::{CreateRequest, ErrorCode, RequestType};
 
 /// A run whose row 21 of 40 is in doubt and not on the server, so late that a list can prove it.
@@ -446,4 +446,33 @@ fn rows_that_are_found_say_nothing_of_the_absent_ones() {
     world.pass(160);
     let report = world.look();
     assert_eq!((report.found, report.absent, report.probe, report.left), (1, 1, Some(row(12)), 1));
+}
+
+#[test]
+fn a_row_that_was_sent_again_and_does_not_show_is_named_wherever_it_stands() {
+    let mut world = World::begun(11);
+    world.create(1..=10);
+    world.lose(11);
+    world.pass(160);
+    assert_eq!(world.look().absent, 1);
+    world.create([11]);
+    world.hide_row(11);
+    // The newest of all, which an ordinary row may be for a while.
+    let audit = world.look().audit;
+    assert_eq!((audit.again.n, audit.n_not_shown, audit.is_whole()), (1, 0, false));
+    assert_eq!(audit.again.first, [Gap { row: row(11), uuid: uuid(11) }]);
+    world.put(11);
+    assert!(world.look().audit.is_whole());
+}
+
+#[test]
+fn rows_of_sessions_that_died_before_their_last_look_are_looked_for() {
+    let mut world = World::begun(12);
+    world.create(1..=8);
+    world.hide_row(4);
+    world.restart(ACCOUNT);
+    assert_eq!(world.first_look().audit.missing.n, 0, "they are an earlier session's");
+    world.audited_from = 1;
+    let audit = world.look().audit;
+    assert_eq!((audit.missing.first, audit.n_lacking), (vec![Gap { row: row(4), uuid: uuid(4) }], 1));
 }

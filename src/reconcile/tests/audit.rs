@@ -64,9 +64,13 @@ fn what_another_run_requested_since_the_first_list_is_told() {
         world.create([1, 2]);
         let comment = strangers_tag(9, world.request(2)).to_string();
         let submitted = Some(first + jiff::SignedDuration::from_secs(seconds));
-        world.list.objects.push(RequestObject { submitted, ..object(700, world.request(2), comment) });
+        for number in [700, 701] {
+            let stranger = object(number, world.request(2), comment.clone());
+            world.list.objects.push(RequestObject { submitted, ..stranger });
+        }
         let told = world.look().audit.elsewhere.first;
-        let expected = if is_told { vec![(row(2), [world.object(2).uuid, uuid(700)])] } else { Vec::new() };
+        let expected =
+            if is_told { vec![(row(2), world.object(2).uuid, vec![uuid(700), uuid(701)])] } else { Vec::new() };
         assert_eq!(told, expected, "{seconds}");
     }
 }

@@ -273,3 +273,47 @@ fn what_became_of_the_requests_that_stand_for_skipped_rows_is_told() {
         assert_eq!(report.audit.come_to_nothing, told, "{status:?}");
     }
 }
+
+#[test]
+fn a_created_row_whose_request_is_for_somebody_else_is_in_doubt_again() {
+    for (what, is_wrong) in [
+        ("another target", (|object| object.target = Some(guid(99))) as fn(&mut RequestObject)),
+        ("another template", |object| object.template = template(9)),
+    ] {
+        let mut world = World::begun(3);
+        world.create([1, 2, 3]);
+        is_wrong(world.listed(2));
+        let report = world.look();
+        world.assert_row(2, RowState::InDoubt, None);
+        let row_2 = world.row(2);
+        assert_eq!((row_2.error_code, report.contradicted), (Some(ErrorCode::Contradicted), 1), "{what}");
+        let message = row_2.error_message.unwrap();
+        assert!(message.contains("is not what was asked for") && message.contains(&uuid(2).to_string()), "{message}");
+        assert_eq!(world.look().left, 1, "{what}: once");
+    }
+    // What the server does not say is no sign against its answer.
+    let mut world = World::begun(3);
+    world.create([1, 2, 3]);
+    world.listed(2).target = None;
+    assert_eq!(world.look().contradicted, 0);
+    world.assert_row(2, RowState::Created, Some(2));
+}
+
+#[test]
+fn a_wrong_request_that_was_canceled_keeps_nobody_from_asking_anew() {
+    let mut world = World::begun(3);
+    world.create([1, 2]);
+    world.listed(2).target = Some(guid(99));
+    world.look();
+    world.assert_row(2, RowState::InDoubt, None);
+    let absent = Resolution { row: row(2), verdict: RowVerdict::Absent, source: Source::Person, reason: None };
+    // While the wrong one is open, a person's word is not enough.
+    world.ledger().resolve_blocking(vec![absent.clone()], None).unwrap();
+    world.look();
+    world.assert_row(2, RowState::InDoubt, None);
+    world.ledger().resolve_blocking(vec![absent], None).unwrap();
+    world.listed(2).status = RequestStatus::Canceled;
+    let report = world.look();
+    world.assert_row(2, RowState::Pending, None);
+    assert!(!report.is_behind());
+}

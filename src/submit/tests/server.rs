@@ -260,15 +260,16 @@ impl Run {
     }
 
     pub(super) fn setting<'a>(&'a self, server: &'a Server) -> Setting<'a, Server> {
-        Setting { ledger: self.ledger(), calls: server, sink: &self.sink }
+        // Nobody asks to stop.
+        let control = watch::channel(StopLevel::Run).1;
+        Setting { ledger: self.ledger(), calls: server, sink: &self.sink, control }
     }
 
     /// Asks for the list and sends, as a process does.
     pub(super) async fn send(&self, server: &Server) -> SessionReport {
-        let (_stop, mut control) = watch::channel(StopLevel::Run);
         let (mut session, setting) = (self.session(), self.setting(server));
-        session.look_first(&setting, &mut control).await.unwrap();
-        session.send(&setting, Work::InOrder, control).await
+        session.look_first(&setting).await.unwrap();
+        session.send(&setting, Work::InOrder).await
     }
 
     /// What the server has of a row that another copy of the ledger sent now.

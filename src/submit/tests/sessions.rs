@@ -11,7 +11,7 @@ use crate::client::{ReadError, RequestObject, TransportFault};
 use crate::event::EventKind;
 use crate::ledger::RowState;
 use crate::request::{CreateRequest, ErrorCode, RequestType};
-use crate::submit::{CheckFirst, FinalLook, Limits, StopLevel, StopReason, Work};
+use crate::submit::{CheckFirst, FinalLook, Limits, Setting, StopLevel, StopReason, Work};
 
 fn seconds(all: &[Duration]) -> Vec<u64> {
     all.iter().map(Duration::as_secs).collect()
@@ -128,8 +128,7 @@ async fn first_list(errors: Vec<ReadError>, wait_for_server: u64) -> (Vec<u64>, 
     server.list_takes.set(Duration::ZERO);
     let mut run = Run::new(&server, 3);
     run.patience.wait_for_server = Duration::from_secs(wait_for_server);
-    let (_stop, mut control) = watch::channel(StopLevel::Run);
-    let report = run.session().look_first(&run.setting(&server), &mut control).await.unwrap();
+    let report = run.session().look_first(&run.setting(&server)).await.unwrap();
     let lists = seconds(&server.lists.borrow());
     (lists, report.unreadable.is_none())
 }
@@ -195,12 +194,11 @@ async fn chosen_rows_of_a_ledger_that_is_behind_are_sent_once_each() {
     let run = Run::new(&server, 8);
     let older = run.object(&server, 1);
     server.objects.borrow_mut().push(older);
-    let (_stop, mut control) = watch::channel(StopLevel::Run);
     let (mut session, setting) = (run.session(), run.setting(&server));
-    session.look_first(&setting, &mut control).await.unwrap();
+    session.look_first(&setting).await.unwrap();
     let chosen = vec![row(3), row(5), row(6)];
     run.ledger().detach(row(6)).unwrap();
-    let report = session.send(&setting, Work::Rows(chosen), control).await;
+    let report = session.send(&setting, Work::Rows(chosen)).await;
     assert!(report.sent.stopped_by.is_none(), "{:?}", report.sent.stopped_by);
     assert_eq!((report.sent.created, report.sent.calls, run.count(RowState::Pending)), (3, 3, 4));
 }
@@ -337,11 +335,10 @@ async fn a_row_that_is_answered_with_another_rows_request_is_in_doubt_and_waits_
 async fn a_last_look_that_fails_is_told_and_changes_nothing() {
     let server = Server::new(|_| Deed::Create);
     let run = Run::new(&server, 3);
-    let (_stop, mut control) = watch::channel(StopLevel::Run);
     let (mut session, setting) = (run.session(), run.setting(&server));
-    session.look_first(&setting, &mut control).await.unwrap();
+    session.look_first(&setting).await.unwrap();
     server.list_errors.borrow_mut().push_back(status(503));
-    let report = session.send(&setting, Work::InOrder, control).await;
+    let report = session.send(&setting, Work::InOrder).await;
     assert!(matches!(report.unchecked, Some(ReadError::Status { status: 503, .. })), "{:?}", report.unchecked);
     assert_eq!((report.is_audited, report.sent.stopped_by.is_none(), report.sent.created), (false, true, 3));
 }
@@ -352,9 +349,9 @@ async fn looks_and_waits_end_when_a_stop_is_asked_for() {
     for (deed, seconds) in [(Deed::Create, 5), (Deed::Drop, 60)] {
         let server = Server::new(move |n| if n == 6 { deed } else { Deed::Create });
         let run = Run::new(&server, 12);
-        let (stop, mut control) = watch::channel(StopLevel::Run);
-        let (mut session, setting) = (run.session(), run.setting(&server));
-        session.look_first(&setting, &mut control).await.unwrap();
+        let (stop, control) = watch::channel(StopLevel::Run);
+        let (mut session, setting) = (run.session(), Setting { control, ..run.setting(&server) });
+        session.look_first(&setting).await.unwrap();
         if deed == Deed::Create {
             server.list_takes.set(Duration::from_secs(3_600));
         }
@@ -363,7 +360,7 @@ async fn looks_and_waits_end_when_a_stop_is_asked_for() {
             stop.send(StopLevel::Drain).unwrap();
         };
         let begin = Instant::now();
-        let (report, ()) = tokio::join!(session.send(&setting, Work::InOrder, control), halt);
+        let (report, ()) = tokio::join!(session.send(&setting, Work::InOrder), halt);
         assert_eq!(begin.elapsed().as_secs(), seconds);
         assert_eq!(report.sent.created, if deed == Deed::Create { 12 } else { 11 });
         assert!(!report.is_audited || deed == Deed::Drop);

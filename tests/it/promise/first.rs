@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use super::World;
-use super::server::{Deed, How, Made, Manner, Reading, Reply, uuid_of};
+use super::server::{Deed, How, Made, Manner, Reading, Reply, Shown, uuid_of};
 use crate::common::guid;
 
 #[test]
@@ -143,4 +143,64 @@ fn a_list_that_cannot_be_read_at_the_end_changes_no_exit_status() {
     let place = world.with_rows("a", 10);
     let ran = place.submit(&["--json"]).exits(0);
     assert!(ran.json()["audit"].is_null(), "{}", ran.stdout);
+}
+
+/// Returns what the server keeps of this call for somebody else.
+fn kept_for_another(number: u32) -> Manner {
+    Manner::default().keeping(move |mut made| {
+        if made.number == number {
+            made.body["target"] = guid(77).into();
+        }
+        made
+    })
+}
+
+#[test]
+fn a_wrong_first_request_that_was_canceled_and_settled_is_sent_anew() {
+    let world = World::new(kept_for_another(1));
+    let place = world.with_rows("a", 20);
+    let ran = place.submit(&[]).exits(4);
+    assert!(ran.stderr.contains("--not-created"), "{}", ran.stderr);
+    assert_eq!(place.row("wave.ledger", 1)["state"], "in_doubt");
+    place.submit(&[]).exits(4);
+    assert_eq!(world.server.n_posts(), 1);
+    let cancel = |made: Made| if made.number == 1 { made.with("Status", Some(17.into())) } else { made };
+    world.server.behave(
+        Manner::default()
+            .reading(move |_, made| Reading::Whole(Box::new(cancel(made))))
+            .listing(move |_, made| Shown { made: made.into_iter().map(cancel).collect(), how: How::Whole }),
+    );
+    let settle = ["settle", "wave.ledger", "--row", "1", "--not-created", "--reason", "canceled in the portal"];
+    place.run(&settle).exits(0);
+    place.submit(&[]).exits(0);
+    assert_eq!((world.server.n_posts(), place.n_in("wave.ledger", "created")), (21, 20));
+    place.never_lost("wave.ledger");
+}
+
+#[test]
+fn a_later_request_for_the_wrong_target_is_in_doubt_and_named() {
+    let world = World::new(kept_for_another(12));
+    let place = world.with_rows("a", 20);
+    let ran = place.submit(&["--concurrency", "1"]).exits(1);
+    let row = place.row("wave.ledger", 12);
+    assert_eq!((&row["state"], place.n_in("wave.ledger", "created")), (&"in_doubt".into(), 19), "{}", ran.stderr);
+    let message = row["error_message"].as_str().unwrap();
+    assert!(message.contains(&uuid_of(12, 1)) && message.contains(&guid(77)), "{message}");
+}
+
+#[test]
+fn a_session_that_is_killed_before_its_last_look_has_it_by_the_next_start() {
+    let repeated = |number: u32, _: &Value| Deed { times: if number == 9 { 2 } else { 1 }, ..Deed::done(Reply::Own) };
+    let silent_last = |number: u32, made| Shown { made, how: if number == 1 { How::Whole } else { How::Silence } };
+    let world = World::new(Manner::default().posting(repeated).listing(silent_last));
+    let place = world.with_rows("a", 20);
+    let mut run = place.start(&["submit", "wave.csv"]);
+    crate::common::wait_until(|| world.server.n_lists() >= 2);
+    run.kill().unwrap();
+    run.wait().unwrap();
+    world.server.behave(Manner::default());
+    let ran = place.submit(&[]).exits(1);
+    for time in [1, 2] {
+        assert!(ran.stderr.contains(&uuid_of(9, time)), "{}", ran.stderr);
+    }
 }

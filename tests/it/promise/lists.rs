@@ -292,3 +292,22 @@ fn a_run_of_six_rows_whose_first_answer_was_lost_ends_with_six_created_by_itself
         place.all_once("wave.ledger", 6);
     }
 }
+
+/// Of two rows in doubt the first is not there and goes alone; the list hides the other one's requests, which only now are two.
+#[test]
+fn a_row_that_was_sent_again_and_stays_hidden_is_named() {
+    let hidden = guid(9);
+    let of_target = hidden.clone();
+    let lost = |number: u32, _: &Value| match number {
+        6 => Deed { times: 0, ..Deed::done(Reply::Lost) },
+        9 => Deed::done(Reply::Lost),
+        _ => Deed::done(Reply::Own),
+    };
+    let world = World::new(Manner::default().posting(lost).showing(move |_, _, made| made.target() != of_target));
+    let place = world.with_rows("a", N_ROWS);
+    for _ in 0..2 {
+        let ran = place.submit(&["--concurrency", "1"]).exits(1);
+        assert!(ran.stderr.contains("row 9") && ran.stderr.contains("may exist twice"), "{}", ran.stderr);
+    }
+    assert_eq!(world.server.twice().len(), 1);
+}

@@ -47,14 +47,17 @@ impl World<'_> {
                 }
                 self.metas.extend(metas);
                 if *state_too {
+                    self.oracle.notes_too.insert(*host);
                     self.forget(*host);
                 }
             }
             Step::Revert { host, slot } => {
                 self.oracle.put_back.insert(*host);
+                self.oracle.notes_too.insert(*host);
                 let Some((photo, metas)) = self.slots.get(&(*host, *slot)).cloned() else { return false };
                 self.kill_all_of(*host);
                 self.host(*host).put_back(&photo, false);
+                self.host(*host).boot();
                 self.metas.retain(|at, _| at.host != *host);
                 self.metas.extend(metas);
                 self.forget(*host);
@@ -62,6 +65,7 @@ impl World<'_> {
             }
             Step::Clone { from, to } => {
                 self.oracle.put_back.insert(*to);
+                self.oracle.notes_too.extend([*from, *to]);
                 if from == to || self.hosts.contains_key(to) {
                     return false;
                 }

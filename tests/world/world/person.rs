@@ -72,7 +72,11 @@ impl World<'_> {
         // What was begun is repeated first.
         for cmd in self.corrections(at) {
             let said = self.command(at, &cmd, &opts).await?;
-            if matches!(said.exit, 2 | 3 | 7) && said.short != NOTHING && !self.oracle.is_involved {
+            if matches!(said.exit, 2 | 3 | 7)
+                && said.short != NOTHING
+                && !said.proposes_skip
+                && !self.oracle.is_involved
+            {
                 let text = format!("{at}: replay --from once more ends with {}: {}", said.exit, said.short);
                 return Err(Violation { broken: Broken::Unrepeatable, text });
             }
@@ -113,7 +117,9 @@ impl World<'_> {
             rows.iter().filter(|row| row.state == RowState::InDoubt).map(|row| self.number_of(row)).collect();
         let n = doubts.len();
         // After an hour a server may have archived a request (rule 6 d).
-        let is_young = |number: &u32| !self.server.borrow().is_old(*number, 3_500_000);
+        let run = self.metas.get(&at).map(|meta| meta.run);
+        let is_own = |process: u32| self.oracle.known.get(&process).map(|known| known.run) == run;
+        let is_young = |number: &u32| !self.server.borrow().is_old(*number, 3_500_000, &is_own);
         // Of a kind of which nothing is known to exist, and nothing is left to be sent, no list proves anything (rule 6 c).
         let is_told = |doubt: &RowSeen| {
             let is_alike = |row: &RowSeen| row.kind == doubt.kind && row.template == doubt.template;
