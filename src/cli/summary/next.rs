@@ -133,10 +133,7 @@ impl Run<'_> {
             }
             StopReason::Ledger(LedgerError::Gone(..) | LedgerError::TakenOver(..)) => self.local("status", &[]),
             StopReason::Ledger(_) => format!("make room or repair the disk, then: {again}"),
-            StopReason::Stalled { .. }
-            | StopReason::ClockJumped
-            | StopReason::Interrupted
-            | StopReason::StoppedElsewhere => again,
+            StopReason::Stalled { .. } | StopReason::ClockJumped | StopReason::Interrupted => again,
         }
     }
 

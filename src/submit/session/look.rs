@@ -164,7 +164,7 @@ impl Session {
         let is_wanted = self.patience.final_look == FinalLook::Yes
             && self.n_calls > 0
             && self.wire.tag_position != TagPosition::None
-            && matches!(report.sent.stopped_by, None | Some(StopReason::StoppedElsewhere));
+            && report.sent.stopped_by.is_none();
         let is_whole = |list: &Option<Report>| list.as_ref().is_some_and(|list| list.audit.is_whole());
         if !is_wanted || report.is_audited && is_whole(&report.last_list) {
             return Ok(());
