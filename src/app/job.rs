@@ -207,6 +207,8 @@ pub(super) struct Job {
     pub(super) sends_all: bool,
     /// Whether the ledger was as its last session left it.
     is_as_left: bool,
+    /// Whether the first list showed all that was created before.
+    has_seen_all: bool,
 }
 
 impl Job {
@@ -264,6 +266,7 @@ impl Job {
             is_without_list,
             sends_all: false,
             is_as_left,
+            has_seen_all: false,
         })
     }
 
@@ -318,6 +321,7 @@ impl Job {
             return Err(look::no_list(&error, &self.refused()?));
         }
         self.is_without_list = false;
+        self.has_seen_all = report.audit.is_whole();
         let mut found = findings::of_report(&report);
         self.ledger.set_findings(found.clone())?;
         let mut notes = Vec::new();
@@ -328,7 +332,7 @@ impl Job {
             let hits = std::mem::take(&mut report.hits);
             // What another one there still has to send is left to it, whatever is to become of what it sent.
             if let Some(note) = &self.note {
-                note.check_others(env.machine, self.reader(), &hits)?;
+                note.check_others(env.machine, self.reader(), self.may_send(), &hits)?;
             }
             let n_found = found.len();
             let n_skipped = look::others(sending.already, self, hits, &own, &mut found).await?;
@@ -377,9 +381,12 @@ impl Job {
 
     /// Ends with nothing to send.
     pub(super) fn finish(self) -> Result<Ending, Failure> {
-        let Self { mut ledger, path, session, note, machine, .. } = self;
+        let Self { mut ledger, path, session, note, machine, has_seen_all, .. } = self;
         drop(session);
         ledger.start_run()?;
+        if has_seen_all {
+            ledger.note_looked()?;
+        }
         ledger.close(SessionEnd::Finished)?;
         leave(note, &machine, &path);
         Ok(Ending::of(&Reader::open(&path)?, &path)?)
@@ -398,6 +405,9 @@ impl Job {
         let is_audited = unreadable.is_none();
         if is_audited && !is_interrupted {
             self.ledger.set_findings(findings::of_report(&report))?;
+            if report.audit.is_whole() {
+                self.ledger.note_looked()?;
+            }
         }
         let Self { ledger, path, session, note, machine, .. } = self;
         drop(session);

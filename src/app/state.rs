@@ -293,17 +293,23 @@ impl Note {
         }
     }
 
-    /// Checks that no other run from here still has to send what pending rows of this one ask for, or sent it a short time ago
-    /// without the list showing that.
+    /// Checks that no other run from here still has to send what rows of this one in these states ask for, or sent it a short time
+    /// ago without the list showing that.
     ///
     /// # Errors
     /// One has.
-    pub(super) fn check_others(&self, machine: &Machine, own: &Reader, hits: &Hits) -> Result<(), Failure> {
+    pub(super) fn check_others(
+        &self,
+        machine: &Machine,
+        own: &Reader,
+        may_send: &[RowState],
+        hits: &Hits,
+    ) -> Result<(), Failure> {
         if self.others.is_empty() {
             return Ok(());
         }
         let mut wanted = BTreeSet::new();
-        own.for_each_row(&[RowState::Pending], |row| -> Result<(), Failure> {
+        own.for_each_row(may_send, |row| -> Result<(), Failure> {
             wanted.extend(row.request.map(|request| request.fingerprint().number()));
             Ok(())
         })?;
@@ -369,17 +375,12 @@ impl Other {
         let shown: BTreeSet<_> = hits.iter().map(|hit| hit.uuid).collect();
         // A machine that lost its power may have lost what was written last.
         let may_lack = self.noted.has_died && self.noted.boot != machine.boot_id();
-        let lately =
-            newest_attempt(&reader).ok()?.and_then(|at| at.checked_sub(LINGERS).ok()).unwrap_or(Timestamp::MIN);
         let mut n = 0;
         let counted = reader.for_each_row(&[], |row| -> Result<(), LedgerError> {
             let counts = match row.state {
                 RowState::Pending => self.is_alive || may_lack,
                 RowState::Sending | RowState::InDoubt => true,
-                RowState::Created => {
-                    row.last_attempt_at.is_some_and(|at| at > lately)
-                        && row.request_uuid.is_none_or(|uuid| !shown.contains(&uuid))
-                }
+                RowState::Created => row.request_uuid.is_none_or(|uuid| !shown.contains(&uuid)),
                 RowState::Failed | RowState::Invalid | RowState::Skipped | RowState::Canceled | RowState::Replaced => {
                     false
                 }
@@ -391,16 +392,6 @@ impl Other {
         });
         counted.ok().map(|()| n)
     }
-}
-
-/// Returns when the last attempt of a run was made, by its own clock.
-fn newest_attempt(reader: &Reader) -> Result<Option<Timestamp>, LedgerError> {
-    let mut newest = None;
-    reader.for_each_row(&[], |row| -> Result<(), LedgerError> {
-        newest = newest.max(row.last_attempt_at);
-        Ok(())
-    })?;
-    Ok(newest)
 }
 
 fn shown(path: &Path) -> String {

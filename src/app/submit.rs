@@ -17,9 +17,7 @@ use super::plan::Plan;
 use super::replay;
 use super::stopped_by::StoppedBy;
 use crate::event::EventSink;
-use crate::ledger::{
-    Difference, Extent, Ledger, LedgerError, Reader, RowState, RunIdentity, RunInfo, SessionFate, SessionRecord,
-};
+use crate::ledger::{Difference, Extent, Ledger, LedgerError, Reader, RowState, RunIdentity, RunInfo};
 use crate::reconcile::{Lists, Report};
 use crate::report::Counts;
 use crate::request::{DataEncoding, RequestType, RowId, TagPosition};
@@ -230,9 +228,9 @@ pub(super) async fn go_on_with<'a, S: Calls + Lists>(
     let holder = reader.holder()?;
     // A first request that nobody could look at may be another one than was asked for.
     let is_unchecked = reader.kinds()?.iter().any(|kind| kind.read_back.is_none());
-    // A session that died had no last look.
-    let has_ended = |last: &SessionRecord| matches!(last.fate, SessionFate::Ended { .. });
-    let is_unlooked = !reader.sessions()?.last().is_none_or(has_ended);
+    // No list has shown all that was sent yet: a session died before its last look, or the list showed a part.
+    let looked = reader.sessions()?.iter().rev().find(|session| session.has_looked).map(|session| session.number);
+    let is_unlooked = reader.extent()?.session > looked.unwrap_or(0);
     if n_pending + counts.get(RowState::InDoubt) == 0 && holder.is_none() && !is_unchecked && !is_unlooked {
         return Ok(Prepared::Ended(Ending::of(&reader, path)?.nothing_to_send()));
     }

@@ -13,7 +13,7 @@ use super::error::LedgerError;
 use super::findings::{Finding, accept_hits, close_findings, set_findings};
 use super::resolution::{AuditEvent, Resolution};
 use super::run::RunInfo;
-use super::session::{FirstLook, SessionEnd, insert_first_look};
+use super::session::{FirstLook, SessionEnd, insert_first_look, note_looked};
 use super::step::{Step, StepAnswer};
 use super::writer::{Command, Writer};
 use crate::machine::Threads;
@@ -270,6 +270,14 @@ impl Ledger {
         self.ask_blocking(move |writer| {
             writer.change("first-look", |conn, _, stamp| insert_first_look(conn, stamp.session, &look))
         })
+    }
+
+    /// Notes that a list shows all that was created in this run. Blocks the thread until it is durable.
+    ///
+    /// # Errors
+    /// It could not be written; no later step is taken.
+    pub fn note_looked(&self) -> Result<(), LedgerError> {
+        self.ask_blocking(|writer| writer.change("looked", |conn, _, stamp| note_looked(conn, stamp.session)))
     }
 
     /// Ends the session: writes how, folds the log into the file, and gives the lock up. The ledger is one file then, unless a

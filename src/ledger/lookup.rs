@@ -125,6 +125,17 @@ impl Reader {
         Ok(self.read(|conn| query::all(conn, sql, [RUN], |line| line.get(0)))?.into_iter().collect())
     }
 
+    /// Returns how many pending rows had failed, and are to be sent again on a person's order.
+    ///
+    /// # Errors
+    /// The ledger cannot be read.
+    pub fn n_ordered_again(&self) -> Result<u64, LedgerError> {
+        let sql = format!(
+            "SELECT count(*) FROM outcomes o WHERE run = ? AND source = 'replay' AND state = 'pending' AND {LAST_WORD}"
+        );
+        self.read(|conn| query::value(conn, &sql, [RUN]))
+    }
+
     /// Returns the kinds of request of which one was created, in the order of type and template.
     ///
     /// # Errors

@@ -153,6 +153,7 @@ CREATE TABLE sessions (
     first_newest BLOB,            -- the newest requests of anybody, 16 bytes each; NULL where it did not look yet
     first_account TEXT,           -- the account that looked
     first_originator BLOB,        -- what the server calls the originator of that account's requests
+    looked INTEGER,               -- 1 where a list showed all that this session and earlier ones had created by its end
     PRIMARY KEY (run, session)
 ) STRICT, WITHOUT ROWID;
 

@@ -101,10 +101,9 @@ impl Strangers {
         Ok(())
     }
 
-    /// Returns those that were submitted at `since` or later, each with its fingerprint.
-    pub(super) fn since(&self, since: Timestamp) -> impl Iterator<Item = (u64, RequestUuid)> {
-        let lately = self.kept.iter().filter(move |found| found.hit.submitted.is_some_and(|at| at >= since));
-        lately.map(|found| (found.fingerprint, found.hit.uuid))
+    /// Returns all of them, each with its fingerprint.
+    pub(super) fn all(&self) -> impl Iterator<Item = (u64, RequestUuid)> {
+        self.kept.iter().map(|found| (found.fingerprint, found.hit.uuid))
     }
 
     /// Returns those that ask for what rows in these states ask for.

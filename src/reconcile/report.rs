@@ -109,7 +109,7 @@ pub struct Audit {
     pub again: Firsts<Gap, MAX_FOUND>,
     /// How many rows of this session it lacks at its new end, or without any order: it lags, or shows only a part.
     pub n_not_shown: u64,
-    /// Rows that other runs requested, too, since this session's first list: their own request, and those.
+    /// Rows that other runs requested, too, which nobody accepted: their own request, and those.
     pub elsewhere: Firsts<(RowId, RequestUuid, Vec<RequestUuid>), MAX_FOUND>,
     /// Rows that were skipped for a request that came to nothing; without a status it is gone.
     pub come_to_nothing: Vec<(RowId, RequestUuid, Option<RequestStatus>)>,

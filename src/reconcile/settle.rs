@@ -277,24 +277,21 @@ fn audit(sight: &Sight<'_>, asking: &Asking<'_>, reader: &Reader) -> Result<Audi
         audit.n_not_shown = n_gaps - between.n;
         audit.missing = between;
     }
-    audit.elsewhere = elsewhere(sight, asking, reader)?;
+    audit.elsewhere = elsewhere(sight, reader)?;
     Ok(audit)
 }
 
-/// Returns what other runs requested since this session's first list of what rows of this one ask for.
+/// Returns what other runs requested of what created rows of this one ask for, as far as nobody has accepted that: what was there
+/// before this run's first list was accepted, or its rows were left out.
 fn elsewhere(
     sight: &Sight<'_>,
-    asking: &Asking<'_>,
     reader: &Reader,
 ) -> Result<Firsts<(RowId, RequestUuid, Vec<RequestUuid>), MAX_FOUND>, LedgerError> {
     let mut found = Firsts::default();
-    // An earlier session may have ended before the list showed what others did meanwhile.
-    let looks = reader.sessions()?.into_iter().filter_map(|session| session.first_look?.date);
-    let Some(since) = looks.chain(asking.first_date).min() else { return Ok(found) };
     let accepted = reader.accepted_hits()?;
     let is_new = |(_, uuid): &(u64, RequestUuid)| accepted.binary_search(uuid).is_err();
     let mut lately: BTreeMap<u64, BTreeSet<RequestUuid>> = BTreeMap::new();
-    for (fingerprint, uuid) in sight.strangers.since(since).filter(is_new) {
+    for (fingerprint, uuid) in sight.strangers.all().filter(is_new) {
         lately.entry(fingerprint).or_default().insert(uuid);
     }
     if lately.is_empty() {

@@ -17,7 +17,7 @@ use super::setup::{Calls, Limits, Patience, Sending, Wire, Work};
 use super::stop::{StopLevel, StopReason, SubmitReport};
 use crate::client::ReadError;
 use crate::event::{Event, EventKind, EventSink};
-use crate::ledger::{Ledger, LedgerError, Reader, RowState, SessionFate, SessionRecord};
+use crate::ledger::{Ledger, LedgerError, Reader, RowState, SessionRecord};
 use crate::machine::Machine;
 use crate::reconcile::{Identity, Lists, Probe, Report, Tagging, Waits};
 use crate::request::{RowId, TagPosition};
@@ -323,10 +323,10 @@ impl Session {
     }
 }
 
-/// Returns the first of the sessions before this one that died, one after the other, and had no last look; else this one.
+/// Returns the first session after the last one at whose end a list showed all that was created; this one at the latest.
 fn first_unlooked(sessions: &[SessionRecord], number: u32) -> u32 {
-    let earlier = sessions.iter().rev().filter(|session| session.number < number);
-    earlier.take_while(|session| session.fate == SessionFate::Died).last().map_or(number, |session| session.number)
+    let looked = sessions.iter().rev().find(|session| session.has_looked);
+    looked.map_or(1, |session| session.number + 1).min(number)
 }
 
 const fn nothing_sent() -> SubmitReport {

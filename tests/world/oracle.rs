@@ -107,6 +107,8 @@ pub(crate) struct Oracle {
     pub(crate) notes_too: BTreeSet<u8>,
     /// Something happened in which rows may stay with a person: see `stuck`.
     pub(crate) is_involved: bool,
+    /// Of each run the row that may exist twice because it is the sign that shows how far a list goes.
+    signs: BTreeMap<u32, u32>,
     n_seen: usize,
 }
 
@@ -136,6 +138,12 @@ impl Oracle {
                     return Err(Violation { broken: Broken::Twice, text });
                 };
                 self.excuses.insert(excuse);
+                if excuse == Excuse::Hidden
+                    && server.not_shown_yet.contains(&other.uuid)
+                    && let Some(run) = self.run_of(made)
+                {
+                    self.signs.entry(run).or_insert(row);
+                }
                 let is_untagged = self.known.get(&process).is_some_and(|known| known.opts.no_tag);
                 match excuse {
                     // Without tags nothing tells which requests are a row's.
@@ -197,7 +205,8 @@ impl Oracle {
             Some(Excuse::Unseen)
         } else if server.hidden.contains(&other.uuid)
             // A ledger that was put back knows of nothing that such a list would have to show.
-            || server.not_shown_yet.contains(&other.uuid) && self.put_back.contains(&this.at.host)
+            || server.not_shown_yet.contains(&other.uuid)
+                && (self.put_back.contains(&this.at.host) || self.signs.get(&this.run).is_none_or(|row| made.row == Some(*row)))
         {
             Some(Excuse::Hidden)
         } else if runs_differ && other.status == DENIED {
@@ -221,7 +230,9 @@ impl Oracle {
     /// Judges a command that ended by itself in a history in which nothing but the server's absence happened.
     pub(crate) fn waited(&self, p: u32, said: &Said, longest_s: u64) -> Result<(), Violation> {
         let wait_s = self.known[&p].opts.wait_s;
-        if wait_s == 0 || self.is_involved || longest_s * 5 > wait_s * 4 || matches!(said.exit, 0 | 2 | 8 | 130) {
+        let has_waited = matches!(said.exit, 0 | 2 | 8 | 130)
+            || said.exit == 1 && !said.short.contains("failed") && !said.short.contains("in doubt");
+        if wait_s == 0 || self.is_involved || longest_s * 5 > wait_s * 4 || has_waited {
             return Ok(());
         }
         let text = format!(

@@ -348,7 +348,7 @@ impl<'h> World<'h> {
         known.has_looked = !matches!(said.exit, 4 | 5 | 6 | 8 | 130) && self.server.borrow().list_is_whole();
         let at = known.at;
         // What is refused at the door says nothing of the run.
-        if !matches!(said.exit, 2 | 3 | 7) {
+        if !matches!(said.exit, 2 | 3 | 7) && !said.short.contains("nothing was sent") {
             self.oracle.last_of_run.insert(known.run, said.clone());
         }
         self.oracle.last.insert(at, said.clone());
@@ -508,7 +508,11 @@ impl<'h> World<'h> {
                 on_it.for_each(|(_, process)| process.is_stopped = true);
                 self.asleep.insert(*host, self.now() + for_s * 1_000);
             }
-            Step::ServerClock { by_s } => self.server.borrow_mut().clock_off += by_s,
+            Step::ServerClock { by_s } => {
+                // How old an attempt is nobody knows then.
+                self.oracle.is_involved = true;
+                self.server.borrow_mut().clock_off += by_s;
+            }
         }
         true
     }

@@ -12,7 +12,7 @@ async fn enter(place: &Place, ledger: &Ledger, account: &str) -> Result<Note, Fa
 
 fn check(place: &Place, note: &Note, ledger: &Ledger) -> Result<(), Failure> {
     let reader = Reader::open(ledger.path()).unwrap();
-    note.check_others(&place.clock.machine(), &reader, &Hits::default())
+    note.check_others(&place.clock.machine(), &reader, &[RowState::Pending], &Hits::default())
 }
 
 fn extent(ledger: &Ledger) -> Extent {

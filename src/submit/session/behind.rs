@@ -26,9 +26,10 @@ impl Session {
         if let Some(reason) = self.look_for_others(setting, report).await? {
             return Ok(Some(reason));
         }
-        // Failed rows may have been corrected in the newer ledger, and then sent under other numbers.
+        let n_again = self.reader.n_ordered_again()?;
+        // Rows that failed once may have been corrected in the newer ledger, and then sent under other numbers.
         let unknown = report.last_list.iter().flat_map(|list| &list.strays.first).find(|stray| stray.state.is_none());
-        if let Some(stray) = unknown.filter(|_| self.may_send.contains(&RowState::Failed)) {
+        if let Some(stray) = unknown.filter(|_| n_again > 0) {
             return Ok(Some(StopReason::AnotherAtWork { row: stray.row, uuid: stray.uuid }));
         }
         let n_lacking = report.last_list.as_ref().map_or(0, |list| list.audit.n_lacking);

@@ -165,12 +165,17 @@ impl Session {
             && self.n_calls > 0
             && self.wire.tag_position != TagPosition::None
             && report.sent.stopped_by.is_none();
-        let is_whole = |list: &Option<Report>| list.as_ref().is_some_and(|list| list.audit.is_whole());
-        if !is_wanted || report.is_audited && is_whole(&report.last_list) {
-            return Ok(());
-        }
-        for n in 1..=MAX_LISTS {
-            let Some(list) = self.look_unless_stopped(setting).await? else { return Ok(()) };
+        let is_whole = |report: &SessionReport| report.last_list.as_ref().is_some_and(|list| list.audit.is_whole());
+        // What the list does not show yet it shows soon, where it lags; a row that was sent again is told as possibly twice where no
+        // list shows it.
+        let mut n_lists = 0;
+        while is_wanted && !(report.is_audited && is_whole(report)) && n_lists < MAX_LISTS {
+            let until = self.machine.since_boot() + self.patience.settle;
+            if n_lists > 0 && self.wait_until(until, setting).await == Waited::Interrupted {
+                break;
+            }
+            n_lists += 1;
+            let Some(list) = self.look_unless_stopped(setting).await? else { break };
             if list.unreadable.is_some() {
                 report.unchecked = list.unreadable;
                 return Ok(());
@@ -180,17 +185,8 @@ impl Session {
             }
             report.last_list = Some(list);
             report.is_audited = true;
-            // What the list does not show yet it shows soon, where it lags; a row that was sent again is told as possibly twice
-            // where no list shows it.
-            let until = self.machine.since_boot() + self.patience.settle;
-            if n == MAX_LISTS
-                || is_whole(&report.last_list)
-                || self.wait_until(until, setting).await == Waited::Interrupted
-            {
-                break;
-            }
         }
-        Ok(())
+        if report.is_audited && is_whole(report) { setting.ledger.note_looked() } else { Ok(()) }
     }
 }
 
