@@ -190,6 +190,7 @@ async fn look(ledger: &Ledger, reader: &Reader, client: &Client) -> reconcile::R
         own_doubts: &OwnDoubts::default(),
         recent: &[],
         lag: None,
+        lags: false,
         first_date: None,
         probe: Probe::None,
         may_send: &[RowState::Pending],

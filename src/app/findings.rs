@@ -27,6 +27,14 @@ pub(super) fn of_report(report: &Report) -> Vec<Finding> {
         all.push(finding(FindingKind::Double, Some(double.row), double.uuids.clone(), detail));
     }
     say_more(&mut all, &report.doubles);
+    for (row, [own, answered]) in &report.answered.first {
+        let detail = format!(
+            "row {row} is request {own} by its tag, and was answered with {answered}, which the server's list does not have: where that \
+             exists, too, the row exists twice"
+        );
+        all.push(finding(FindingKind::Missing, Some(*row), vec![*own, *answered], detail));
+    }
+    say_more(&mut all, &report.answered);
     for stray in &report.strays.first {
         let state =
             stray.state.map_or("is not in this ledger".to_owned(), |state| format!("is {state} and another one here"));

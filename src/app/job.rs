@@ -12,7 +12,7 @@ use super::failure::{Failure, chain};
 use super::findings;
 use super::look::{self, Already, Refused};
 use super::next::Next;
-use super::state::{Note, StateFolder};
+use super::state::{Left, Note, StateFolder};
 use super::stopped_by::StoppedBy;
 use crate::client::ReadError;
 use crate::ledger::{
@@ -20,7 +20,7 @@ use crate::ledger::{
     SessionInfo, SkipCause, Source,
 };
 use crate::machine::Machine;
-use crate::reconcile::{Lists, Report};
+use crate::reconcile::{Hits, Lists, Report};
 use crate::report::Counts;
 use crate::request::{ErrorCode, Guid, RequestType, RunId, RunMark, TagPosition, printable};
 use crate::submit::{
@@ -193,6 +193,8 @@ pub(super) fn n_destructive(by_type: &[(RequestType, u64)]) -> u64 {
     by_type.iter().filter(|(kind, _)| kind.is_destructive()).map(|(_, n)| n).sum()
 }
 
+const NO_TAGS: &str = "the run sends no tags";
+
 /// A run whose ledger this process holds.
 pub(super) struct Job {
     machine: Machine,
@@ -240,7 +242,14 @@ impl Job {
             let is_unknown = note.left_open_by().is_some_and(|pid| {
                 !sessions.iter().any(|earlier| earlier.fate == SessionFate::Died && earlier.info.pid == pid)
             });
+            let claims = note.last_claims();
+            let reader = session.reader();
+            let is_short = match claims {
+                Some((number, n_rows)) => reader.n_claimed(number)? < n_rows,
+                None => false,
+            };
             if is_unknown
+                || is_short
                 || note.is_ahead_of(before.unwrap_or_default())
                 || left_open.is_some_and(|died| !note.knows_that_it_died(died.info.pid))
             {
@@ -298,18 +307,19 @@ impl Job {
         env: &Env<'_, S>,
         sending: &Sending,
     ) -> Result<(Option<Report>, Vec<String>), Failure> {
-        if self.is_without_list && !self.sends_tags {
-            return Ok((None, vec!["the run sends no tags: only rows that were never sent are sent".to_owned()]));
-        }
         let (_never_stopped, control) = watch::channel(StopLevel::Run);
-        let setting = Setting { ledger: &self.ledger, calls: env.server, sink: env.sink, control };
+        let setting = Setting { ledger: &self.ledger, calls: env.server, sink: env.sink, control, on_claim: &|_| {} };
         let mut report = self.session.look_first(&setting).await?;
         if let Some(error) = report.unreadable.take() {
             if self.is_without_list {
+                let why = if self.sends_tags { "--without-list" } else { NO_TAGS };
                 let note = format!(
-                    "the server's list cannot be read ({}): only rows that were never sent are sent (--without-list)",
-                    crate::request::printable(&chain(&error))
+                    "the server's list cannot be read ({}): only rows that were never sent are sent ({why})",
+                    printable(&chain(&error))
                 );
+                if let Some(note) = &self.note {
+                    note.check_others(env.machine, self.reader(), self.may_send(), &Hits::default())?;
+                }
                 return Ok((None, vec![note]));
             }
             // Nothing is to be sent: only what the last session could not look at is not looked at.
@@ -320,8 +330,9 @@ impl Job {
             }
             return Err(look::no_list(&error, &self.refused()?));
         }
-        self.is_without_list = false;
-        self.has_seen_all = report.audit.is_whole();
+        // Without tags a list tells what others sent, and nothing of this run.
+        self.is_without_list = !self.sends_tags && self.note.is_some();
+        self.has_seen_all = self.sends_tags && report.audit.is_whole();
         let mut found = findings::of_report(&report);
         self.ledger.set_findings(found.clone())?;
         let mut notes = Vec::new();
@@ -340,6 +351,9 @@ impl Job {
                 self.ledger.set_findings(found)?;
             }
             notes = look::notes(n_skipped, report.unread);
+            if !self.sends_tags {
+                notes.push(format!("{NO_TAGS}: only rows that were never sent are sent"));
+            }
         }
         Ok((Some(report), notes))
     }
@@ -398,7 +412,7 @@ impl Job {
         env: &Env<'_, S>,
         control: watch::Receiver<StopLevel>,
     ) -> Result<Ending, Failure> {
-        let setting = Setting { ledger: &self.ledger, calls: env.server, sink: env.sink, control };
+        let setting = Setting { ledger: &self.ledger, calls: env.server, sink: env.sink, control, on_claim: &|_| {} };
         let mut report = self.session.settle(&setting).await?;
         let is_interrupted = setting.is_stopped();
         let unreadable = report.unreadable.take();
@@ -431,7 +445,13 @@ impl Job {
         {
             self.ledger.detach(*last)?;
         }
-        let setting = Setting { ledger: &self.ledger, calls: env.server, sink: env.sink, control };
+        let (note, number) = (&self.note, self.ledger.session());
+        let on_claim = |n_rows| {
+            if let Some(note) = note {
+                note.claimed(number, n_rows);
+            }
+        };
+        let setting = Setting { ledger: &self.ledger, calls: env.server, sink: env.sink, control, on_claim: &on_claim };
         let report = self.session.send(&setting, work).await;
         if let Some(list) = report.last_list.as_ref().filter(|list| list.unreadable.is_none()) {
             if report.sent.stopped_by.as_ref().is_none_or(|reason| !matches!(reason, StopReason::Ledger(_))) {
@@ -466,8 +486,11 @@ fn refused(ledger: Ledger, failure: Failure) -> Failure {
 /// Notes in the state folder that the work has ended, and how far the ledger is.
 fn leave(note: Option<Note>, machine: &Machine, path: &Path) {
     if let Some(note) = note {
-        let extent = Reader::open(path).and_then(|reader| reader.extent()).ok();
-        note.end(machine, extent);
+        let left = Reader::open(path).and_then(|reader| {
+            let is_quiet = reader.is_looked_through()? && reader.n_in_doubt()? == 0;
+            Ok(Left { extent: reader.extent()?, is_quiet })
+        });
+        note.end(machine, left.ok());
     }
 }
 

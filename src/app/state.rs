@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use super::exit::Exit;
 use super::failure::{Failure, chain, remedy};
@@ -33,6 +32,9 @@ const LOCK_EVERY: Duration = Duration::from_millis(20);
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Noted {
     run: String,
+    /// The server, as it was named.
+    #[serde(default)]
+    server: String,
     ledger: PathBuf,
     pid: u32,
     command: String,
@@ -49,11 +51,27 @@ struct Noted {
     /// Whether it did not end by itself.
     #[serde(default)]
     has_died: bool,
+    /// Whether nothing of it was in doubt at its end, and a list had shown all that it created.
+    #[serde(default)]
+    is_quiet: bool,
 }
 
-/// The state folder of one server.
+/// The part of the state folder where runs note themselves: those on all servers, because one server has many names.
 #[derive(Clone, Debug)]
-pub struct StateFolder(PathBuf);
+pub struct StateFolder {
+    path: PathBuf,
+    /// The server, as it is named now.
+    server: String,
+}
+
+/// How a ledger was left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Left {
+    /// How far it was.
+    pub(super) extent: Extent,
+    /// Whether nothing of it is in doubt, and a list has shown all that it created.
+    pub(super) is_quiet: bool,
+}
 
 /// A run's note, held while this process works on it.
 #[derive(Debug)]
@@ -66,7 +84,9 @@ pub struct Note {
     /// The process that left the run open, where that is known to have died on this machine since it was started.
     died: Option<u32>,
     originators: BTreeSet<Guid>,
-    _lock: FileLock,
+    /// The note's lock. The file says how many rows the last session claimed that did: what a kill leaves of it is never less than the
+    /// rows whose calls left.
+    lock: FileLock,
 }
 
 /// Another run on the same server.
@@ -77,15 +97,14 @@ struct Other {
 }
 
 impl StateFolder {
-    /// Returns the folder of a server below the state folder `root`, and makes it where it is missing.
+    /// Returns the folder for runs below the state folder `root`, and makes it where it is missing.
     ///
     /// # Errors
     /// It cannot be made.
     pub fn open(root: &Path, server: &str) -> Result<Self, Failure> {
-        let name = data_encoding::HEXLOWER.encode(&Sha256::digest(server.as_bytes())[..8]);
-        let path = root.join("servers").join(name);
+        let path = root.join("runs");
         create_private_folder(&path).map_err(|error| unusable(root, &error))?;
-        Ok(Self(path))
+        Ok(Self { path, server: server.to_owned() })
     }
 
     /// Notes that this process begins to work on a run, and reads the notes of others.
@@ -118,7 +137,7 @@ impl StateFolder {
         let mut others = Vec::new();
         let mut originators = BTreeSet::new();
         for noted in self.all()? {
-            if noted.account == account {
+            if noted.account == account && noted.server == self.server {
                 originators.extend(noted.originator.as_ref().and_then(|guid| guid.parse::<Guid>().ok()));
             }
             if noted.run == name {
@@ -132,6 +151,7 @@ impl StateFolder {
         }
         let noted = Noted {
             run: name,
+            server: self.server.clone(),
             ledger: ledger.to_owned(),
             pid: session.pid,
             command: session.command.clone(),
@@ -141,10 +161,11 @@ impl StateFolder {
             boot: machine.boot_id(),
             ended: None,
             has_died: false,
+            is_quiet: false,
         };
         let left_open = known.as_ref().filter(|noted| noted.is_open() && noted.boot == machine.boot_id());
         let died = left_open.map(|noted| noted.pid).filter(|pid| !is_alive(*pid));
-        let note = Note { folder: self.clone(), noted, known, others, died, originators, _lock: lock };
+        let note = Note { folder: self.clone(), noted, known, others, died, originators, lock };
         note.write()?;
         Ok(note)
     }
@@ -168,35 +189,37 @@ impl StateFolder {
                 .map_err(|error| OutputError::Write { path: path.clone(), source: error.into() })?;
             output.commit()
         };
-        write().map_err(|error| unusable(&self.0, &error))
+        write().map_err(|error| unusable(&self.path, &error))
     }
 
     /// Takes the folder's lock, for some milliseconds.
     async fn lock(&self) -> Result<FileLock, Failure> {
         let mut waited = Duration::ZERO;
         loop {
-            match FileLock::try_acquire(&self.0.join("lock")) {
+            match FileLock::try_acquire(&self.path.join("lock")) {
                 Ok(Some(lock)) => return Ok(lock),
                 Ok(None) if waited < LOCK_WAIT => {
                     tokio::time::sleep(LOCK_EVERY).await;
                     waited += LOCK_EVERY;
                 }
                 Ok(None) => {
-                    let text =
-                        format!("the state folder {} is locked by another process; nothing was sent", shown(&self.0));
+                    let text = format!(
+                        "the state folder {} is locked by another process; nothing was sent",
+                        shown(&self.path)
+                    );
                     return Err(Failure::new(Exit::InUse, text).stopping(StoppedBy::AnotherAtWork));
                 }
-                Err(error) => return Err(unusable(&self.0, &error)),
+                Err(error) => return Err(unusable(&self.path, &error)),
             }
         }
     }
 
     fn lock_of(&self, run: &str) -> Result<Option<FileLock>, Failure> {
-        FileLock::try_acquire(&self.0.join(format!("{run}.lock"))).map_err(|error| unusable(&self.0, &error))
+        FileLock::try_acquire(&self.path.join(format!("{run}.lock"))).map_err(|error| unusable(&self.path, &error))
     }
 
     fn path_of(&self, run: &str) -> PathBuf {
-        self.0.join(format!("{run}.json"))
+        self.path.join(format!("{run}.json"))
     }
 
     /// Reads a note; one that says nothing is none.
@@ -210,12 +233,12 @@ impl StateFolder {
             Ok(text) => Ok(serde_json::from_slice(&text).ok().filter(|noted: &Noted| noted.run == run)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             // What another run notes there may be what this one must not send.
-            Err(error) => Err(unusable(&self.0, &error)),
+            Err(error) => Err(unusable(&self.path, &error)),
         }
     }
 
     fn all(&self) -> Result<Vec<Noted>, Failure> {
-        let entries = std::fs::read_dir(&self.0).map_err(|error| unusable(&self.0, &error))?;
+        let entries = std::fs::read_dir(&self.path).map_err(|error| unusable(&self.path, &error))?;
         let mut names: Vec<String> = entries
             .filter_map(|entry| Some(entry.ok()?.file_name().to_str()?.strip_suffix(".json")?.to_owned()))
             .filter(|name| name.parse::<Guid>().is_ok())
@@ -254,6 +277,19 @@ impl Note {
                 || extent.n_claims < before.n_claims
                 || extent.n_outcomes < before.n_outcomes
         })
+    }
+
+    /// Notes that a session has claimed so many rows. It is not forced onto the disk: what a machine loses that goes down is told by
+    /// its next start. That it cannot be written makes no difference but to a copy that is put back.
+    pub(super) fn claimed(&self, session: u32, n_rows: u64) {
+        let _ = self.lock.write(&format!("{session:>10} {n_rows:>20}\n"));
+    }
+
+    /// Returns how many rows the last session claimed that did, as far as this folder knows.
+    pub(super) fn last_claims(&self) -> Option<(u32, u64)> {
+        let text = self.lock.read().ok()?;
+        let (session, n_rows) = text.trim().split_once(' ')?;
+        Some((session.parse().ok()?, n_rows.trim().parse().ok()?))
     }
 
     /// Returns how far the ledger was when the last session ended that this folder knows of.
@@ -330,7 +366,7 @@ impl Note {
             };
             return Err(Failure::new(
                 Exit::InUse,
-                format!("another run on this server {when} and {what}: ledger {}; nothing was sent", shown(ledger)),
+                format!("another run from this machine {when} and {what}: ledger {}; nothing was sent", shown(ledger)),
             )
             .stopping(StoppedBy::AnotherAtWork)
             .with_next(Next::again().after(first)));
@@ -340,9 +376,10 @@ impl Note {
 
     /// Notes that this process has ended its work, with the ledger as far as this. What is known of a ledger that was further stays:
     /// this one is an older copy.
-    pub(super) fn end(mut self, machine: &Machine, extent: Option<Extent>) {
-        if let Some(extent) = extent.filter(|extent| !self.is_ahead_of(*extent)) {
+    pub(super) fn end(mut self, machine: &Machine, left: Option<Left>) {
+        if let Some(Left { extent, is_quiet }) = left.filter(|left| !self.is_ahead_of(left.extent)) {
             self.noted.extent = Some((extent.session, extent.n_claims, extent.n_outcomes));
+            self.noted.is_quiet = is_quiet;
         }
         self.noted.ended = Some((machine.now().as_second(), machine.since_boot().as_secs()));
         // What is not noted counts as a process that died, which is the careful way.
@@ -369,8 +406,8 @@ impl Other {
     fn n_shared(&self, machine: &Machine, wanted: &BTreeSet<u64>, hits: &Hits) -> Option<u64> {
         let reader = match Reader::open(&self.noted.ledger) {
             Ok(reader) if reader.run().id.to_string() == self.noted.run => reader,
-            // What has ended and is gone sends nothing any more; of what died nobody knows what it sent last.
-            Ok(_) | Err(_) => return (!self.is_alive && !self.noted.has_died).then_some(0),
+            // Of what is gone nobody knows what it sent last, but where all of that was shown.
+            Ok(_) | Err(_) => return (!self.is_alive && self.noted.is_quiet).then_some(0),
         };
         let shown: BTreeSet<_> = hits.iter().map(|hit| hit.uuid).collect();
         // A machine that lost its power may have lost what was written last.

@@ -229,8 +229,7 @@ pub(super) async fn go_on_with<'a, S: Calls + Lists>(
     // A first request that nobody could look at may be another one than was asked for.
     let is_unchecked = reader.kinds()?.iter().any(|kind| kind.read_back.is_none());
     // No list has shown all that was sent yet: a session died before its last look, or the list showed a part.
-    let looked = reader.sessions()?.iter().rev().find(|session| session.has_looked).map(|session| session.number);
-    let is_unlooked = reader.extent()?.session > looked.unwrap_or(0);
+    let is_unlooked = !reader.is_looked_through()?;
     if n_pending + counts.get(RowState::InDoubt) == 0 && holder.is_none() && !is_unchecked && !is_unlooked {
         return Ok(Prepared::Ended(Ending::of(&reader, path)?.nothing_to_send()));
     }

@@ -125,6 +125,25 @@ impl Reader {
         Ok(self.read(|conn| query::all(conn, sql, [RUN], |line| line.get(0)))?.into_iter().collect())
     }
 
+    /// Returns whether a list has shown all that was created, or nothing was ever claimed.
+    ///
+    /// # Errors
+    /// The ledger cannot be read.
+    pub fn is_looked_through(&self) -> Result<bool, LedgerError> {
+        let sql = "SELECT ifnull((SELECT max(session) FROM claims WHERE run = ?1), 0)
+            <= ifnull((SELECT max(session) FROM sessions WHERE run = ?1 AND looked), 0)";
+        self.read(|conn| query::value(conn, sql, [RUN]))
+    }
+
+    /// Returns how many rows a session claimed; one that it claimed twice counts twice.
+    ///
+    /// # Errors
+    /// The ledger cannot be read.
+    pub fn n_claimed(&self, session: u32) -> Result<u64, LedgerError> {
+        let sql = "SELECT ifnull(sum(last_row - first_row + 1), 0) FROM claims WHERE run = ? AND session = ?";
+        self.read(|conn| query::value(conn, sql, (RUN, session)))
+    }
+
     /// Returns how many pending rows had failed, and are to be sent again on a person's order.
     ///
     /// # Errors

@@ -1,7 +1,7 @@
 //! An exclusive lock on a file, held by one process at a time.
 
 use std::fs::{File, TryLockError};
-use std::io;
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
 use super::system::files::{open_to_lock, open_to_look};
@@ -15,7 +15,7 @@ pub(super) const MAX_TRIES: u32 = 1000;
 /// or write the file meanwhile. The file itself stays, because deleting a lock file lets two processes hold "the" lock on two files of one name.
 #[derive(Debug)]
 pub struct FileLock {
-    _file: File,
+    file: File,
 }
 
 impl FileLock {
@@ -30,7 +30,7 @@ impl FileLock {
         for _ in 0..MAX_TRIES {
             let file = open_to_lock(path)?;
             if locked(file.try_lock())? {
-                return Ok(Some(Self { _file: file }));
+                return Ok(Some(Self { file }));
             }
             // A shared lock is refused by a holder, but not by those who merely look whether there is one.
             if !locked(file.try_lock_shared())? {
@@ -41,6 +41,27 @@ impl FileLock {
             std::thread::yield_now();
         }
         Ok(None)
+    }
+
+    /// Reads what stands in the file.
+    ///
+    /// # Errors
+    /// It cannot be read, or is no text.
+    pub fn read(&self) -> io::Result<String> {
+        let mut text = String::new();
+        (&self.file).seek(SeekFrom::Start(0))?;
+        (&self.file).read_to_string(&mut text)?;
+        Ok(text)
+    }
+
+    /// Writes over what stands at the beginning of the file. A process that is killed leaves all of it or nothing; nothing of it is
+    /// forced onto the disk.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn write(&self, text: &str) -> io::Result<()> {
+        (&self.file).seek(SeekFrom::Start(0))?;
+        (&self.file).write_all(text.as_bytes())
     }
 
     /// Returns whether someone holds the lock on `path` now. A file that does not exist is not locked.

@@ -140,6 +140,8 @@ pub struct Asking<'a> {
     pub recent: &'a [Recent],
     /// How soon after it was created a list of this session showed a request, at best: the list lags by no more than that.
     pub lag: Option<Duration>,
+    /// Whether a list of this session lacked what was created more than `settle` before it.
+    pub lags: bool,
     /// The server's clock (`Date`) at this session's first list; none before it, or where the server does not say.
     pub first_date: Option<Timestamp>,
     /// The row that is sent before others which are absent, too.

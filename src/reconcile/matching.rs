@@ -35,7 +35,7 @@ pub enum Disagreement {
         /// The server's.
         found: Option<Guid>,
     },
-    /// Its type is another one. Looked at only where the numbers of types are confirmed, and only for a person's verdict.
+    /// Its type is another one. Looked at only where the numbers of types are confirmed.
     Type {
         /// The row's.
         sent: RequestType,
@@ -74,8 +74,8 @@ impl fmt::Display for Disagreement {
 
 /// Returns in what a request on the server differs from what a row asked for; nothing where it is the row's.
 ///
-/// The comment must hold the tag (where tags are sent). Target and template must be the row's where the row names them.
-/// Profile and card are compared where the row names them and the server filled one in: no page says when it does.
+/// The comment must hold the tag (where tags are sent). Target and template must be the row's where the row names them, and the type
+/// where its number is known. Profile and card are compared where the row names them and the server filled one in: no page says when it does.
 pub fn disagreements(request: &CreateRequest, tag: Option<Tag>, found: &RequestObject) -> Vec<Disagreement> {
     let mut all = Vec::new();
     if let Some(sent) = tag
@@ -98,11 +98,14 @@ pub fn disagreements(request: &CreateRequest, tag: Option<Tag>, found: &RequestO
     if found.old_profile.is_some() {
         compare("profile", request.profile, found.old_profile);
     }
+    if !type_may_be(request.kind, found.request_type) {
+        all.push(Disagreement::Type { sent: request.kind, found: found.request_type });
+    }
     all
 }
 
-/// Checks the request that a person says is the row's (`cmbatch settle --created`): all that [`disagreements`] looks at, and
-/// the type where its number is known.
+/// Checks the request that a person says is the row's (`cmbatch settle --created`): all that [`disagreements`] looks at, and that
+/// it has a type.
 ///
 /// # Errors
 /// In what the request is not the row's.
@@ -119,7 +122,7 @@ pub fn disagreements(request: &CreateRequest, tag: Option<Tag>, found: &RequestO
 /// ```
 pub fn check_person(request: &CreateRequest, tag: Option<Tag>, found: &RequestObject) -> Result<(), Vec<Disagreement>> {
     let mut all = disagreements(request, tag, found);
-    if found.request_type.is_none() || !type_may_be(request.kind, found.request_type) {
+    if found.request_type.is_none() {
         all.push(Disagreement::Type { sent: request.kind, found: found.request_type });
     }
     if all.is_empty() { Ok(()) } else { Err(all) }

@@ -62,6 +62,8 @@ pub(super) struct Proof<'a> {
     pub(super) date: Option<Timestamp>,
     /// How soon after it was created a list of this session showed a request, at best.
     pub(super) lag: Option<Duration>,
+    /// Whether a list of this session lacked what was created longer before it than a list may lag.
+    pub(super) lags: bool,
     /// Whether no row is left that could be sent.
     pub(super) is_idle: bool,
     /// The sessions of the run, to tell accounts and times.
@@ -130,7 +132,8 @@ impl Proof<'_> {
             return Some(Point::OldEnd);
         }
         // Where nothing is left that a list could show, the first of these rows is sent to see it.
-        if around.behind.len() < self.asking.n_around && !self.is_idle && !self.has_new_end(around) {
+        let is_sign = self.is_idle && !self.lags;
+        if around.behind.len() < self.asking.n_around && !is_sign && !self.has_new_end(around) {
             // A list that lags by so much has what was done until then when it is asked for that much later.
             let Some(lag) = self.lag else { return Some(Point::NewEnd) };
             let shown_at = self.acted_by(doubt).saturating_add(lag);

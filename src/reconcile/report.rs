@@ -9,6 +9,7 @@ use crate::client::{ReadError, RequestStatus};
 use crate::ledger::{Finding, FirstLook, RowState};
 use crate::request::{RequestKind, RequestUuid, RowId};
 
+use super::ask::Probe;
 use super::hits::Hits;
 
 /// How many findings of each kind are kept: whoever looks for what exists twice needs each of them.
@@ -26,7 +27,7 @@ pub struct Firsts<T, const MAX: usize = 5> {
 impl Audit {
     /// Returns whether the list has all that was sent.
     pub const fn is_whole(&self) -> bool {
-        self.n_not_shown == 0 && self.again.n == 0
+        self.n_not_shown == 0 && self.again.n == 0 && self.ripe_at.is_none()
     }
 }
 
@@ -76,16 +77,18 @@ pub struct Report {
     pub ask_again_at: Option<Duration>,
     /// Rows that are on the server more than once.
     pub doubles: Firsts<Double, MAX_FOUND>,
+    /// Rows that are another request than was answered, and that the list does not have as that: the request, and the answered one.
+    pub answered: Firsts<(RowId, [RequestUuid; 2]), MAX_FOUND>,
     /// Tags of this run that match no row of this ledger.
     pub strays: Firsts<Stray, MAX_FOUND>,
     /// Requests of other runs that ask for what pending rows ask for.
     pub hits: Hits,
     /// How soon after it was created a list of this session showed a request, at best.
     pub lag: Option<Duration>,
-    /// Whether it showed the row that was sent before other absent ones.
-    pub shows_probe: bool,
-    /// The row that is to be sent before other absent ones: it is pending now.
-    pub probe: Option<RowId>,
+    /// Whether a list of this session lacked what was created more than `settle` before it.
+    pub lags: bool,
+    /// The row that is sent before other absent ones; where that is new, it is pending now.
+    pub probe: Probe,
     /// The kinds whose first request it showed to be what was asked for.
     pub kinds_seen: Vec<RequestKind>,
     /// A request of this run that this session did not send, submitted after its first list.
@@ -107,6 +110,9 @@ pub struct Audit {
     pub n_lacking: u64,
     /// Rows that were not in an earlier list and were sent again, and that this one does not have either.
     pub again: Firsts<Gap, MAX_FOUND>,
+    /// When the server will have acted on rows that were sent again and of which a request was found, by the clock that runs during
+    /// sleep; none where that is over.
+    pub ripe_at: Option<Duration>,
     /// How many rows of this session it lacks at its new end, or without any order: it lags, or shows only a part.
     pub n_not_shown: u64,
     /// Rows that other runs requested, too, which nobody accepted: their own request, and those.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::anchors::{Anchors, FirstLooks};
-use super::ask::{Asking, Probe, Tagging, Trust};
+use super::ask::{Asking, Probe, Recent, Tagging, Trust};
 use super::lists::{ListRead, Lists, read_list};
 use super::proof::{Fate, Proof, Unproven, contradicted, fate, read_doubts};
 use super::report::{Ambiguity, Audit, Firsts, Gap, MAX_FOUND, Report, WhyLeft};
@@ -58,10 +58,8 @@ pub async fn look(
             settle_contradicted(ledger, &seen, &anchors, &mut report).await?;
             settle_found(ledger, &seen, &mut report).await?;
             report.lag = lag(asking, &sight);
-            report.shows_probe = match asking.probe {
-                Probe::Sent(row) => sight.seen.has(row) || seen.speaks_of(row),
-                Probe::None | Probe::Seen => false,
-            };
+            report.lags = asking.lags || lags(asking, &sight);
+            report.probe = probe(asking.probe, &sight, &seen);
             let sessions = reader.sessions()?;
             let proof = Proof {
                 asking,
@@ -71,6 +69,7 @@ pub async fn look(
                 n_unread,
                 date,
                 lag: report.lag,
+                lags: report.lags,
                 is_idle: !reader.tallies()?.iter().any(|tally| tally.state == RowState::Pending),
                 sessions,
             };
@@ -84,6 +83,7 @@ pub async fn look(
             report.strays = std::mem::take(&mut sight.strays);
             report.hits = std::mem::take(&mut sight.strangers).hits(reader, asking.may_send)?;
             report.doubles = seen.doubles;
+            report.answered = seen.answered;
             report.taken_over = seen.taken_over;
         }
     }
@@ -155,6 +155,24 @@ fn lag(asking: &Asking<'_>, sight: &Sight<'_>) -> Option<Duration> {
     shown.map(|recent| asking.asked_at.saturating_sub(recent.at)).chain(asking.lag).min()
 }
 
+/// Returns whether this list lacks what was created longer before it than a list may lag.
+fn lags(asking: &Asking<'_>, sight: &Sight<'_>) -> bool {
+    let is_due = |recent: &&Recent| recent.at.saturating_add(asking.waits.settle) < asking.asked_at;
+    asking.recent.iter().filter(is_due).any(|recent| !sight.seen.has(recent.row))
+}
+
+/// Returns what this list says of the row that was sent alone. It is a sign only where its own request shows, and no other: one of an
+/// earlier attempt that shows now was missing in the list that had it absent, and so may others be.
+fn probe(before: Probe, sight: &Sight<'_>, seen: &Seen) -> Probe {
+    match before {
+        Probe::Sent(row) if seen.doubles.first.iter().any(|double| double.row == row) => before,
+        // Whichever of its requests that is.
+        Probe::Sent(row) if seen.speaks_of(row) => Probe::None,
+        Probe::Sent(row) if sight.seen.has(row) => Probe::Seen,
+        Probe::None | Probe::Sent(_) | Probe::Seen => before,
+    }
+}
+
 /// Records the rows in doubt that the list does not have as absent, where that is proven; else says why it is not.
 ///
 /// Of several that may be sent again the first goes alone: the list may hide them all for a reason that nobody thought of, and
@@ -195,21 +213,20 @@ async fn settle_absent(
         report.ask_again_at = Some(unproven.ripe_at.unwrap_or(asking.asked_at + asking.waits.settle));
     }
     report.why_left.extend(unproven.why(proof.n_unread));
-    let all_may_go = asking.probe == Probe::Seen || report.shows_probe;
-    match asking.probe {
-        Probe::None if !again.is_empty() => {
-            report.probe = again.first().copied();
+    match (report.probe, again.first().copied()) {
+        (Probe::None, Some(first)) => {
+            report.probe = Probe::Sent(first);
             // The others are looked at again when a list has shown this one.
             again.truncate(1);
         }
         // Its answer was lost again.
-        Probe::Sent(row) if again.contains(&row) => again = vec![row],
-        Probe::Sent(row) if !all_may_go && !again.is_empty() => {
+        (Probe::Sent(row), _) if again.contains(&row) => again = vec![row],
+        (Probe::Sent(row), Some(_)) => {
             report.why_left.push(WhyLeft::Probe { n: again.len() as u64, row });
             report.ask_again_at.get_or_insert(asking.asked_at + asking.waits.settle);
             again.clear();
         }
-        Probe::None | Probe::Sent(_) | Probe::Seen => {}
+        (Probe::None | Probe::Sent(_), None) | (Probe::Seen, _) => {}
     }
     let reason = match asking.trust {
         Trust::Proof => "the server's list has what was created around it, and not this",
@@ -243,6 +260,11 @@ fn audit(sight: &Sight<'_>, asking: &Asking<'_>, reader: &Reader) -> Result<Audi
         return Ok(audit);
     }
     let found_absent = reader.found_absent()?;
+    // Of a row that was sent again, and of which one request was found while the server may still be at work on that, another one may
+    // come.
+    let own = asking.own_doubts.iter().filter(|(row, _)| found_absent.contains(*row) && sight.seen.has(**row));
+    let ripe = own.map(|(_, times)| asking.waits.ripe_at(asking.began, Some(*times)));
+    audit.ripe_at = ripe.max().filter(|at| *at > asking.asked_at);
     let is_again = |row| found_absent.contains(&row) || matches!(asking.probe, Probe::Sent(probe) if probe == row);
     // Gaps since the last row that was seen, and all before it that another row was seen before.
     let (mut gaps, mut between) = (Vec::new(), Firsts::default());

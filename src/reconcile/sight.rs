@@ -104,6 +104,8 @@ pub(super) struct Seen {
     /// By row, one of each; of rows that are not in `exists`.
     pub(super) contradictions: Vec<Contradiction>,
     pub(super) doubles: Firsts<Double, MAX_FOUND>,
+    /// Rows that are another request than was answered, which the list does not have.
+    pub(super) answered: Firsts<(RowId, [RequestUuid; 2]), MAX_FOUND>,
     /// Rows that the ledger had as not sent.
     pub(super) taken_over: Firsts<TakenOver>,
 }
@@ -307,8 +309,10 @@ impl<'a> Sight<'a> {
                 continue;
             }
             match &first.differs {
-                // One that came to nothing, and is not what was asked for, keeps nobody from asking for that.
+                // One that came to nothing, and is not what was asked for, keeps nobody from asking for that; and whoever copies a
+                // comment says nothing of the row that was answered with another one.
                 Some(_) if !first.stands && first.before != RowState::InDoubt => {}
+                Some(_) if first.before == RowState::Created => {}
                 Some(differs) => seen.contradictions.push(Contradiction {
                     row: first.row,
                     reason: format!("request {} carries the row's tag and is not the row's: {differs}", first.uuid)
@@ -382,7 +386,7 @@ impl<'a> Sight<'a> {
                 && !self.tagged.iter().any(|other| other.uuid == known)
                 && seen.exists.iter().any(|exists| exists.row == *row)
             {
-                seen.doubles.add(Double { row: *row, uuids: vec![*uuid, known] });
+                seen.answered.add((*row, [*uuid, known]));
             }
         }
         Ok(())

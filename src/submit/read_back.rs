@@ -139,7 +139,7 @@ pub(crate) mod tests {
     pub(crate) fn object(status: RequestStatus, comment: &str, target: Option<Guid>) -> RequestObject {
         RequestObject {
             uuid: RequestUuid::new(Guid::from_bytes([1; 16])),
-            request_type: Some(1),
+            request_type: None,
             status,
             target,
             template: None,

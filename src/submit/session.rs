@@ -5,6 +5,7 @@ mod doubt;
 mod look;
 mod outage;
 
+use std::cell::Cell;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -13,14 +14,14 @@ use tokio::time::{Instant, sleep};
 
 use super::memory::{KnownKind, Memory};
 use super::pipeline::run;
-use super::setup::{Calls, Limits, Patience, Sending, Wire, Work};
+use super::setup::{Calls, Engine, Limits, Patience, Sending, Wire, Work};
 use super::stop::{StopLevel, StopReason, SubmitReport};
 use crate::client::ReadError;
 use crate::event::{Event, EventKind, EventSink};
-use crate::ledger::{Ledger, LedgerError, Reader, RowState, SessionRecord};
+use crate::ledger::{Ledger, LedgerError, Reader, RowState, SessionRecord, Step, StepAnswer};
 use crate::machine::Machine;
 use crate::reconcile::{Identity, Lists, Probe, Report, Tagging, Waits};
-use crate::request::{RowId, TagPosition};
+use crate::request::{RequestKind, RowId, TagPosition};
 
 /// How often the list is asked for until it is taken that it will prove no more: a list may lag behind.
 const MAX_LISTS: u32 = 3;
@@ -56,6 +57,34 @@ pub struct Setting<'a, C> {
     pub sink: &'a dyn EventSink,
     /// Whether somebody asks to stop.
     pub control: watch::Receiver<StopLevel>,
+    /// Is told how many rows this session has claimed, after that is durable and before any of them is sent.
+    pub on_claim: &'a dyn Fn(u64),
+}
+
+/// A ledger whose claims are told.
+struct Telling<'a> {
+    ledger: &'a Ledger,
+    n_claimed: Cell<u64>,
+    on_claim: &'a dyn Fn(u64),
+}
+
+impl Engine for Telling<'_> {
+    async fn step(&self, step: Step) -> Result<StepAnswer, LedgerError> {
+        let answer = self.ledger.step(step).await?;
+        if !answer.rows.is_empty() {
+            self.n_claimed.set(self.n_claimed.get() + answer.rows.len() as u64);
+            (self.on_claim)(self.n_claimed.get());
+        }
+        Ok(answer)
+    }
+
+    fn now(&self) -> Timestamp {
+        self.ledger.now()
+    }
+
+    async fn note_read_back(&self, kind: RequestKind, text: String) -> Result<(), LedgerError> {
+        self.ledger.note_read_back(kind, text).await
+    }
 }
 
 impl<C> Setting<'_, C> {
@@ -122,12 +151,15 @@ pub struct Session {
     has_list: bool,
     /// How soon after it was created a list of this session showed a request, at best.
     lag: Option<Duration>,
+    /// Whether a list of this session lacked what was created longer before it than a list may lag.
+    lags: bool,
     probe: Probe,
     /// When the last list ended, and how long it took: the next one begins no sooner than that long after it.
     last_list: Option<(Instant, Duration)>,
     /// How many calls were made when the last list was asked for.
     calls_at_list: Option<u64>,
     n_calls: u64,
+    n_claimed: u64,
     /// Whether anything was created since the server was waited for, or in the whole run where it never was.
     has_created: bool,
     look_back: Option<Duration>,
@@ -165,10 +197,12 @@ impl Session {
             first_date: None,
             has_list: false,
             lag: None,
+            lags: false,
             probe: Probe::None,
             last_list: None,
             calls_at_list: None,
             n_calls: 0,
+            n_claimed: 0,
             has_created,
             look_back,
             may_send: &[RowState::Pending],
@@ -264,9 +298,11 @@ impl Session {
             Work::Rows(rows) => rows.len() as u64,
             Work::InOrder => self.n_pending().unwrap_or(0),
         };
-        let Setting { ledger, calls, sink, control } = setting;
-        let sending = Sending { engine: *ledger, calls: *calls, wire: &self.wire, limits: &self.limits, sink: *sink };
+        let Setting { ledger, calls, sink, control, on_claim } = setting;
+        let engine = Telling { ledger, n_claimed: Cell::new(self.n_claimed), on_claim: *on_claim };
+        let sending = Sending { engine: &engine, calls: *calls, wire: &self.wire, limits: &self.limits, sink: *sink };
         let round = run(&sending, &mut self.memory, work, pending, control.clone()).await;
+        self.n_claimed = engine.n_claimed.get();
         self.n_calls += round.calls;
         self.has_created |= round.created > 0;
         round

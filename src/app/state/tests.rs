@@ -15,6 +15,10 @@ fn check(place: &Place, note: &Note, ledger: &Ledger) -> Result<(), Failure> {
     note.check_others(&place.clock.machine(), &reader, &[RowState::Pending], &Hits::default())
 }
 
+fn left(ledger: &Ledger) -> Left {
+    Left { extent: extent(ledger), is_quiet: false }
+}
+
 fn extent(ledger: &Ledger) -> Extent {
     Reader::open(ledger.path()).unwrap().extent().unwrap()
 }
@@ -63,7 +67,7 @@ async fn what_a_run_sent_that_ended_lately_counts_until_a_list_can_show_it() {
         let (first, second) = (place.ledger("a.ledger", &[1]), place.ledger("b.ledger", &[1]));
         let note = enter(&place, &first, "svc").await.unwrap();
         send(&first, outcome.clone());
-        note.end(&place.clock.machine(), Some(extent(&first)));
+        note.end(&place.clock.machine(), Some(left(&first)));
         place.clock.pass(Duration::from_secs(minutes * 60));
         let note = enter(&place, &second, "svc").await.unwrap();
         assert_eq!(check(&place, &note, &second).is_err(), is_stopped, "{outcome:?} {minutes} min ago");
@@ -77,7 +81,7 @@ async fn a_wall_clock_that_was_turned_does_not_make_a_run_older() {
         let (first, second) = (place.ledger("a.ledger", &[1]), place.ledger("b.ledger", &[1]));
         let note = enter(&place, &first, "svc").await.unwrap();
         send(&first, [outcome]);
-        note.end(&place.clock.machine(), Some(extent(&first)));
+        note.end(&place.clock.machine(), Some(left(&first)));
         place.clock.turn_wall(SignedDuration::from_hours(24));
         let note = enter(&place, &second, "svc").await.unwrap();
         assert_eq!(check(&place, &note, &second).unwrap_err().exit, Exit::InUse);
@@ -116,20 +120,27 @@ async fn a_machine_that_was_started_anew_may_have_lost_what_a_dead_run_wrote_las
 }
 
 #[tokio::test]
-async fn a_note_or_a_ledger_that_cannot_be_read_counts_only_while_its_run_lives() {
+async fn a_ledger_that_is_gone_counts_while_its_run_lives_and_after_an_end_that_left_something_open() {
     let place = Place::new();
     let (first, second) = (place.ledger("a.ledger", &[1]), place.ledger("b.ledger", &[2]));
     let at_work = enter(&place, &first, "svc").await.unwrap();
+    let at_end = left(&first);
     std::fs::rename(place.path("a.ledger"), place.path("moved.ledger")).unwrap();
     let note = enter(&place, &second, "svc").await.unwrap();
     let refused = check(&place, &note, &second).unwrap_err();
     assert_eq!(refused.exit, Exit::InUse);
     assert!(refused.message.contains("may have to send some of these rows"), "{}", refused.message);
     drop(note);
-    at_work.end(&place.clock.machine(), None);
-    let note = enter(&place, &second, "svc").await.unwrap();
-    check(&place, &note, &second).unwrap();
-    drop(note);
+    drop(at_work);
+    // What it sent last nobody knows, unless a list had shown all of it.
+    for (is_quiet, is_stopped) in [(false, true), (true, false)] {
+        let note = enter(&place, &first, "svc").await.unwrap();
+        note.end(&place.clock.machine(), Some(Left { is_quiet, ..at_end }));
+        let note = enter(&place, &second, "svc").await.unwrap();
+        assert_eq!(check(&place, &note, &second).is_err(), is_stopped, "quiet: {is_quiet}");
+        note.undo();
+    }
+    place.clock.pass(Duration::from_secs(16 * 60));
     std::fs::write(place.state().path_of(&first.run().id.to_string()), "{\"run\":").unwrap();
     let note = enter(&place, &second, "svc").await.unwrap();
     check(&place, &note, &second).unwrap();
@@ -146,7 +157,7 @@ async fn the_folder_knows_how_far_the_ledger_was() {
     assert!(!note.agrees(Some(at_first)), "it may be a copy");
     send(&ledger, [created(1)]);
     assert!(!note.agrees(Some(extent(&ledger))), "nobody knows the run here");
-    note.end(&machine, Some(extent(&ledger)));
+    note.end(&machine, Some(left(&ledger)));
     let note = enter(&place, &ledger, "svc").await.unwrap();
     let now = extent(&ledger);
     assert!(note.agrees(Some(now)) && !note.is_ahead_of(now));
@@ -194,4 +205,27 @@ fn a_note_that_is_there_and_cannot_be_read_is_not_passed_over() {
     std::fs::remove_file(folder.path_of(RUN)).unwrap();
     std::fs::create_dir(folder.path_of(RUN)).unwrap();
     assert_eq!(folder.all().unwrap_err().exit, Exit::Disk);
+}
+
+#[tokio::test]
+async fn what_a_session_claimed_is_known_though_it_died() {
+    let place = Place::new();
+    let ledger = place.ledger("a.ledger", &[1, 2]);
+    let note = enter(&place, &ledger, "svc").await.unwrap();
+    assert_eq!(note.last_claims(), None);
+    note.claimed(1, 100_000);
+    note.claimed(2, 7);
+    drop(note);
+    assert_eq!(enter(&place, &ledger, "svc").await.unwrap().last_claims(), Some((2, 7)));
+}
+
+#[tokio::test]
+async fn one_server_has_many_names() {
+    let place = Place::new();
+    let (first, second) = (place.ledger("a.ledger", &[1]), place.ledger("b.ledger", &[1]));
+    let _at_work = enter(&place, &first, "svc").await.unwrap();
+    let folder = StateFolder::open(&place.path("state"), "http://cm.contoso.test").unwrap();
+    let (machine, session) = (place.clock.machine(), place.session("svc"));
+    let note = folder.enter(&machine, second.run().id, second.path(), &session).await.unwrap();
+    assert_eq!(check(&place, &note, &second).unwrap_err().exit, Exit::InUse);
 }

@@ -309,14 +309,14 @@ fn the_first_of_the_last_rows_is_sent_before_the_others_are_taken_for_absent() {
     world.attempt([6, 7, 8].map(|number| (number, timed_out())));
     world.pass(160);
     let report = world.look();
-    assert_eq!((report.absent, report.probe, report.left), (1, Some(row(6)), 2));
+    assert_eq!((report.absent, report.probe, report.left), (1, Probe::Sent(row(6)), 2));
     world.probe = Probe::Sent(row(6));
     // It is pending: now a list has something to show, and does not yet.
     let report = world.look();
     assert_eq!((report.absent, report.left, why(&report)), (0, 2, "new end"));
     world.create([6]);
     let report = world.look();
-    assert_eq!((report.absent, report.shows_probe, report.left), (2, true, 0));
+    assert_eq!((report.absent, report.probe, report.left), (2, Probe::Seen, 0));
 }
 
 #[test]
@@ -371,7 +371,7 @@ fn after_a_500_or_the_last_attempt_an_absent_row_is_failed() {
     world.create(22..=40);
     world.pass(160);
     let report = world.look();
-    assert_eq!((report.absent, report.failed, report.left, report.probe), (0, 1, 0, None));
+    assert_eq!((report.absent, report.failed, report.left, report.probe), (0, 1, 0, Probe::None));
     world.assert_row(21, RowState::Failed, None);
     assert_eq!(world.row(21).error_code, Some(ErrorCode::ServerError));
 }
@@ -411,13 +411,12 @@ fn of_several_absent_rows_the_first_goes_alone_until_a_list_shows_it() {
     };
     let mut world = scene();
     let report = world.look();
-    assert_eq!((report.absent, report.probe, report.left), (1, Some(row(11)), 2));
+    assert_eq!((report.absent, report.probe, report.left), (1, Probe::Sent(row(11)), 2));
     world.probe = Probe::Sent(row(11));
     // It is sent, and is in the list.
     world.create([11]);
     let report = world.look();
-    assert!(report.shows_probe);
-    assert_eq!((report.absent, report.probe, report.left), (2, None, 0));
+    assert_eq!((report.absent, report.probe, report.left), (2, Probe::Seen, 0));
 
     let mut world = scene();
     world.look();
@@ -425,11 +424,31 @@ fn of_several_absent_rows_the_first_goes_alone_until_a_list_shows_it() {
     world.create([11]);
     world.hide_row(11);
     let report = world.look();
-    assert!(!report.shows_probe);
-    assert_eq!((report.absent, report.left), (0, 2));
+    assert_eq!((report.absent, report.probe, report.left), (0, Probe::Sent(row(11)), 2));
     let probe = WhyLeft::Probe { n: 2, row: row(11) };
     assert!(report.why_left.contains(&probe), "{:?}", report.why_left);
     assert!(report.ask_again_at.is_some(), "a list may lag");
+
+    // It shows, and so does what the list that had it absent lacked: the others may be there as well.
+    let mut world = scene();
+    world.look();
+    world.probe = Probe::Sent(row(11));
+    world.create([11]);
+    let late = RequestObject { uuid: uuid(511), ..world.object(11) };
+    world.list.objects.push(late);
+    let report = world.look();
+    assert_eq!((report.absent, report.probe, report.left), (0, Probe::Sent(row(11)), 2));
+
+    // Its answer was lost again, and one request shows: nobody knows which. The next one goes alone.
+    let mut world = scene();
+    world.look();
+    world.probe = Probe::Sent(row(11));
+    world.lose(11);
+    let late = RequestObject { uuid: uuid(511), ..world.object(11) };
+    world.list.objects.push(late);
+    let report = world.look();
+    assert_eq!((report.found, report.absent, report.probe), (1, 1, Probe::Sent(row(12))));
+    assert!(report.audit.ripe_at.is_some_and(|at| at > world.clock.since_boot()), "another one may come");
 
     let mut world = scene();
     world.probe = Probe::Seen;
@@ -445,7 +464,7 @@ fn rows_that_are_found_say_nothing_of_the_absent_ones() {
     world.create(14..=30);
     world.pass(160);
     let report = world.look();
-    assert_eq!((report.found, report.absent, report.probe, report.left), (1, 1, Some(row(12)), 1));
+    assert_eq!((report.found, report.absent, report.probe, report.left), (1, 1, Probe::Sent(row(12)), 1));
 }
 
 #[test]
@@ -475,4 +494,17 @@ fn rows_of_sessions_that_died_before_their_last_look_are_looked_for() {
     world.audited_from = 1;
     let audit = world.look().audit;
     assert_eq!((audit.missing.first, audit.n_lacking), (vec![Gap { row: row(4), uuid: uuid(4) }], 1));
+}
+
+#[test]
+fn where_a_list_was_seen_to_lag_longer_no_row_is_sent_as_a_sign() {
+    let mut world = World::begun(11);
+    world.create(1..=10);
+    world.lose(11);
+    world.pass(160);
+    world.list_lags = true;
+    let report = world.look();
+    assert_eq!((report.absent, report.left), (0, 1), "{:?}", report.why_left);
+    world.list_lags = false;
+    assert_eq!(world.look().absent, 1);
 }

@@ -204,16 +204,20 @@ proptest! {
             world.pass(if round == 0 { 0 } else { wait });
             show(&mut world, &all, &cut);
             let report = world.look();
-            check(&world, &all, n_rows, report.probe.filter(|_| may_be_twice))?;
-            if let Probe::Sent(row) = world.probe && !report.shows_probe {
+            let sent = match report.probe {
+                Probe::Sent(row) if world.probe != report.probe => Some(row),
+                Probe::Sent(_) | Probe::None | Probe::Seen => None,
+            };
+            check(&world, &all, n_rows, sent.filter(|_| may_be_twice))?;
+            if let Probe::Sent(row) = world.probe && report.probe == world.probe {
                 prop_assert!(report.audit.again.first.iter().any(|gap| gap.row == row), "row {row} is not named");
             }
-            if let Some(probe) = report.probe {
-                world.probe = Probe::Sent(probe);
+            if let Some(probe) = sent {
+                world.probe = report.probe;
                 all.push(world.object(probe.get()));
                 world.attempt([(probe.get(), created(probe.get()))]);
-            } else if report.shows_probe {
-                world.probe = Probe::Seen;
+            } else {
+                world.probe = report.probe;
             }
         }
     }

@@ -64,9 +64,11 @@ impl Session {
                 let stray = list.strays.first.last().filter(|_| list.strays.n > n_strays);
                 // Another copy sent the same row alone.
                 let double = list.doubles.first.iter().find(|double| double.row == first);
+                let answered = list.answered.first.iter().find(|(row, _)| *row == first);
                 taken
                     .or(stray.map(|one| (one.row, one.uuid)))
                     .or(double.and_then(|double| Some((first, *double.uuids.last()?))))
+                    .or(answered.map(|(row, [own, _])| (*row, *own)))
             });
             if another.is_some() {
                 return Ok(another.map(|(row, uuid)| StopReason::AnotherAtWork { row, uuid }));

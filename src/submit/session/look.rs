@@ -6,7 +6,7 @@ use super::{LIST_AGAIN, MAX_LISTS, PROBE_EVERY, Session, SessionReport, Setting,
 use crate::client::{ReadError, TransportFault};
 use crate::event::EventKind;
 use crate::ledger::{FirstLook, LedgerError, RowState};
-use crate::reconcile::{self, Asking, Hits, Lists, Probe, Report};
+use crate::reconcile::{self, Asking, Hits, Lists, Report};
 use crate::request::{RequestUuid, RowId, TagPosition};
 use crate::submit::setup::FinalLook;
 use crate::submit::stop::StopReason;
@@ -61,6 +61,7 @@ impl Session {
             own_doubts: &own_doubts,
             recent: self.memory.recent(),
             lag: self.lag,
+            lags: self.lags,
             first_date: self.first_date,
             probe: self.probe,
             may_send: self.may_send,
@@ -107,11 +108,8 @@ impl Session {
             setting.ledger.note_first_look(FirstLook { account: None, ..report.first_look.clone() })?;
         }
         self.lag = report.lag;
-        self.probe = match (report.probe, report.shows_probe) {
-            (Some(row), _) => Probe::Sent(row),
-            (None, true) => Probe::Seen,
-            (None, false) => self.probe,
-        };
+        self.lags = report.lags;
+        self.probe = report.probe;
         if report.is_behind() {
             self.standing = Standing::Behind;
         }
@@ -161,16 +159,18 @@ impl Session {
         report: &mut SessionReport,
     ) -> Result<(), LedgerError> {
         report.is_audited = self.n_calls > 0 && self.calls_at_list == Some(self.n_calls);
+        let is_tagged = self.wire.tag_position != TagPosition::None;
         let is_wanted = self.patience.final_look == FinalLook::Yes
             && self.n_calls > 0
-            && self.wire.tag_position != TagPosition::None
+            && is_tagged
             && report.sent.stopped_by.is_none();
         let is_whole = |report: &SessionReport| report.last_list.as_ref().is_some_and(|list| list.audit.is_whole());
         // What the list does not show yet it shows soon, where it lags; a row that was sent again is told as possibly twice where no
         // list shows it.
         let mut n_lists = 0;
         while is_wanted && !(report.is_audited && is_whole(report)) && n_lists < MAX_LISTS {
-            let until = self.machine.since_boot() + self.patience.settle;
+            let ripe_at = report.last_list.as_ref().and_then(|list| list.audit.ripe_at);
+            let until = (self.machine.since_boot() + self.patience.settle).max(ripe_at.unwrap_or_default());
             if n_lists > 0 && self.wait_until(until, setting).await == Waited::Interrupted {
                 break;
             }
@@ -186,7 +186,7 @@ impl Session {
             report.last_list = Some(list);
             report.is_audited = true;
         }
-        if report.is_audited && is_whole(report) { setting.ledger.note_looked() } else { Ok(()) }
+        if is_tagged && report.is_audited && is_whole(report) { setting.ledger.note_looked() } else { Ok(()) }
     }
 }
 

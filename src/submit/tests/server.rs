@@ -262,7 +262,7 @@ impl Run {
     pub(super) fn setting<'a>(&'a self, server: &'a Server) -> Setting<'a, Server> {
         // Nobody asks to stop.
         let control = watch::channel(StopLevel::Run).1;
-        Setting { ledger: self.ledger(), calls: server, sink: &self.sink, control }
+        Setting { ledger: self.ledger(), calls: server, sink: &self.sink, control, on_claim: &|_| {} }
     }
 
     /// Asks for the list and sends, as a process does.

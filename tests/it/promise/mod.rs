@@ -6,6 +6,7 @@ mod answers;
 mod commands;
 mod copies;
 mod first;
+mod lags;
 mod lists;
 mod pins;
 mod server;
