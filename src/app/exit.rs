@@ -69,7 +69,6 @@ impl Exit {
             StopReason::NotSignedIn(_) | StopReason::Refused { .. } => Self::SignIn,
             StopReason::ApiNotFound(_) => Self::NoApi,
             StopReason::Interrupted => Self::Interrupted,
-            StopReason::StoppedElsewhere => Self::SomeRows,
             StopReason::Ledger(error) => Self::of_ledger(error),
         }
     }

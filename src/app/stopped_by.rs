@@ -55,13 +55,11 @@ pub enum StoppedBy {
     Clock,
     /// A person or the system stopped it.
     Interrupted,
-    /// Somebody stopped the run in its ledger.
-    StoppedElsewhere,
 }
 
 impl StoppedBy {
     /// All of them.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 24] = [
         Self::Usage,
         Self::NotConfirmed,
         Self::RequestedBefore,
@@ -86,7 +84,6 @@ impl StoppedBy {
         Self::RequestedElsewhere,
         Self::Clock,
         Self::Interrupted,
-        Self::StoppedElsewhere,
     ];
 
     /// Returns its stable name.
@@ -116,7 +113,6 @@ impl StoppedBy {
             Self::RequestedElsewhere => "requested-elsewhere",
             Self::Clock => "clock",
             Self::Interrupted => "interrupted",
-            Self::StoppedElsewhere => "stopped-elsewhere",
         }
     }
 
@@ -191,7 +187,6 @@ impl From<&StopReason> for StoppedBy {
             StopReason::NotSignedIn(_) => Self::SignIn,
             StopReason::ApiNotFound(_) => Self::ApiNotFound,
             StopReason::Interrupted => Self::Interrupted,
-            StopReason::StoppedElsewhere => Self::StoppedElsewhere,
             StopReason::Ledger(_) => Self::Ledger,
         }
     }

@@ -3,15 +3,15 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use rusqlite::{Connection, Row};
+use rusqlite::Connection;
 
 use super::connection::{ReadMode, fold_when_last, has_log_with_rows, never_fold, open_for_reading};
 use super::error::{Fault, LedgerError};
 use super::history::{history_of, load_histories};
-use super::item::{ManifestPart, SessionInfo};
+use super::item::SessionInfo;
 use super::path::{check_is_file, resolve};
 use super::query;
-use super::result::{FailureReason, Holder, ResultRow, invalid_columns, item_columns, loaded_invalid, loaded_item};
+use super::result::{FailureReason, Holder, ResultRow, load_rows};
 use super::run::{RunInfo, load_run};
 use super::schema::RUN;
 use super::session::{SessionFate, SessionRecord, load_sessions};
@@ -28,8 +28,6 @@ const PAGE: u32 = 1000;
 
 /// How many rows are looked at for an example of a cause.
 const MAX_EXAMPLES: u32 = 100;
-
-type ReadLoaded = fn(&Row<'_>, &[ManifestPart]) -> rusqlite::Result<ResultRow>;
 
 /// A read-only view of a ledger, on a connection of its own. It takes no lock, keeps nobody from working, and writes no row.
 ///
@@ -208,14 +206,7 @@ impl Reader {
         last: u32,
         holder: Holder,
     ) -> rusqlite::Result<Vec<ResultRow>> {
-        let mut rows = Vec::new();
-        let kinds: [(_, _, ReadLoaded); 2] =
-            [("items", item_columns(), loaded_item), ("invalid_rows", invalid_columns(), loaded_invalid)];
-        for (table, columns, read) in kinds {
-            let sql = format!("SELECT {columns} FROM {table} WHERE run = ? AND row BETWEEN ? AND ?");
-            rows.append(&mut query::all(conn, &sql, (RUN, first, last), |line| read(line, &self.run.parts))?);
-        }
-        rows.sort_by_key(|row| row.row);
+        let rows = load_rows(conn, &self.run.parts, first, last)?;
         let mut histories = load_histories(conn, first, last)?;
         let with_history = |row: ResultRow| {
             let history = histories.remove(&row.row.get()).unwrap_or_default();

@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use rusqlite::Row;
+use rusqlite::{Connection, Row};
 
 use super::history::{OutcomeLine, RowHistory};
 use super::item::{ManifestPart, RowPlace};
+use super::query;
+use super::schema::RUN;
 use super::sql::{PLACE_COLUMNS, REQUEST_COLUMNS, place_of, request_of};
 use super::state::RowState;
 use crate::request::{
@@ -97,32 +99,39 @@ pub struct CreatedAt {
     pub started_at: Timestamp,
 }
 
-/// The columns of `items` that [`loaded_item`] reads, in its order.
-pub(super) fn item_columns() -> String {
-    format!("row, {PLACE_COLUMNS}, id, notes, skipped, {REQUEST_COLUMNS}")
+/// Reads the rows from `first` to `last` as they were loaded, in order.
+pub(super) fn load_rows(
+    conn: &Connection,
+    parts: &[ManifestPart],
+    first: u32,
+    last: u32,
+) -> rusqlite::Result<Vec<ResultRow>> {
+    let items = format!(
+        "SELECT row, {PLACE_COLUMNS}, id, notes, skipped, {REQUEST_COLUMNS} FROM items
+         WHERE run = ? AND row BETWEEN ? AND ?"
+    );
+    let mut rows = query::all(conn, &items, (RUN, first, last), |line| loaded_item(line, parts))?;
+    let invalid = format!(
+        "SELECT row, {PLACE_COLUMNS}, original, errors FROM invalid_rows WHERE run = ? AND row BETWEEN ? AND ?"
+    );
+    rows.extend(query::all(conn, &invalid, (RUN, first, last), |line| loaded_invalid(line, parts))?);
+    rows.sort_by_key(|row| row.row);
+    Ok(rows)
 }
 
-/// Reads a row that passed validation, as it was loaded.
-pub(super) fn loaded_item(line: &Row<'_>, parts: &[ManifestPart]) -> rusqlite::Result<ResultRow> {
+fn loaded_item(line: &Row<'_>, parts: &[ManifestPart]) -> rusqlite::Result<ResultRow> {
     let skipped: Option<String> = line.get(6)?;
-    let place = place_of(line, 1)?;
     Ok(ResultRow {
         id: line.get(4)?,
         notes: line.get(5)?,
         request: Some(request_of(line, 7)?),
         state: if skipped.is_some() { RowState::Skipped } else { RowState::Pending },
         skipped,
-        ..untouched(line.get(0)?, place, parts)
+        ..untouched(line.get(0)?, place_of(line, 1)?, parts)
     })
 }
 
-/// The columns of `invalid_rows` that [`loaded_invalid`] reads, in its order.
-pub(super) fn invalid_columns() -> String {
-    format!("row, {PLACE_COLUMNS}, original, errors")
-}
-
-/// Reads a row that did not pass validation.
-pub(super) fn loaded_invalid(line: &Row<'_>, parts: &[ManifestPart]) -> rusqlite::Result<ResultRow> {
+fn loaded_invalid(line: &Row<'_>, parts: &[ManifestPart]) -> rusqlite::Result<ResultRow> {
     Ok(ResultRow {
         invalid: Some(InvalidText { original_json: line.get(4)?, errors: line.get(5)? }),
         ..untouched(line.get(0)?, place_of(line, 1)?, parts)

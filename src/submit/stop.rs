@@ -102,8 +102,6 @@ pub enum StopReason {
     ApiNotFound(Fault),
     /// A person or the system asked for it.
     Interrupted,
-    /// Someone else stopped the run in its ledger.
-    StoppedElsewhere,
     /// The ledger could not be written.
     Ledger(LedgerError),
 }
@@ -136,7 +134,6 @@ impl StopReason {
             Self::NotSignedIn(_) => "the sign-in was not accepted",
             Self::ApiNotFound(_) => "there is no API at this address",
             Self::Interrupted => "interrupted",
-            Self::StoppedElsewhere => "stopped",
             Self::Ledger(_) => "the ledger failed",
         }
     }

@@ -136,12 +136,9 @@ impl Run<'_> {
             StopReason::AnotherAtWork { .. } | StopReason::RequestedElsewhere { .. } => {
                 format!("once the other one has ended: {again}")
             }
-            StopReason::Ledger(LedgerError::Gone { .. } | LedgerError::TakenOver { .. }) => self.local("status", &[]),
+            StopReason::Ledger(LedgerError::Gone(..) | LedgerError::TakenOver(..)) => self.local("status", &[]),
             StopReason::Ledger(_) => format!("make room or repair the disk, then: {again}"),
-            StopReason::Stalled { .. }
-            | StopReason::ClockJumped
-            | StopReason::Interrupted
-            | StopReason::StoppedElsewhere => again,
+            StopReason::Stalled { .. } | StopReason::ClockJumped | StopReason::Interrupted => again,
         }
     }
 

@@ -68,7 +68,6 @@ pub(super) fn stop_text(reason: &StopReason) -> String {
         StopReason::NotSignedIn(fault) => seen(fault),
         StopReason::ApiNotFound(fault) => format!("{}; {NO_API_REMEDY}", seen(fault)),
         StopReason::Interrupted => "no further row was sent".to_owned(),
-        StopReason::StoppedElsewhere => "the run was stopped in its ledger".to_owned(),
         StopReason::Ledger(error) => chain(error),
     }
 }

@@ -163,7 +163,7 @@ impl Session {
         let is_wanted = self.patience.final_look == FinalLook::Yes
             && self.n_calls > 0
             && is_tagged
-            && matches!(report.sent.stopped_by, None | Some(StopReason::StoppedElsewhere));
+            && report.sent.stopped_by.is_none();
         let is_whole = |report: &SessionReport| report.last_list.as_ref().is_some_and(|list| list.audit.is_whole());
         // What the list does not show yet it shows soon, where it lags; a row that was sent again is told as possibly twice where no
         // list shows it.
