@@ -417,7 +417,8 @@ impl Other {
             let counts = match row.state {
                 RowState::Pending => self.is_alive || may_lack,
                 RowState::Sending | RowState::InDoubt => true,
-                RowState::Created => row.request_uuid.is_none_or(|uuid| !shown.contains(&uuid)),
+                // What a list had shown is not waited for: it came to nothing since, or is on another server.
+                RowState::Created => !self.noted.is_quiet && row.request_uuid.is_none_or(|uuid| !shown.contains(&uuid)),
                 RowState::Failed | RowState::Invalid | RowState::Skipped | RowState::Canceled | RowState::Replaced => {
                     false
                 }

@@ -276,7 +276,7 @@ fn without_tags_all_requests_that_may_be_a_rows_are_named() {
     scene.server.behave(Script::default());
     // A colleague asks for the same.
     scene.folder.write("twin.csv", format!("type,profiletemplateuuid,target\nEnroll,{TEMPLATE},{}\n", guid(4)));
-    scene.run(&["submit", "twin.csv", "--no-tag"]).exits(0);
+    scene.run(&["submit", "twin.csv", "--no-tag", "--state-dir", "a-colleagues"]).exits(0);
     let ran = scene.run(&[&["reconcile", "wave.ledger"], PATIENCE_OF_RECONCILE].concat()).exits(1);
     let states: Vec<String> = rows(&scene.folder, "wave.ledger").into_iter().map(|row| row.state).collect();
     assert_eq!(states, ["created", "created", "created", "in_doubt"]);

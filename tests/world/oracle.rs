@@ -11,6 +11,8 @@ use crate::step::{Already, Fate, Opts, Place};
 
 /// How many requests for another target a process may make: two of each kind, one that is looked at and one in doubt.
 const MOST_WRONG: usize = 2 * KINDS.len();
+/// How old a request is, in ms, before a list may leave it out for being done with (rule 6 d).
+const SOONEST_ARCHIVED: u64 = 3_600_000;
 /// How long notes of a run that has ended stay with a host, in ms.
 const NOTES_STAY: u64 = 900_000;
 
@@ -202,8 +204,9 @@ impl Oracle {
             Some(Excuse::NoTags)
         } else if runs_differ && other.status == DENIED {
             Some(Excuse::Denied)
-        } else if other.is_archived && self.put_back.contains(&this.at.host) {
-            // No list shows it any more to a ledger that has lost it.
+        } else if other.is_archived && (self.put_back.contains(&this.at.host) || made.at < other.at + SOONEST_ARCHIVED)
+        {
+            // No list shows it any more to a ledger that has lost it; and nobody is ready for lists that drop what is minutes old.
             Some(Excuse::Unseen)
         } else if server.hidden.contains(&other.uuid)
             // A ledger that was put back knows of nothing that such a list would have to show.
