@@ -165,7 +165,9 @@ impl Summary {
             })
         };
         let findings: Vec<Value> = ending.findings.iter().map(as_json).collect();
-        let is_asked = ending.is_audited || !findings.is_empty();
+        // A list that showed a part has found nothing, which says nothing.
+        let is_whole = ending.last_list.as_ref().is_none_or(|list| list.audit.is_whole());
+        let is_asked = ending.is_audited && is_whole || !findings.is_empty();
         self.more.insert("audit".to_owned(), if is_asked { json!(findings) } else { Value::Null });
         self.findings.clone_from(&ending.findings);
         if !ending.findings.is_empty() {

@@ -45,8 +45,7 @@ pub(crate) fn warn(report: &Report, ledger: &Path, shell: &Shell) {
     }
     if report.corrected > 0 {
         shell.warn(&format!(
-            "{} were answered with another row's request; their tags in the server's list say which is whose, and the ledger \
-             has that now",
+            "the server answered {} with other requests than its list has under their tags; the ledger has those of the list now",
             rows(report.corrected)
         ));
     }

@@ -58,7 +58,7 @@ pub(super) fn stop_text(reason: &StopReason) -> String {
              host, a copy of this ledger, a machine that was put back) before going on"
         ),
         StopReason::RequestedElsewhere { row, uuid } => format!(
-            "another run requested row {row} as {uuid} while this one was at work; wait until that one has ended: the next start \
+            "another run requested row {row}, too, as {uuid}, which the first list did not show yet; wait until that one has ended: the next start \
              says what it left"
         ),
         StopReason::ClockJumped => "the clock of this machine or of the server jumped".to_owned(),
