@@ -350,7 +350,7 @@ impl Note {
             Ok(())
         })?;
         for other in &self.others {
-            let n = match other.n_shared(machine, &wanted, hits) {
+            let n = match other.n_shared(machine, &self.folder.server, &wanted, hits) {
                 Some(0) => continue,
                 shared => shared,
             };
@@ -403,13 +403,14 @@ impl Note {
 
 impl Other {
     /// Returns how many of the wanted rows this run has to send yet, or sent a short time ago; none where that cannot be told.
-    fn n_shared(&self, machine: &Machine, wanted: &BTreeSet<u64>, hits: &Hits) -> Option<u64> {
+    fn n_shared(&self, machine: &Machine, server: &str, wanted: &BTreeSet<u64>, hits: &Hits) -> Option<u64> {
         let reader = match Reader::open(&self.noted.ledger) {
             Ok(reader) if reader.run().id.to_string() == self.noted.run => reader,
             // Of what is gone nobody knows what it sent last, but where all of that was shown.
             Ok(_) | Err(_) => return (!self.is_alive && self.noted.is_quiet).then_some(0),
         };
         let shown: BTreeSet<_> = hits.iter().map(|hit| hit.uuid).collect();
+        let is_elsewhere = self.noted.server != server;
         // A machine that lost its power may have lost what was written last.
         let may_lack = self.noted.has_died && self.noted.boot != machine.boot_id();
         let mut n = 0;
@@ -417,8 +418,10 @@ impl Other {
             let counts = match row.state {
                 RowState::Pending => self.is_alive || may_lack,
                 RowState::Sending | RowState::InDoubt => true,
-                // What a list had shown is not waited for: it came to nothing since, or is on another server.
-                RowState::Created => !self.noted.is_quiet && row.request_uuid.is_none_or(|uuid| !shown.contains(&uuid)),
+                // What a list of the other name had shown is on another server, where this one's does not show it.
+                RowState::Created => {
+                    !(is_elsewhere && self.noted.is_quiet) && row.request_uuid.is_none_or(|uuid| !shown.contains(&uuid))
+                }
                 RowState::Failed | RowState::Invalid | RowState::Skipped | RowState::Canceled | RowState::Replaced => {
                     false
                 }

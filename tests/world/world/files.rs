@@ -28,7 +28,8 @@ impl World<'_> {
             }
             Step::Keep { host, slot } => {
                 let photo = self.host(*host).photo();
-                let metas = self.metas.iter().filter(|(at, _)| at.host == *host).map(|(at, meta)| (*at, meta.clone()));
+                let is_kept = |at: &Place| at.host == *host && ledger_path(&self.root, *at).exists();
+                let metas = self.metas.iter().filter(|(at, _)| is_kept(at)).map(|(at, meta)| (*at, meta.clone()));
                 let metas = metas.collect();
                 self.slots.insert((*host, *slot), (photo, metas));
             }
