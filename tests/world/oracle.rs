@@ -140,8 +140,7 @@ impl Oracle {
                     return Err(Violation { broken: Broken::Twice, text });
                 };
                 self.excuses.insert(excuse);
-                if excuse == Excuse::Hidden
-                    && server.not_shown_yet.contains(&other.uuid)
+                if matches!(excuse, Excuse::Hidden | Excuse::Unseen)
                     && let Some(run) = self.run_of(made)
                 {
                     self.signs.entry(run).or_insert(row);
@@ -193,30 +192,35 @@ impl Oracle {
         let said_so = |known: &Known| known.run == this.run && known.opts.already == Already::Send;
         // A ledger that was put back has other rows under the numbers that were used since: those tags are another run's to it.
         let is_said = (runs_differ || self.put_back.contains(&this.at.host)) && self.known.values().any(said_so);
+        let was_put_back = self.put_back.contains(&this.at.host);
+        // A ledger that lost what it knew sends one row alone; what shows in no list is nobody's to know.
+        let is_sign = runs_differ || self.signs.get(&this.run).is_none_or(|row| made.row == Some(*row));
+        let shows_in_no_list = that.opts.no_tag || is_unseen;
         if made.is_repeat && made.call == other.call {
             Some(Excuse::Repeated)
         } else if is_said || this.opts.trust_list || this.opts.without_list || self.false_verdicts.contains(&made.row?)
         {
             Some(Excuse::Person)
-        } else if this.opts.no_tag && (runs_differ || self.notes_too.contains(&this.at.host))
-            || runs_differ && that.opts.no_tag
+        } else if this.opts.no_tag && self.notes_too.contains(&this.at.host)
+            || (runs_differ && (this.opts.no_tag || that.opts.no_tag)) && shows_in_no_list && (is_apart || was_put_back)
         {
             Some(Excuse::NoTags)
         } else if runs_differ && other.status == DENIED {
             Some(Excuse::Denied)
-        } else if other.is_archived && (self.put_back.contains(&this.at.host) || made.at < other.at + SOONEST_ARCHIVED)
+        } else if other.is_archived
+            && (was_put_back || made.at < other.at + SOONEST_ARCHIVED || server.archives_singly(other.at))
         {
-            // No list shows it any more to a ledger that has lost it; and nobody is ready for lists that drop what is minutes old.
+            // No list shows it any more to a ledger that has lost it; and nobody is ready for lists that drop what is minutes old, or
+            // some requests and not others.
             Some(Excuse::Unseen)
         } else if server.hidden.contains(&other.uuid)
             // A ledger that was put back knows of nothing that such a list would have to show.
-            || server.not_shown_yet.contains(&other.uuid)
-                && (self.put_back.contains(&this.at.host) || self.signs.get(&this.run).is_none_or(|row| made.row == Some(*row)))
+            || server.not_shown_yet.contains(&other.uuid) && (was_put_back || is_sign)
         {
             Some(Excuse::Hidden)
         } else if is_unseen && is_at_once && hosts_differ {
             Some(Excuse::AtOnce)
-        } else if is_unseen && is_apart && !is_at_once {
+        } else if is_unseen && !is_at_once && (is_apart || was_put_back && is_sign) {
             Some(Excuse::Unseen)
         } else {
             None
@@ -337,14 +341,16 @@ impl Oracle {
     /// Judges what exists twice with an excuse: somebody must have been told, by the last output.
     pub(crate) fn named(&self, server: &Server) -> Result<(), Violation> {
         for ((row, _), uuids) in &self.to_name {
-            let names = |said: &Said| said.exit != 0 && uuids.iter().all(|uuid| said.text.contains(&uuid.to_string()));
             // Somebody who made one of them looked when all of them were there.
             let all = || server.made.iter().filter(|made| uuids.contains(&made.uuid));
             let last_at = all().map(|made| made.at).max();
             // Of those that were denied nobody has to hear any more.
-            if all().filter(|made| made.status != DENIED).count() < 2 {
+            let standing: Vec<String> =
+                all().filter(|made| made.status != DENIED).map(|made| made.uuid.to_string()).collect();
+            if standing.len() < 2 {
                 continue;
             }
+            let names = |said: &Said| said.exit != 0 && standing.iter().all(|uuid| said.text.contains(uuid));
             let has_looked = |made: &Made| {
                 let known = made.process.and_then(|p| self.known.get(&p));
                 known.is_some_and(|known| known.has_looked && known.ended >= last_at)

@@ -391,6 +391,11 @@ impl Server {
         (seen.map(|made| made.uuid), seen.is_none() && self.due.values().any(|due| due.row == Some(row)))
     }
 
+    /// Returns whether the list still has a request that ended and is older than this time: then it drops some of them and not others.
+    pub(crate) fn archives_singly(&self, at: u64) -> bool {
+        self.made.iter().any(|made| made.at < at && !made.is_archived && matches!(made.status, 8 | DENIED))
+    }
+
     /// Carries requests on; says whether any was.
     pub(crate) fn carry(&mut self, what: Carry, of_ten: u8) -> bool {
         let mut n = 0;

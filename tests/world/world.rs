@@ -352,7 +352,7 @@ impl<'h> World<'h> {
         known.has_looked = !matches!(said.exit, 4 | 5 | 6 | 8 | 130) && self.server.borrow().list_is_whole();
         let at = known.at;
         // What is refused at the door says nothing of the run.
-        if !matches!(said.exit, 2 | 3 | 7) && !said.short.contains("nothing was sent") {
+        if said.text.contains("Ending {") {
             self.oracle.last_of_run.insert(known.run, said.clone());
         }
         self.oracle.last.insert(at, said.clone());
@@ -481,6 +481,7 @@ impl<'h> World<'h> {
             }
             Step::Move { at, what } => {
                 self.oracle.is_involved = true;
+                self.oracle.put_back.insert(at.host);
                 self.host(at.host);
                 if *what == Beside::State {
                     self.forget(at.host);
