@@ -298,8 +298,8 @@ impl Oracle {
                     let is_own_fault =
                         own.iter().filter(is_of_run).count() == 0 && self.has_own_fault(server, row.target);
                     // An older ledger whose rows were archived is a person's, who vouches for the list.
-                    let is_archived =
-                        last.short.contains("not whole") && server.made.iter().any(|made| made.is_archived);
+                    let is_theirs = last.short.contains("not whole") || last.short.contains("cannot be checked");
+                    let is_archived = is_theirs && server.made.iter().any(|made| made.is_archived);
                     // A list that is another one by now, under a ledger that nobody was told to run: a person's, and told.
                     let is_never_begun = last.exit == 2 && last.short.contains("not told to run");
                     // Where copies, strangers and the like have to do with it, it is enough that somebody created it.

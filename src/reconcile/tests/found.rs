@@ -317,3 +317,36 @@ fn a_wrong_request_that_was_canceled_keeps_nobody_from_asking_anew() {
     world.assert_row(2, RowState::Pending, None);
     assert!(!report.is_behind());
 }
+
+#[test]
+fn a_strangers_copy_of_a_comment_says_nothing_of_a_created_row() {
+    for (account, left) in [(guid(0xBAD), 0), (guid(0xACC), 1)] {
+        let mut world = World::of(requests(3));
+        world.create([1, 2]);
+        for number in [1, 2] {
+            world.listed(number).originator = Some(guid(0xACC));
+        }
+        world.first_look();
+        // Its own request has left the list.
+        let own = world.listed(2).clone();
+        world.hide_row(2);
+        world.list.objects.push(RequestObject {
+            uuid: uuid(700),
+            target: Some(guid(99)),
+            originator: Some(account),
+            ..own
+        });
+        assert_eq!(world.look().left, left, "made by {account}");
+    }
+}
+
+#[test]
+fn an_answer_with_a_request_that_no_list_has_is_told() {
+    let mut world = World::begun(3);
+    world.put(1);
+    world.attempt([(1, created(77))]);
+    let report = world.look();
+    assert_eq!((report.corrected, report.doubles.n), (1, 0));
+    assert_eq!(report.answered.first, [(row(1), [uuid(1), uuid(77)])]);
+    world.assert_row(1, RowState::Created, Some(1));
+}
