@@ -15,6 +15,7 @@ use super::look::{self, Already, Refused};
 use super::next::Next;
 use super::state::{Left, Note, StateFolder};
 use super::stopped_by::StoppedBy;
+use crate::client::ReadError;
 use crate::ledger::{
     Extent, Ledger, LedgerError, Reader, Resolution, RowState, RowVerdict, SessionEnd, SessionFate, Source,
 };
@@ -63,6 +64,8 @@ pub(super) struct Job {
     is_as_left: bool,
     /// Whether the first list showed all that was created before.
     has_seen_all: bool,
+    /// Why the first list could not be read, where nothing is to be sent.
+    unchecked: Option<ReadError>,
 }
 
 impl Job {
@@ -128,6 +131,7 @@ impl Job {
             sends_all: false,
             is_as_left,
             has_seen_all: false,
+            unchecked: None,
         })
     }
 
@@ -163,10 +167,9 @@ impl Job {
         let setting = Setting { ledger: &self.ledger, calls: env.server, sink: env.sink, control, on_claim: &|_| {} };
         let mut report = self.session.look_first(&setting).await?;
         if let Some(error) = report.unreadable.take() {
-            if self.is_without_list {
-                let why = if self.sends_tags { "--without-list" } else { NO_TAGS };
+            if sending.without_list && self.is_without_list {
                 let note = format!(
-                    "the server's list cannot be read ({}): only rows that were never sent are sent ({why})",
+                    "the server's list cannot be read ({}): only rows that were never sent are sent (--without-list)",
                     printable(&chain(&error))
                 );
                 if let Some(note) = &self.note {
@@ -178,6 +181,7 @@ impl Job {
             let counts = Counts::of(self.reader())?;
             let states = self.may_send().iter().chain(&[RowState::InDoubt]);
             if states.map(|state| counts.get(*state)).sum::<u64>() == 0 {
+                self.unchecked = Some(error);
                 return Ok((None, Vec::new()));
             }
             return Err(look::no_list(&error, &self.refused()?));
@@ -247,7 +251,7 @@ impl Job {
 
     /// Ends with nothing to send.
     pub(super) fn finish(self) -> Result<Ending, Failure> {
-        let Self { mut ledger, path, session, note, machine, has_seen_all, .. } = self;
+        let Self { mut ledger, path, session, note, machine, has_seen_all, unchecked, .. } = self;
         drop(session);
         ledger.start_run()?;
         if has_seen_all {
@@ -255,7 +259,7 @@ impl Job {
         }
         ledger.close(SessionEnd::Finished)?;
         leave(note, &machine, &path);
-        Ok(Ending::of(&Reader::open(&path)?, &path)?)
+        Ok(Ending { unchecked, ..Ending::of(&Reader::open(&path)?, &path)? })
     }
 
     /// Settles what is in doubt and sends nothing.

@@ -422,9 +422,9 @@ impl Other {
                 RowState::Created => {
                     !(is_elsewhere && self.noted.is_quiet) && row.request_uuid.is_none_or(|uuid| !shown.contains(&uuid))
                 }
-                RowState::Failed | RowState::Invalid | RowState::Skipped | RowState::Canceled | RowState::Replaced => {
-                    false
-                }
+                // A row that was dropped after an attempt may exist all the same.
+                RowState::Skipped => row.last_attempt_at.is_some(),
+                RowState::Failed | RowState::Invalid | RowState::Canceled | RowState::Replaced => false,
             };
             if counts && row.request.is_some_and(|request| wanted.contains(&request.fingerprint().number())) {
                 n += 1;

@@ -166,6 +166,7 @@ fn lags(asking: &Asking<'_>, sight: &Sight<'_>) -> bool {
 fn probe(before: Probe, sight: &Sight<'_>, seen: &Seen) -> Probe {
     match before {
         Probe::Sent(row) if seen.doubles.first.iter().any(|double| double.row == row) => before,
+        Probe::Sent(row) if seen.answered.first.iter().any(|(answered, _)| *answered == row) => before,
         // Whichever of its requests that is.
         Probe::Sent(row) if seen.speaks_of(row) => Probe::None,
         Probe::Sent(row) if sight.seen.has(row) => Probe::Seen,
@@ -263,7 +264,8 @@ fn audit(sight: &Sight<'_>, asking: &Asking<'_>, reader: &Reader) -> Result<Audi
     // Of a row that was sent again, and of which one request was found while the server may still be at work on that, another one may
     // come.
     let own = asking.own_doubts.iter().filter(|(row, _)| found_absent.contains(*row) && sight.seen.has(**row));
-    let ripe = own.map(|(_, times)| asking.waits.ripe_at(asking.began, Some(*times)));
+    let lag = asking.lag.map_or(asking.waits.settle, |lag| lag.max(asking.waits.settle));
+    let ripe = own.map(|(_, times)| asking.waits.acted_by(asking.began, Some(*times)).saturating_add(lag));
     audit.ripe_at = ripe.max().filter(|at| *at > asking.asked_at);
     let is_again = |row| found_absent.contains(&row) || matches!(asking.probe, Probe::Sent(probe) if probe == row);
     // Gaps since the last row that was seen, and all before it that another row was seen before.

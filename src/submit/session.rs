@@ -21,7 +21,7 @@ use crate::event::{Event, EventKind, EventSink};
 use crate::ledger::{Ledger, LedgerError, Reader, RowState, SessionRecord, Step, StepAnswer};
 use crate::machine::Machine;
 use crate::reconcile::{Identity, Lists, Probe, Report, Tagging, Waits};
-use crate::request::{RequestKind, RowId, TagPosition};
+use crate::request::{RequestKind, RequestUuid, RowId, TagPosition};
 
 /// How often the list is asked for until it is taken that it will prove no more: a list may lag behind.
 const MAX_LISTS: u32 = 3;
@@ -153,6 +153,8 @@ pub struct Session {
     lag: Option<Duration>,
     /// Whether a list of this session lacked what was created longer before it than a list may lag.
     lags: bool,
+    /// Rows that lists showed as another request than was answered, with both.
+    answered: Vec<(RowId, [RequestUuid; 2])>,
     probe: Probe,
     /// When the last list ended, and how long it took: the next one begins no sooner than that long after it.
     last_list: Option<(Instant, Duration)>,
@@ -198,6 +200,7 @@ impl Session {
             has_list: false,
             lag: None,
             lags: false,
+            answered: Vec::new(),
             probe: Probe::None,
             last_list: None,
             calls_at_list: None,

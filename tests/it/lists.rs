@@ -272,7 +272,7 @@ fn without_tags_all_requests_that_may_be_a_rows_are_named() {
     let script = Script { fate: Box::new(fate), list: whole(ListAs::Status(403)), ..Script::default() };
     let scene = Scene { folder: Folder::new(), server: Chaos::start(script) };
     scene.folder.write("wave.csv", enrollments(4));
-    scene.submit(&["--no-tag", "--concurrency", "1"]).exits(1);
+    scene.submit(&["--no-tag", "--without-list", "--concurrency", "1"]).exits(1);
     scene.server.behave(Script::default());
     // A colleague asks for the same.
     scene.folder.write("twin.csv", format!("type,profiletemplateuuid,target\nEnroll,{TEMPLATE},{}\n", guid(4)));

@@ -51,7 +51,7 @@ pub(crate) fn warn(report: &Report, ledger: &Path, shell: &Shell) {
     }
     if report.audit.n_not_shown > 0 {
         shell.warn(&format!(
-            "the server's list does not show {} of this session yet; look again with: {}",
+            "the server's list does not show {} that were created; look again with: {}",
             rows(report.audit.n_not_shown),
             look_again(ledger)
         ));

@@ -6,7 +6,7 @@ use super::{LIST_AGAIN, MAX_LISTS, PROBE_EVERY, Session, SessionReport, Setting,
 use crate::client::{ReadError, TransportFault};
 use crate::event::EventKind;
 use crate::ledger::{FirstLook, LedgerError, RowState};
-use crate::reconcile::{self, Asking, Hits, Lists, Report};
+use crate::reconcile::{self, Asking, Firsts, Hits, Lists, Report};
 use crate::request::{RequestUuid, RowId, TagPosition};
 use crate::submit::setup::FinalLook;
 use crate::submit::stop::StopReason;
@@ -77,6 +77,11 @@ impl Session {
         self.last_list = Some((Instant::now(), begun.elapsed()));
         // A list that could not be read has settled nothing.
         if report.unreadable.is_none() {
+            // What was answered and no list has may be there all the same, whatever later lists show.
+            self.answered.extend(
+                report.answered.first.iter().copied().filter(|one| !self.answered.contains(one)).collect::<Vec<_>>(),
+            );
+            report.answered = Firsts { n: self.answered.len() as u64, first: self.answered.clone() };
             self.calls_at_list = Some(n_calls);
             self.learn(setting, &report)?;
             let settled = report.absent + report.failed;
