@@ -114,34 +114,47 @@ impl Gathering {
 
 /// The requests of anybody that the sessions saw which made the attempts in doubt, when they first looked.
 #[derive(Debug, Default)]
-pub(super) struct FirstLooks(Vec<(u32, Timestamp, Option<FirstLook>)>);
+pub(super) struct FirstLooks {
+    looks: Vec<(u32, Timestamp, Option<FirstLook>)>,
+    /// What the last session before this one saw that looked.
+    last: Vec<RequestUuid>,
+}
 
 impl FirstLooks {
-    /// Reads the first looks of the sessions that left rows in doubt.
-    pub(super) fn read(reader: &Reader, anchors: &Anchors) -> Result<Self, LedgerError> {
+    /// Reads the first looks of the sessions that left rows in doubt, and of the last one before session `number`.
+    pub(super) fn read(reader: &Reader, anchors: &Anchors, number: u32) -> Result<Self, LedgerError> {
         let sessions: BTreeSet<u32> = anchors.around.iter().map(|around| around.doubt.session).collect();
         let look = |number| {
             let session = reader.session(number)?;
             let began = session.as_ref().map_or(Timestamp::MIN, |session| session.began_wall);
             Ok((number, began, session.and_then(|session| session.first_look)))
         };
-        sessions.into_iter().map(look).collect::<Result<_, LedgerError>>().map(Self)
+        let looks = sessions.into_iter().map(look).collect::<Result<_, LedgerError>>()?;
+        let earlier = reader.sessions()?.into_iter().rev().filter(|session| session.number < number);
+        let last = earlier.filter_map(|session| session.first_look).next().unwrap_or_default().newest;
+        Ok(Self { looks, last })
     }
 
     /// Returns what a session saw; none where it read no list.
     pub(super) fn of(&self, session: u32) -> Option<&FirstLook> {
-        self.0.iter().find(|(number, ..)| *number == session).and_then(|(.., look)| look.as_ref())
+        self.looks.iter().find(|(number, ..)| *number == session).and_then(|(.., look)| look.as_ref())
     }
 
     /// Returns when an attempt was made by the server's clock, or some minutes later, for as long as the session's first list took
     /// to come; none where the server did not say.
     pub(super) fn server_time(&self, doubt: &DoubtfulRow) -> Option<Timestamp> {
-        let (_, began, look) = self.0.iter().find(|(number, ..)| *number == doubt.session)?;
+        let (_, began, look) = self.looks.iter().find(|(number, ..)| *number == doubt.session)?;
         look.as_ref()?.date?.checked_add(doubt.sent_at().duration_since(*began)).ok()
     }
 
     /// Returns all requests that a list is watched for.
     pub(super) fn uuids(&self) -> BTreeSet<RequestUuid> {
-        self.0.iter().filter_map(|(.., look)| look.as_ref()).flat_map(|look| look.newest.iter().copied()).collect()
+        let looks = self.looks.iter().filter_map(|(.., look)| look.as_ref()).flat_map(|look| &look.newest);
+        looks.chain(&self.last).copied().collect()
+    }
+
+    /// Returns how many of the requests that the last session before this one saw when it first looked are among these.
+    pub(super) fn n_last_in(&self, unseen: &BTreeSet<RequestUuid>) -> u64 {
+        self.last.iter().filter(|uuid| unseen.contains(uuid)).count() as u64
     }
 }

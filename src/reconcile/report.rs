@@ -108,6 +108,8 @@ pub struct Audit {
     pub missing: Firsts<Gap, MAX_FOUND>,
     /// How many requests of earlier sessions it lacks.
     pub n_lacking: u64,
+    /// How many of the requests of anybody it lacks that were the newest when the session before this one first looked.
+    pub n_old_end: u64,
     /// Rows that were not in an earlier list and were sent again, and that this one does not have either.
     pub again: Firsts<Gap, MAX_FOUND>,
     /// When the server will have acted on rows that were sent again and of which a request was found, by the clock that runs during

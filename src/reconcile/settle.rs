@@ -39,7 +39,7 @@ pub async fn look(
     asking: &Asking<'_>,
 ) -> Result<Report, LedgerError> {
     let anchors = Anchors::read(reader, read_doubts(reader)?, asking.n_around)?;
-    let looks = FirstLooks::read(reader, &anchors)?;
+    let looks = FirstLooks::read(reader, &anchors, asking.session)?;
     let tagless = Tagless::since(anchors.around.iter().map(|around| tagless::since(&around.doubt, &looks)).min());
     let mut sight = Sight::new(asking, reader, tagless, looks.uuids())?;
     let list = read_list(lists, timeouts, |date, item| match item {
@@ -77,6 +77,7 @@ pub async fn look(
             // What it found is in it.
             seen.exists.iter().for_each(|found| sight.seen.set(found.row));
             report.audit = audit(&sight, asking, reader)?;
+            report.audit.n_old_end = looks.n_last_in(&sight.unseen);
             report.first_look = FirstLook { date, newest: sight.newest(), account: None, originator: sight.originator };
             report.kinds_seen = std::mem::take(&mut sight.kinds_seen);
             report.not_ours = sight.not_ours;

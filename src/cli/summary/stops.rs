@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use crate::app::{NO_API_REMEDY, chain};
-use crate::cli::output::{MAX_REASON, rows};
+use crate::cli::output::MAX_REASON;
 use crate::cli::progress::span;
 use crate::reconcile::Disagreement;
 use crate::request::{ErrorCode, Fault, RequestKind, RequestUuid, RowId, printable_up_to};
@@ -45,9 +45,8 @@ pub(super) fn stop_text(reason: &StopReason) -> String {
             printable_up_to(why, MAX_REASON)
         ),
         StopReason::Lacking(n) => format!(
-            "this ledger lacks what another copy of it sent, and the server's list lacks {} that the ledger has as created, so that it \
-             may lack the other copy's, too; find out in the CM portal why, or give --trust-list where they were archived",
-            rows(*n)
+            "this ledger lacks what another copy of it sent, and the server's list lacks {n} requests that this run has seen there, so \
+             that it may lack the other copy's, too; find out in the CM portal why, or give --trust-list where they were archived"
         ),
         StopReason::NotShown(row) => format!(
             "row {row} was sent alone, and no list shows it since: the list cannot tell what else was sent from another copy of this \

@@ -112,3 +112,13 @@ fn a_run_without_tags_is_not_looked_for() {
     world.tagging = Tagging::Untagged;
     assert_eq!(world.look().audit, Audit::default());
 }
+
+#[test]
+fn what_was_the_newest_at_the_first_look_of_the_session_before_is_looked_for() {
+    let mut world = World::begun(3);
+    world.create([1]);
+    world.restart(ACCOUNT);
+    assert_eq!(world.first_look().audit.n_old_end, 0);
+    world.hide(|object| object.comment == "by hand");
+    assert_eq!(world.look().audit.n_old_end, 5);
+}

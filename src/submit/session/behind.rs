@@ -32,7 +32,7 @@ impl Session {
         if let Some(stray) = stray.filter(|_| n_again > 0) {
             return Ok(Some(StopReason::AnotherAtWork { row: stray.row, uuid: stray.uuid }));
         }
-        let n_lacking = report.last_list.as_ref().map_or(0, |list| list.audit.n_lacking);
+        let n_lacking = report.last_list.as_ref().map_or(0, |list| list.audit.n_lacking + list.audit.n_old_end);
         if n_lacking > 0 && self.patience.trust != Trust::List {
             return Ok(Some(StopReason::Lacking(n_lacking)));
         }
