@@ -103,6 +103,8 @@ pub(crate) struct Oracle {
     pub(crate) forgot: BTreeMap<u8, u64>,
     /// What was said last of each run: other runs may have had its ledger's place since.
     pub(crate) last_of_run: BTreeMap<u32, Said>,
+    /// All that was said.
+    pub(crate) said: Vec<Said>,
     /// Hosts on which ledgers were cut, copied or put back.
     pub(crate) put_back: BTreeSet<u8>,
     /// Hosts whose ledgers and notes together are older than what was done, or somebody else's too.
@@ -130,7 +132,8 @@ impl Oracle {
                 continue;
             }
             // Another template is another request; within a run a corrected row takes the place of one that does not exist.
-            let is_same = |other: &Made| other.template == made.template || self.run_of(other) == self.run_of(made);
+            let is_alike = |other: &Made| other.template == made.template && other.kind == made.kind;
+            let is_same = |other: &Made| is_alike(other) || self.run_of(other) == self.run_of(made);
             let is_earlier =
                 |other: &&Made| other.process.is_some() && other.row == Some(row) && !other.is_wrong && is_same(other);
             let earlier: Vec<&Made> = server.made[..n].iter().filter(is_earlier).collect();
@@ -182,6 +185,8 @@ impl Oracle {
         let is_at_once = that.ended.is_none_or(|ended| ended >= this.started);
         let was_long_ago = that.ended.is_some_and(|ended| ended + NOTES_STAY <= this.started);
         let has_forgotten = self.forgot.get(&this.at.host).is_some_and(|at| *at >= other.at && *at <= this.started);
+        // The notes were taken away under a process at work.
+        let lost_notes = self.forgot.get(&this.at.host).is_some_and(|at| *at >= this.started.min(that.started));
         let hosts_differ = this.at.host != that.at.host;
         let is_apart = hosts_differ || has_forgotten || (runs_differ && was_long_ago);
         let is_unseen = server.shown.get(&made.process?).is_some_and(|shown| {
@@ -208,7 +213,10 @@ impl Oracle {
         } else if runs_differ && other.status == DENIED {
             Some(Excuse::Denied)
         } else if other.is_archived
-            && (was_put_back || made.at < other.at + SOONEST_ARCHIVED || server.archives_singly(other.at))
+            && (runs_differ
+                || was_put_back
+                || made.at < other.at + SOONEST_ARCHIVED
+                || server.archives_singly(other.at))
         {
             // No list shows it any more to a ledger that has lost it; and nobody is ready for lists that drop what is minutes old, or
             // some requests and not others.
@@ -218,7 +226,7 @@ impl Oracle {
             || server.not_shown_yet.contains(&other.uuid) && (was_put_back || is_sign)
         {
             Some(Excuse::Hidden)
-        } else if is_unseen && is_at_once && hosts_differ {
+        } else if is_unseen && is_at_once && (hosts_differ || lost_notes) {
             Some(Excuse::AtOnce)
         } else if is_unseen && !is_at_once && (is_apart || was_put_back && is_sign) {
             Some(Excuse::Unseen)
@@ -355,7 +363,9 @@ impl Oracle {
                 let known = made.process.and_then(|p| self.known.get(&p));
                 known.is_some_and(|known| known.has_looked && known.ended >= last_at)
             };
-            if all().any(has_looked) && !self.last.values().chain(self.last_of_run.values()).any(names) {
+            // What was put back remembers nothing of what was said before.
+            let earlier = self.said.iter().filter(|_| !self.put_back.is_empty());
+            if all().any(has_looked) && !self.last.values().chain(self.last_of_run.values()).chain(earlier).any(names) {
                 let text =
                     format!("row {row} exists {} times with an excuse, and no last output names all", uuids.len());
                 return Err(Violation { broken: Broken::TwiceUnnamed, text });

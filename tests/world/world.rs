@@ -356,6 +356,7 @@ impl<'h> World<'h> {
             self.oracle.last_of_run.insert(known.run, said.clone());
         }
         self.oracle.last.insert(at, said.clone());
+        self.oracle.said.push(said.clone());
         self.look()?;
         self.oracle.noticed(&self.server.borrow(), p, &said)?;
         self.oracle.waited(p, &said, self.longest_away())

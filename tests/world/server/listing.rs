@@ -60,7 +60,14 @@ impl Server {
                 ListFault::WithoutKind { kind } => {
                     shown.retain(|made| made.kind != KINDS[usize::from(kind) % KINDS.len()].1)
                 }
-                ListFault::Since { ago_s } => shown.retain(|made| made.at + ago_s * 1_000 > now),
+                ListFault::Since { ago_s } => {
+                    let (left, gone): (Vec<_>, Vec<_>) =
+                        shown.into_iter().partition(|made| made.at + ago_s * 1_000 > now);
+                    shown = left;
+                    if self.began_empty {
+                        self.hidden.extend(gone.iter().map(|made| made.uuid));
+                    }
+                }
                 ListFault::OtherAccountsOnly => shown.retain(|made| made.process.is_none()),
                 ListFault::Lags { by_s } => shown.retain(|made| made.at + by_s * 1_000 <= now),
                 ListFault::HidesEvery { nth } => {
