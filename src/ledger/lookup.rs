@@ -125,6 +125,15 @@ impl Reader {
         Ok(self.read(|conn| query::all(conn, sql, [RUN], |line| line.get(0)))?.into_iter().collect())
     }
 
+    /// Returns the last session at whose end a list had shown all that was created; 0 where none had.
+    ///
+    /// # Errors
+    /// The ledger cannot be read.
+    pub fn looked_to(&self) -> Result<u32, LedgerError> {
+        let sql = "SELECT ifnull(max(session), 0) FROM sessions WHERE run = ? AND looked";
+        self.read(|conn| query::value(conn, sql, [RUN]))
+    }
+
     /// Returns whether a list has shown all that was created, or nothing was ever claimed.
     ///
     /// # Errors

@@ -58,8 +58,6 @@ pub struct SessionRecord {
     pub first_look: Option<FirstLook>,
     /// What became of it.
     pub fate: SessionFate,
-    /// Whether a list showed all that it and earlier ones had created, when it ended.
-    pub has_looked: bool,
 }
 
 /// What a session saw of the server when it first asked for the list.
@@ -160,7 +158,7 @@ fn first_look_of(row: &Row<'_>) -> rusqlite::Result<Option<FirstLook>> {
 /// Reads the sessions from one number to another, the first one first.
 pub(super) fn load_sessions(conn: &Connection, first: u32, last: u32) -> rusqlite::Result<Vec<SessionRecord>> {
     let sql = "SELECT session, version, user, host, pid, command, options, started_at, began_at, ended_at, how, reason,
-            first_date, first_newest, first_account, first_originator, looked
+            first_date, first_newest, first_account, first_originator
         FROM sessions WHERE run = ? AND session BETWEEN ? AND ? ORDER BY session";
     query::all(conn, sql, (RUN, first, last), |row| {
         Ok(SessionRecord {
@@ -177,7 +175,6 @@ pub(super) fn load_sessions(conn: &Connection, first: u32, last: u32) -> rusqlit
             began_wall: row.get::<_, Micros>(8)?.0,
             first_look: first_look_of(row)?,
             fate: fate_of(row)?,
-            has_looked: row.get::<_, Option<bool>>(16)?.is_some(),
         })
     })
 }

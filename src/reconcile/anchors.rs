@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use jiff::Timestamp;
 
-use crate::ledger::{CreatedAt, DoubtfulRow, FirstLook, LedgerError, Reader};
+use crate::ledger::{CreatedAt, DoubtfulRow, FirstLook, LedgerError, Reader, SessionRecord};
 use crate::request::{RequestKind, RequestUuid, RowId};
 
 /// A created row near a row in doubt.
@@ -121,18 +121,14 @@ pub(super) struct FirstLooks {
 }
 
 impl FirstLooks {
-    /// Reads the first looks of the sessions that left rows in doubt, and of the last one before session `number`.
-    pub(super) fn read(reader: &Reader, anchors: &Anchors, number: u32) -> Result<Self, LedgerError> {
-        let sessions: BTreeSet<u32> = anchors.around.iter().map(|around| around.doubt.session).collect();
-        let look = |number| {
-            let session = reader.session(number)?;
-            let began = session.as_ref().map_or(Timestamp::MIN, |session| session.began_wall);
-            Ok((number, began, session.and_then(|session| session.first_look)))
-        };
-        let looks = sessions.into_iter().map(look).collect::<Result<_, LedgerError>>()?;
-        let earlier = reader.sessions()?.into_iter().rev().filter(|session| session.number < number);
-        let last = earlier.filter_map(|session| session.first_look).next().unwrap_or_default().newest;
-        Ok(Self { looks, last })
+    /// Takes the first looks of the sessions that left rows in doubt, and of the last one before session `number`.
+    pub(super) fn of_sessions(all: &[SessionRecord], anchors: &Anchors, number: u32) -> Self {
+        let doubtful: BTreeSet<u32> = anchors.around.iter().map(|around| around.doubt.session).collect();
+        let looks = all.iter().filter(|session| doubtful.contains(&session.number));
+        let looks = looks.map(|session| (session.number, session.began_wall, session.first_look.clone())).collect();
+        let mut earlier = all.iter().rev().filter(|session| session.number < number);
+        let last = earlier.find_map(|session| session.first_look.as_ref());
+        Self { looks, last: last.map(|look| look.newest.clone()).unwrap_or_default() }
     }
 
     /// Returns what a session saw; none where it read no list.

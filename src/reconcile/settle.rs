@@ -39,7 +39,8 @@ pub async fn look(
     asking: &Asking<'_>,
 ) -> Result<Report, LedgerError> {
     let anchors = Anchors::read(reader, read_doubts(reader)?, asking.n_around)?;
-    let looks = FirstLooks::read(reader, &anchors, asking.session)?;
+    let sessions = reader.sessions()?;
+    let looks = FirstLooks::of_sessions(&sessions, &anchors, asking.session);
     let tagless = Tagless::since(anchors.around.iter().map(|around| tagless::since(&around.doubt, &looks)).min());
     let mut sight = Sight::new(asking, reader, tagless, looks.uuids())?;
     let list = read_list(lists, timeouts, |date, item| match item {
@@ -60,7 +61,6 @@ pub async fn look(
             report.lag = lag(asking, &sight);
             report.lags = asking.lags || lags(asking, &sight);
             report.probe = probe(asking.probe, &sight, &seen);
-            let sessions = reader.sessions()?;
             let proof = Proof {
                 asking,
                 sight: &sight,

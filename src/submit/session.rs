@@ -18,7 +18,7 @@ use super::setup::{Calls, Engine, Limits, Patience, Sending, Wire, Work};
 use super::stop::{StopLevel, StopReason, SubmitReport};
 use crate::client::ReadError;
 use crate::event::{Event, EventKind, EventSink};
-use crate::ledger::{Ledger, LedgerError, Reader, RowState, SessionRecord, Step, StepAnswer};
+use crate::ledger::{Ledger, LedgerError, Reader, RowState, Step, StepAnswer};
 use crate::machine::Machine;
 use crate::reconcile::{Identity, Lists, Probe, Report, Tagging, Waits};
 use crate::request::{RequestKind, RequestUuid, RowId, TagPosition};
@@ -183,7 +183,7 @@ impl Session {
     ) -> Result<Self, LedgerError> {
         let reader = Reader::open(ledger.path())?;
         let memory = Memory::new(machine, &limits, KnownKind::of_ledger(&reader)?);
-        let audited_from = first_unlooked(&reader.sessions()?, ledger.session());
+        let audited_from = ledger.session().min(reader.looked_to()? + 1);
         let has_created = reader.by_type(RowState::Created)?.iter().any(|(_, n)| *n > 0);
         Ok(Self {
             machine: machine.clone(),
@@ -360,12 +360,6 @@ impl Session {
     fn tell(&self, sink: &dyn EventSink, kind: EventKind) {
         sink.emit(Event { at: self.machine.now(), kind });
     }
-}
-
-/// Returns the first session after the last one at whose end a list showed all that was created; this one at the latest.
-fn first_unlooked(sessions: &[SessionRecord], number: u32) -> u32 {
-    let looked = sessions.iter().rev().find(|session| session.has_looked);
-    looked.map_or(1, |session| session.number + 1).min(number)
 }
 
 const fn nothing_sent() -> SubmitReport {
