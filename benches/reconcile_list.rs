@@ -4,6 +4,7 @@
 
 #![expect(clippy::print_stdout, reason = "the figures are the result")]
 
+use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, BufWriter, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
@@ -194,6 +195,7 @@ async fn look(ledger: &Ledger, reader: &Reader, client: &Client) -> reconcile::R
         first_date: None,
         probe: Probe::None,
         may_send: &[RowState::Pending],
+        leave_out: &BTreeSet::new(),
         look_back: Some(Duration::MAX),
         n_around: Asking::N_AROUND,
     };

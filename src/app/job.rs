@@ -53,7 +53,7 @@ pub(super) struct Job {
     machine: Machine,
     path: PathBuf,
     pub(super) ledger: Ledger,
-    session: Session,
+    pub(super) session: Session,
     note: Option<Note>,
     sends_tags: bool,
     /// Only rows that were never claimed may be sent: there is no list to ask.

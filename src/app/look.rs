@@ -12,7 +12,7 @@ use super::next::{Next, Piece};
 use super::stopped_by::StoppedBy;
 use super::words::{grouped, rows};
 use crate::client::ReadError;
-use crate::ledger::{Finding, Reader, Resolution, RowVerdict, Source};
+use crate::ledger::{Finding, Reader, RowState};
 use crate::reconcile::{Hit, Hits, RunHits};
 use crate::request::{Guid, RequestType, RequestUuid, RowId, printable_up_to};
 
@@ -91,7 +91,7 @@ pub(super) fn no_list(error: &ReadError, of: &Refused<'_>) -> Failure {
 /// Stops the run for requests of other runs that ask for what its rows ask for, leaves those rows out, or sends them beside.
 pub(super) async fn others(
     already: Already,
-    job: &Job,
+    job: &mut Job,
     hits: Hits,
     own: &BTreeSet<Guid>,
     found_twice: &mut Vec<Finding>,
@@ -99,10 +99,12 @@ pub(super) async fn others(
     let accepted = job.reader().accepted_hits()?;
     let hits = hits.filtered(|hit| accepted.binary_search(&hit.uuid).is_err());
     let found = rows_of(job, &hits)?;
+    if already == Already::Skip {
+        job.session.leave_out(own.clone());
+    }
     if found.is_empty() {
         return Ok(0);
     }
-    let n_rows = found.len() as u64;
     match already {
         Already::Stop => Err(stop_for(&hits, &found, own, job)?),
         Already::Send => {
@@ -121,21 +123,20 @@ pub(super) async fn others(
             // One request stands for a row; of more than one somebody has to hear.
             let twice = found.iter().filter(|row| !row.others.is_empty());
             found_twice.extend(twice.map(|row| findings::elsewhere_twice(row.row, row.uuids().collect())));
-            let resolution = |Requested { row, hit, .. }: Requested| Resolution {
-                row,
-                verdict: RowVerdict::Elsewhere(hit.uuid),
-                source: Source::List,
-                reason: Some(format!("requested before as {} by run {}", hit.uuid, hit.run)),
-            };
-            job.ledger.resolve(found.into_iter().map(resolution).collect(), None).await?;
+            // What is in doubt may exist besides, and is left out where it does not.
+            let unsent = found.iter().filter(|row| row.state != RowState::InDoubt);
+            let left_out: Vec<_> = unsent.map(|row| row.hit.leaves_out(row.row)).collect();
+            let n_rows = left_out.len() as u64;
+            job.ledger.resolve(left_out, None).await?;
             Ok(n_rows)
         }
     }
 }
 
-/// A row that may be sent, and that other runs asked for.
+/// A row that may be sent, or may be once it is settled, and that other runs asked for.
 struct Requested {
     row: RowId,
+    state: RowState,
     /// The request that stands for it, the latest of several.
     hit: Hit,
     others: Vec<RequestUuid>,
@@ -147,16 +148,18 @@ impl Requested {
     }
 }
 
-/// Returns the rows that may be sent and that other runs asked for, each with its requests.
+/// Returns the rows that may be sent, or may be once they are settled, and that other runs asked for, each with its requests.
 fn rows_of(job: &Job, hits: &Hits) -> Result<Vec<Requested>, Failure> {
     let mut found = Vec::new();
     if hits.is_empty() {
         return Ok(found);
     }
-    job.reader().for_each_row(job.may_send(), |row| -> Result<(), Failure> {
+    let states = [job.may_send(), &[RowState::InDoubt]].concat();
+    job.reader().for_each_row(&states, |row| -> Result<(), Failure> {
         let mut all = row.request.iter().flat_map(|request| hits.all_of(request));
         if let Some(hit) = all.next() {
-            found.push(Requested { row: row.row, hit: *hit, others: all.map(|other| other.uuid).collect() });
+            let others = all.map(|other| other.uuid).collect();
+            found.push(Requested { row: row.row, state: row.state, hit: *hit, others });
         }
         Ok(())
     })?;

@@ -85,7 +85,7 @@ impl Reader {
     }
 
     /// Calls `each` for every row that is created now, in the order in which the requests came to be, as far as the ledger knows:
-    /// by the session that made the attempt, by its start, by row. It passes over all outcomes and sorts them once; one is in
+    /// by the session that made the attempt, by its start, by row. One that a list found may be that of the first attempt. It passes over all outcomes and sorts them once; one is in
     /// memory here at a time.
     ///
     /// # Errors
@@ -97,7 +97,7 @@ impl Reader {
                      coalesce(a.started_at, o.recorded_at)
                  FROM outcomes o JOIN items i ON i.run = o.run AND i.row = o.row
                  LEFT JOIN outcomes a ON a.run = o.run AND a.row = o.row AND a.verdict = 0 AND a.attempt =
-                     CASE WHEN o.verdict = 0 THEN o.attempt ELSE (SELECT max(x.attempt) FROM outcomes x
+                     CASE WHEN o.verdict = 0 THEN o.attempt ELSE (SELECT min(x.attempt) FROM outcomes x
                          WHERE x.run = o.run AND x.row = o.row AND x.verdict = 0) END
                  WHERE o.run = ? AND o.state = 'created' AND o.uuid IS NOT NULL AND {LAST_WORD} ORDER BY 5, 6, 1"
             ))?;

@@ -116,19 +116,22 @@ impl Gathering {
 #[derive(Debug, Default)]
 pub(super) struct FirstLooks {
     looks: Vec<(u32, Timestamp, Option<FirstLook>)>,
-    /// What the last session before this one saw that looked.
-    last: Vec<RequestUuid>,
+    /// What this session saw when it first looked, and the last one before it that looked.
+    last: BTreeSet<RequestUuid>,
 }
 
 impl FirstLooks {
-    /// Takes the first looks of the sessions that left rows in doubt, and of the last one before session `number`.
+    /// Takes the first looks of the sessions that left rows in doubt, of session `number`, and of the last one before it.
     pub(super) fn of_sessions(all: &[SessionRecord], anchors: &Anchors, number: u32) -> Self {
         let doubtful: BTreeSet<u32> = anchors.around.iter().map(|around| around.doubt.session).collect();
         let looks = all.iter().filter(|session| doubtful.contains(&session.number));
         let looks = looks.map(|session| (session.number, session.began_wall, session.first_look.clone())).collect();
-        let mut earlier = all.iter().rev().filter(|session| session.number < number);
-        let last = earlier.find_map(|session| session.first_look.as_ref());
-        Self { looks, last: last.map(|look| look.newest.clone()).unwrap_or_default() }
+        let looked = |is: fn(&u32, &u32) -> bool| {
+            let mut latest = all.iter().rev().filter(move |session| is(&session.number, &number));
+            latest.find_map(|session| session.first_look.as_ref())
+        };
+        let last = looked(u32::eq).into_iter().chain(looked(u32::lt)).flat_map(|look| look.newest.iter().copied());
+        Self { looks, last: last.collect() }
     }
 
     /// Returns what a session saw; none where it read no list.
@@ -144,13 +147,13 @@ impl FirstLooks {
     }
 
     /// Returns all requests that a list is watched for.
-    pub(super) fn uuids(&self) -> BTreeSet<RequestUuid> {
+    pub(super) fn uuids(&self) -> impl Iterator<Item = RequestUuid> {
         let looks = self.looks.iter().filter_map(|(.., look)| look.as_ref()).flat_map(|look| &look.newest);
-        looks.chain(&self.last).copied().collect()
+        looks.chain(&self.last).copied()
     }
 
-    /// Returns how many of the requests that the last session before this one saw when it first looked are among these.
+    /// Returns how many of the requests that this session or the last one before it saw when it first looked are among these.
     pub(super) fn n_last_in(&self, unseen: &BTreeSet<RequestUuid>) -> u64 {
-        self.last.iter().filter(|uuid| unseen.contains(uuid)).count() as u64
+        self.last.intersection(unseen).count() as u64
     }
 }

@@ -1,12 +1,12 @@
 //! What is asked of a list, and what is known before.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use jiff::Timestamp;
 
 use crate::ledger::RowState;
-use crate::request::{RequestUuid, RowId, RunId, RunKey, RunMark, Tag};
+use crate::request::{Guid, RequestUuid, RowId, RunId, RunKey, RunMark, Tag};
 
 /// The run whose requests are to be found.
 #[derive(Clone, Debug)]
@@ -148,6 +148,8 @@ pub struct Asking<'a> {
     pub probe: Probe,
     /// In which states rows are that may be sent.
     pub may_send: &'static [RowState],
+    /// The accounts whose requests from other runs stand for rows that are absent here: those rows are left out (`--already skip`).
+    pub leave_out: &'a BTreeSet<Guid>,
     /// How far back requests of other runs count, by the server's clock; none where nobody asks for them.
     pub look_back: Option<Duration>,
     /// How many created rows on each side of a row in doubt a list must hold: [`Asking::N_AROUND`], but for tests.

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use crate::client::{RequestObject, RequestStatus};
-use crate::ledger::{LedgerError, Reader, RowState};
-use crate::request::{CreateRequest, Guid, RequestUuid, RunMark, Tag};
+use crate::ledger::{LedgerError, Reader, Resolution, RowState, RowVerdict, Source};
+use crate::request::{CreateRequest, Guid, RequestUuid, RowId, RunMark, Tag};
 
 use super::matching::type_may_be;
 
@@ -29,6 +29,14 @@ pub struct Hit {
     pub submitted: Option<Timestamp>,
     /// Its status.
     pub status: RequestStatus,
+}
+
+impl Hit {
+    /// Returns the verdict that this request stands for a row, which is left out.
+    pub fn leaves_out(&self, row: RowId) -> Resolution {
+        let reason = Some(format!("requested before as {} by run {}", self.uuid, self.run));
+        Resolution { row, verdict: RowVerdict::Elsewhere(self.uuid), source: Source::List, reason }
+    }
 }
 
 /// The requests of other runs that ask for what rows ask for.
@@ -107,17 +115,17 @@ impl Strangers {
     }
 
     /// Returns those that ask for what rows in these states ask for.
-    pub(super) fn hits(self, reader: &Reader, may_send: &[RowState]) -> Result<Hits, LedgerError> {
+    pub(super) fn hits(&self, reader: &Reader, states: &[RowState]) -> Result<Hits, LedgerError> {
         if self.kept.is_empty() {
             return Ok(Hits::default());
         }
-        let wanted = fingerprints(reader, may_send)?;
-        let counted = |mut found: Found| {
+        let wanted = fingerprints(reader, states)?;
+        let counted = |found: &Found| {
             let first = wanted.partition_point(|known| *known < found.fingerprint);
-            found.n_rows = wanted[first..].partition_point(|known| *known == found.fingerprint) as u64;
-            (found.n_rows > 0).then_some(found)
+            let n_rows = wanted[first..].partition_point(|known| *known == found.fingerprint) as u64;
+            (n_rows > 0).then(|| Found { n_rows, ..found.clone() })
         };
-        Ok(Hits::new(self.kept.into_iter().filter_map(counted).collect()))
+        Ok(Hits::new(self.kept.iter().filter_map(counted).collect()))
     }
 }
 

@@ -108,7 +108,7 @@ pub struct Audit {
     pub missing: Firsts<Gap, MAX_FOUND>,
     /// How many requests of earlier sessions it lacks.
     pub n_lacking: u64,
-    /// How many of the requests of anybody it lacks that were the newest when the session before this one first looked.
+    /// How many of the requests of anybody it lacks that were the newest when this session first looked, or the one before it.
     pub n_old_end: u64,
     /// Rows that were not in an earlier list and were sent again, and that this one does not have either.
     pub again: Firsts<Gap, MAX_FOUND>,

@@ -42,7 +42,8 @@ pub async fn look(
     let sessions = reader.sessions()?;
     let looks = FirstLooks::of_sessions(&sessions, &anchors, asking.session);
     let tagless = Tagless::since(anchors.around.iter().map(|around| tagless::since(&around.doubt, &looks)).min());
-    let mut sight = Sight::new(asking, reader, tagless, looks.uuids())?;
+    let watched = looks.uuids().chain(asking.recent.iter().map(|recent| recent.uuid)).collect();
+    let mut sight = Sight::new(asking, reader, tagless, watched)?;
     let list = read_list(lists, timeouts, |date, item| match item {
         ListItem::Request(object) => sight.take(date, object, reader),
         ListItem::Unread { .. } => Ok(()),
@@ -73,6 +74,8 @@ pub async fn look(
                 is_idle: !reader.tallies()?.iter().any(|tally| tally.state == RowState::Pending),
                 sessions,
             };
+            let states = [asking.may_send, &[RowState::InDoubt]].concat();
+            report.hits = sight.strangers.hits(reader, &states)?;
             settle_absent(ledger, &proof, &seen, &mut report).await?;
             // What it found is in it.
             seen.exists.iter().for_each(|found| sight.seen.set(found.row));
@@ -82,7 +85,6 @@ pub async fn look(
             report.kinds_seen = std::mem::take(&mut sight.kinds_seen);
             report.not_ours = sight.not_ours;
             report.strays = std::mem::take(&mut sight.strays);
-            report.hits = std::mem::take(&mut sight.strangers).hits(reader, asking.may_send)?;
             report.doubles = seen.doubles;
             report.answered = seen.answered;
             report.taken_over = seen.taken_over;
@@ -150,16 +152,22 @@ async fn settle_contradicted(
     Ok(())
 }
 
+/// Returns whether a list shows the request that a row was answered with, as the row's. An older one of the row says nothing of how
+/// fresh the list is.
+fn is_shown(recent: &Recent, sight: &Sight<'_>) -> bool {
+    !sight.unseen.contains(&recent.uuid) && sight.seen.has(recent.row)
+}
+
 /// Returns how soon after it was created this list or an earlier one showed a request, at best.
 fn lag(asking: &Asking<'_>, sight: &Sight<'_>) -> Option<Duration> {
-    let shown = asking.recent.iter().filter(|recent| sight.seen.has(recent.row));
+    let shown = asking.recent.iter().filter(|recent| is_shown(recent, sight));
     shown.map(|recent| asking.asked_at.saturating_sub(recent.at)).chain(asking.lag).min()
 }
 
 /// Returns whether this list lacks what was created longer before it than a list may lag.
 fn lags(asking: &Asking<'_>, sight: &Sight<'_>) -> bool {
     let is_due = |recent: &&Recent| recent.at.saturating_add(asking.waits.settle) < asking.asked_at;
-    asking.recent.iter().filter(is_due).any(|recent| !sight.seen.has(recent.row))
+    asking.recent.iter().filter(is_due).any(|recent| !is_shown(recent, sight))
 }
 
 /// Returns what this list says of the row that was sent alone. It is a sign only where its own request shows, and no other: one of an
@@ -199,14 +207,17 @@ async fn settle_absent(
         return Ok(());
     }
     let mut unproven = Unproven::default();
-    let (mut again, mut failed) = (Vec::new(), Vec::new());
+    let (mut again, mut failed, mut elsewhere) = (Vec::new(), Vec::new(), Vec::new());
     for around in not_seen {
         let doubt = &around.doubt;
         let Some(fate) = fate(doubt.code, doubt.counted_attempts, asking.max_attempts) else { continue };
         if proof.is_proven(around, &mut unproven) {
-            match fate {
-                Fate::Pending => again.push(doubt.row),
-                Fate::Failed => failed.push(doubt.row),
+            let other = report.hits.of(&doubt.request);
+            let other = other.filter(|hit| hit.originator.is_some_and(|account| asking.leave_out.contains(&account)));
+            match (fate, other) {
+                (Fate::Pending, Some(hit)) => elsewhere.push(hit.leaves_out(doubt.row)),
+                (Fate::Pending, None) => again.push(doubt.row),
+                (Fate::Failed, _) => failed.push(doubt.row),
             }
         }
     }
@@ -240,6 +251,12 @@ async fn settle_absent(
     for batch in failed.chunks(BATCH) {
         // What the server said of the last attempt says more than a reason.
         ledger.resolve(batch.iter().map(|row| absent(*row, RowVerdict::AbsentForGood, None)).collect(), None).await?;
+    }
+    if !elsewhere.is_empty() {
+        // They were sent once: what became of that is on record before what stands for them is.
+        let rows = elsewhere.iter().map(|one| absent(one.row, RowVerdict::Absent, Some(reason)));
+        ledger.resolve(rows.collect(), None).await?;
+        ledger.resolve(elsewhere, None).await?;
     }
     report.absent = again.len() as u64;
     report.failed = failed.len() as u64;

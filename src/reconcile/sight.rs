@@ -339,9 +339,10 @@ impl<'a> Sight<'a> {
         seen.contradictions.dedup_by_key(|contradiction| contradiction.row);
         self.decide_shared(reader, &mut seen)?;
         for Exists { row, uuid, before } in &seen.exists {
-            self.seen.set(*row);
             match before {
-                RowState::InDoubt | RowState::Created | RowState::Sending => {}
+                // What it was answered with is not there, or is another row's.
+                RowState::Created => continue,
+                RowState::InDoubt | RowState::Sending => {}
                 RowState::Skipped => {
                     let dropped_by = reader.dropped_by(*row)?;
                     seen.taken_over.add(TakenOver { row: *row, uuid: *uuid, was: *before, dropped_by });
@@ -350,6 +351,7 @@ impl<'a> Sight<'a> {
                     seen.taken_over.add(TakenOver { row: *row, uuid: *uuid, was: *before, dropped_by: None });
                 }
             }
+            self.seen.set(*row);
         }
         Ok(seen)
     }

@@ -3,5 +3,6 @@
 mod absence;
 mod audit;
 mod found;
+mod lags;
 mod property;
 pub(in crate::reconcile) mod world;

@@ -6,6 +6,7 @@ mod look;
 mod outage;
 
 use std::cell::Cell;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -21,7 +22,7 @@ use crate::event::{Event, EventKind, EventSink};
 use crate::ledger::{Ledger, LedgerError, Reader, RowState, Step, StepAnswer};
 use crate::machine::Machine;
 use crate::reconcile::{Identity, Lists, Probe, Report, Tagging, Waits};
-use crate::request::{RequestKind, RequestUuid, RowId, TagPosition};
+use crate::request::{Guid, RequestKind, RequestUuid, RowId, TagPosition};
 
 /// How often the list is asked for until it is taken that it will prove no more: a list may lag behind.
 const MAX_LISTS: u32 = 3;
@@ -166,6 +167,7 @@ pub struct Session {
     has_created: bool,
     look_back: Option<Duration>,
     may_send: &'static [RowState],
+    leave_out: BTreeSet<Guid>,
 }
 
 impl Session {
@@ -209,6 +211,7 @@ impl Session {
             has_created,
             look_back,
             may_send: &[RowState::Pending],
+            leave_out: BTreeSet::new(),
         })
     }
 
@@ -230,6 +233,11 @@ impl Session {
     /// Returns in which states rows are that may be sent.
     pub const fn may_send(&self) -> &'static [RowState] {
         self.may_send
+    }
+
+    /// Leaves rows out that are found absent where a request of another run by one of these accounts stands for them.
+    pub fn leave_out(&mut self, accounts: BTreeSet<Guid>) {
+        self.leave_out = accounts;
     }
 
     /// Goes on carefully, as with a ledger that is behind, for another reason than what the list says.

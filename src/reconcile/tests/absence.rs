@@ -40,7 +40,7 @@ fn why(report: &Report) -> &'static str {
 }
 
 #[track_caller]
-fn check(case: &str, mut world: World, number: u32, expected: &str) -> Report {
+pub(super) fn check(case: &str, mut world: World, number: u32, expected: &str) -> Report {
     let report = world.look();
     assert_eq!(why(&report), expected, "{case}: {:?}", report.why_left);
     let state = if expected == "proven" { RowState::Pending } else { RowState::InDoubt };
@@ -233,50 +233,6 @@ fn where_few_were_created_behind_the_list_shows_what_came_last() {
     world.create([13]);
     world.pass(60);
     check("made within the server's limit", world, 11, "new end");
-}
-
-#[test]
-fn a_list_lags_by_no_more_than_what_it_showed_soonest() {
-    let mut world = World::begun(20);
-    world.create(1..=12);
-    world.pass(31);
-    let seconds = |n| Some(Duration::from_secs(n));
-    assert_eq!(world.look().lag, seconds(32), "the last one was created so long ago");
-    world.create([13]);
-    world.hide_row(13);
-    assert_eq!(world.look().lag, seconds(33), "what is not shown says nothing");
-    world.lag = seconds(32);
-    assert_eq!(world.look().lag, seconds(32), "an earlier list showed it sooner");
-    world.create([14]);
-    assert_eq!(world.look().lag, seconds(1));
-}
-
-#[test]
-fn a_list_that_lags_is_asked_for_when_it_has_what_the_server_did() {
-    for (lag, ripe) in [(Some(0), 155), (Some(30), 155), (Some(40), 165), (None, 154 + 125)] {
-        let scene = |seconds: u64| {
-            let mut world = World::begun(20);
-            world.lag = lag.map(Duration::from_secs);
-            world.create(1..=10);
-            let lost_at = world.clock.since_boot();
-            world.lose(11);
-            world.create([12]);
-            world.pass(seconds - 2);
-            (world, lost_at)
-        };
-        if ripe > 155 {
-            let (world, lost_at) = scene(155);
-            let report = check(&format!("lags by {lag:?}"), world, 11, "new end");
-            assert_eq!(report.ask_again_at, Some(lost_at + Duration::from_secs(ripe)), "lags by {lag:?}");
-            if lag.is_some() {
-                check(&format!("lags by {lag:?}"), scene(ripe - 1).0, 11, "new end");
-            }
-        }
-        let (mut world, _) = scene(ripe);
-        // What the list that was too early showed.
-        world.lag = world.lag.or(Some(Duration::from_secs(154)));
-        check(&format!("lags by {lag:?}"), world, 11, "proven");
-    }
 }
 
 #[test]
@@ -494,17 +450,4 @@ fn rows_of_sessions_that_died_before_their_last_look_are_looked_for() {
     world.audited_from = 1;
     let audit = world.look().audit;
     assert_eq!((audit.missing.first, audit.n_lacking), (vec![Gap { row: row(4), uuid: uuid(4) }], 1));
-}
-
-#[test]
-fn where_a_list_was_seen_to_lag_longer_no_row_is_sent_as_a_sign() {
-    let mut world = World::begun(11);
-    world.create(1..=10);
-    world.lose(11);
-    world.pass(160);
-    world.list_lags = true;
-    let report = world.look();
-    assert_eq!((report.absent, report.left), (0, 1), "{:?}", report.why_left);
-    world.list_lags = false;
-    assert_eq!(world.look().absent, 1);
 }

@@ -122,3 +122,11 @@ fn what_was_the_newest_at_the_first_look_of_the_session_before_is_looked_for() {
     world.hide(|object| object.comment == "by hand");
     assert_eq!(world.look().audit.n_old_end, 5);
 }
+
+#[test]
+fn what_was_the_newest_at_this_sessions_first_look_is_looked_for() {
+    let mut world = World::begun(3);
+    assert_eq!(world.look().audit.n_old_end, 0);
+    world.hide(|object| object.comment == "by hand");
+    assert_eq!(world.look().audit.n_old_end, 5);
+}

@@ -350,3 +350,30 @@ fn an_answer_with_a_request_that_no_list_has_is_told() {
     assert_eq!(report.answered.first, [(row(1), [uuid(1), uuid(77)])]);
     world.assert_row(1, RowState::Created, Some(1));
 }
+
+#[test]
+fn rows_that_are_absent_and_were_requested_elsewhere_by_known_accounts_are_left_out_at_once() {
+    for (known, is_left_out) in [(&[700][..], true), (&[], false), (&[701], false)] {
+        let mut world = World::begun(43);
+        world.create(1..=20);
+        world.lose(21);
+        world.lose(22);
+        world.create(23..=42);
+        world.pass(160);
+        world.leave_out = known.iter().copied().map(guid).collect();
+        for number in [21_u32, 22] {
+            let comment = strangers_tag(9, world.request(number)).to_string();
+            let others = object(700 + u128::from(number), world.request(number), comment);
+            world.list.objects.push(RequestObject { originator: Some(guid(700)), ..others });
+        }
+        let report = world.look();
+        assert_eq!(report.hits.iter().count(), 2, "those of rows in doubt are told, too");
+        let states = [21, 22].map(|number| world.row(number).state);
+        // Where they are sent, one goes alone.
+        let sent = [RowState::Pending, RowState::InDoubt];
+        assert_eq!(states, if is_left_out { [RowState::Skipped; 2] } else { sent }, "{known:?}");
+        assert_eq!((report.absent, report.left), if is_left_out { (0, 0) } else { (1, 1) }, "{known:?}");
+        let skipped = if is_left_out { vec![(row(21), uuid(721)), (row(22), uuid(722))] } else { vec![] };
+        assert_eq!(world.reader().skipped_elsewhere().unwrap(), skipped);
+    }
+}

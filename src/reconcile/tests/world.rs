@@ -1,5 +1,6 @@
 //! What these tests share: a run in a ledger on disk, a machine whose clock the test turns, and a server's list as a value.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -113,6 +114,7 @@ pub(in crate::reconcile) struct World {
     pub(in crate::reconcile) n_around: usize,
     pub(in crate::reconcile) audited_from: u32,
     pub(in crate::reconcile) look_back: Option<Duration>,
+    pub(in crate::reconcile) leave_out: BTreeSet<Guid>,
     pub(in crate::reconcile) lag: Option<Duration>,
     pub(in crate::reconcile) list_lags: bool,
     first_date: Option<Timestamp>,
@@ -140,6 +142,7 @@ impl World {
             n_around: 3,
             audited_from: u32::MAX,
             look_back: Some(Duration::from_secs(30 * 86_400)),
+            leave_out: BTreeSet::new(),
             lag: None,
             list_lags: false,
             first_date: None,
@@ -315,6 +318,7 @@ impl World {
             first_date: self.first_date,
             probe: self.probe,
             may_send: &[RowState::Pending],
+            leave_out: &self.leave_out,
             look_back: self.look_back,
             n_around: self.n_around,
         };

@@ -65,6 +65,7 @@ impl Session {
             first_date: self.first_date,
             probe: self.probe,
             may_send: self.may_send,
+            leave_out: &self.leave_out,
             look_back: self.look_back,
             n_around: self.limits.n_around,
         };
