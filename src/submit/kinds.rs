@@ -37,6 +37,8 @@ impl Refusals {
 pub(crate) enum Awaiting {
     /// Whether one of these rows, which are in doubt, was created.
     Doubts(Vec<RowId>),
+    /// Whether one of these rows, all of them answered with 500, was created all the same. Where none was, that is for each to tell.
+    Errors(Vec<RowId>),
     /// Whether this row's request, which cannot be found by its uuid, is what was asked for.
     Created(RowId, RequestUuid),
 }
@@ -45,7 +47,13 @@ pub(crate) enum Awaiting {
 #[derive(Clone, Debug)]
 enum Progress {
     /// None of it was created yet, in this session or before.
-    Untried { is_calling: bool, refusals: Refusals, doubts: Vec<RowId> },
+    Untried {
+        is_calling: bool,
+        refusals: Refusals,
+        doubts: Vec<RowId>,
+        /// Whether a list had none of the rows that were answered with 500.
+        is_looked: bool,
+    },
     /// One was created, and is to be seen.
     Unread { first: ToRead, is_reading: bool },
     /// Only a list can tell: these rows are in doubt, or the one that was created cannot be read by itself.
@@ -54,7 +62,8 @@ enum Progress {
     Open,
 }
 
-const UNTRIED: Progress = Progress::Untried { is_calling: false, refusals: Refusals::None, doubts: Vec::new() };
+const UNTRIED: Progress =
+    Progress::Untried { is_calling: false, refusals: Refusals::None, doubts: Vec::new(), is_looked: false };
 
 /// So many rows in doubt of a kind of which none was created, and only a list can tell.
 const MAX_DOUBTS: usize = 2;
@@ -142,7 +151,9 @@ impl Kinds {
 
     /// Notes how a call ended that created nothing for certain; gives the reason where the run is to stop.
     pub(crate) fn ended(&mut self, kind: RequestKind, row: RowId, outcome: &Outcome) -> Option<StopReason> {
-        let Some(Progress::Untried { is_calling, refusals, doubts }) = self.kinds.get_mut(&kind) else { return None };
+        let Some(Progress::Untried { is_calling, refusals, doubts, is_looked }) = self.kinds.get_mut(&kind) else {
+            return None;
+        };
         *is_calling = false;
         let status = match outcome {
             Outcome::InDoubt(fault) => {
@@ -156,10 +167,11 @@ impl Kinds {
         if let Some(status) = status {
             *refusals = refusals.and(status);
         }
-        let (refusals, doubts) = (*refusals, doubts.clone());
+        let (refusals, doubts, is_looked) = (*refusals, doubts.clone(), *is_looked);
         let is_all_500 = matches!(refusals, Refusals::Alike { status: 500, n_rows } if n_rows as usize >= doubts.len());
-        if doubts.len() >= MAX_DOUBTS && !is_all_500 {
-            self.kinds.insert(kind, Progress::AwaitsList(Awaiting::Doubts(doubts)));
+        if doubts.len() >= MAX_DOUBTS && !(is_all_500 && is_looked) {
+            let awaiting = if is_all_500 { Awaiting::Errors(doubts) } else { Awaiting::Doubts(doubts) };
+            self.kinds.insert(kind, Progress::AwaitsList(awaiting));
         }
         match refusals {
             Refusals::Alike { status, n_rows } if self.max_refusals > 0 && n_rows >= self.max_refusals => {
@@ -198,6 +210,13 @@ impl Kinds {
     /// Notes that the first of a kind is not to be read by itself: a list has to show it.
     pub(crate) fn await_list(&mut self, kind: RequestKind, row: RowId, uuid: RequestUuid) {
         self.kinds.insert(kind, Progress::AwaitsList(Awaiting::Created(row, uuid)));
+    }
+
+    /// Notes that a list has none of the rows that were answered with 500: the next ones are tried one at a time, and counted on.
+    pub(crate) fn go_on(&mut self, kind: RequestKind, doubts: Vec<RowId>) {
+        let n_rows = u32::try_from(doubts.len()).unwrap_or(u32::MAX);
+        let refusals = Refusals::Alike { status: 500, n_rows };
+        self.kinds.insert(kind, Progress::Untried { is_calling: false, refusals, doubts, is_looked: true });
     }
 
     /// Notes that the first of a kind says nothing: the next one is looked at in its place.
@@ -261,6 +280,10 @@ mod tests {
         let enroll = kind(RequestType::Enroll);
         let mut n_calls = 0;
         for outcome in outcomes {
+            if let Some((_, Awaiting::Errors(rows))) = kinds.awaiting().first().cloned() {
+                assert!(rows.len() == 2 && !kinds.may_start(enroll));
+                kinds.go_on(enroll, rows);
+            }
             if !kinds.may_start(enroll) {
                 return (n_calls, None);
             }
@@ -355,5 +378,10 @@ mod tests {
         kinds.created(Some(first(RequestType::Enroll)));
         kinds.await_list(enroll, ROW, first(RequestType::Enroll).uuid);
         assert!(kinds.awaits_list(enroll) && !kinds.may_start(enroll));
+        // Two that were answered with 500 wait for one list; another answer that is lost waits for one again.
+        let mut kinds = knowing(Vec::new());
+        let outcomes = [answered(500), answered(500), answered(500), timed_out(), answered(500)];
+        assert_eq!(calls_until_held(&mut kinds, outcomes).0, 4);
+        assert_eq!(kinds.awaiting(), [(enroll, Awaiting::Doubts(vec![ROW; 4]))]);
     }
 }

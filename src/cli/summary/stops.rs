@@ -34,8 +34,8 @@ pub(super) fn stop_text(reason: &StopReason) -> String {
         StopReason::Stalled { quiet, come_back } => stalled(*quiet, *come_back, Timestamp::now()),
         StopReason::NotAsAsked { row, uuid, kind, disagreements } => not_as_asked(*row, *uuid, kind, disagreements),
         StopReason::FirstInDoubt { kind, rows } => format!(
-            "whether {} ({kind}) came to be is not known, and the server's list has none of them; they may have been created \
-             all the same; this is for the team that runs the CM server: look whether requests hang there",
+            "whether {} ({kind}) came to be is not known, and the server's list has none of them as asked for; they may have been \
+             created all the same; this is for the team that runs the CM server: look whether requests hang there",
             rows.iter().map(|row| format!("row {row}")).collect::<Vec<_>>().join(", ")
         ),
         StopReason::NotReadBack { kind, row, uuid, why } => format!(

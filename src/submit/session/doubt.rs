@@ -7,7 +7,7 @@ use super::{Ended, MAX_LISTS, SHORTEST_WAIT, Session, SessionReport, Setting, St
 use crate::event::EventKind;
 use crate::ledger::{LedgerError, RowState};
 use crate::reconcile::{Lists, Report};
-use crate::request::RequestKind;
+use crate::request::{ErrorCode, RequestKind};
 use crate::submit::kinds::Awaiting;
 use crate::submit::setup::CheckFirst;
 use crate::submit::stop::StopReason;
@@ -72,7 +72,8 @@ impl Session {
         if self.reader.n_in_doubt()? == 0 && awaiting.is_empty() {
             return Ok(Ended::Whole);
         }
-        let settled = self.settle(setting).await?;
+        let is_for_errors = !awaiting.is_empty() && awaiting.iter().all(|(_, of)| matches!(of, Awaiting::Errors(_)));
+        let settled = if is_for_errors { self.look_for_errors(setting).await? } else { self.settle(setting).await? };
         let is_again = settled.absent > 0 || self.standing == Standing::Behind;
         let overtaken = overtaken(&settled);
         report.last_list = Some(settled);
@@ -89,6 +90,20 @@ impl Session {
         Ok(if (is_again || is_unlocked) && self.n_pending()? > 0 { Ended::Further } else { Ended::Whole })
     }
 
+    /// Looks whether rows that were answered with 500 were created all the same, as soon as a list must show that.
+    async fn look_for_errors<C: Lists>(&mut self, setting: &Setting<'_, C>) -> Result<Report, LedgerError> {
+        let until = self.machine.since_boot() + self.patience.settle;
+        self.tell(
+            setting.sink,
+            EventKind::WaitingForProof { left: self.patience.settle, rows: self.reader.n_in_doubt()? },
+        );
+        let looked = match self.wait_until(until, setting).await {
+            Waited::Over => self.look_unless_stopped(setting).await?,
+            Waited::Interrupted => None,
+        };
+        Ok(looked.unwrap_or_default())
+    }
+
     /// Confirms the kinds that waited for a list and of which it had a row; returns the reason to stop where it had none.
     pub(super) fn confirm_found<C>(
         &mut self,
@@ -100,11 +115,20 @@ impl Session {
             if self.memory.kinds.is_open(kind) {
                 continue;
             }
+            let is_for_errors = matches!(awaiting, Awaiting::Errors(_));
             match awaiting {
-                Awaiting::Doubts(rows) => {
-                    let mut is_found = false;
+                Awaiting::Errors(rows) | Awaiting::Doubts(rows) => {
+                    let (mut is_found, mut is_wrong) = (false, false);
                     for row in &rows {
-                        is_found |= self.reader.facts(*row)?.is_some_and(|facts| facts.state == RowState::Created);
+                        for row in self.reader.page(row.get() - 1, 1, &[])? {
+                            is_found |= row.state == RowState::Created;
+                            is_wrong |= row.error_code == Some(ErrorCode::Contradicted);
+                        }
+                    }
+                    let is_read = report.last_list.as_ref().is_some_and(|list| list.unreadable.is_none());
+                    if is_for_errors && is_read && !is_found && !is_wrong {
+                        self.memory.kinds.go_on(kind, rows);
+                        continue;
                     }
                     if !is_found {
                         // A list that could not be read says nothing of them.

@@ -231,20 +231,6 @@ async fn a_template_without_rights_stops_the_run_after_25_refusals() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn all_500_is_the_breakers_unless_another_kind_succeeds() {
-    let (model, server) = (enrolls(200), Server::new(|_| http(500)));
-    let report = send(&model, &server, Vec::new(), &Collected::default()).await;
-    assert!(matches!(report.stopped_by, Some(StopReason::Breaker(_))), "{:?}", report.stopped_by);
-    assert_eq!(report.calls, 25);
-
-    let requests = (0..200).map(|n| if n % 4 == 0 { CreateRequest::new(RequestType::Unblock) } else { enroll(n) });
-    let model = Model::of(requests);
-    let server = Server::by(|arrival| if arrival.request_type() == "Enroll" { http(500) } else { http(201) });
-    let report = send(&model, &server, Vec::new(), &Collected::default()).await;
-    assert!(matches!(report.stopped_by, Some(StopReason::Refused { status: 500, .. })), "{:?}", report.stopped_by);
-}
-
-#[tokio::test(start_paused = true)]
 async fn a_row_in_doubt_does_not_hold_the_next_of_its_kind_and_two_hold_it_and_no_other() {
     let requests = (0..100).map(|n| if n % 2 == 0 { enroll(n) } else { CreateRequest::new(RequestType::Unblock) });
     let model = Model::of(requests);
@@ -257,6 +243,22 @@ async fn a_row_in_doubt_does_not_hold_the_next_of_its_kind_and_two_hold_it_and_n
     assert_eq!(model.count(|place| matches!(place, Place::Done(Outcome::InDoubt(_)))), 2);
     let rows = [1, 3].map(|number| RowId::new(number).unwrap()).into();
     assert_eq!(memory.kinds.awaiting(), [(kind(), Awaiting::Doubts(rows))]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_rows_answered_with_500_hold_their_kind_until_a_list_tells() {
+    let requests = (0..200).map(|n| if n % 4 == 0 { CreateRequest::new(RequestType::Unblock) } else { enroll(n) });
+    let model = Model::of(requests);
+    let server = Server::by(|arrival| if arrival.request_type() == "Enroll" { http(500) } else { http(201) });
+    let limits = limits("unlimited");
+    let mut memory = Memory::new(&Machine::system(), &limits, Vec::new());
+    let sink = Collected::default();
+    let report = round(&model, &server, &limits, &mut memory, Work::InOrder, &sink).await;
+    assert!(report.stopped_by.is_none(), "a list is to tell: {:?}", report.stopped_by);
+    let awaiting = memory.kinds.awaiting();
+    let [(kind, Awaiting::Errors(rows))] = awaiting.as_slice() else { panic!("{awaiting:?}") };
+    assert_eq!(rows.len(), 2);
+    assert_eq!((kind.request_type, model.created()), (RequestType::Enroll, 50));
 }
 
 #[tokio::test(start_paused = true)]

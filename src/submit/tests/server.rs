@@ -38,6 +38,8 @@ pub(super) enum Deed {
     Repeat,
     /// It answers with this status.
     Refuse(u16),
+    /// It creates a request for another target, and answers with 500.
+    Mistake,
     /// It is not there.
     Away,
     /// It never answers.
@@ -122,6 +124,12 @@ impl Calls for Server {
             Deed::Drop => timed_out(),
             Deed::Repeat => created(self.objects.borrow()[0].uuid),
             Deed::Refuse(status) => http(status),
+            Deed::Mistake => {
+                self.add(&body);
+                let target = Some(Guid::random());
+                self.objects.borrow_mut().last_mut().into_iter().for_each(|object| object.target = target);
+                http(500)
+            }
             Deed::Away => refused(),
             Deed::Hang => std::future::pending().await,
         };

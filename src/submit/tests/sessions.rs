@@ -296,6 +296,26 @@ async fn after_two_doubts_of_a_kind_a_list_tells() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn two_rows_answered_with_500_wait_for_one_list_and_go_on_where_it_has_neither() {
+    let server = Server::new(|_| Deed::Refuse(500));
+    let run = Run::new(&server, 200);
+    let report = run.send(&server).await;
+    assert!(matches!(report.sent.stopped_by, Some(StopReason::Breaker(_))), "{:?}", report.sent.stopped_by);
+    assert_eq!(report.sent.calls, 25);
+    let calls = seconds(&server.calls.borrow());
+    assert_eq!((calls[1], calls[2], calls[24]), (0, 30, 30));
+
+    let server = Server::new(|n| if n == 2 { Deed::Mistake } else { Deed::Refuse(500) });
+    let run = Run::new(&server, 200);
+    let report = run.send(&server).await;
+    match report.sent.stopped_by {
+        Some(StopReason::FirstInDoubt { rows, .. }) => assert_eq!(rows, [row(1), row(2)]),
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(report.sent.calls, 2);
+}
+
+#[tokio::test(start_paused = true)]
 async fn six_rows_whose_first_answer_was_lost_are_created_in_under_two_settle_times() {
     let server = Server::new(|n| if n == 1 { Deed::Lose } else { Deed::Create });
     let run = Run::new(&server, 6);
