@@ -1,5 +1,6 @@
 //! Whether a list that does not have a row's request proves that there is none. Each row in doubt is looked at by itself.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -64,6 +65,8 @@ pub(super) struct Proof<'a> {
     pub(super) lag: Option<Duration>,
     /// Whether a list of this session lacked what was created longer before it than a list may lag.
     pub(super) lags: bool,
+    /// The rows that a list had absent before, and that were sent again for it.
+    pub(super) found_absent: BTreeSet<RowId>,
     /// Whether no row is left that could be sent.
     pub(super) is_idle: bool,
     /// The sessions of the run, to tell accounts and times.
@@ -98,6 +101,14 @@ impl Proof<'_> {
             None => return true,
         }
         false
+    }
+
+    /// Returns whether a row was sent again because a list did not have it, and its answer was lost again. One on which a process
+    /// died may not have been sent at all, and a 500 is an answer.
+    pub(super) fn is_lost_again(&self, doubt: &DoubtfulRow) -> bool {
+        self.asking.trust == Trust::Proof
+            && !matches!(doubt.code, Some(ErrorCode::LeftOpen | ErrorCode::ServerError))
+            && self.found_absent.contains(&doubt.row)
     }
 
     fn ripe_at(&self, doubt: &DoubtfulRow) -> Duration {

@@ -228,6 +228,13 @@ pub enum WhyLeft {
         /// How many rows.
         n: u64,
     },
+    /// They were not in the list, were sent again, and their answers were lost again. No list shows them.
+    LostAgain {
+        /// How many rows.
+        n: u64,
+        /// The first of them. It may exist twice.
+        first: RowId,
+    },
     /// Another absent row was sent first, and no list has shown it.
     Probe {
         /// How many rows.
@@ -308,6 +315,11 @@ impl fmt::Display for WhyLeft {
             Self::NoTime { n } => write!(
                 f,
                 "the server does not say its time, so that {n} of them may be old, and its list may leave old finished ones out"
+            ),
+            Self::LostAgain { n, first } => write!(
+                f,
+                "{n} of them (the first is row {first}) were sent twice, because the server's list did not have them, and no answer came \
+                 either time: they may exist twice, and are not sent again"
             ),
             Self::Probe { row, .. } => write!(
                 f,

@@ -71,15 +71,17 @@ pub async fn look(
                 date,
                 lag: report.lag,
                 lags: report.lags,
+                found_absent: reader.found_absent()?,
                 is_idle: !reader.tallies()?.iter().any(|tally| tally.state == RowState::Pending),
                 sessions,
             };
             let states = [asking.may_send, &[RowState::InDoubt]].concat();
             report.hits = sight.strangers.hits(reader, &states)?;
             settle_absent(ledger, &proof, &seen, &mut report).await?;
+            let found_absent = proof.found_absent;
             // What it found is in it.
             seen.exists.iter().for_each(|found| sight.seen.set(found.row));
-            report.audit = audit(&sight, asking, reader)?;
+            report.audit = audit(&sight, asking, &found_absent, reader)?;
             report.audit.n_old_end = looks.n_last_in(&sight.unseen);
             report.first_look = FirstLook { date, newest: sight.newest(), account: None, originator: sight.originator };
             report.kinds_seen = std::mem::take(&mut sight.kinds_seen);
@@ -185,6 +187,8 @@ fn probe(before: Probe, sight: &Sight<'_>, seen: &Seen) -> Probe {
 
 /// Records the rows in doubt that the list does not have as absent, where that is proven; else says why it is not.
 ///
+/// A row is sent again for that once: one whose answer is lost each time, and that no list shows, may come to be each time, too.
+///
 /// Of several that may be sent again the first goes alone: the list may hide them all for a reason that nobody thought of, and
 /// then it hides that one's request, too.
 async fn settle_absent(
@@ -207,7 +211,7 @@ async fn settle_absent(
         return Ok(());
     }
     let mut unproven = Unproven::default();
-    let (mut again, mut failed, mut elsewhere) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut again, mut failed, mut elsewhere, mut lost_again) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for around in not_seen {
         let doubt = &around.doubt;
         let Some(fate) = fate(doubt.code, doubt.counted_attempts, asking.max_attempts) else { continue };
@@ -215,6 +219,7 @@ async fn settle_absent(
             let other = report.hits.of(&doubt.request);
             let other = other.filter(|hit| hit.originator.is_some_and(|account| asking.leave_out.contains(&account)));
             match (fate, other) {
+                _ if proof.is_lost_again(doubt) => lost_again.push(doubt.row),
                 (Fate::Pending, Some(hit)) => elsewhere.push(hit.leaves_out(doubt.row)),
                 (Fate::Pending, None) => again.push(doubt.row),
                 (Fate::Failed, _) => failed.push(doubt.row),
@@ -226,13 +231,16 @@ async fn settle_absent(
         report.ask_again_at = Some(unproven.ripe_at.unwrap_or(asking.asked_at + asking.waits.settle));
     }
     report.why_left.extend(unproven.why(proof.n_unread));
+    if let Some(first) = lost_again.first() {
+        report.why_left.push(WhyLeft::LostAgain { n: lost_again.len() as u64, first: *first });
+    }
     match (report.probe, again.first().copied()) {
         (Probe::None, Some(first)) => {
             report.probe = Probe::Sent(first);
             // The others are looked at again when a list has shown this one.
             again.truncate(1);
         }
-        // Its answer was lost again.
+        // Its process died on it.
         (Probe::Sent(row), _) if again.contains(&row) => again = vec![row],
         (Probe::Sent(row), Some(_)) => {
             report.why_left.push(WhyLeft::Probe { n: again.len() as u64, row });
@@ -268,7 +276,12 @@ fn absent(row: RowId, verdict: RowVerdict, reason: Option<&str>) -> Resolution {
 }
 
 /// Looks what the list shows to be wrong that no state of a row tells.
-fn audit(sight: &Sight<'_>, asking: &Asking<'_>, reader: &Reader) -> Result<Audit, LedgerError> {
+fn audit(
+    sight: &Sight<'_>,
+    asking: &Asking<'_>,
+    found_absent: &BTreeSet<RowId>,
+    reader: &Reader,
+) -> Result<Audit, LedgerError> {
     let mut audit = Audit {
         come_to_nothing: sight.come_to_nothing(),
         still_open: sight.still_open(reader.open_findings()?),
@@ -278,7 +291,6 @@ fn audit(sight: &Sight<'_>, asking: &Asking<'_>, reader: &Reader) -> Result<Audi
     if !has_sent || asking.who.tagging == Tagging::Untagged {
         return Ok(audit);
     }
-    let found_absent = reader.found_absent()?;
     // Of a row that was sent again, and of which one request was found while the server may still be at work on that, another one may
     // come.
     let own = asking.own_doubts.iter().filter(|(row, _)| found_absent.contains(*row) && sight.seen.has(**row));

@@ -116,7 +116,7 @@ fn warning(why: &WhyLeft, n_left: u64) -> Option<String> {
             "{} in doubt: {said}; look for them in the CM portal, or give --trust-list where you know that the list is complete",
             rows(n_left)
         )),
-        WhyLeft::OtherAccount { .. } | WhyLeft::Unread { .. } | WhyLeft::Probe { .. } => {
+        WhyLeft::OtherAccount { .. } | WhyLeft::Unread { .. } | WhyLeft::LostAgain { .. } | WhyLeft::Probe { .. } => {
             Some(format!("{} in doubt: {said}; look for them in the CM portal", rows(n_left)))
         }
         WhyLeft::Contradicted { first, .. } => {

@@ -32,6 +32,7 @@ fn why(report: &Report) -> &'static str {
         [WhyLeft::Archived { .. }] => "archived",
         [WhyLeft::NoTime { .. }] => "no time",
         [WhyLeft::Probe { .. }] => "probe",
+        [WhyLeft::LostAgain { .. }] => "lost again",
         [WhyLeft::Contradicted { .. }] => "contradicted",
         [WhyLeft::LostTag(_)] => "lost tag",
         [WhyLeft::Untagged(_)] => "untagged",
@@ -450,4 +451,29 @@ fn rows_of_sessions_that_died_before_their_last_look_are_looked_for() {
     world.audited_from = 1;
     let audit = world.look().audit;
     assert_eq!((audit.missing.first, audit.n_lacking), (vec![Gap { row: row(4), uuid: uuid(4) }], 1));
+}
+
+#[test]
+fn a_row_whose_answer_is_lost_twice_is_not_sent_a_third_time() {
+    let scene = |code| {
+        let mut world = ripe();
+        assert_eq!(world.look().absent, 1);
+        world.attempt([(21, lost(code))]);
+        world.create([41]);
+        world.pass(160);
+        world
+    };
+    let mut world = scene(ErrorCode::Timeout);
+    let report = world.look();
+    assert_eq!((report.absent, report.failed, report.left, report.ask_again_at), (0, 0, 1, None));
+    assert_eq!(report.why_left, [WhyLeft::LostAgain { n: 1, first: row(21) }]);
+    world.restart(ACCOUNT);
+    world.pass(160);
+    check("another session", world, 21, "lost again");
+
+    let mut world = scene(ErrorCode::Timeout);
+    world.trust = Trust::List;
+    assert_eq!(world.look().absent, 1, "a person vouches for the list");
+    assert_eq!(scene(ErrorCode::LeftOpen).look().absent, 1, "it may not have been sent");
+    assert_eq!(scene(ErrorCode::ServerError).look().failed, 1, "an answer came");
 }
