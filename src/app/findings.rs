@@ -3,7 +3,7 @@
 use super::look::uuids;
 use super::words::grouped;
 use crate::ledger::{Finding, FindingKind};
-use crate::reconcile::{Audit, Firsts, Report};
+use crate::reconcile::{Audit, Double, Firsts, Gap, Report, Stray};
 use crate::request::{RequestUuid, RowId};
 
 /// Returns that more than one request stands for a row that is left out.
@@ -17,66 +17,59 @@ pub(super) fn elsewhere_twice(row: RowId, all: Vec<RequestUuid>) -> Finding {
 pub(super) fn of_report(report: &Report) -> Vec<Finding> {
     let Audit { missing, again, elsewhere, come_to_nothing, still_open, .. } = &report.audit;
     let mut all = still_open.clone();
-    let finding = |kind, row, uuids: Vec<RequestUuid>, detail: String| Finding { kind, row, uuids, detail };
-    for double in &report.doubles.first {
+    let finding =
+        |kind, row, uuids: &[RequestUuid], detail| Finding { kind, row: Some(row), uuids: uuids.to_vec(), detail };
+    tell(&mut all, &report.doubles, |Double { row, uuids: requests }| {
         let detail = format!(
-            "row {} exists more than once on the server: {}; the first one counts as the row's",
-            double.row,
-            uuids(&double.uuids)
+            "row {row} exists more than once on the server: {}; the first one counts as the row's",
+            uuids(requests)
         );
-        all.push(finding(FindingKind::Double, Some(double.row), double.uuids.clone(), detail));
-    }
-    say_more(&mut all, &report.doubles);
-    for (row, [own, answered]) in &report.answered.first {
+        finding(FindingKind::Double, *row, requests, detail)
+    });
+    tell(&mut all, &report.answered, |(row, [own, answered])| {
         let detail = format!(
             "row {row} is request {own} by its tag, and was answered with {answered}, which the server's list does not have: where that \
              exists, too, the row exists twice"
         );
-        all.push(finding(FindingKind::Missing, Some(*row), vec![*own, *answered], detail));
-    }
-    say_more(&mut all, &report.answered);
-    for stray in &report.strays.first {
+        finding(FindingKind::Missing, *row, &[*own, *answered], detail)
+    });
+    tell(&mut all, &report.strays, |Stray { row, uuid, state }| {
         let state =
-            stray.state.map_or("is not in this ledger".to_owned(), |state| format!("is {state} and another one here"));
-        let detail = format!("request {} carries the tag of row {}, which {state}", stray.uuid, stray.row);
-        all.push(finding(FindingKind::Unsent, Some(stray.row), vec![stray.uuid], detail));
-    }
-    say_more(&mut all, &report.strays);
-    for gap in &missing.first {
+            state.map_or("is not in this ledger".to_owned(), |state| format!("is {state} and another one here"));
+        let detail = format!("request {uuid} carries the tag of row {row}, which {state}");
+        finding(FindingKind::Unsent, *row, &[*uuid], detail)
+    });
+    tell(&mut all, missing, |Gap { row, uuid }| {
         let detail = format!(
-            "row {} was created as request {}, and the server's list does not have it, though it has earlier and later ones",
-            gap.row, gap.uuid
+            "row {row} was created as request {uuid}, and the server's list does not have it, though it has earlier and later ones"
         );
-        all.push(finding(FindingKind::Missing, Some(gap.row), vec![gap.uuid], detail));
-    }
-    say_more(&mut all, missing);
-    for gap in &again.first {
+        finding(FindingKind::Missing, *row, &[*uuid], detail)
+    });
+    tell(&mut all, again, |Gap { row, uuid }| {
         let detail = format!(
-            "row {} was not in the server's list and was sent again, and no list shows that request, {}, since: the row may exist twice",
-            gap.row, gap.uuid
+            "row {row} was not in the server's list and was sent again, and no list shows that request, {uuid}, since: the row may exist \
+             twice"
         );
-        all.push(finding(FindingKind::Missing, Some(gap.row), vec![gap.uuid], detail));
-    }
-    say_more(&mut all, again);
-    for (row, own, others) in &elsewhere.first {
+        finding(FindingKind::Missing, *row, &[*uuid], detail)
+    });
+    tell(&mut all, elsewhere, |(row, own, others)| {
         let detail =
             format!("row {row} was created as request {own}, and another run requested the same, as {}", uuids(others));
-        let all_of_it = std::iter::once(*own).chain(others.iter().copied()).collect();
-        all.push(finding(FindingKind::Elsewhere, Some(*row), all_of_it, detail));
-    }
-    say_more(&mut all, elsewhere);
-    for (row, uuid, status) in come_to_nothing {
+        finding(FindingKind::Elsewhere, *row, &[&[*own], others.as_slice()].concat(), detail)
+    });
+    all.extend(come_to_nothing.iter().map(|(row, uuid, status)| {
         let what = status.map_or("is gone from the server's list".to_owned(), |status| format!("is {status}"));
         let detail =
             format!("request {uuid}, for which row {row} was left out, {what}; drop --undo --row {row} takes it back");
-        all.push(finding(FindingKind::SkippedGone, Some(*row), vec![*uuid], detail));
-    }
+        finding(FindingKind::SkippedGone, *row, &[*uuid], detail)
+    }));
     all
 }
 
-/// Has the last finding, which is the last that is named of these, say how many more there are.
-fn say_more<T, const MAX: usize>(all: &mut [Finding], of: &Firsts<T, MAX>) {
+/// Adds the findings that are named; the last of them says how many more there are.
+fn tell<T, const MAX: usize>(all: &mut Vec<Finding>, of: &Firsts<T, MAX>, finding: impl Fn(&T) -> Finding) {
     let n_more = of.n.saturating_sub(of.first.len() as u64);
+    all.extend(of.first.iter().map(finding));
     if let Some(last) = all.last_mut().filter(|_| n_more > 0) {
         last.detail = format!("{}; and {} more", last.detail, grouped(n_more));
     }
