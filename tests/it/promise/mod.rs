@@ -11,6 +11,7 @@ mod lists;
 mod pins;
 mod server;
 mod signals;
+mod tokens;
 mod ways;
 
 use std::path::{Path, PathBuf};

@@ -12,14 +12,14 @@ use super::World;
 use super::server::Manner;
 
 /// TLS before a server, with a certificate for this machine's loopback addresses.
-struct Front {
-    port: u16,
-    authority: String,
+pub(super) struct Front {
+    pub(super) port: u16,
+    pub(super) authority: String,
 }
 
 impl Front {
-    fn before(server: SocketAddr) -> Self {
-        let names = ["localhost", "127.0.0.1", "::ffff:127.0.0.1"].map(str::to_owned);
+    pub(super) fn before(server: SocketAddr) -> Self {
+        let names = ["localhost", "127.0.0.1", "::ffff:127.0.0.1", "tokens.test"].map(str::to_owned);
         let made = rcgen::generate_simple_self_signed(names).unwrap();
         let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(made.signing_key.serialize_der()));
         let provider = Arc::new(tokio_rustls::rustls::crypto::ring::default_provider());
