@@ -183,6 +183,24 @@ fn a_kept_list_is_no_list() {
 }
 
 #[test]
+fn a_list_that_was_kept_from_before_the_call_is_no_list() {
+    // What was kept is from before the run.
+    let kept = |number: u32, made: Vec<Made>| match number {
+        1 => Shown { made, how: How::Whole },
+        _ => Shown { made: Vec::new(), how: How::Dated(600) },
+    };
+    let world = World::new(Manner { list: Box::new(kept), ..lossy(&[3]) });
+    let place = world.with_rows("a", 5);
+    let ran = place.submit(&[]);
+    assert_ne!(ran.status, 0, "{}", ran.stderr);
+    assert_eq!(world.server.n_posts(), 5, "{}", ran.stderr);
+    assert!(ran.stderr.contains("before the call"), "{}", ran.stderr);
+    world.server.behave(Manner::default());
+    place.submit(&[]).exits(0);
+    place.all_once("wave.ledger", 5);
+}
+
+#[test]
 fn requests_that_cannot_be_read_stop_proofs_and_not_the_start() {
     // Its comment and template are missing: it may be anybody's.
     let blank = |made: Made| {
@@ -310,4 +328,21 @@ fn a_row_that_was_sent_again_and_stays_hidden_is_named() {
         assert!(ran.stderr.contains("row 9") && ran.stderr.contains("may exist twice"), "{}", ran.stderr);
     }
     assert_eq!(world.server.twice().len(), 1);
+}
+
+#[test]
+fn a_row_whose_answers_are_always_lost_and_that_no_list_shows_is_sent_twice_and_no_third_time() {
+    let hidden = guid(9);
+    let (of_target, lost) = (hidden.clone(), hidden.clone());
+    let post = move |_: u32, body: &Value| Deed::done(if body["target"] == *lost { Reply::Lost } else { Reply::Own });
+    let world = World::new(Manner::default().posting(post).showing(move |_, _, made| made.target() != of_target));
+    let place = world.with_rows("a", N_ROWS);
+    for _ in 0..3 {
+        let ran = place.submit(&["--concurrency", "1"]).exits(1);
+        assert!(ran.stderr.contains("row 9") && ran.stderr.contains("may exist twice"), "{}", ran.stderr);
+    }
+    place.run(&["replay", "wave.ledger"]).exits(1);
+    let twice = world.server.twice();
+    assert_eq!(twice.len(), 1, "{twice:?}");
+    assert_eq!(world.server.n_posts(), N_ROWS as usize + 1, "{twice:?}");
 }

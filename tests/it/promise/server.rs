@@ -132,6 +132,8 @@ pub(super) enum How {
     Status(u16),
     /// With an `Age`: somebody kept it.
     Aged(u32),
+    /// With a `Date` of so many seconds before: somebody kept it, and does not say so.
+    Dated(u32),
     /// It never ends, and something comes all the time.
     Trickle,
     /// Nothing comes.
@@ -447,6 +449,9 @@ fn list(stream: &TcpStream, shared: &Shared, manner: &Manner, shown: Shown) -> O
         How::Whole => answer(stream, manner, 200, "", &text),
         How::Status(status) => answer(stream, manner, status, "", ""),
         How::Aged(age) => answer(stream, manner, 200, &format!("Age: {age}\r\n"), &text),
+        How::Dated(age) => {
+            answer_at(stream, Timestamp::now() + manner.clock - SignedDuration::from_secs(age.into()), 200, "", &text)
+        }
         How::Silence => until_over(shared, || true),
         How::Trickle => {
             let head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 1000000\r\n\r\n[";
@@ -463,8 +468,12 @@ fn until_over(shared: &Shared, goes_on: impl Fn() -> bool) -> Option<()> {
     None
 }
 
-fn answer(mut stream: &TcpStream, manner: &Manner, status: u16, headers: &str, body: &str) -> Option<()> {
-    let seconds = u64::try_from((Timestamp::now() + manner.clock).as_second()).unwrap();
+fn answer(stream: &TcpStream, manner: &Manner, status: u16, headers: &str, body: &str) -> Option<()> {
+    answer_at(stream, Timestamp::now() + manner.clock, status, headers, body)
+}
+
+fn answer_at(mut stream: &TcpStream, at: Timestamp, status: u16, headers: &str, body: &str) -> Option<()> {
+    let seconds = u64::try_from(at.as_second()).unwrap();
     let date = httpdate::fmt_http_date(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds));
     let head = format!(
         "HTTP/1.1 {status} Whatever\r\nDate: {date}\r\nContent-Type: application/json\r\n{headers}Content-Length: {}\r\n\r\n",
