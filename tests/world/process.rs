@@ -316,12 +316,14 @@ pub(crate) struct RowSeen {
     pub(crate) uuid: Option<Guid>,
     pub(crate) kind: String,
     pub(crate) template: Option<Guid>,
+    /// Whether a list had it absent, and it was sent again for that.
+    pub(crate) is_again: bool,
 }
 
 /// Reads the rows of a ledger.
 pub(crate) fn rows(ledger: &Path) -> Result<Vec<RowSeen>, LedgerError> {
     let reader = Reader::open(ledger)?;
-    let mut rows = Vec::new();
+    let (mut rows, again) = (Vec::new(), reader.found_absent()?);
     reader.for_each_row(&[], |row| -> Result<(), LedgerError> {
         if let Some(request) = &row.request {
             rows.push(RowSeen {
@@ -331,6 +333,7 @@ pub(crate) fn rows(ledger: &Path) -> Result<Vec<RowSeen>, LedgerError> {
                 uuid: row.request_uuid.map(|uuid| *uuid.guid()),
                 kind: request.kind.to_string(),
                 template: request.template,
+                is_again: again.contains(&row.row),
             });
         }
         Ok(())
