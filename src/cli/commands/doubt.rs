@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use crate::app::{Ending, chain};
-use crate::cli::invocation::quoted;
+use crate::app::{Ending, Next, Piece, chain};
+use crate::cli::invocation::{Invocation, quoted};
 use crate::cli::output::{Shell, grouped, rows};
 use crate::client::ReadError;
 use crate::ledger::Finding;
@@ -15,25 +15,25 @@ use crate::request::printable;
 const MAX_FINDINGS: usize = 20;
 
 /// Warns of what the end of a run showed: what its last list says, or that none could be had.
-pub(crate) fn warn_at_end(ending: &Ending, shell: &Shell) {
+pub(crate) fn warn_at_end(ending: &Ending, invocation: &Invocation, shell: &Shell) {
     if let Some(report) = &ending.last_list {
-        warn(report, &ending.ledger, shell);
+        warn(report, &ending.ledger, invocation, shell);
     }
     if let Some(error) = &ending.unchecked {
         shell.warn(&format!(
             "the server's list could not be read once more ({}), and nothing was checked by it; look again with: {}",
             printable(&chain(error)),
-            look_again(&ending.ledger)
+            look_again(&ending.ledger, invocation)
         ));
     }
 }
 
-fn look_again(ledger: &Path) -> String {
-    format!("cmbatch settle {} --all", quoted(&ledger.to_string_lossy()))
+fn look_again(ledger: &Path, invocation: &Invocation) -> String {
+    invocation.shown_next(&Next(vec![Piece::asking("settle", ledger, &["--all"])]))
 }
 
 /// Warns of what a person has to know: a ledger that is behind, and why rows stay in doubt.
-pub(crate) fn warn(report: &Report, ledger: &Path, shell: &Shell) {
+pub(crate) fn warn(report: &Report, ledger: &Path, invocation: &Invocation, shell: &Shell) {
     if report.taken_over.n > 0 {
         shell.warn(&taken_over(&report.taken_over));
     }
@@ -53,7 +53,7 @@ pub(crate) fn warn(report: &Report, ledger: &Path, shell: &Shell) {
         shell.warn(&format!(
             "the server's list does not show {} that were created; look again with: {}",
             rows(report.audit.n_not_shown),
-            look_again(ledger)
+            look_again(ledger, invocation)
         ));
     }
     if let Some(error) = report.unreadable.as_ref().filter(|_| report.left > 0) {

@@ -124,7 +124,7 @@ fn list(reader: &Reader, args: &SettleArgs, invocation: &Invocation, as_json: bo
     // The request is read from the server, which the command that sent rows knew how to find.
     let recorded = Ending::of(reader, &args.ledger)?.last_sent_by.as_deref().and_then(Invocation::parse);
     let created = Piece::asking("settle", &args.ledger, &["--row", &first, "--created", "UUID"]);
-    let created = recorded.as_ref().unwrap_or(invocation).shown_next(&Next(vec![created]));
+    let created = invocation.way(recorded.as_ref()).shown_next(&Next(vec![created]));
     let absent = ["--row", &first, "--not-created", "--reason", "TEXT"];
     let absent = invocation.shown_next(&Next::on_ledger("settle", &args.ledger, &absent));
     Ok(summary.with_next(format!(

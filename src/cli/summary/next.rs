@@ -41,9 +41,8 @@ impl Run<'_> {
 
     /// Returns a command on the ledger that asks the server, in the way that was typed last.
     fn asking(&self, command: &str, words: &[&str]) -> String {
-        let recorded = self.recorded.as_ref().filter(|_| !self.invocation.says_how_to_ask());
         let next = Next(vec![Piece::asking(command, &self.ending.ledger, words)]);
-        recorded.unwrap_or(self.invocation).shown_next(&next)
+        self.invocation.way(self.recorded.as_ref()).shown_next(&next)
     }
 
     /// Returns the command that sends failed and pending rows again.
@@ -88,8 +87,7 @@ impl Run<'_> {
         match &self.ending.server {
             Some(server) => {
                 let doctor = Next(vec![Piece::Doctor(server.clone())]);
-                let way = self.recorded.as_ref().filter(|_| !self.invocation.says_how_to_ask());
-                let doctor = way.unwrap_or(self.invocation).shown_next(&doctor);
+                let doctor = self.invocation.way(self.recorded.as_ref()).shown_next(&doctor);
                 format!("see what is wrong: {doctor}; then, once that is corrected: {again}")
             }
             None => format!("once that is corrected: {again}"),
