@@ -8,7 +8,7 @@ use crate::client::ReadError;
 use crate::ledger::{Finding, LedgerError, Reader, RowState, SessionInfo, SkipCause};
 use crate::reconcile::Report;
 use crate::report::Counts;
-use crate::request::{ErrorCode, RequestType, RunId};
+use crate::request::{ErrorCode, RequestType, RowId, RunId};
 use crate::submit::{StopReason, Unrecorded};
 
 /// How a use case ended that did something with a run.
@@ -44,6 +44,8 @@ pub struct Ending {
     pub n_left_destructive: u64,
     /// How many failed rows do.
     pub n_failed_destructive: u64,
+    /// Invalid rows, the first few.
+    pub invalid: Vec<RowId>,
     /// Why most of the failed rows failed, where that is known.
     pub failed_by: Option<ErrorCode>,
     /// The command that sent rows last, as it was typed, where it is recorded.
@@ -58,6 +60,9 @@ pub struct Ending {
 const SENDING: [&str; 2] = ["submit", "replay"];
 /// How many reasons for failures are looked at.
 const MAX_REASONS: usize = 10;
+
+/// How many rows are named.
+const MAX_NAMED: usize = 5;
 
 /// What is to be said before the counts.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -110,6 +115,7 @@ impl Ending {
             is_part: false,
             n_left_destructive: n_destructive(&reader.unsettled_by_type()?),
             n_failed_destructive: n_destructive(&reader.by_type(RowState::Failed)?),
+            invalid: reader.invalid(MAX_NAMED, &[RowState::Invalid])?.into_iter().map(|row| row.row).collect(),
             failed_by: failed_by(reader)?,
             last_sent_by: last_sent_by(reader)?,
             manifest: reader.run().parts.first().map(|part| part.name.clone()).unwrap_or_default(),

@@ -341,12 +341,15 @@ fn by_type(work: &Work, reader: &Reader) -> Result<Vec<(RequestType, u64)>, Fail
     }
 }
 
-/// Returns in what this run is another one than the ledger's, manifests left out.
-pub(super) fn differences(run: &RunInfo, now: &RunIdentity) -> Vec<String> {
-    let told = |difference: Difference| {
-        format!("{}: {} in the ledger, {} now", difference.what, difference.in_ledger, difference.now)
-    };
-    run.identity.differences(now).into_iter().map(told).collect()
+/// What becomes of the invalid rows of one list says nothing of others, and nothing of the rows that are loaded.
+const OF_NO_ROW: &str = "on-invalid";
+
+/// Returns in what this run is another one than the ledger's, manifests and some options left out.
+pub(super) fn differences(run: &RunInfo, now: &RunIdentity, left_out: &[&str]) -> Vec<String> {
+    let told = |Difference { what, in_ledger, now }| format!("{what}: {in_ledger} in the ledger, {now} now");
+    let counts =
+        |difference: &Difference| difference.what != OF_NO_ROW && !left_out.contains(&difference.what.as_str());
+    run.identity.differences(now).into_iter().filter(counts).map(told).collect()
 }
 
 pub(super) fn another_run(path: &Path, found: &[String]) -> Failure {
@@ -360,7 +363,7 @@ pub(super) fn another_run(path: &Path, found: &[String]) -> Failure {
 
 fn refuse_another_run(run: &RunInfo, submission: &Submission<'_>) -> Result<(), Failure> {
     let survey = &submission.checked.survey;
-    let mut found = differences(run, &submission.identity);
+    let mut found = differences(run, &submission.identity, &[]);
     // Manifests that were appended since, or stand for mended rows, belong to the run too.
     let same = run.parts.first().map(|part| part.sha256) == survey.parts.first().map(|part| part.sha256)
         && survey.parts.iter().all(|part| run.part_of(&part.sha256).is_some());

@@ -78,12 +78,7 @@ fn left_out(counts: &Counts) -> String {
 }
 
 /// Says what to do instead.
-fn refused(
-    error: ChoiceError,
-    reader: &Reader,
-    path: &Path,
-    invocation: &Invocation,
-) -> Result<Failure, Failure> {
+fn refused(error: ChoiceError, reader: &Reader, path: &Path, invocation: &Invocation) -> Result<Failure, Failure> {
     let ledger = quoted(&path.to_string_lossy());
     let next = match error {
         ChoiceError::Created => {

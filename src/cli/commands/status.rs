@@ -36,10 +36,13 @@ pub(crate) fn run(path: &Path, invocation: &Invocation, as_json: bool) -> Result
             })
         })
         .collect();
+    let invalid: Vec<serde_json::Value> =
+        status.invalid.iter().map(|row| json!({ "row": row.row.get(), "id": row.id, "errors": row.errors })).collect();
     let summary = Summary::of_ending(&Ending::of(&reader, path)?, invocation, false)
         .with("server", reader.run().identity.server.clone())
         .with("rehearsal", reader.run().identity.rehearsal)
         .with("reasons", reasons)
+        .with("invalid_rows", invalid)
         .with("sessions", sessions.iter().map(|session| as_object(session, is_held)).collect::<Vec<_>>());
     Ok(summary)
 }

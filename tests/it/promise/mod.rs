@@ -12,6 +12,7 @@ mod pins;
 mod server;
 mod signals;
 mod ways;
+mod words;
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -246,7 +247,7 @@ fn next_commands(stderr: &str) -> Vec<String> {
             continue;
         }
         let command = &line[at..];
-        let end = ["; or", "; then", ", which", "; see"].iter().filter_map(|end| command.find(end)).min();
+        let end = ["; or", "; then", "; and", ", which", "; see"].iter().filter_map(|end| command.find(end)).min();
         found.push(command[..end.unwrap_or(command.len())].to_owned());
     }
     found
