@@ -46,6 +46,8 @@ pub struct Ending {
     pub n_failed_destructive: u64,
     /// Invalid rows, the first few.
     pub invalid: Vec<RowId>,
+    /// Rows in doubt whose requests on the server are not theirs, the first few, with what was seen.
+    pub contradicted: Vec<(RowId, String)>,
     /// Why most of the failed rows failed, where that is known.
     pub failed_by: Option<ErrorCode>,
     /// The command that sent rows last, as it was typed, where it is recorded.
@@ -63,6 +65,8 @@ const MAX_REASONS: usize = 10;
 
 /// How many rows are named.
 const MAX_NAMED: usize = 5;
+/// How many rows in doubt are looked at a time.
+const PAGE: u32 = 1_000;
 
 /// What is to be said before the counts.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -116,6 +120,7 @@ impl Ending {
             n_left_destructive: n_destructive(&reader.unsettled_by_type()?),
             n_failed_destructive: n_destructive(&reader.by_type(RowState::Failed)?),
             invalid: reader.invalid(MAX_NAMED, &[RowState::Invalid])?.into_iter().map(|row| row.row).collect(),
+            contradicted: contradicted(reader)?,
             failed_by: failed_by(reader)?,
             last_sent_by: last_sent_by(reader)?,
             manifest: reader.run().parts.first().map(|part| part.name.clone()).unwrap_or_default(),
@@ -150,6 +155,22 @@ impl Ending {
 fn failed_by(reader: &Reader) -> Result<Option<ErrorCode>, LedgerError> {
     let reasons = reader.failures(MAX_REASONS)?;
     Ok(reasons.iter().find(|reason| reason.state == RowState::Failed).and_then(|reason| reason.code))
+}
+
+/// Returns the first rows in doubt whose requests on the server are not theirs, with what was seen.
+fn contradicted(reader: &Reader) -> Result<Vec<(RowId, String)>, LedgerError> {
+    let (mut found, mut after) = (Vec::new(), 0);
+    let has_any = reader.failures(usize::MAX)?.iter().any(|reason| reason.code == Some(ErrorCode::Contradicted));
+    while has_any && found.len() < MAX_NAMED {
+        let page = reader.in_doubt(after, PAGE)?;
+        let Some(last) = page.last() else { break };
+        after = last.row.get();
+        for row in page.iter().filter(|row| row.code == Some(ErrorCode::Contradicted)).take(MAX_NAMED - found.len()) {
+            let known = reader.page(row.row.get() - 1, 1, &[])?.into_iter().next();
+            found.push((row.row, known.and_then(|known| known.error_message).unwrap_or_default()));
+        }
+    }
+    Ok(found)
 }
 
 /// Returns the command that sent rows last, as it was typed, where it is recorded.

@@ -8,6 +8,8 @@ use crate::request::{ErrorCode, RequestUuid, RowId, printable, printable_up_to};
 const TOP_REASONS: usize = 10;
 /// How many invalid rows are shown.
 const MAX_INVALID: usize = 20;
+/// How many rows in doubt are looked at a time.
+const PAGE: u32 = 1_000;
 /// The width of the tables, and how far a reason is indented.
 const WIDTH: usize = 80;
 const INDENT: usize = 24;
@@ -187,6 +189,10 @@ impl Status {
         });
         let mut reasons: Vec<Reason> = failed.chain(skipped).collect();
         for reason in &mut reasons {
+            if reason.example.is_none() && reason.state == RowState::InDoubt {
+                // What a process left open when it died has no line of its own yet.
+                reason.example = first_in_doubt(reader, reason.code)?;
+            }
             if let Some(row) = reason.example {
                 let example = reader.page(row.get() - 1, 1, &[])?.into_iter().next();
                 reason.example_id = example.and_then(|row| row.id);
@@ -237,6 +243,19 @@ impl Invalid {
             lines.extend(wrapped(&error, WIDTH - 4).iter().map(|line| format!("    {line}")));
         }
         lines.join("\n")
+    }
+}
+
+/// Returns the first row that is in doubt for this cause.
+fn first_in_doubt(reader: &Reader, code: Option<ErrorCode>) -> Result<Option<RowId>, LedgerError> {
+    let mut after = 0;
+    loop {
+        let page = reader.in_doubt(after, PAGE)?;
+        let Some(last) = page.last() else { return Ok(None) };
+        after = last.row.get();
+        if let Some(row) = page.iter().find(|row| row.code == code) {
+            return Ok(Some(row.row));
+        }
     }
 }
 

@@ -110,11 +110,12 @@ fn write_to(checked: &Checked, n_before: u32, config: &ValidateConfig, findings:
     Ok(())
 }
 
-/// Returns the way out of an invalid manifest, for the last line.
-pub(crate) fn way_out(checked: &Checked, manifest: &Path, command: impl Fn(&[&str]) -> String) -> String {
+/// Returns the way out of an invalid manifest, for the last line. `good` says what can be done with so many rows that
+/// are valid.
+pub(crate) fn way_out(checked: &Checked, allowing_empty: &str, good: impl Fn(&str) -> String) -> String {
     let survey = &checked.survey;
     if survey.by_rule.iter().any(|(rule, _)| *rule == Rule::NoRows) {
-        return format!("export the list again; or, where an empty one is normal: {}", command(&["--allow-empty"]));
+        return format!("export the list again; or, where an empty one is normal: {allowing_empty}");
     }
     if survey.header_invalid {
         return "correct the columns, then run the same command again".to_owned();
@@ -123,16 +124,22 @@ pub(crate) fn way_out(checked: &Checked, manifest: &Path, command: impl Fn(&[&st
     if valid == 0 {
         return "correct the rows, then run the same command again".to_owned();
     }
-    let rejects = rejects_name(manifest);
     format!(
-        "{} of {} {} invalid; correct them and run the same command again, or send the {} good and write the \
-         rejects: {}",
+        "{} of {} {} invalid; correct them and run the same command again, or {}",
         grouped(survey.n_invalid),
         rows(survey.n_rows),
         if survey.n_invalid == 1 { "is" } else { "are" },
-        grouped(valid),
-        command(&["--on-invalid", "skip", "--rejects", &rejects]),
+        good(&grouped(valid)),
     )
+}
+
+/// Returns the words that confirm the rows of a list which take certificates away; none where it has no such rows.
+pub(crate) fn confirming(checked: &Checked) -> Vec<String> {
+    let destructive = checked.survey.by_type.iter().filter(|(kind, _)| kind.is_destructive());
+    match destructive.map(|(_, n)| n).sum::<u64>() {
+        0 => Vec::new(),
+        n => vec!["--confirm".to_owned(), n.to_string()],
+    }
 }
 
 /// Returns a name for the rejects beside the manifest: `wave.csv.gz` -> `wave.rejects.csv`.

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::check::{check, way_out, write_findings, write_missing};
+use super::check::{check, confirming, rejects_name, way_out, write_findings, write_missing};
 use super::job::{Context, Order, OwnRuntime, warn_of_clear_text};
 use super::target::Target;
 use crate::app::{self, Checked, Env, Exit, Failure, Next, Piece, Submission};
@@ -81,15 +81,16 @@ fn refuse_invalid(checked: &Checked, config: &SubmitConfig, context: &Context<'_
         return Ok(());
     }
     let manifest = checked.manifests.first().map_or("-", |manifest| manifest.name());
-    let command = |words: &[&str]| {
-        let replaced: &[&str] = if words.contains(&"--rejects") { &["--on-invalid", "--rejects"] } else { &[] };
-        context.invocation.instead(replaced, words)
+    let rejects = rejects_name(Path::new(manifest));
+    let good = |n: &str| {
+        let confirming = confirming(checked);
+        let words = ["--on-invalid", "skip", "--rejects", &rejects].into_iter();
+        let words: Vec<&str> = words.chain(confirming.iter().map(String::as_str)).collect();
+        let command = context.invocation.instead(&["--on-invalid", "--rejects", "--confirm"], &words);
+        format!("send the {n} good and write the rejects: {command}")
     };
-    Err(Failure::new(Exit::InvalidManifest, "the manifest is invalid; nothing was sent").with_next(way_out(
-        checked,
-        Path::new(manifest),
-        command,
-    )))
+    let next = way_out(checked, &context.invocation.instead(&[], &["--allow-empty"]), good);
+    Err(Failure::new(Exit::InvalidManifest, "the manifest is invalid; nothing was sent").with_next(next))
 }
 
 fn ledger_path(config: &SubmitConfig, checked: &Checked) -> Result<PathBuf, Failure> {

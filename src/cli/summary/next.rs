@@ -122,11 +122,7 @@ impl Run<'_> {
             StopReason::FirstInDoubt { .. } => {
                 format!("look for these rows in the CM portal: {}; then: {again}", self.local("settle", &["--list"]))
             }
-            StopReason::NotAsAsked { row, .. } => {
-                let row = row.to_string();
-                let verdict = self.local("settle", &["--row", &row, "--not-created", "--reason", "TEXT"]);
-                format!("cancel that request in the CM portal, and record it: {verdict}; then: {again}")
-            }
+            StopReason::NotAsAsked { .. } => self.by_state(),
             StopReason::NotReadBack { .. } | StopReason::NotShown(_) => {
                 format!("once that is settled: {again}")
             }
@@ -142,6 +138,9 @@ impl Run<'_> {
 
     fn by_state(&self) -> String {
         let is_left = |state| self.n(state) > 0;
+        if let Some(undo) = about_contradicted(self.ending, self.invocation) {
+            return undo;
+        }
         if is_left(RowState::Pending) || is_left(RowState::Sending) {
             return self.going_on();
         }
@@ -242,6 +241,18 @@ impl Run<'_> {
     }
 }
 
+/// Returns what a person has to do about requests that are not what their rows asked for. It comes before all else: until then each
+/// start stops for them.
+pub(crate) fn about_contradicted(ending: &Ending, invocation: &Invocation) -> Option<String> {
+    let rows: Vec<RowId> = ending.contradicted.iter().map(|(row, _)| *row).collect();
+    let (named, _) = named(&rows, 0);
+    let words: Vec<&str> = named.iter().map(String::as_str).chain(["--not-created", "--reason", "TEXT"]).collect();
+    let settle = invocation.shown_next(&Next::on_ledger("settle", &ending.ledger, &words));
+    let what =
+        "cancel in the CM portal the requests that are not what was asked for, and record it, which says what is next";
+    (!rows.is_empty()).then(|| format!("{what}: {settle}"))
+}
+
 /// How many names are tried for a file that does not exist yet.
 const MAX_NAMES: u32 = 100;
 
@@ -333,6 +344,7 @@ mod tests {
             n_left_destructive: 0,
             n_failed_destructive: 0,
             invalid: Vec::new(),
+            contradicted: Vec::new(),
             failed_by: None,
             last_sent_by: Some("cmbatch submit wave.csv --token-file t --rate 5/s".to_owned()),
             server: Some("https://cm.test".to_owned()),

@@ -247,7 +247,8 @@ fn next_commands(stderr: &str) -> Vec<String> {
             continue;
         }
         let command = &line[at..];
-        let end = ["; or", "; then", "; and", ", which", "; see"].iter().filter_map(|end| command.find(end)).min();
+        let end =
+            ["; or", "; then", "; and", "; how", ", which", "; see"].iter().filter_map(|end| command.find(end)).min();
         found.push(command[..end.unwrap_or(command.len())].to_owned());
     }
     found
