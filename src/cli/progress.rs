@@ -268,7 +268,8 @@ fn waiting(rows: u64, row: Option<RowId>, pending: u64, time: &str) -> String {
         Some(row) => format!("{} in doubt, of which row {row} goes alone first", n_rows(rows)),
         None => format!("{} in doubt", n_rows(rows)),
     };
-    let others = if pending > 0 { format!("; {} pending wait for that", n_rows(pending)) } else { String::new() };
+    let others =
+        if pending > 0 { format!("; {} pending are not sent meanwhile", n_rows(pending)) } else { String::new() };
     format!("{which}: waiting {time}, when the server's list can prove what was not created{others}")
 }
 
@@ -471,7 +472,7 @@ mod tests {
         0 reading the server's list of requests
         0 settled by the server's list: 12 found, 3 not created; 1 row still in doubt
         0 7 rows in doubt, of which row 12 goes alone first: waiting 2 min 30 s, until 02:02:44, when the server's list can prove what was not created
-        0 row 12 is in doubt: waiting 2 min 30 s, until 02:02:44, when the server's list can prove what was not created; 19 rows pending wait for that
+        0 row 12 is in doubt: waiting 2 min 30 s, until 02:02:44, when the server's list can prove what was not created; 19 rows pending are not sent meanwhile
         0 waiting 2 s, until 02:00:16, when the server's list shows all that was sent
         0 the server's list could not be read (the server answered 503: busy\n); asking again in 10 s
         0 the ledger is behind the server: waiting 2 min 35 s, until 02:02:49, when its list shows what else was sent; then one row goes alone
