@@ -109,12 +109,17 @@ pub enum EventKind {
         /// Rows that stay in doubt.
         left: u64,
     },
-    /// Rows in doubt wait until a list can prove that they were not created.
+    /// Rows in doubt wait until a list can prove that they were not created, or what was created until one shows it; nothing is sent
+    /// meanwhile.
     WaitingForProof {
         /// How long.
         left: Duration,
-        /// How many rows.
+        /// How many rows in doubt; none where all are settled.
         rows: u64,
+        /// The first of them; where one was sent alone to see whether lists show it, that one.
+        row: Option<RowId>,
+        /// How many rows are pending meanwhile.
+        pending: u64,
     },
     /// The server's list could not be read, and is asked for again after the wait.
     ListAgain {

@@ -14,6 +14,9 @@ use crate::request::printable;
 use crate::submit::Calls;
 use crate::validate::ValidRow;
 
+/// How a list is read differs from list to list.
+const HOW_IT_IS_READ: [&str; 2] = ["encoding", "delimiter"];
+
 /// Takes the manifests in, and goes on with the whole run. Manifests that are in it already are gone on with.
 pub(super) async fn prepare<'a, S: Calls + Lists>(
     submission: &Submission<'_>,
@@ -21,7 +24,7 @@ pub(super) async fn prepare<'a, S: Calls + Lists>(
 ) -> Result<Prepared<'a, S>, Failure> {
     let Submission { checked, rules, path, .. } = submission;
     let reader = Reader::open(path)?;
-    let found = differences(reader.run(), &submission.identity);
+    let found = differences(reader.run(), &submission.identity, &HOW_IT_IS_READ);
     if !found.is_empty() {
         return Err(another_run(path, &found));
     }

@@ -8,7 +8,7 @@ use crate::client::ReadError;
 use crate::ledger::{Finding, LedgerError, Reader, RowState, SessionInfo, SkipCause};
 use crate::reconcile::Report;
 use crate::report::Counts;
-use crate::request::{ErrorCode, RequestType, RunId};
+use crate::request::{ErrorCode, RequestType, RowId, RunId};
 use crate::submit::{StopReason, Unrecorded};
 
 /// How a use case ended that did something with a run.
@@ -44,6 +44,10 @@ pub struct Ending {
     pub n_left_destructive: u64,
     /// How many failed rows do.
     pub n_failed_destructive: u64,
+    /// Invalid rows, the first few.
+    pub invalid: Vec<RowId>,
+    /// Rows in doubt whose requests on the server are not theirs, the first few, with what was seen.
+    pub contradicted: Vec<(RowId, String)>,
     /// Why most of the failed rows failed, where that is known.
     pub failed_by: Option<ErrorCode>,
     /// The command that sent rows last, as it was typed, where it is recorded.
@@ -58,6 +62,11 @@ pub struct Ending {
 const SENDING: [&str; 2] = ["submit", "replay"];
 /// How many reasons for failures are looked at.
 const MAX_REASONS: usize = 10;
+
+/// How many rows are named.
+const MAX_NAMED: usize = 5;
+/// How many rows in doubt are looked at a time.
+const PAGE: u32 = 1_000;
 
 /// What is to be said before the counts.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -110,6 +119,8 @@ impl Ending {
             is_part: false,
             n_left_destructive: n_destructive(&reader.unsettled_by_type()?),
             n_failed_destructive: n_destructive(&reader.by_type(RowState::Failed)?),
+            invalid: reader.invalid(MAX_NAMED, &[RowState::Invalid])?.into_iter().map(|row| row.row).collect(),
+            contradicted: contradicted(reader)?,
             failed_by: failed_by(reader)?,
             last_sent_by: last_sent_by(reader)?,
             manifest: reader.run().parts.first().map(|part| part.name.clone()).unwrap_or_default(),
@@ -144,6 +155,22 @@ impl Ending {
 fn failed_by(reader: &Reader) -> Result<Option<ErrorCode>, LedgerError> {
     let reasons = reader.failures(MAX_REASONS)?;
     Ok(reasons.iter().find(|reason| reason.state == RowState::Failed).and_then(|reason| reason.code))
+}
+
+/// Returns the first rows in doubt whose requests on the server are not theirs, with what was seen.
+fn contradicted(reader: &Reader) -> Result<Vec<(RowId, String)>, LedgerError> {
+    let (mut found, mut after) = (Vec::new(), 0);
+    let has_any = reader.failures(usize::MAX)?.iter().any(|reason| reason.code == Some(ErrorCode::Contradicted));
+    while has_any && found.len() < MAX_NAMED {
+        let page = reader.in_doubt(after, PAGE)?;
+        let Some(last) = page.last() else { break };
+        after = last.row.get();
+        for row in page.iter().filter(|row| row.code == Some(ErrorCode::Contradicted)).take(MAX_NAMED - found.len()) {
+            let known = reader.page(row.row.get() - 1, 1, &[])?.into_iter().next();
+            found.push((row.row, known.and_then(|known| known.error_message).unwrap_or_default()));
+        }
+    }
+    Ok(found)
 }
 
 /// Returns the command that sent rows last, as it was typed, where it is recorded.

@@ -196,8 +196,15 @@ impl From<ValidateError> for Failure {
 impl From<LedgerError> for Failure {
     fn from(error: LedgerError) -> Self {
         let exit = Exit::of_ledger(&error);
-        let by = if exit == Exit::InUse { StoppedBy::LedgerInUse } else { StoppedBy::Ledger };
-        Self::of(exit, &error).stopping(by)
+        let failure = Self::of(exit, &error);
+        match &error {
+            LedgerError::InUse { path, .. } => {
+                let next = Next::again().after("wait until it has ended").text("; how far it is: ");
+                let next = next.and(Piece::on_ledger("status", path, &[]));
+                failure.stopping(StoppedBy::LedgerInUse).with_next(next)
+            }
+            _ => failure.stopping(StoppedBy::Ledger),
+        }
     }
 }
 

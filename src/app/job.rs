@@ -60,6 +60,8 @@ pub(super) struct Job {
     pub(super) is_without_list: bool,
     /// Whether all rows that may be sent are to be sent now, as far as is known.
     pub(super) sends_all: bool,
+    /// Of rows that were chosen, how many take certificates away, as far as that is known before the first list.
+    pub(super) n_asked: Option<u64>,
     /// Whether the ledger was as its last session left it.
     is_as_left: bool,
     /// Whether the first list showed all that was created before.
@@ -129,6 +131,7 @@ impl Job {
             sends_tags,
             is_without_list,
             sends_all: false,
+            n_asked: None,
             is_as_left,
             has_seen_all: false,
             unchecked: None,
@@ -184,7 +187,9 @@ impl Job {
                 self.unchecked = Some(error);
                 return Ok((None, Vec::new()));
             }
-            return Err(look::no_list(&error, &self.refused()?));
+            // Nothing is settled yet: what was asked for is what is to be sent.
+            let of = self.refused()?;
+            return Err(look::no_list(&error, &Refused { n_destructive: self.n_asked.or(of.n_destructive), ..of }));
         }
         // Without tags a list tells what others sent, and nothing of this run.
         self.is_without_list = !self.sends_tags && self.note.is_some();

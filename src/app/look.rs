@@ -118,7 +118,7 @@ pub(super) async fn others(
             let strangers = found.iter().filter(is_strangers);
             let n_strangers = strangers.count() as u64;
             if n_strangers > 0 {
-                return Err(stop_for_strangers(&hits, n_strangers, own));
+                return Err(stop_for_strangers(&hits, n_strangers, own, &without(&found, job)?));
             }
             // One request stands for a row; of more than one somebody has to hear.
             let twice = found.iter().filter(|row| !row.others.is_empty());
@@ -193,10 +193,6 @@ fn stop_for(hits: &Hits, found: &[Requested], own: &BTreeSet<Guid>, job: &Job) -
         .collect();
     // What nobody is known to have made is left out by a person alone.
     if let Some(strangers) = strangers.into_iter().collect::<Option<Vec<Guid>>>() {
-        let left = match of.n_destructive {
-            Some(n) => Some(n.saturating_sub(n_destructive(&by_type(job.reader(), found)?))),
-            None => None,
-        };
         let strangers: Vec<String> = strangers.iter().map(Guid::to_string).collect();
         let whose = match strangers.as_slice() {
             [] => String::new(),
@@ -207,12 +203,19 @@ fn stop_for(hits: &Hits, found: &[Requested], own: &BTreeSet<Guid>, job: &Job) -
         words.extend(strangers.iter().flat_map(|guid| ["--originator", guid.as_str()]));
         next = next
             .text(&format!("; or{whose} leave {} out: ", rows(n_rows)))
-            .and(Refused { n_destructive: left, ..of }.with(&["--already"], &words));
+            .and(without(found, job)?.with(&["--already"], &words));
     }
     next = next
         .text(&format!("; or send {} a second time: ", rows(n_rows)))
         .and(of.with(&["--already"], &["--already", "send"]));
     Ok(Failure::new(Exit::Usage, message).stopping(StoppedBy::RequestedBefore).with_next(next))
+}
+
+/// Returns what is said of the run where these rows are left out.
+fn without<'j>(found: &[Requested], job: &'j Job) -> Result<Refused<'j>, Failure> {
+    let of = job.refused()?;
+    let n_found = n_destructive(&by_type(job.reader(), found)?);
+    Ok(Refused { n_destructive: of.n_destructive.map(|n| n.saturating_sub(n_found)), ..of })
 }
 
 fn by_type(reader: &Reader, found: &[Requested]) -> Result<Vec<(RequestType, u64)>, Failure> {
@@ -223,7 +226,7 @@ fn by_type(reader: &Reader, found: &[Requested]) -> Result<Vec<(RequestType, u64
     Ok(all)
 }
 
-fn stop_for_strangers(hits: &Hits, n_rows: u64, own: &BTreeSet<Guid>) -> Failure {
+fn stop_for_strangers(hits: &Hits, n_rows: u64, own: &BTreeSet<Guid>, left: &Refused<'_>) -> Failure {
     let mut originators: Vec<String> =
         hits.by_run().iter().flat_map(|run| &run.originators).map(Guid::to_string).collect();
     originators.sort_unstable();
@@ -250,7 +253,7 @@ fn stop_for_strangers(hits: &Hits, n_rows: u64, own: &BTreeSet<Guid>) -> Failure
         Next::from("look at these requests in the CM portal, and drop the rows that they stand for")
     } else {
         Next::from("look at these requests in the CM portal; where they are the site's own: ")
-            .and(Piece::with(&[], &option))
+            .and(left.with(&[], &option))
     })
 }
 

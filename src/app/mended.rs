@@ -3,13 +3,12 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
-use serde_json::Value;
-
 use super::check::Checked;
 use super::exit::Exit;
 use super::failure::Failure;
 use super::known::{Repeats, place};
 use super::load::{self, LeftOut};
+use super::stored::RowNames;
 use super::words::grouped;
 use crate::ledger::{Ledger, Reader, RowState, SessionInfo};
 use crate::machine::Machine;
@@ -64,7 +63,7 @@ impl Mended<'_> {
     }
 
     fn match_rows(&mut self, reader: &Reader) -> Result<(), Failure> {
-        let invalid = invalid_ids(reader)?;
+        let mut names = RowNames::of(reader);
         let mut faults = Vec::new();
         let mut taken: HashMap<RowId, String> = HashMap::new();
         let (checked, rules) = (self.checked, self.rules);
@@ -72,7 +71,7 @@ impl Mended<'_> {
         validate::deliver(&checked.manifests, rules, &checked.survey, |row| -> Result<(), Failure> {
             let CheckedRow::Valid(row) = row else { return Ok(()) };
             let here = place(&row, checked);
-            match match_row(&row, reader, &invalid)? {
+            match match_row(&row, reader, &mut names)? {
                 Ok(old) => {
                     if let Some(earlier) = taken.insert(old, here.clone()) {
                         faults.push(format!(
@@ -130,14 +129,10 @@ impl Mended<'_> {
 }
 
 /// Finds the row that a mended one stands for, or says what is wrong with that.
-fn match_row(
-    row: &ValidRow,
-    reader: &Reader,
-    invalid: &HashMap<String, RowId>,
-) -> Result<Result<RowId, String>, Failure> {
+fn match_row(row: &ValidRow, reader: &Reader, names: &mut RowNames<'_>) -> Result<Result<RowId, String>, Failure> {
     let by_id = match &row.id {
         None => None,
-        Some(id) => reader.row_of_id(id)?.or_else(|| invalid.get(id).copied()),
+        Some(id) => names.find(id)?,
     };
     let old = match (by_id, row.from_row) {
         (Some(by_id), Some(by_row)) if by_id != by_row => {
@@ -178,20 +173,4 @@ fn match_row(
         )));
     }
     Ok(Ok(old))
-}
-
-/// Returns the ids that invalid rows have in their manifests.
-fn invalid_ids(reader: &Reader) -> Result<HashMap<String, RowId>, Failure> {
-    let mut ids = HashMap::new();
-    reader.for_each_row(&[RowState::Invalid], |row| -> Result<(), Failure> {
-        let original = row.invalid.as_ref().and_then(|invalid| serde_json::from_str(&invalid.original_json).ok());
-        if let Some(Value::Object(original)) = original {
-            let id = original.iter().find(|(name, _)| name.eq_ignore_ascii_case("id")).and_then(|(_, id)| id.as_str());
-            if let Some(id) = id.map(str::trim).filter(|id| !id.is_empty()) {
-                ids.insert(id.to_owned(), row.row);
-            }
-        }
-        Ok(())
-    })?;
-    Ok(ids)
 }

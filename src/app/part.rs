@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::exit::Exit;
 use super::failure::Failure;
+use super::stored::RowNames;
 use crate::ledger::{Reader, RowState};
 use crate::request::{RowId, printable};
 
@@ -72,7 +73,8 @@ impl Ids {
     }
 
     pub(super) fn rows(&self, reader: &Reader) -> Result<Vec<RowId>, Failure> {
-        let find = |(line, id): &(u64, String)| reader.row_of_id(id)?.ok_or_else(|| unknown_id(&self.file, *line, id));
+        let mut names = RowNames::of(reader);
+        let find = |(line, id): &(u64, String)| names.find(id)?.ok_or_else(|| unknown_id(&self.file, *line, id));
         let mut found = self.lines.iter().map(find).collect::<Result<Vec<RowId>, Failure>>()?;
         found.sort_unstable();
         found.dedup();

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::check::Checked;
+use super::ending::n_destructive;
 use super::env::Env;
 use super::exit::Exit;
 use super::failure::Failure;
@@ -97,6 +98,7 @@ pub async fn prepare<'a, S: Calls + Lists>(replay: &Replay<'_>, env: Env<'a, S>)
         // A failed row that exists all the same is created by this, and can no longer be replaced.
         let ledger = Ledger::open(env.machine, &replay.path, env.session)?;
         let mut job = Job::begin(&env, &replay.path, ledger, wire.clone(), &replay.sending, Some(before)).await?;
+        job.n_asked = Some(n_destructive(&mended.by_type()));
         match job.ask_first(&env, &replay.sending).await {
             Ok(asked) => notes = Some(asked),
             Err(failure) => return Err(job.refuse(failure)),
@@ -116,6 +118,8 @@ pub async fn prepare<'a, S: Calls + Lists>(replay: &Replay<'_>, env: Env<'a, S>)
     let mut job = Job::begin(&env, &replay.path, ledger, wire, &replay.sending, Some(before)).await?;
     job.send_failed();
     job.sends_all = !chosen.is_part();
+    let asked = chosen.rows(job.reader()).and_then(|chosen| counted(chosen.as_deref(), job.reader()));
+    job.n_asked = asked.ok().map(|asked| n_destructive(&asked.by_type));
     let asked = match (job.ask_first(&env, &replay.sending).await, notes) {
         (Ok((report, new)), Some((earlier, mut all))) => {
             all.extend(new);

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::exit::Exit;
 use super::failure::{Failure, chain, remedy};
-use super::next::Next;
+use super::next::{Next, Piece};
 use super::stopped_by::StoppedBy;
 use super::words::rows;
 use crate::ledger::{Extent, LedgerError, Reader, RowState, SessionInfo};
@@ -124,13 +124,13 @@ impl StateFolder {
         let Some(lock) = own else {
             let holder = self.read(&name)?;
             let who =
-                holder.map_or_else(String::new, |noted| format!(" ({}, pid {})", shown(&noted.ledger), noted.pid));
+                holder.as_ref().map_or_else(String::new, |noted| format!(" ({}, pid {})", noted.told(), noted.pid));
             return Err(Failure::new(
                 Exit::InUse,
                 format!("another process works on this run, from another copy of its ledger{who}; nothing was sent"),
             )
             .stopping(StoppedBy::AnotherAtWork)
-            .with_next(Next::again().after("wait until it has ended")));
+            .with_next(Noted::wait(holder.as_ref(), "wait until it has ended")));
         };
         let known = self.read(&name)?;
         let account = session.account().map(str::to_owned);
@@ -249,6 +249,28 @@ impl StateFolder {
 }
 
 impl Noted {
+    /// Opens its ledger; none where that is gone, or another run's.
+    fn reader(&self) -> Option<Reader> {
+        Reader::open(&self.ledger).ok().filter(|reader| reader.run().id.to_string() == self.run)
+    }
+
+    /// Returns its ledger for people.
+    fn told(&self) -> String {
+        let missing = if self.reader().is_none() { ", which is missing: put it back" } else { "" };
+        format!("ledger {}{missing}", shown(&self.ledger))
+    }
+
+    /// Returns what to do about a run that is in the way: wait, or go on with its ledger.
+    fn wait(other: Option<&Self>, first: &str) -> Next {
+        let next = Next::again().after(first);
+        match other.filter(|noted| noted.reader().is_some()) {
+            Some(noted) => {
+                next.text("; or go on with that ledger: ").and(Piece::on_ledger("status", &noted.ledger, &[]))
+            }
+            None => next,
+        }
+    }
+
     /// Returns whether its process left it open.
     const fn is_open(&self) -> bool {
         self.ended.is_none() || self.has_died
@@ -358,18 +380,17 @@ impl Note {
                 || "may have to send some of these rows".to_owned(),
                 |n| format!("has {} of these", rows(n)),
             );
-            let Noted { ledger, pid, .. } = &other.noted;
             let (when, first) = if other.is_alive {
-                (format!("is at work (pid {pid})"), "wait until it has ended")
+                (format!("is at work (pid {})", other.noted.pid), "wait until it has ended")
             } else {
                 ("ended a short time ago".to_owned(), "wait 15 minutes, until the server's list shows what it sent")
             };
             return Err(Failure::new(
                 Exit::InUse,
-                format!("another run from this machine {when} and {what}: ledger {}; nothing was sent", shown(ledger)),
+                format!("another run from this machine {when} and {what}: {}; nothing was sent", other.noted.told()),
             )
             .stopping(StoppedBy::AnotherAtWork)
-            .with_next(Next::again().after(first)));
+            .with_next(Noted::wait(Some(&other.noted), first)));
         }
         Ok(())
     }
@@ -404,11 +425,8 @@ impl Note {
 impl Other {
     /// Returns how many of the wanted rows this run has to send yet, or sent a short time ago; none where that cannot be told.
     fn n_shared(&self, machine: &Machine, server: &str, wanted: &BTreeSet<u64>, hits: &Hits) -> Option<u64> {
-        let reader = match Reader::open(&self.noted.ledger) {
-            Ok(reader) if reader.run().id.to_string() == self.noted.run => reader,
-            // Of what is gone nobody knows what it sent last, but where all of that was shown.
-            Ok(_) | Err(_) => return (!self.is_alive && self.noted.is_quiet).then_some(0),
-        };
+        // Of what is gone nobody knows what it sent last, but where all of that was shown.
+        let Some(reader) = self.noted.reader() else { return (!self.is_alive && self.noted.is_quiet).then_some(0) };
         let shown: BTreeSet<_> = hits.iter().map(|hit| hit.uuid).collect();
         let is_elsewhere = self.noted.server != server;
         // A machine that lost its power may have lost what was written last.

@@ -1,11 +1,11 @@
 //! What a ledger says about how its run is sent: for use cases that have no manifest to ask.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 use super::exit::Exit;
 use super::failure::Failure;
-use crate::ledger::{LedgerError, Reader, RunInfo, TEMPLATE_NAME};
+use crate::ledger::{LedgerError, Reader, ResultRow, RunInfo, TEMPLATE_NAME};
 use crate::request::{DataEncoding, Guid, RowId, TagPosition, printable};
 use crate::submit::Wire;
 use crate::validate::{Defaults, ExtraColumns, OnDuplicate, Rules};
@@ -106,12 +106,39 @@ pub(super) fn no_row(reader: &Reader, row: RowId, done: &str) -> Failure {
     Failure::new(Exit::Usage, format!("the run has no row {row}; it has rows 1 to {n_rows}; nothing was {done}"))
 }
 
+/// The rows of a run by their ids. Invalid ones have theirs in what was read of them alone.
+pub(super) struct RowNames<'r> {
+    reader: &'r Reader,
+    invalid: Option<HashMap<String, RowId>>,
+}
+
+impl<'r> RowNames<'r> {
+    pub(super) const fn of(reader: &'r Reader) -> Self {
+        Self { reader, invalid: None }
+    }
+
+    /// Returns the row with this id; a sound one before an invalid one.
+    pub(super) fn find(&mut self, id: &str) -> Result<Option<RowId>, LedgerError> {
+        if let Some(row) = self.reader.row_of_id(id)? {
+            return Ok(Some(row));
+        }
+        let invalid = match self.invalid.take() {
+            Some(known) => known,
+            None => {
+                let id_of = |row: ResultRow| Some((row.invalid?.cell("id")?, row.row));
+                self.reader.invalid(usize::MAX, &[])?.into_iter().filter_map(id_of).collect()
+            }
+        };
+        Ok(self.invalid.insert(invalid).get(id).copied())
+    }
+}
+
 /// Returns the row with this id.
 ///
 /// # Errors
 /// The run has none; nothing was sent or recorded.
 pub(super) fn row_of_id(reader: &Reader, id: &str, done: &str) -> Result<RowId, Failure> {
-    reader.row_of_id(id)?.ok_or_else(|| {
+    RowNames::of(reader).find(id)?.ok_or_else(|| {
         Failure::new(Exit::Usage, format!("--id: the run has no row with id \"{}\"; nothing was {done}", printable(id)))
     })
 }

@@ -6,11 +6,12 @@ use tokio::sync::watch;
 
 use super::append;
 use super::check::Checked;
-use super::ending::Ending;
+use super::ending::{Ending, n_destructive};
 use super::env::Env;
 use super::exit::Exit;
 use super::failure::Failure;
 use super::job::{Job, Sending};
+use super::known::Repeats;
 use super::load;
 use super::next::{Next, Piece};
 use super::part::Part;
@@ -213,7 +214,7 @@ fn plan_new<S>(submission: &Submission<'_>, env: &Env<'_, S>) -> Result<Plan, Fa
 async fn go_on<'a, S: Calls + Lists>(submission: &Submission<'_>, env: Env<'a, S>) -> Result<Prepared<'a, S>, Failure> {
     // Nothing is written before it is certain that this run goes on.
     let reader = Reader::open(&submission.path)?;
-    refuse_another_run(reader.run(), submission)?;
+    refuse_another_run(&reader, submission)?;
     go_on_with(submission, env, reader).await
 }
 
@@ -262,6 +263,8 @@ pub(super) async fn ready<'a, S: Calls + Lists>(
     let wire = wire(submission, ledger.run());
     let mut job = Job::begin(&env, &submission.path, ledger, wire, &submission.sending, before).await?;
     job.sends_all = submission.part.is_none();
+    let asked = |part| by_type(&work(Some(part), job.reader())?, job.reader());
+    job.n_asked = submission.part.as_ref().and_then(|part| asked(part).ok()).map(|asked| n_destructive(&asked));
     match look_and_plan(submission, &mut job, took_in, &env).await {
         Ok(Some((work, plan, first_list))) => {
             let ready = Ready { took_in, ..Ready::new(env, job, work, plan, first_list) };
@@ -341,12 +344,15 @@ fn by_type(work: &Work, reader: &Reader) -> Result<Vec<(RequestType, u64)>, Fail
     }
 }
 
-/// Returns in what this run is another one than the ledger's, manifests left out.
-pub(super) fn differences(run: &RunInfo, now: &RunIdentity) -> Vec<String> {
-    let told = |difference: Difference| {
-        format!("{}: {} in the ledger, {} now", difference.what, difference.in_ledger, difference.now)
-    };
-    run.identity.differences(now).into_iter().map(told).collect()
+/// What becomes of the invalid rows of one list says nothing of others, and nothing of the rows that are loaded.
+const OF_NO_ROW: &str = "on-invalid";
+
+/// Returns in what this run is another one than the ledger's, manifests and some options left out.
+pub(super) fn differences(run: &RunInfo, now: &RunIdentity, left_out: &[&str]) -> Vec<String> {
+    let told = |Difference { what, in_ledger, now }| format!("{what}: {in_ledger} in the ledger, {now} now");
+    let counts =
+        |difference: &Difference| difference.what != OF_NO_ROW && !left_out.contains(&difference.what.as_str());
+    run.identity.differences(now).into_iter().filter(counts).map(told).collect()
 }
 
 pub(super) fn another_run(path: &Path, found: &[String]) -> Failure {
@@ -358,9 +364,10 @@ pub(super) fn another_run(path: &Path, found: &[String]) -> Failure {
     .with_next("use the values of the ledger, or give this run a ledger of its own with --ledger FILE")
 }
 
-fn refuse_another_run(run: &RunInfo, submission: &Submission<'_>) -> Result<(), Failure> {
+fn refuse_another_run(reader: &Reader, submission: &Submission<'_>) -> Result<(), Failure> {
+    let run = reader.run();
     let survey = &submission.checked.survey;
-    let mut found = differences(run, &submission.identity);
+    let mut found = differences(run, &submission.identity, &[]);
     // Manifests that were appended since, or stand for mended rows, belong to the run too.
     let same = run.parts.first().map(|part| part.sha256) == survey.parts.first().map(|part| part.sha256)
         && survey.parts.iter().all(|part| run.part_of(&part.sha256).is_some());
@@ -374,10 +381,31 @@ fn refuse_another_run(run: &RunInfo, submission: &Submission<'_>) -> Result<(), 
     }
     match found.as_slice() {
         [] => Ok(()),
-        [_] if !same => Err(another_run(&submission.path, &found)
-            .with_next(leave_out("give the ledger the list that it was loaded from", &submission.path))),
+        [_] if !same => Err(another_run(&submission.path, &found).with_next(other_list(submission, reader)?)),
         _ => Err(another_run(&submission.path, &found)),
     }
+}
+
+/// Returns what to do with a list that is not the ledger's: a further one, one in which rows were corrected, or one that has grown.
+fn other_list(submission: &Submission<'_>, reader: &Reader) -> Result<Next, Failure> {
+    let Submission { checked, rules, path, .. } = submission;
+    let next = Next::from("give the ledger the list that it was loaded from; or, ");
+    if Repeats::find(reader, checked, rules, |_| None).is_ok() {
+        let words = ["--ledger", &path.to_string_lossy(), "--append"];
+        let append = Piece::with(&["--ledger", "--ledger-dir", "--append", "--confirm"], &words);
+        return Ok(next.text("to take this one in behind it: ").and(append));
+    }
+    let counts = Counts::of(reader)?;
+    let name = checked.survey.parts.first().map_or("LIST", |part| &part.name);
+    let corrected = Piece::asking("replay", path, &["--from", name]);
+    Ok(if counts.get(RowState::Failed) + counts.get(RowState::Invalid) > 0 {
+        next.text("where failed or invalid rows were corrected in it, leave these alone in it, then: ")
+            .and(corrected)
+            .text("; or, ")
+            .and_all(in_its_own(path))
+    } else {
+        next.and_all(in_its_own(path))
+    })
 }
 
 /// How many names are tried for a ledger that does not exist yet.
@@ -385,12 +413,17 @@ const MAX_NAMES: u32 = 1_000;
 
 /// Returns what to do with a list that has rows of a ledger among others: correct it, or send it with a ledger of its own.
 pub(super) fn leave_out(corrected: &str, ledger: &Path) -> Next {
+    Next::from(corrected).text("; or, ").and_all(in_its_own(ledger))
+}
+
+fn in_its_own(ledger: &Path) -> Next {
     let stem = ledger.file_stem().unwrap_or_default().to_string_lossy();
     let names = (2..MAX_NAMES).map(|n| ledger.with_file_name(format!("{stem}-{n}.ledger")));
     let free = names.into_iter().find(|name| name.symlink_metadata().is_err());
     let other = free.unwrap_or_else(|| ledger.with_file_name("other.ledger"));
     let words = ["--ledger", &other.to_string_lossy(), "--already", "skip"];
-    Next::from(corrected)
-        .text("; or, where the list has grown, send it with a ledger of its own, which leaves out what was requested before: ")
-        .and(Piece::with(&["--ledger", "--ledger-dir", "--append", "--already", "--confirm"], &words))
+    Next::from(
+        "where the list has grown, send it with a ledger of its own, which leaves out what was requested before: ",
+    )
+    .and(Piece::with(&["--ledger", "--ledger-dir", "--append", "--already", "--confirm"], &words))
 }

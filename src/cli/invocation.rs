@@ -12,6 +12,9 @@ use crate::request::moves_or_hides;
 /// The headings of the options that say which server is asked, as whom, how fast and how patiently.
 const ON_THE_WAY: [&str; 4] = ["Server", "Sign-in", "Asking the server", "Pace and patience"];
 
+/// The commands on a ledger that ask no server: what they were told of one is not how rows were sent.
+const LOCAL: [&str; 3] = ["status", "export", "drop"];
+
 /// The words of a command line, without the program.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Invocation(Vec<String>);
@@ -106,9 +109,12 @@ impl Invocation {
         found
     }
 
-    /// Returns whether anything was typed that says how a server is asked.
-    pub(crate) fn says_how_to_ask(&self) -> bool {
-        !self.on_the_way("replay").is_empty()
+    /// Returns which of two commands says how the server is asked: this one, where it asks it and was told how, else the one that
+    /// sent rows last, where that is recorded.
+    pub(crate) fn way<'a>(&'a self, recorded: Option<&'a Self>) -> &'a Self {
+        let is_local = self.command().is_some_and(|command| LOCAL.contains(&command));
+        let says_how = !is_local && !self.on_the_way("replay").is_empty();
+        recorded.filter(|_| !says_how).unwrap_or(self)
     }
 
     /// Returns the command that says what is wrong with the way to the server, where this one does not take the server from a ledger
@@ -354,7 +360,9 @@ mod tests {
         let bare = invocation(&["replay", "wave.ledger"]);
         let doctor = Next(vec![Piece::Doctor("https://cm.test".to_owned())]);
         assert_eq!(bare.shown_next(&doctor), "cmbatch doctor --server https://cm.test");
-        assert!(typed.says_how_to_ask() && !bare.says_how_to_ask());
+        let status = invocation(&["status", "wave.ledger", "--config", "other.toml"]);
+        assert_eq!(typed.way(Some(&bare)), &typed);
+        assert_eq!((bare.way(Some(&typed)), status.way(Some(&typed)), bare.way(None)), (&typed, &typed, &bare));
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use indicatif::MultiProgress;
 
+use crate::app::Exit;
 pub(crate) use crate::app::words::{grouped, rows};
 use crate::request::{printable_lines, printable_up_to};
 
@@ -75,6 +76,23 @@ impl Shell {
             tracing::info!("{}", printable_lines(text));
         } else {
             self.line(text);
+        }
+    }
+
+    /// Says how a command ended: by its exit status this is news, a warning or an error.
+    pub(crate) fn ended(&self, exit: Exit, text: &str) {
+        match exit {
+            _ if !self.json_log => self.line(text),
+            Exit::Done => self.always(text),
+            Exit::SomeRows => self.warn(text),
+            Exit::Usage
+            | Exit::InvalidManifest
+            | Exit::Server
+            | Exit::SignIn
+            | Exit::NoApi
+            | Exit::Disk
+            | Exit::InUse
+            | Exit::Interrupted => self.error(text),
         }
     }
 

@@ -12,7 +12,7 @@ use jiff::tz::TimeZone;
 
 use super::output::{Shell, grouped, rows as n_rows};
 use crate::event::{Bound, Event, EventKind, EventSink};
-use crate::request::printable;
+use crate::request::{RowId, printable};
 
 /// How often the bar is drawn.
 const DRAW: Duration = Duration::from_millis(250);
@@ -31,16 +31,20 @@ pub(crate) struct RunStats {
     pub(crate) throttled: u64,
     /// What keeps the run from being faster.
     pub(crate) bound: Option<Bound>,
-    /// Rows in doubt that wait for a list to prove what became of them.
-    pub(crate) waiting: Option<u64>,
+    /// What is done or waited for while nothing is sent.
+    pub(crate) instead: Option<String>,
 }
 
 impl RunStats {
     /// Counts one event.
-    pub(crate) fn apply(&mut self, kind: &EventKind) {
+    pub(crate) fn apply(&mut self, event: &Event, zone: &TimeZone) {
+        let kind = &event.kind;
         match kind {
             // A later round of the same run begins where the earlier ones came to.
-            EventKind::Started { pending } => self.total = self.done() + *pending,
+            EventKind::Started { pending } => {
+                self.total = self.done() + *pending;
+                (self.draining, self.bound, self.instead) = (None, None, None);
+            }
             EventKind::Created { .. } => self.created += 1,
             EventKind::Failed { .. } => self.failed += 1,
             EventKind::InDoubt { .. } => self.in_doubt += 1,
@@ -48,17 +52,19 @@ impl RunStats {
             EventKind::Throttled { .. } => self.throttled += 1,
             EventKind::Draining { in_flight } => self.draining = Some(*in_flight),
             EventKind::Bound { by } => self.bound = Some(*by),
-            EventKind::WaitingForProof { rows, .. } => self.waiting = Some(*rows),
-            EventKind::Reconciling => self.waiting = None,
+            EventKind::WaitingForProof { .. }
+            | EventKind::Reconciling
+            | EventKind::ListAgain { .. }
+            | EventKind::Behind { .. }
+            | EventKind::ServerGone { .. } => {
+                self.instead = describe(event, zone).map(|(_, text)| text).or(self.instead.take());
+            }
+            EventKind::ServerBack => self.instead = None,
             EventKind::RateCut { .. }
             | EventKind::WindowCut { .. }
             | EventKind::ReadBack { .. }
             | EventKind::NotReadBack { .. }
-            | EventKind::Reconciled { .. }
-            | EventKind::ListAgain { .. }
-            | EventKind::Behind { .. }
-            | EventKind::ServerGone { .. }
-            | EventKind::ServerBack => {}
+            | EventKind::Reconciled { .. } => {}
         }
     }
 
@@ -90,8 +96,8 @@ impl RunStats {
 
     /// One plain line.
     fn line(&self, elapsed: Duration) -> String {
-        if let Some(rows) = self.waiting {
-            return format!("{} in doubt: waiting for the server's list to prove what was not created", n_rows(rows));
+        if let Some(instead) = &self.instead {
+            return instead.clone();
         }
         let seconds = elapsed.as_secs_f64().max(0.001);
         #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
@@ -130,6 +136,7 @@ const LINES: usize = 1_024;
 /// The sender of events never waits for the terminal: lines go to the thread, or are dropped where it does not keep up.
 pub(crate) struct Reporter {
     verbose: u8,
+    zone: TimeZone,
     stats: Arc<Mutex<RunStats>>,
     lines: Option<SyncSender<String>>,
     dropped: AtomicU64,
@@ -147,18 +154,24 @@ impl Reporter {
             begin: Instant::now(),
         };
         let thread = std::thread::spawn(move || display.run(&lines));
-        Self { verbose, stats, lines: Some(sender), dropped: AtomicU64::new(0), thread: Some(thread) }
+        Self {
+            verbose,
+            zone: TimeZone::system(),
+            stats,
+            lines: Some(sender),
+            dropped: AtomicU64::new(0),
+            thread: Some(thread),
+        }
     }
 
     fn tell(&self, event: &Event) {
         // Created rows are many, and their lines are hardly ever wanted.
         let is_unwanted = self.verbose < 2 && matches!(event.kind, EventKind::Created { .. });
-        let Some((level, text)) = (if is_unwanted { None } else { describe(&event.kind) }) else { return };
+        let Some((level, text)) = (if is_unwanted { None } else { describe(event, &self.zone) }) else { return };
         if self.verbose < level {
             return;
         }
-        let text =
-            if is_timed(&event.kind) { format!("{} {text}", clock(event.at, &TimeZone::system())) } else { text };
+        let text = if is_timed(&event.kind) { format!("{} {text}", clock(event.at, &self.zone)) } else { text };
         if let Some(lines) = &self.lines
             && lines.try_send(text).is_err()
         {
@@ -178,8 +191,9 @@ fn clock(at: Timestamp, zone: &TimeZone) -> String {
 }
 
 /// Returns the line that tells an event, and from which `-v` on it is shown.
-fn describe(kind: &EventKind) -> Option<(u8, String)> {
-    match kind {
+fn describe(event: &Event, zone: &TimeZone) -> Option<(u8, String)> {
+    let until = |left: &Duration| clock(event.at.checked_add(*left).unwrap_or(event.at), zone);
+    match &event.kind {
         EventKind::Failed { row, code } => Some((1, format!("row {row} failed: {}", code.meaning()))),
         EventKind::InDoubt { row, code } => Some((1, format!("row {row} is in doubt: {}", code.meaning()))),
         EventKind::Retrying { row, attempt, code, delay } => {
@@ -220,14 +234,9 @@ fn describe(kind: &EventKind) -> Option<(u8, String)> {
         EventKind::Reconciled { found, absent, left } => Some((0, reconciled(*found, *absent, *left))),
         // A moment is not worth a line.
         EventKind::WaitingForProof { left, .. } if *left < Duration::from_secs(1) => None,
-        EventKind::WaitingForProof { left, rows } => Some((
-            0,
-            format!(
-                "{} in doubt: waiting {} until the server's list can prove what was not created",
-                n_rows(*rows),
-                span(*left)
-            ),
-        )),
+        EventKind::WaitingForProof { left, rows, row, pending } => {
+            Some((0, waiting(*rows, *row, *pending, &format!("{}, until {}", span(*left), until(left)))))
+        }
         EventKind::ListAgain { wait, why } => Some((
             0,
             format!("the server's list could not be read ({}); asking again in {}", printable(why), span(*wait)),
@@ -235,8 +244,9 @@ fn describe(kind: &EventKind) -> Option<(u8, String)> {
         EventKind::Behind { left } => Some((
             0,
             format!(
-                "the ledger is behind the server: waiting {} until its list shows what else was sent, then one row goes alone",
-                span(*left)
+                "the ledger is behind the server: waiting {}, until {}, when its list shows what else was sent; then one row goes alone",
+                span(*left),
+                until(left)
             ),
         )),
         EventKind::ServerGone { wait, pending } => {
@@ -246,6 +256,21 @@ fn describe(kind: &EventKind) -> Option<(u8, String)> {
         EventKind::ServerBack => Some((0, "server answers again; going on slowly".to_owned())),
         EventKind::Started { .. } | EventKind::Draining { .. } | EventKind::Bound { .. } => None,
     }
+}
+
+/// Which rows keep a run from going on, how long, and why.
+fn waiting(rows: u64, row: Option<RowId>, pending: u64, time: &str) -> String {
+    if rows == 0 {
+        return format!("waiting {time}, when the server's list shows all that was sent");
+    }
+    let which = match row {
+        Some(row) if rows == 1 => format!("row {row} is in doubt"),
+        Some(row) => format!("{} in doubt, of which row {row} goes alone first", n_rows(rows)),
+        None => format!("{} in doubt", n_rows(rows)),
+    };
+    let others =
+        if pending > 0 { format!("; {} pending are not sent meanwhile", n_rows(pending)) } else { String::new() };
+    format!("{which}: waiting {time}, when the server's list can prove what was not created{others}")
 }
 
 fn reconciled(found: u64, absent: u64, left: u64) -> String {
@@ -290,7 +315,7 @@ impl Display {
             Some(bar) => {
                 bar.set_length(stats.total);
                 bar.set_position(stats.done());
-                bar.set_message(stats.message());
+                bar.set_message(stats.instead.clone().unwrap_or_else(|| stats.message()));
             }
             None => self.shell.say(&stats.line(self.begin.elapsed())),
         }
@@ -299,7 +324,7 @@ impl Display {
 
 impl EventSink for Reporter {
     fn emit(&self, event: Event) {
-        self.stats.lock().unwrap_or_else(PoisonError::into_inner).apply(&event.kind);
+        self.stats.lock().unwrap_or_else(PoisonError::into_inner).apply(&event, &self.zone);
         self.tell(&event);
     }
 }
@@ -333,7 +358,7 @@ impl<'a> Lines<'a> {
 
 impl EventSink for Lines<'_> {
     fn emit(&self, event: Event) {
-        if let Some((level, text)) = describe(&event.kind)
+        if let Some((level, text)) = describe(&event, &TimeZone::system())
             && self.verbose >= level
         {
             self.shell.say(&text);
@@ -384,21 +409,28 @@ fn new_bar() -> ProgressBar {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::request::{ErrorCode, Guid, RequestKind, RequestType, RequestUuid, RowId};
+    use crate::request::{ErrorCode, Guid, RequestKind, RequestType, RequestUuid};
+
+    fn at(kind: EventKind) -> Event {
+        Event { at: "2026-03-05T02:00:14Z".parse().unwrap(), kind }
+    }
+
+    fn stats(events: impl IntoIterator<Item = EventKind>) -> RunStats {
+        let mut stats = RunStats::default();
+        events.into_iter().for_each(|kind| stats.apply(&at(kind), &TimeZone::UTC));
+        stats
+    }
 
     #[test]
     fn counters_follow_the_events() {
-        let mut stats = RunStats::default();
         let row = RowId::new(1).unwrap();
-        stats.apply(&EventKind::Started { pending: 4_310 });
-        for _ in 0..1_200 {
-            stats.apply(&EventKind::Created {
-                row,
-                uuid: crate::request::RequestUuid::new(crate::request::Guid::from_bytes([1; 16])),
-            });
-        }
-        stats.apply(&EventKind::Failed { row, code: ErrorCode::Forbidden });
-        stats.apply(&EventKind::InDoubt { row, code: ErrorCode::Timeout });
+        let created = EventKind::Created { row, uuid: RequestUuid::new(Guid::from_bytes([1; 16])) };
+        let begin = [EventKind::Reconciling, EventKind::Started { pending: 4_310 }];
+        let end = [
+            EventKind::Failed { row, code: ErrorCode::Forbidden },
+            EventKind::InDoubt { row, code: ErrorCode::Timeout },
+        ];
+        let stats = stats(begin.into_iter().chain(std::iter::repeat_n(created, 1_200)).chain(end));
         assert_eq!(stats.done(), 1_202);
         insta::assert_snapshot!(
             stats.line(Duration::from_secs(24)),
@@ -419,14 +451,16 @@ mod tests {
             EventKind::Reconciling,
             EventKind::Reconciled { found: 12, absent: 3, left: 1 },
             EventKind::Reconciled { found: 0, absent: 0, left: 0 },
-            EventKind::WaitingForProof { left: Duration::from_secs(150), rows: 7 },
+            EventKind::WaitingForProof { left: Duration::from_secs(150), rows: 7, row: Some(row), pending: 0 },
+            EventKind::WaitingForProof { left: Duration::from_secs(150), rows: 1, row: Some(row), pending: 19 },
+            EventKind::WaitingForProof { left: Duration::from_secs(2), rows: 0, row: None, pending: 0 },
             EventKind::ListAgain { wait: Duration::from_secs(10), why: "the server answered 503: busy\n".to_owned() },
             EventKind::Behind { left: Duration::from_secs(155) },
             EventKind::ServerGone { wait: Duration::from_secs(1_800), pending: 19_204 },
             EventKind::ServerBack,
         ]
-        .iter()
-        .filter_map(describe)
+        .into_iter()
+        .filter_map(|kind| describe(&at(kind), &TimeZone::UTC))
         .map(|(level, text)| format!("{level} {text}"))
         .collect();
         insta::assert_snapshot!(lines.join("\n"), @r"
@@ -437,17 +471,25 @@ mod tests {
         0 Enroll of template 07070707-0707-0707-0707-070707070707: its first request could not be checked (the server answered 403: no\n); going on
         0 reading the server's list of requests
         0 settled by the server's list: 12 found, 3 not created; 1 row still in doubt
-        0 7 rows in doubt: waiting 2 min 30 s until the server's list can prove what was not created
+        0 7 rows in doubt, of which row 12 goes alone first: waiting 2 min 30 s, until 02:02:44, when the server's list can prove what was not created
+        0 row 12 is in doubt: waiting 2 min 30 s, until 02:02:44, when the server's list can prove what was not created; 19 rows pending are not sent meanwhile
+        0 waiting 2 s, until 02:00:16, when the server's list shows all that was sent
         0 the server's list could not be read (the server answered 503: busy\n); asking again in 10 s
-        0 the ledger is behind the server: waiting 2 min 35 s until its list shows what else was sent, then one row goes alone
+        0 the ledger is behind the server: waiting 2 min 35 s, until 02:02:49, when its list shows what else was sent; then one row goes alone
         0 server does not answer; waiting up to 30 min, 19,204 rows pending
         0 server answers again; going on slowly
         ");
         assert_eq!(clock("2026-03-05T02:00:14Z".parse().unwrap(), &TimeZone::UTC), "02:00:14");
-        assert!(describe(&EventKind::Bound { by: Bound::Rate }).is_none());
-        let mut stats = RunStats::default();
-        stats.apply(&EventKind::Bound { by: Bound::Server });
-        assert_eq!(stats.message(), "created 0  failed 0  limited by the server");
+        assert!(describe(&at(EventKind::Bound { by: Bound::Rate }), &TimeZone::UTC).is_none());
+        let by_server = EventKind::Bound { by: Bound::Server };
+        assert_eq!(stats([by_server.clone()]).message(), "created 0  failed 0  limited by the server");
+        // What keeps nothing from being sent is not told while nothing is.
+        let left = Duration::from_secs(155);
+        let waits = [by_server.clone(), EventKind::Draining { in_flight: 3 }, EventKind::Behind { left }];
+        let told = stats(waits.clone()).line(Duration::from_secs(9));
+        assert!(told.starts_with("the ledger is behind the server: waiting"), "{told}");
+        let on = waits.into_iter().chain([EventKind::Started { pending: 2 }]);
+        assert_eq!(stats(on).message(), "created 0  failed 0");
     }
 
     #[test]

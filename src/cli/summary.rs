@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
+pub(crate) use self::next::about_contradicted;
 use self::stops::stop_text;
 use super::commands::doubt;
 use super::invocation::Invocation;
@@ -19,6 +20,7 @@ use crate::client::ReadError;
 use crate::ledger::{Finding, RowState};
 use crate::reconcile::Report;
 use crate::report::Counts;
+use crate::request::RowId;
 use crate::submit::StopReason;
 
 /// What a command did.
@@ -37,6 +39,8 @@ pub(crate) struct Summary {
     created_now: Option<(u64, Duration)>,
     /// What lists showed to be wrong, and nobody has closed.
     findings: Vec<Finding>,
+    /// Rows in doubt whose requests on the server are not theirs, with what was seen.
+    contradicted: Vec<(RowId, String)>,
     more: Map<String, Value>,
 }
 
@@ -54,6 +58,7 @@ impl Summary {
             rows: Some(0),
             created_now: None,
             findings: Vec::new(),
+            contradicted: Vec::new(),
             more: Map::new(),
         }
     }
@@ -107,8 +112,12 @@ impl Summary {
             summary = summary.with_doubt(report, unreadable);
         }
         summary = summary.with_findings(ending);
+        // Where the run stopped for one of them, that says all.
+        if !matches!(ending.stopped_by, Some(StopReason::NotAsAsked { .. })) {
+            summary.contradicted.clone_from(&ending.contradicted);
+        }
         if let Some(reason) = &ending.stopped_by {
-            summary.message = format!("{}: {}; {}", reason.what(), stop_text(reason), summary.message);
+            summary.message = format!("{}: {}; {}", reason.what(), stop_text(reason, &ending.ledger), summary.message);
         } else if ending.is_part && ending.sent.is_some() && counts.get(RowState::Pending) > 0 {
             let left = rows(counts.get(RowState::Pending));
             summary.message = format!("{}; {left} left pending as asked", summary.message);
@@ -189,8 +198,9 @@ impl Summary {
         let ledger =
             self.ledger.as_ref().map_or_else(String::new, |ledger| format!("\nledger: {}", shown(Path::new(ledger))));
         let next = self.next.as_ref().map_or_else(String::new, |next| format!("\nnext: {next}"));
+        doubt::warn_of_contradicted(&self.contradicted, shell);
         doubt::warn_of_findings(&self.findings, self.ledger.as_deref(), shell);
-        shell.always(&format!("{}{ledger}{next}", self.message));
+        shell.ended(self.exit, &format!("{}{ledger}{next}", self.message));
         written
     }
 
@@ -220,6 +230,7 @@ impl Summary {
         object.insert("stopped_by".to_owned(), json!(self.stopped_by.map(StoppedBy::name)));
         object.insert("message".to_owned(), json!(self.message));
         object.insert("next".to_owned(), json!(self.next));
+        object.insert("audit".to_owned(), Value::Null);
         object.extend(self.more.clone());
         Value::Object(object)
     }

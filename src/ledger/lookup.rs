@@ -12,7 +12,7 @@ use super::pending::fresh_after;
 use super::query;
 use super::reader::Reader;
 use super::resolution::{KindRecord, RowFacts};
-use super::result::CreatedAt;
+use super::result::{CreatedAt, ResultRow};
 use super::schema::RUN;
 use super::sql::{Micros, REQUEST_COLUMNS, request_of};
 use super::state::RowState;
@@ -51,6 +51,25 @@ impl Reader {
     /// The ledger cannot be read.
     pub fn pending(&self, after: u32, limit: u32) -> Result<Vec<RowId>, LedgerError> {
         self.read(|conn| query::all(conn, PENDING_ROWS, (RUN, after, fresh_after(conn)?, limit), |line| line.get(0)))
+    }
+
+    /// Returns up to `limit` rows that were invalid when they were loaded, in order: those in these states now, in any where none is
+    /// named. It looks at no other rows.
+    ///
+    /// # Errors
+    /// The ledger cannot be read.
+    pub fn invalid(&self, limit: usize, states: &[RowState]) -> Result<Vec<ResultRow>, LedgerError> {
+        let sql = "SELECT row FROM invalid_rows WHERE run = ? ORDER BY row";
+        let loaded: Vec<RowId> = self.read(|conn| query::all(conn, sql, [RUN], |line| line.get(0)))?;
+        let mut found = Vec::new();
+        for row in loaded {
+            if found.len() == limit {
+                break;
+            }
+            let row = self.page(row.get() - 1, 1, &[])?.into_iter();
+            found.extend(row.filter(|row| states.is_empty() || states.contains(&row.state)));
+        }
+        Ok(found)
     }
 
     /// Returns the row that has this id in its manifest, or none. Of a row that was replaced and the one that stands for it,

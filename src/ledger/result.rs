@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use rusqlite::{Connection, Row};
+use serde_json::Value as Json;
 
 use super::history::{OutcomeLine, RowHistory};
 use super::item::{ManifestPart, RowPlace};
@@ -67,6 +68,23 @@ pub struct InvalidText {
     pub original_json: String,
     /// What is wrong, one diagnostic a line.
     pub errors: String,
+}
+
+impl InvalidText {
+    /// Returns the columns and their text, trimmed, where they can be read; empty ones are left out.
+    pub fn cells(&self) -> Vec<(String, String)> {
+        let Ok(Json::Object(original)) = serde_json::from_str(&self.original_json) else { return Vec::new() };
+        let text = |(name, value): (String, Json)| match value {
+            Json::String(text) if !text.trim().is_empty() => Some((name, text.trim().to_owned())),
+            _ => None,
+        };
+        original.into_iter().filter_map(text).collect()
+    }
+
+    /// Returns the text of a column, whatever the case of its name.
+    pub fn cell(&self, name: &str) -> Option<String> {
+        self.cells().into_iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, text)| text)
+    }
 }
 
 /// Why rows failed or are in doubt, and how many.

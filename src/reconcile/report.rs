@@ -27,7 +27,7 @@ pub struct Firsts<T, const MAX: usize = 5> {
 impl Audit {
     /// Returns whether the list has all that was sent.
     pub const fn is_whole(&self) -> bool {
-        self.n_not_shown == 0 && self.again.n == 0 && self.ripe_at.is_none()
+        self.not_shown.n == 0 && self.again.n == 0 && self.ripe_at.is_none()
     }
 }
 
@@ -115,8 +115,10 @@ pub struct Audit {
     /// When the server will have acted on rows that were sent again and of which a request was found, by the clock that runs during
     /// sleep; none where that is over.
     pub ripe_at: Option<Duration>,
-    /// How many rows of this session it lacks at its new end, or without any order: it lags, or shows only a part.
-    pub n_not_shown: u64,
+    /// Rows of this session that it lacks at an end, or without any order: it lags, or shows only a part.
+    pub not_shown: Firsts<Gap>,
+    /// Rows of earlier sessions that it lacks: a list had them then.
+    pub earlier: Firsts<Gap>,
     /// Rows that other runs requested, too, which nobody accepted: their own request, and those.
     pub elsewhere: Firsts<(RowId, RequestUuid, Vec<RequestUuid>), MAX_FOUND>,
     /// Rows that were skipped for a request that came to nothing; without a status it is gone.

@@ -299,38 +299,39 @@ fn audit(
     audit.ripe_at = ripe.max().filter(|at| *at > asking.asked_at);
     let is_again = |row| found_absent.contains(&row) || matches!(asking.probe, Probe::Sent(probe) if probe == row);
     // Gaps since the last row that was seen, and all before it that another row was seen before.
-    let (mut gaps, mut between) = (Vec::new(), Firsts::default());
-    let (mut n_rows, mut n_gaps, mut any_seen) = (0_u64, 0_u64, false);
+    let (mut gaps, mut between, mut outside) = (Vec::new(), Firsts::default(), Firsts::default());
+    let (mut n_rows, mut any_seen) = (0_u64, false);
     reader.created_in_order(|created| {
         let is_seen = sight.seen.has(created.row);
         audit.n_lacking += u64::from(!is_seen && created.session != asking.session);
+        let gap = Gap { row: created.row, uuid: created.uuid };
         if created.session < asking.audited_from {
+            if !is_seen {
+                audit.earlier.add(gap);
+            }
             return;
         }
         n_rows += 1;
         if is_seen {
             // Before the first one that is seen, the list may not reach back far enough.
-            let passed = gaps.drain(..);
-            if any_seen {
-                passed.for_each(|gap| between.add(gap));
-            }
+            gaps.drain(..).for_each(|gap| if any_seen { between.add(gap) } else { outside.add(gap) });
             any_seen = true;
         } else {
-            let gap = Gap { row: created.row, uuid: created.uuid };
             if is_again(gap.row) {
                 audit.again.add(gap);
                 return;
             }
-            n_gaps += 1;
             gaps.push(gap);
         }
     })?;
-    if n_gaps * 2 > n_rows {
-        audit.n_not_shown = n_gaps;
+    gaps.into_iter().for_each(|gap| outside.add(gap));
+    if (outside.n + between.n) * 2 > n_rows {
+        between.first.into_iter().for_each(|gap| outside.add(gap));
+        outside.n += between.n.saturating_sub(MAX_FOUND as u64);
     } else {
-        audit.n_not_shown = n_gaps - between.n;
         audit.missing = between;
     }
+    audit.not_shown = outside;
     audit.elsewhere = elsewhere(sight, reader)?;
     Ok(audit)
 }

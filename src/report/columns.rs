@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use crate::ledger::ResultRow;
-use crate::request::NamedValues;
+use crate::request::{CreateRequest, Guid, NamedValues};
 
 /// The columns of a results export, in their order; the `note.` columns follow.
 pub const RESULT_COLUMNS: [&str; 17] = [
@@ -52,13 +52,19 @@ impl Value {
 /// Returns the values of a row, in the order of [`RESULT_COLUMNS`].
 pub(super) fn values(row: &ResultRow) -> [Value; 17] {
     let request = row.request.as_ref();
+    // Of an invalid row its own words are given, right or wrong.
+    let invalid = |name: &str| row.invalid.as_ref().and_then(|invalid| invalid.cell(name));
+    let guid = |name: &str, of: fn(&CreateRequest) -> Option<Guid>| match request {
+        Some(request) => Value::text(of(request)),
+        None => Value::text(invalid(name)),
+    };
     [
         Value::Number(row.row.get().into()),
         Value::text(row.id.as_ref()),
-        Value::text(request.map(|request| request.kind)),
-        Value::text(request.and_then(|request| request.template)),
-        Value::text(request.and_then(|request| request.target)),
-        Value::text(request.and_then(|request| request.smartcard)),
+        Value::text(request.map(|request| request.kind.to_string()).or_else(|| invalid("type"))),
+        guid("profiletemplateuuid", |request| request.template),
+        guid("target", |request| request.target),
+        guid("smartcard", |request| request.smartcard),
         Value::Text(row.state.to_string()),
         Value::text(row.request_uri.as_ref().map(|uri| uri.as_str())),
         Value::text(row.request_uuid),

@@ -45,11 +45,9 @@ pub(super) fn for_each_row(
 /// Gives an invalid row the id and the notes of its original, so that people find it again.
 fn named(mut row: ResultRow) -> ResultRow {
     let Some(invalid) = &row.invalid else { return row };
-    let Ok(Json::Object(original)) = serde_json::from_str(&invalid.original_json) else { return row };
-    for (name, value) in original {
-        let Json::String(value) = value else { continue };
+    for (name, value) in invalid.cells() {
         match name.split_once('.') {
-            None if name.eq_ignore_ascii_case("id") => row.id = Some(value).filter(|id| !id.is_empty()),
+            None if name.eq_ignore_ascii_case("id") => row.id = Some(value),
             Some((prefix, note)) if prefix.eq_ignore_ascii_case("note") => row.notes.push(note, &value),
             None | Some(_) => {}
         }

@@ -6,6 +6,10 @@ use crate::request::{ErrorCode, RequestUuid, RowId, printable, printable_up_to};
 
 /// How many reasons are shown.
 const TOP_REASONS: usize = 10;
+/// How many invalid rows are shown.
+const MAX_INVALID: usize = 20;
+/// How many rows in doubt are looked at a time.
+const PAGE: u32 = 1_000;
 /// The width of the tables, and how far a reason is indented.
 const WIDTH: usize = 80;
 const INDENT: usize = 24;
@@ -144,6 +148,19 @@ pub struct Status {
     pub counts: Counts,
     /// The top reasons.
     pub reasons: Vec<Reason>,
+    /// Invalid rows, the first few: a file of rejects can be lost.
+    pub invalid: Vec<Invalid>,
+}
+
+/// An invalid row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Invalid {
+    /// The row.
+    pub row: RowId,
+    /// Its id, where it has one.
+    pub id: Option<String>,
+    /// What is wrong with it, one diagnostic a line.
+    pub errors: String,
 }
 
 impl Status {
@@ -172,12 +189,20 @@ impl Status {
         });
         let mut reasons: Vec<Reason> = failed.chain(skipped).collect();
         for reason in &mut reasons {
+            if reason.example.is_none() && reason.state == RowState::InDoubt {
+                // What a process left open when it died has no line of its own yet.
+                reason.example = first_in_doubt(reader, reason.code)?;
+            }
             if let Some(row) = reason.example {
                 let example = reader.page(row.get() - 1, 1, &[])?.into_iter().next();
                 reason.example_id = example.and_then(|row| row.id);
             }
         }
-        Ok(Self { counts: Counts::of(reader)?, reasons })
+        let invalid = reader.invalid(MAX_INVALID, &[RowState::Invalid])?.into_iter().filter_map(|row| {
+            let text = row.invalid?;
+            Some(Invalid { row: row.row, id: text.cell("id"), errors: text.errors })
+        });
+        Ok(Self { counts: Counts::of(reader)?, reasons, invalid: invalid.collect() })
     }
 
     /// Returns the tables, in lines of at most 80 columns.
@@ -191,15 +216,52 @@ impl Status {
             lines.push(format!("  {:<9} {:>9}  {:<18} example", "state", "rows", "reason"));
             lines.extend(self.reasons.iter().map(Reason::lines));
         }
+        if !self.invalid.is_empty() {
+            lines.push(String::new());
+            lines.extend(self.invalid.iter().map(Invalid::lines));
+        }
+        let n_more = self.counts.get(RowState::Invalid).saturating_sub(self.invalid.len() as u64);
+        if n_more > 0 {
+            lines.push(format!("  and {n_more} more invalid rows: export --state invalid has all"));
+        }
         lines.push(String::new());
         lines.join("\n")
     }
 }
 
+/// Returns how a row is named: by its number, and its id where it has one.
+fn named(row: RowId, id: Option<&str>) -> String {
+    let id = id.map_or_else(String::new, |id| format!(" ({})", short(&printable(id), 20)));
+    format!("row {row}{id}")
+}
+
+impl Invalid {
+    fn lines(&self) -> String {
+        let mut lines = vec![format!("  {} is invalid:", named(self.row, self.id.as_deref()))];
+        for error in self.errors.lines() {
+            let error = printable_up_to(error, MAX_MESSAGE);
+            lines.extend(wrapped(&error, WIDTH - 4).iter().map(|line| format!("    {line}")));
+        }
+        lines.join("\n")
+    }
+}
+
+/// Returns the first row that is in doubt for this cause.
+fn first_in_doubt(reader: &Reader, code: Option<ErrorCode>) -> Result<Option<RowId>, LedgerError> {
+    let mut after = 0;
+    loop {
+        let page = reader.in_doubt(after, PAGE)?;
+        let Some(last) = page.last() else { return Ok(None) };
+        after = last.row.get();
+        if let Some(row) = page.iter().find(|row| row.code == code) {
+            return Ok(Some(row.row));
+        }
+    }
+}
+
 impl Reason {
     fn lines(&self) -> String {
-        let id = self.example_id.as_ref().map_or_else(String::new, |id| format!(" ({})", short(&printable(id), 20)));
-        let row = self.example.map_or_else(String::new, |row| format!("row {row}{id}"));
+        let row = self.example.map_or_else(String::new, |row| named(row, self.example_id.as_deref()));
         let (code, meaning) = match (self.skipped, self.code) {
             (Some(skipped), _) => skipped.in_words(),
             (None, Some(code)) => (code.as_str(), proven(self.state, code.meaning())),
@@ -289,7 +351,9 @@ mod tests {
             ..reason(ErrorCode::Timeout)
         });
         let reasons = ErrorCode::ALL.map(reason).into_iter().chain(skipped).collect();
-        let status = Status { counts: counts(&all), reasons };
+        let errors = "a long name/wave.csv:3:6: error[unknown-type]: type \"Enrol\u{1b}\" is no type\n".repeat(3);
+        let invalid = vec![Invalid { row: RowId::new(7).unwrap(), id: Some("x".repeat(300)), errors }];
+        let status = Status { counts: counts(&all), reasons, invalid };
         for line in status.table().lines() {
             assert!(line.chars().count() <= 80, "{line}");
             assert!(!line.contains('\u{1b}'));

@@ -16,7 +16,7 @@ fn each_thing_that_is_wrong_is_a_finding_that_names_its_requests() {
         strays: some(Stray { row: row(2), uuid: uuid(3), state: None }),
         audit: Audit {
             missing: some(Gap { row: row(4), uuid: uuid(4) }),
-            n_not_shown: 9,
+            not_shown: Firsts { n: 9, first: Vec::new() },
             elsewhere: some((row(5), uuid(5), vec![uuid(8)])),
             come_to_nothing: vec![(row(6), uuid(6), None), (row(7), uuid(7), Some(RequestStatus::Denied))],
             ..Audit::default()

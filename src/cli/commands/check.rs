@@ -8,6 +8,7 @@ use crate::cli::config::{Findings, ValidateConfig};
 use crate::cli::output::{Shell, grouped, rows, shown};
 use crate::cli::progress::CheckProgress;
 use crate::platform::PrivateOutput;
+use crate::request::RowId;
 use crate::validate::{self, CheckedRow, ErrorsWriter, Progress, RejectsWriter, Rule};
 
 /// Reads and checks all manifests, and shows the first errors.
@@ -41,13 +42,20 @@ fn tell(checked: &Checked, findings: &Findings, shell: &Shell) {
 }
 
 /// Writes the files of errors and rejects that were asked for, where there is anything to write.
-pub(crate) fn write_findings(checked: &Checked, config: &ValidateConfig) -> Result<(), Failure> {
-    write_to(checked, config, &config.findings)
+///
+/// Rejects are numbered as in the ledger, where the list stands behind `n_before` other rows.
+pub(crate) fn write_findings(checked: &Checked, n_before: u32, config: &ValidateConfig) -> Result<(), Failure> {
+    write_to(checked, n_before, config, &config.findings)
 }
 
 /// The same for a ledger that has the rows already: files that are there were written by an earlier run, and may have been corrected
 /// since.
-pub(crate) fn write_missing(checked: &Checked, config: &ValidateConfig, shell: &Shell) -> Result<(), Failure> {
+pub(crate) fn write_missing(
+    checked: &Checked,
+    n_before: u32,
+    config: &ValidateConfig,
+    shell: &Shell,
+) -> Result<(), Failure> {
     if checked.survey.is_valid() {
         return Ok(());
     }
@@ -61,10 +69,11 @@ pub(crate) fn write_missing(checked: &Checked, config: &ValidateConfig, shell: &
         })
     };
     let Findings { errors, rejects, overwrite } = &config.findings;
-    write_to(checked, config, &Findings { errors: missing(errors), rejects: missing(rejects), overwrite: *overwrite })
+    let findings = Findings { errors: missing(errors), rejects: missing(rejects), overwrite: *overwrite };
+    write_to(checked, n_before, config, &findings)
 }
 
-fn write_to(checked: &Checked, config: &ValidateConfig, findings: &Findings) -> Result<(), Failure> {
+fn write_to(checked: &Checked, n_before: u32, config: &ValidateConfig, findings: &Findings) -> Result<(), Failure> {
     if checked.survey.is_valid() || (findings.errors.is_none() && findings.rejects.is_none()) {
         return Ok(());
     }
@@ -80,7 +89,8 @@ fn write_to(checked: &Checked, config: &ValidateConfig, findings: &Findings) -> 
         }
     }
     validate::deliver(&checked.manifests, &config.rules, &checked.survey, |row| -> Result<(), Failure> {
-        let CheckedRow::Invalid(row) = row else { return Ok(()) };
+        let CheckedRow::Invalid(mut row) = row else { return Ok(()) };
+        row.row = RowId::new(row.row.get().saturating_add(n_before)).unwrap_or(row.row);
         if let Some(errors) = &mut errors {
             for diagnostic in &row.diagnostics {
                 errors.write(diagnostic)?;
@@ -100,11 +110,12 @@ fn write_to(checked: &Checked, config: &ValidateConfig, findings: &Findings) -> 
     Ok(())
 }
 
-/// Returns the way out of an invalid manifest, for the last line.
-pub(crate) fn way_out(checked: &Checked, manifest: &Path, command: impl Fn(&[&str]) -> String) -> String {
+/// Returns the way out of an invalid manifest, for the last line. `good` says what can be done with so many rows that
+/// are valid.
+pub(crate) fn way_out(checked: &Checked, allowing_empty: &str, good: impl Fn(&str) -> String) -> String {
     let survey = &checked.survey;
     if survey.by_rule.iter().any(|(rule, _)| *rule == Rule::NoRows) {
-        return format!("export the list again; or, where an empty one is normal: {}", command(&["--allow-empty"]));
+        return format!("export the list again; or, where an empty one is normal: {allowing_empty}");
     }
     if survey.header_invalid {
         return "correct the columns, then run the same command again".to_owned();
@@ -113,16 +124,22 @@ pub(crate) fn way_out(checked: &Checked, manifest: &Path, command: impl Fn(&[&st
     if valid == 0 {
         return "correct the rows, then run the same command again".to_owned();
     }
-    let rejects = rejects_name(manifest);
     format!(
-        "{} of {} {} invalid; correct them and run the same command again, or send the {} good and write the \
-         rejects: {}",
+        "{} of {} {} invalid; correct them and run the same command again, or {}",
         grouped(survey.n_invalid),
         rows(survey.n_rows),
         if survey.n_invalid == 1 { "is" } else { "are" },
-        grouped(valid),
-        command(&["--on-invalid", "skip", "--rejects", &rejects]),
+        good(&grouped(valid)),
     )
+}
+
+/// Returns the words that confirm the rows of a list which take certificates away; none where it has no such rows.
+pub(crate) fn confirming(checked: &Checked) -> Vec<String> {
+    let destructive = checked.survey.by_type.iter().filter(|(kind, _)| kind.is_destructive());
+    match destructive.map(|(_, n)| n).sum::<u64>() {
+        0 => Vec::new(),
+        n => vec!["--confirm".to_owned(), n.to_string()],
+    }
 }
 
 /// Returns a name for the rejects beside the manifest: `wave.csv.gz` -> `wave.rejects.csv`.

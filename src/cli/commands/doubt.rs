@@ -2,38 +2,39 @@
 
 use std::path::Path;
 
-use crate::app::{Ending, chain};
-use crate::cli::invocation::quoted;
+use crate::app::{Ending, Next, Piece, chain};
+use crate::cli::invocation::{Invocation, quoted};
 use crate::cli::output::{Shell, grouped, rows};
 use crate::client::ReadError;
 use crate::ledger::Finding;
-use crate::reconcile::{Ambiguity, Candidate, Firsts, Report, TakenOver, WhyLeft};
+use crate::reconcile::{Ambiguity, Candidate, Firsts, Gap, Report, TakenOver, WhyLeft};
 use crate::report::in_words;
-use crate::request::printable;
+use crate::request::{RowId, printable};
 
 /// How many findings are shown.
 const MAX_FINDINGS: usize = 20;
 
 /// Warns of what the end of a run showed: what its last list says, or that none could be had.
-pub(crate) fn warn_at_end(ending: &Ending, shell: &Shell) {
+pub(crate) fn warn_at_end(ending: &Ending, invocation: &Invocation, shell: &Shell) {
     if let Some(report) = &ending.last_list {
-        warn(report, &ending.ledger, shell);
+        warn(report, &ending.ledger, invocation, shell);
+        warn_of_gaps(&report.audit.earlier, "earlier sessions created", &ending.ledger, invocation, shell);
     }
     if let Some(error) = &ending.unchecked {
         shell.warn(&format!(
             "the server's list could not be read once more ({}), and nothing was checked by it; look again with: {}",
             printable(&chain(error)),
-            look_again(&ending.ledger)
+            look_again(&ending.ledger, invocation)
         ));
     }
 }
 
-fn look_again(ledger: &Path) -> String {
-    format!("cmbatch settle {} --all", quoted(&ledger.to_string_lossy()))
+fn look_again(ledger: &Path, invocation: &Invocation) -> String {
+    invocation.shown_next(&Next(vec![Piece::asking("settle", ledger, &["--all"])]))
 }
 
 /// Warns of what a person has to know: a ledger that is behind, and why rows stay in doubt.
-pub(crate) fn warn(report: &Report, ledger: &Path, shell: &Shell) {
+pub(crate) fn warn(report: &Report, ledger: &Path, invocation: &Invocation, shell: &Shell) {
     if report.taken_over.n > 0 {
         shell.warn(&taken_over(&report.taken_over));
     }
@@ -49,13 +50,7 @@ pub(crate) fn warn(report: &Report, ledger: &Path, shell: &Shell) {
             rows(report.corrected)
         ));
     }
-    if report.audit.n_not_shown > 0 {
-        shell.warn(&format!(
-            "the server's list does not show {} that were created; look again with: {}",
-            rows(report.audit.n_not_shown),
-            look_again(ledger)
-        ));
-    }
+    warn_of_gaps(&report.audit.not_shown, "were created", ledger, invocation, shell);
     if let Some(error) = report.unreadable.as_ref().filter(|_| report.left > 0) {
         shell.warn(&format!(
             "{} in doubt: the server's list could not be read ({})",
@@ -67,6 +62,13 @@ pub(crate) fn warn(report: &Report, ledger: &Path, shell: &Shell) {
         if let Some(text) = warning(why, report.left) {
             shell.warn(&text);
         }
+    }
+}
+
+/// Warns of requests that are not what their rows asked for.
+pub(crate) fn warn_of_contradicted(rows: &[(RowId, String)], shell: &Shell) {
+    for (row, what) in rows {
+        shell.warn(&format!("row {row} is in doubt: {}", printable(what)));
     }
 }
 
@@ -82,6 +84,18 @@ pub(crate) fn warn_of_findings(findings: &[Finding], ledger: Option<&str>, shell
         });
         shell.warn(&format!("... and {n_more} more{all}"));
     }
+}
+
+/// Warns of rows that a list lacks, and names the first with their requests.
+fn warn_of_gaps(gaps: &Firsts<Gap>, whose: &str, ledger: &Path, invocation: &Invocation, shell: &Shell) {
+    if gaps.n == 0 {
+        return;
+    }
+    let named = gaps.first.iter().map(|gap| format!("row {} ({})", gap.row, gap.uuid));
+    let n_more = gaps.n.saturating_sub(gaps.first.len() as u64);
+    let named: Vec<String> = named.chain((n_more > 0).then(|| format!("{} more", grouped(n_more)))).collect();
+    let (n_rows, named, again) = (rows(gaps.n), named.join(", "), look_again(ledger, invocation));
+    shell.warn(&format!("the server's list does not show {n_rows} that {whose}: {named}; look again with: {again}"));
 }
 
 /// Returns which rows the ledger had as not sent, and that exist.
@@ -106,7 +120,8 @@ fn taken_over(taken: &Firsts<TakenOver>) -> String {
 fn warning(why: &WhyLeft, n_left: u64) -> Option<String> {
     let said = printable(&why.to_string());
     match why {
-        WhyLeft::NotRipe { .. } => None,
+        // The second is told of each row, at the end.
+        WhyLeft::NotRipe { .. } | WhyLeft::Contradicted { .. } => None,
         WhyLeft::Incomplete { .. }
         | WhyLeft::NothingAlike { .. }
         | WhyLeft::OldEnd { .. }
@@ -118,10 +133,6 @@ fn warning(why: &WhyLeft, n_left: u64) -> Option<String> {
         )),
         WhyLeft::OtherAccount { .. } | WhyLeft::Unread { .. } | WhyLeft::LostAgain { .. } | WhyLeft::Probe { .. } => {
             Some(format!("{} in doubt: {said}; look for them in the CM portal", rows(n_left)))
-        }
-        WhyLeft::Contradicted { first, .. } => {
-            let named: Vec<String> = first.iter().map(|row| format!("row {row}")).collect();
-            Some(format!("{said}: {}; compare them in the CM portal", named.join(", ")))
         }
         WhyLeft::LostTag(ambiguous) | WhyLeft::Untagged(ambiguous) => {
             Some(format!("{said}: {}; look at them in the CM portal", candidates(ambiguous)))
@@ -150,7 +161,7 @@ pub(crate) fn reason(report: &Report, unreadable: Option<&ReadError>) -> Option<
 mod tests {
     use super::*;
     use crate::ledger::RowState;
-    use crate::request::{Guid, RequestUuid, RowId};
+    use crate::request::{Guid, RequestUuid};
 
     fn one(number: u8, was: RowState, dropped_by: Option<&str>) -> TakenOver {
         let uuid = RequestUuid::new(Guid::from_bytes([number; 16]));

@@ -3,7 +3,7 @@
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
-use crate::app::{Exit, Failure};
+use crate::app::{Ending, Exit, Failure, Next, Piece};
 use crate::cli::args::{ExportArgs, ExportFormat};
 use crate::cli::config::{overwrite, same_file};
 use crate::cli::invocation::{Invocation, quoted};
@@ -16,8 +16,11 @@ use crate::request::printable;
 
 /// Writes the rows of a ledger. Where they went to standard output, nothing else is said but how many were left out.
 pub(crate) fn run(args: &ExportArgs, invocation: &Invocation, shell: &Shell) -> Result<Option<Summary>, Failure> {
-    let form = form(args).map_err(|error| refused(error, &args.ledger, invocation))?;
     let reader = Reader::open(&args.ledger)?;
+    let form = match form(args) {
+        Ok(form) => form,
+        Err(error) => return Err(refused(error, &reader, &args.ledger, invocation)?),
+    };
     let Some(output) = &args.output else {
         match write(&reader, args, &form, io::stdout().lock()) {
             Ok(written) if written.left_out.total() > 0 => shell.always(&left_out(&written.left_out)),
@@ -75,8 +78,8 @@ fn left_out(counts: &Counts) -> String {
 }
 
 /// Says what to do instead.
-fn refused(error: ChoiceError, ledger: &Path, invocation: &Invocation) -> Failure {
-    let ledger = quoted(&ledger.to_string_lossy());
+fn refused(error: ChoiceError, reader: &Reader, path: &Path, invocation: &Invocation) -> Result<Failure, Failure> {
+    let ledger = quoted(&path.to_string_lossy());
     let next = match error {
         ChoiceError::Created => {
             format!(
@@ -87,11 +90,14 @@ fn refused(error: ChoiceError, ledger: &Path, invocation: &Invocation) -> Failur
             format!("wait until the run has ended, then: {}", invocation.instead(&["--state"], &["--state", "failed"]))
         }
         ChoiceError::InDoubt => {
-            format!("cmbatch reconcile {ledger}, then: {}", invocation.instead(&["--state"], &["--state", "failed"]))
+            let recorded = Ending::of(reader, path)?.last_sent_by.as_deref().and_then(Invocation::parse);
+            let ask = Next(vec![Piece::asking("reconcile", path, &[])]);
+            let ask = invocation.way(recorded.as_ref()).shown_next(&ask);
+            format!("{ask}; then: {}", invocation.instead(&["--state"], &["--state", "failed"]))
         }
         ChoiceError::OtherType => format!("cmbatch export {ledger} --format manifest --state created --as TYPE"),
     };
-    Failure::new(Exit::Usage, error.to_string()).with_next(next)
+    Ok(Failure::new(Exit::Usage, error.to_string()).with_next(next))
 }
 
 fn refuse_ledger(ledger: &Path, output: &Path) -> Result<(), Failure> {

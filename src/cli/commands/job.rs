@@ -84,7 +84,7 @@ impl Order<'_> {
             );
         }
         if let Some(report) = &ready.first_list {
-            doubt::warn(report, &ready.plan.ledger, context.shell);
+            doubt::warn(report, &ready.plan.ledger, context.invocation, context.shell);
         }
         let plan = self.shown(&ready.plan);
         context.shell.always(&plan.lines());
@@ -116,7 +116,7 @@ impl Order<'_> {
             ));
         }
         let ending = ended?;
-        doubt::warn_at_end(&ending, context.shell);
+        doubt::warn_at_end(&ending, context.invocation, context.shell);
         Ok(self.summary(&ending))
     }
 

@@ -60,6 +60,6 @@ pub(super) fn ask(
     });
     drop(reporter);
     let ending = ended?;
-    doubt::warn_at_end(&ending, context.shell);
+    doubt::warn_at_end(&ending, context.invocation, context.shell);
     Ok(Summary::of_ending(&ending, context.invocation, false))
 }

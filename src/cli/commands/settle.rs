@@ -19,13 +19,16 @@ use crate::cli::invocation::Invocation;
 use crate::cli::layers::Origins;
 use crate::cli::output::{self, rows};
 use crate::cli::progress::Lines;
-use crate::cli::summary::Summary;
-use crate::ledger::{DoubtfulRow, Reader};
-use crate::request::{Guid, RequestUuid, RowId, printable};
+use crate::cli::summary::{Summary, about_contradicted};
+use crate::ledger::{DoubtfulRow, Reader, ResultRow};
+use crate::report::wrapped;
+use crate::request::{ErrorCode, Guid, RequestUuid, RowId, printable};
 use crate::submit::Wire;
 
 /// How many rows in doubt are read at a time.
 const PAGE: u32 = 1_000;
+/// The width of what is said of a row.
+const WIDTH: usize = 68;
 /// How far clocks may be apart, and a server may take to write down what it was asked.
 const SLACK: Duration = Duration::from_secs(150);
 
@@ -108,32 +111,41 @@ fn list(reader: &Reader, args: &SettleArgs, invocation: &Invocation, as_json: bo
         let page = reader.in_doubt(after, PAGE)?;
         let Some(last) = page.last() else { break };
         after = last.row.get();
-        first = first.or_else(|| page.first().map(|row| row.row));
+        let is_open = |row: &&DoubtfulRow| row.code != Some(ErrorCode::Contradicted);
+        first = first.or_else(|| page.iter().find(is_open).map(|row| row.row));
         for row in &page {
+            let known = reader.page(row.row.get() - 1, 1, &[])?.pop();
             if as_json {
-                listed.push(as_object(row, &wire));
+                listed.push(as_object(row, known.as_ref(), &wire));
             } else {
-                output::result(&described(row, reader, &wire, &zone)?)?;
+                output::result(&described(row, known, reader, &wire, &zone))?;
             }
             n_rows += 1;
         }
     }
     let summary = Summary::new(Exit::Done, format!("{} in doubt", rows(n_rows))).with("in_doubt", n_rows);
     let summary = if as_json { summary.with("rows_in_doubt", listed) } else { summary };
-    let Some(first) = first.map(|row| row.to_string()) else { return Ok(summary) };
-    // The request is read from the server, which the command that sent rows knew how to find.
-    let recorded = Ending::of(reader, &args.ledger)?.last_sent_by.as_deref().and_then(Invocation::parse);
-    let created = Piece::asking("settle", &args.ledger, &["--row", &first, "--created", "UUID"]);
-    let created = recorded.as_ref().unwrap_or(invocation).shown_next(&Next(vec![created]));
-    let absent = ["--row", &first, "--not-created", "--reason", "TEXT"];
-    let absent = invocation.shown_next(&Next::on_ledger("settle", &args.ledger, &absent));
-    Ok(summary.with_next(format!(
-        "look for each in the CM portal, then of each that is there: {created}; or, of one that is not: {absent}"
-    )))
+    if let Some(wait) = stored::while_busy(reader, &args.ledger, &["--list"], invocation)? {
+        return Ok(summary.with_next(wait));
+    }
+    let ending = Ending::of(reader, &args.ledger)?;
+    let mut next = about_contradicted(&ending, invocation).into_iter().collect::<Vec<_>>();
+    if let Some(first) = first.map(|row| row.to_string()) {
+        // The request is read from the server, which the command that sent rows knew how to find.
+        let recorded = ending.last_sent_by.as_deref().and_then(Invocation::parse);
+        let created = Piece::asking("settle", &args.ledger, &["--row", &first, "--created", "UUID"]);
+        let created = invocation.way(recorded.as_ref()).shown_next(&Next(vec![created]));
+        let absent = ["--row", &first, "--not-created", "--reason", "TEXT"];
+        let absent = invocation.shown_next(&Next::on_ledger("settle", &args.ledger, &absent));
+        next.push(format!(
+            "look for each in the CM portal, then of each that is there: {created}; or, of one that is not: {absent}"
+        ));
+    }
+    Ok(if next.is_empty() { summary } else { summary.with_next(next.join("; then ")) })
 }
 
 /// Returns what is known of a row in doubt, in lines of at most 80 columns but for long texts of the row itself.
-fn described(row: &DoubtfulRow, reader: &Reader, wire: &Wire, zone: &TimeZone) -> Result<String, Failure> {
+fn described(row: &DoubtfulRow, known: Option<ResultRow>, reader: &Reader, wire: &Wire, zone: &TimeZone) -> String {
     let request = &row.request;
     let name = reader.run().parts.iter().find(|part| part.part == row.place.part).map_or("", |part| &part.name);
     let id = row.id.as_ref().map_or_else(String::new, |id| format!(", id {}", printable(id)));
@@ -152,23 +164,27 @@ fn described(row: &DoubtfulRow, reader: &Reader, wire: &Wire, zone: &TimeZone) -
     let busy_until = row.recorded_at.checked_add(SLACK).ok().filter(|until| *until > Timestamp::now());
     let busy_until = busy_until.map(|until| until.to_zoned_datetime(zone.clone()).strftime("%H:%M:%S").to_string());
     add("", busy_until.map(|until| format!("(the server may be at work on it until {until}: look again then)")));
-    add("why", row.code.map(|code| code.meaning().to_owned()));
-    for note in reader.page(row.row.get() - 1, 1, &[])?.into_iter().flat_map(|row| row.notes.to_vec()) {
+    let said = known.as_ref().and_then(|row| row.error_message.as_deref());
+    let why = row.code.map(|code| code.meaning().to_owned()).into_iter().chain(said.map(printable));
+    let why: Vec<String> = why.flat_map(|text| wrapped(&text, WIDTH)).collect();
+    add("why", Some(why.join(&format!("\n{:12}", ""))));
+    for note in known.into_iter().flat_map(|row| row.notes.to_vec()) {
         add(&printable(&note.name), Some(printable(&note.value)));
     }
     lines.push(String::new());
     lines.push(String::new());
-    Ok(lines.join("\n"))
+    lines.join("\n")
 }
 
 /// Returns the same for scripts.
-fn as_object(row: &DoubtfulRow, wire: &Wire) -> Value {
+fn as_object(row: &DoubtfulRow, known: Option<&ResultRow>, wire: &Wire) -> Value {
     let request = &row.request;
     let text = |guid: Option<Guid>| guid.map(|guid| guid.to_string());
     json!({
         "row": row.row.get(), "id": row.id, "type": request.kind.as_str(), "profiletemplateuuid": text(request.template),
         "target": text(request.target), "smartcard": text(request.smartcard),
         "comment": wire.comment(row.row, request), "error_code": row.code.map(|code| code.as_str()),
+        "error_message": known.and_then(|known| known.error_message.as_deref()),
         "from": row.started_at.map(|at| at.to_string()), "until": row.recorded_at.checked_add(SLACK).ok().map(|at| at.to_string()),
     })
 }
@@ -186,7 +202,6 @@ fn window(row: &DoubtfulRow, zone: &TimeZone) -> String {
 mod tests {
     use super::*;
     use crate::ledger::testing::doubtful;
-    use crate::request::ErrorCode;
 
     #[test]
     fn the_time_to_look_for_is_local_and_has_some_slack() {

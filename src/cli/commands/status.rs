@@ -4,12 +4,13 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
+use super::stored;
 use crate::app::{Ending, Failure};
 use crate::cli::invocation::{Invocation, quoted};
 use crate::cli::output::{self, rows};
 use crate::cli::summary::Summary;
 use crate::ledger::{Reader, RowState, SessionEnd, SessionFate, SessionInfo, SessionRecord};
-use crate::report::{Counts, Status};
+use crate::report::{Counts, Status, wrapped};
 use crate::request::{printable, printable_lines};
 
 /// How many sessions are shown, the last ones.
@@ -36,12 +37,18 @@ pub(crate) fn run(path: &Path, invocation: &Invocation, as_json: bool) -> Result
             })
         })
         .collect();
+    let invalid: Vec<serde_json::Value> =
+        status.invalid.iter().map(|row| json!({ "row": row.row.get(), "id": row.id, "errors": row.errors })).collect();
     let summary = Summary::of_ending(&Ending::of(&reader, path)?, invocation, false)
         .with("server", reader.run().identity.server.clone())
         .with("rehearsal", reader.run().identity.rehearsal)
         .with("reasons", reasons)
+        .with("invalid_rows", invalid)
         .with("sessions", sessions.iter().map(|session| as_object(session, is_held)).collect::<Vec<_>>());
-    Ok(summary)
+    Ok(match stored::while_busy(&reader, path, &[], invocation)? {
+        Some(wait) => summary.with_next(wait),
+        None => summary,
+    })
 }
 
 fn heading(reader: &Reader, path: &Path, sessions: &[SessionRecord], is_held: bool) -> String {
@@ -64,8 +71,9 @@ fn heading(reader: &Reader, path: &Path, sessions: &[SessionRecord], is_held: bo
     for session in &sessions[n_earlier..] {
         let SessionInfo { command, user, host, pid, started_at, .. } = &session.info;
         lines.push(format!("  {command} by {}@{} (pid {pid}) {started_at:.0}", printable(user), printable(host)));
-        lines.push(format!("    {}", how_it_ended(session, is_held)));
-        lines.extend(session.info.account().map(|account| format!("    calls as {}", printable(account))));
+        let account = session.info.account().map(|account| format!("calls as {}", printable(account)));
+        let told = std::iter::once(how_it_ended(session, is_held)).chain(account);
+        lines.extend(told.flat_map(|text| wrapped(&text, 76)).map(|line| format!("    {line}")));
     }
     lines.push(String::new());
     lines.join("\n")
@@ -108,7 +116,7 @@ fn about_doubt(counts: &Counts, path: &Path) -> String {
     }
     let ledger = quoted(&path.to_string_lossy());
     format!(
-        "  In doubt: the call was made, and whether the request exists is not known: its\n  \
+        "\n  In doubt: the call was made, and whether the request exists is not known: its\n  \
          answer was not seen, says nothing for certain, or is contradicted. Such a row\n  \
          is never sent again blindly. submit, replay and reconcile look for it in the\n  \
          server's own list of requests; where that settles nothing, a person does:\n  \

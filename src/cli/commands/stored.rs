@@ -2,13 +2,14 @@
 
 use std::path::Path;
 
-use crate::app::{Exit, Failure, StoppedBy};
+use crate::app::{Exit, Failure, Next, StoppedBy};
 use crate::cli::args::{DoubtArgs, PaceArgs, RehearsalArgs, ServerArgs};
 use crate::cli::config::World;
+use crate::cli::invocation::Invocation;
 use crate::cli::layers::Origins;
 use crate::cli::output::Shell;
 use crate::cli::reach::{Destination, Reach, ReachArgs};
-use crate::ledger::{LedgerError, Reader};
+use crate::ledger::{LedgerError, Reader, SessionInfo};
 use crate::platform::{FileTrust, trust};
 use crate::request::printable;
 
@@ -61,6 +62,22 @@ fn server(reader: &Reader, path: &Path, given: &ServerArgs, shell: &Shell) -> Re
 /// Returns the rehearsal options of a command on a ledger: a rehearsal goes on as one.
 fn rehearsal(reader: &Reader, args: &RehearsalArgs) -> RehearsalArgs {
     RehearsalArgs { simulate: args.simulate || reader.run().identity.rehearsal, ..args.clone() }
+}
+
+/// Returns what to do while another process works on a ledger, which refuses all that would change it until then: this command again.
+pub(crate) fn while_busy(
+    reader: &Reader,
+    path: &Path,
+    words: &[&str],
+    invocation: &Invocation,
+) -> Result<Option<String>, LedgerError> {
+    let command = invocation.command().unwrap_or("status");
+    let told = |SessionInfo { command: work, user, host, pid, .. }: SessionInfo| {
+        let again = invocation.shown_next(&Next::on_ledger(command, path, words));
+        let (user, host) = (printable(&user), printable(&host));
+        format!("{work} of {user} on {host} (pid {pid}) is at work on it; wait until it has ended, then: {again}")
+    };
+    Ok(reader.holder()?.map(told))
 }
 
 /// Refuses to send a run anywhere but where it was sent first.

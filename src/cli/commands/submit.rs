@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::check::{check, way_out, write_findings, write_missing};
+use super::check::{check, confirming, rejects_name, way_out, write_findings, write_missing};
 use super::job::{Context, Order, OwnRuntime, warn_of_clear_text};
 use super::target::Target;
 use crate::app::{self, Checked, Env, Exit, Failure, Next, Piece, Submission};
@@ -11,14 +11,14 @@ use crate::cli::invocation::quoted;
 use crate::cli::progress::Lines;
 use crate::cli::reach::Destination;
 use crate::cli::summary::Summary;
-use crate::ledger::{self, Purpose, RunIdentity};
+use crate::ledger::{self, Purpose, Reader, RunIdentity};
 
 /// Runs the command.
 pub(crate) fn run(config: &SubmitConfig, context: &Context<'_>) -> Result<Summary, Failure> {
     warn_of_clear_text(&config.reach, context.shell);
     let checked = check(&config.checking, context.shell)?;
     if let Err(refusal) = refuse_invalid(&checked, config, context) {
-        write_findings(&checked, &config.checking)?;
+        write_findings(&checked, 0, &config.checking)?;
         return Err(refusal.counting(checked.counts()));
     }
     let path = ledger_path(config, &checked)?;
@@ -54,15 +54,25 @@ fn send(config: &SubmitConfig, context: &Context<'_>, checked: &Checked, path: P
         let prepared = app::prepare_submit(&submission, env).await?;
         let n_rows = (checked.survey.n_rows, checked.survey.n_invalid);
         let findings = |took_in| {
-            let asked = &config.checking;
-            match (took_in, config.dry_run) {
-                (_, true) => Ok(()),
-                (true, false) => write_findings(checked, asked),
-                (false, false) => write_missing(checked, asked, context.shell),
+            if config.dry_run {
+                return Ok(());
+            }
+            let (asked, n_before) = (&config.checking, rows_before(checked, &submission.path)?);
+            if took_in {
+                write_findings(checked, n_before, asked)
+            } else {
+                write_missing(checked, n_before, asked, context.shell)
             }
         };
         order.carry_out(prepared, n_rows, findings).await
     })
+}
+
+/// Returns how many rows the ledger has before those of these manifests.
+fn rows_before(checked: &Checked, path: &Path) -> Result<u32, Failure> {
+    let Some(first) = checked.survey.parts.first() else { return Ok(0) };
+    let reader = Reader::open(path)?;
+    Ok(reader.run().part_of(&first.sha256).map_or(0, |part| part.first_row.get() - 1))
 }
 
 fn refuse_invalid(checked: &Checked, config: &SubmitConfig, context: &Context<'_>) -> Result<(), Failure> {
@@ -71,15 +81,16 @@ fn refuse_invalid(checked: &Checked, config: &SubmitConfig, context: &Context<'_
         return Ok(());
     }
     let manifest = checked.manifests.first().map_or("-", |manifest| manifest.name());
-    let command = |words: &[&str]| {
-        let replaced: &[&str] = if words.contains(&"--rejects") { &["--on-invalid", "--rejects"] } else { &[] };
-        context.invocation.instead(replaced, words)
+    let rejects = rejects_name(Path::new(manifest));
+    let good = |n: &str| {
+        let confirming = confirming(checked);
+        let words = ["--on-invalid", "skip", "--rejects", &rejects].into_iter();
+        let words: Vec<&str> = words.chain(confirming.iter().map(String::as_str)).collect();
+        let command = context.invocation.instead(&["--on-invalid", "--rejects", "--confirm"], &words);
+        format!("send the {n} good and write the rejects: {command}")
     };
-    Err(Failure::new(Exit::InvalidManifest, "the manifest is invalid; nothing was sent").with_next(way_out(
-        checked,
-        Path::new(manifest),
-        command,
-    )))
+    let next = way_out(checked, &context.invocation.instead(&[], &["--allow-empty"]), good);
+    Err(Failure::new(Exit::InvalidManifest, "the manifest is invalid; nothing was sent").with_next(next))
 }
 
 fn ledger_path(config: &SubmitConfig, checked: &Checked) -> Result<PathBuf, Failure> {

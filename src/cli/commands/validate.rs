@@ -1,23 +1,28 @@
 //! `cmbatch validate`.
 
-use super::check::{check, way_out, write_findings};
+use super::check::{check, confirming, way_out, write_findings};
 use crate::app::words::by_type;
 use crate::app::{Exit, Failure};
 use crate::cli::config::ValidateConfig;
 use crate::cli::invocation::Invocation;
 use crate::cli::output::{self, Shell, grouped};
 use crate::cli::summary::{Summary, validated};
-use crate::request::RequestType;
 use crate::validate::Rule;
 
 /// Checks manifests.
 pub(crate) fn run(config: &ValidateConfig, invocation: &Invocation, shell: &Shell) -> Result<Summary, Failure> {
     let checked = check(config, shell)?;
-    write_findings(&checked, config)?;
+    write_findings(&checked, 0, config)?;
     let survey = &checked.survey;
     let rules: serde_json::Map<String, serde_json::Value> =
         survey.by_rule.iter().map(|(rule, n)| (rule.name().to_owned(), (*n).into())).collect();
     let n_errors = survey.n_diagnostics();
+    // Which server the rows are for, nothing has said yet.
+    let confirming = confirming(&checked);
+    let rehearsal = |words: &[&'static str]| {
+        let words = words.iter().copied().chain(["--simulate"]).chain(confirming.iter().map(String::as_str));
+        invocation.submitting(&words.collect::<Vec<_>>())
+    };
     let summary = if survey.is_valid() {
         let mut text = validated(survey.n_valid, &by_type(&survey.by_type));
         if survey.n_skipped > 0 {
@@ -28,16 +33,11 @@ pub(crate) fn run(config: &ValidateConfig, invocation: &Invocation, shell: &Shel
         if survey.n_valid == 0 || checked.manifests.iter().any(|manifest| manifest.path().is_none()) {
             summary
         } else {
-            let words = rehearsal(&survey.by_type);
-            let words: Vec<&str> = words.iter().map(String::as_str).collect();
-            summary.with_next(format!("rehearse it: {}", invocation.submitting(&words)))
+            summary.with_next(format!("rehearse it: {}", rehearsal(&[])))
         }
     } else {
-        let manifest = checked.manifests.first().map_or("-", |manifest| manifest.name());
-        let command = |words: &[&str]| {
-            if words == ["--allow-empty"] { invocation.instead(&[], words) } else { invocation.submitting(words) }
-        };
-        let next = way_out(&checked, std::path::Path::new(manifest), command);
+        let good = |n: &str| format!("rehearse the {n} good: {}", rehearsal(&["--on-invalid", "skip"]));
+        let next = way_out(&checked, &invocation.instead(&[], &["--allow-empty"]), good);
         let noun = if n_errors == 1 { "error" } else { "errors" };
         Summary::new(Exit::InvalidManifest, format!("{} {noun}; the manifest is invalid", grouped(n_errors)))
             .with_next(next)
@@ -49,16 +49,6 @@ pub(crate) fn run(config: &ValidateConfig, invocation: &Invocation, shell: &Shel
         .with("skipped", survey.n_skipped)
         .with("errors", n_errors)
         .with("rules", rules))
-}
-
-/// Returns the words of a rehearsal, with the number that confirms rows which take certificates away.
-fn rehearsal(by_type: &[(RequestType, u64)]) -> Vec<String> {
-    let n: u64 = by_type.iter().filter(|(kind, _)| kind.is_destructive()).map(|(_, n)| n).sum();
-    let mut words = vec!["--simulate".to_owned()];
-    if n > 0 {
-        words.extend(["--confirm".to_owned(), n.to_string()]);
-    }
-    words
 }
 
 /// Lists all rules with an example each.

@@ -41,9 +41,8 @@ impl Run<'_> {
 
     /// Returns a command on the ledger that asks the server, in the way that was typed last.
     fn asking(&self, command: &str, words: &[&str]) -> String {
-        let recorded = self.recorded.as_ref().filter(|_| !self.invocation.says_how_to_ask());
         let next = Next(vec![Piece::asking(command, &self.ending.ledger, words)]);
-        recorded.unwrap_or(self.invocation).shown_next(&next)
+        self.invocation.way(self.recorded.as_ref()).shown_next(&next)
     }
 
     /// Returns the command that sends failed and pending rows again.
@@ -88,8 +87,7 @@ impl Run<'_> {
         match &self.ending.server {
             Some(server) => {
                 let doctor = Next(vec![Piece::Doctor(server.clone())]);
-                let way = self.recorded.as_ref().filter(|_| !self.invocation.says_how_to_ask());
-                let doctor = way.unwrap_or(self.invocation).shown_next(&doctor);
+                let doctor = self.invocation.way(self.recorded.as_ref()).shown_next(&doctor);
                 format!("see what is wrong: {doctor}; then, once that is corrected: {again}")
             }
             None => format!("once that is corrected: {again}"),
@@ -124,11 +122,7 @@ impl Run<'_> {
             StopReason::FirstInDoubt { .. } => {
                 format!("look for these rows in the CM portal: {}; then: {again}", self.local("settle", &["--list"]))
             }
-            StopReason::NotAsAsked { row, .. } => {
-                let row = row.to_string();
-                let verdict = self.local("settle", &["--row", &row, "--not-created", "--reason", "TEXT"]);
-                format!("cancel that request in the CM portal, and record it: {verdict}; then: {again}")
-            }
+            StopReason::NotAsAsked { .. } => self.by_state(),
             StopReason::NotReadBack { .. } | StopReason::NotShown(_) => {
                 format!("once that is settled: {again}")
             }
@@ -144,6 +138,9 @@ impl Run<'_> {
 
     fn by_state(&self) -> String {
         let is_left = |state| self.n(state) > 0;
+        if let Some(undo) = about_contradicted(self.ending, self.invocation) {
+            return undo;
+        }
         if is_left(RowState::Pending) || is_left(RowState::Sending) {
             return self.going_on();
         }
@@ -227,17 +224,33 @@ impl Run<'_> {
     fn about_invalid(&self) -> String {
         let typed = Some(self.invocation).filter(|typed| typed.command() == Some("submit"));
         let typed = typed.or(self.recorded.as_ref().filter(|typed| typed.command() == Some("submit")));
-        let named = typed.and_then(|typed| typed.value_of("--rejects"));
-        let name = named.unwrap_or_else(|| rejects_name(Path::new(&self.ending.manifest)));
+        let given = typed.and_then(|typed| typed.value_of("--rejects"));
+        let name = given.unwrap_or_else(|| rejects_name(Path::new(&self.ending.manifest)));
         let replay = self.asking("replay", &["--from", &name]);
-        match typed.filter(|_| !Path::new(&name).exists()) {
+        let corrected = match typed.filter(|_| !Path::new(&name).exists()) {
             Some(typed) => {
                 let written = typed.instead(&["--rejects", "--new", "--confirm"], &["--rejects", &name]);
                 format!("write the invalid rows to a file: {written}; then, with the rows corrected in it: {replay}")
             }
             None => format!("correct the rows in {}, then: {replay}", quoted(&name)),
-        }
+        };
+        let (named, more) = named(&self.ending.invalid, self.n(RowState::Invalid));
+        let words: Vec<&str> = named.iter().map(String::as_str).chain(["--reason", "TEXT"]).collect();
+        let dropped = self.local("drop", &words);
+        format!("{corrected}; or, where they are not to be sent: {dropped}{more}")
     }
+}
+
+/// Returns what a person has to do about requests that are not what their rows asked for. It comes before all else: until then each
+/// start stops for them.
+pub(crate) fn about_contradicted(ending: &Ending, invocation: &Invocation) -> Option<String> {
+    let rows: Vec<RowId> = ending.contradicted.iter().map(|(row, _)| *row).collect();
+    let (named, _) = named(&rows, 0);
+    let words: Vec<&str> = named.iter().map(String::as_str).chain(["--not-created", "--reason", "TEXT"]).collect();
+    let settle = invocation.shown_next(&Next::on_ledger("settle", &ending.ledger, &words));
+    let what =
+        "cancel in the CM portal the requests that are not what was asked for, and record it, which says what is next";
+    (!rows.is_empty()).then(|| format!("{what}: {settle}"))
 }
 
 /// How many names are tried for a file that does not exist yet.
@@ -254,6 +267,13 @@ fn free_name(name: &str) -> String {
 /// How many rows a command names.
 const MAX_ROWS: usize = 5;
 
+/// Returns the words that name these rows to a command, and what is said of the others.
+fn named(rows: &[RowId], n_rows: u64) -> (Vec<String>, String) {
+    let n_more = n_rows.saturating_sub(rows.len() as u64);
+    let more = if n_more > 0 { format!("; and likewise of the others ({n_more})") } else { String::new() };
+    (rows.iter().flat_map(|row| ["--row".to_owned(), row.to_string()]).collect(), more)
+}
+
 /// Returns what to do about findings, by their kinds, and how to close them.
 fn about_findings(findings: &[Finding], run: &Run<'_>) -> String {
     let has = |kinds: &[FindingKind]| findings.iter().any(|finding| kinds.contains(&finding.kind));
@@ -261,9 +281,9 @@ fn about_findings(findings: &[Finding], run: &Run<'_>) -> String {
     let mut rows: Vec<RowId> = findings.iter().filter_map(|finding| finding.row).collect();
     rows.sort_unstable();
     rows.dedup();
-    let n_more = rows.len().saturating_sub(MAX_ROWS);
-    let more = if n_more > 0 { format!("; and likewise of the others ({n_more})") } else { String::new() };
-    let named: Vec<String> = rows.iter().take(MAX_ROWS).flat_map(|row| ["--row".to_owned(), row.to_string()]).collect();
+    let n_rows = rows.len() as u64;
+    rows.truncate(MAX_ROWS);
+    let (named, more) = named(&rows, n_rows);
     let with = |more: &[&'static str]| named.iter().map(String::as_str).chain(more.iter().copied()).collect::<Vec<_>>();
     let looked_at = run.local("settle", &with(&["--looked-at", "--reason", "TEXT"]));
     if findings.iter().all(are_skipped) {
@@ -323,6 +343,8 @@ mod tests {
             is_part: false,
             n_left_destructive: 0,
             n_failed_destructive: 0,
+            invalid: Vec::new(),
+            contradicted: Vec::new(),
             failed_by: None,
             last_sent_by: Some("cmbatch submit wave.csv --token-file t --rate 5/s".to_owned()),
             server: Some("https://cm.test".to_owned()),
@@ -365,7 +387,10 @@ mod tests {
                 n_failed_destructive: 2,
                 ..ending(&[(RowState::Failed, 2)])
             }),
-            told(&ending(&[(RowState::Invalid, 2)])),
+            told(&Ending {
+                invalid: vec![RowId::new(3).unwrap(), RowId::new(8).unwrap()],
+                ..ending(&[(RowState::Invalid, 2)])
+            }),
             told(&ending(&[(RowState::Created, 4)])),
         ];
         insta::assert_snapshot!(lines.join("\n"), @r"
@@ -378,7 +403,7 @@ mod tests {
         have the team that runs the CM server look at it (500), then: cmbatch replay wave.ledger --token-file t --rate 5/s
         cmbatch replay wave.ledger --token-file t --rate 5/s
         have the right that the account lacks (403) given to it, then: cmbatch replay wave.ledger --confirm 2 --token-file t --rate 5/s; or, where they are not to be sent: cmbatch drop wave.ledger --cause refused --reason TEXT
-        write the invalid rows to a file: cmbatch submit wave.csv --token-file t --rate 5/s --rejects wave.rejects.csv; then, with the rows corrected in it: cmbatch replay wave.ledger --from wave.rejects.csv --token-file t --rate 5/s
+        write the invalid rows to a file: cmbatch submit wave.csv --token-file t --rate 5/s --rejects wave.rejects.csv; then, with the rows corrected in it: cmbatch replay wave.ledger --from wave.rejects.csv --token-file t --rate 5/s; or, where they are not to be sent: cmbatch drop wave.ledger --row 3 --row 8 --reason TEXT
         cmbatch export wave.ledger --format csv --output results.csv
         ");
     }

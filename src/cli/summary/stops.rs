@@ -1,10 +1,12 @@
 //! Why a run stopped, for people: what was seen, whom it concerns, what to do.
 
+use std::path::Path;
 use std::time::Duration;
 
 use jiff::Timestamp;
 
 use crate::app::{NO_API_REMEDY, chain};
+use crate::cli::invocation::quoted;
 use crate::cli::output::MAX_REASON;
 use crate::cli::progress::span;
 use crate::reconcile::Disagreement;
@@ -12,7 +14,7 @@ use crate::request::{ErrorCode, Fault, RequestKind, RequestUuid, RowId, printabl
 use crate::submit::{StopReason, Trip};
 
 /// Returns a reason to stop in a person's words: what was seen, and whom it concerns.
-pub(super) fn stop_text(reason: &StopReason) -> String {
+pub(super) fn stop_text(reason: &StopReason, ledger: &Path) -> String {
     let seen = |fault: &Fault| {
         let message = printable_up_to(&fault.message, MAX_REASON);
         if message.is_empty() {
@@ -62,7 +64,7 @@ pub(super) fn stop_text(reason: &StopReason) -> String {
         ),
         StopReason::ClockJumped => "the clock of this machine or of the server jumped".to_owned(),
         StopReason::NoList(error) => printable_up_to(&chain(error), MAX_REASON),
-        StopReason::Refused { kind, status, n_rows, last } => refused(kind, *status, *n_rows, last),
+        StopReason::Refused { kind, status, n_rows, last } => refused(kind, *status, *n_rows, last, ledger),
         // Its message says what to do.
         StopReason::NotSignedIn(fault) => seen(fault),
         StopReason::ApiNotFound(fault) => format!("{}; {NO_API_REMEDY}", seen(fault)),
@@ -126,7 +128,8 @@ fn stalled(quiet: Duration, come_back: Option<Duration>, now: Timestamp) -> Stri
 }
 
 /// What to do about a kind of request that is always refused.
-fn refused(kind: &RequestKind, status: u16, n_rows: u32, last: &Fault) -> String {
+fn refused(kind: &RequestKind, status: u16, n_rows: u32, last: &Fault, ledger: &Path) -> String {
+    let ledger = quoted(&ledger.to_string_lossy());
     let advice = match status {
         // A page, and not the API's words.
         403 if last.code == ErrorCode::Refused => format!(
@@ -138,17 +141,16 @@ fn refused(kind: &RequestKind, status: u16, n_rows: u32, last: &Fault) -> String
              profile template and on its target users",
             kind.request_type
         ),
-        500.. => "other kinds succeed, so this is for the team that looks after the profile template; the server's event log has \
-                  the correlation ids of `cmbatch export`"
-            .to_owned(),
-        _ => "this is for whoever made the manifest, with the team that looks after the profile template: the messages are in \
-              `cmbatch status`"
-            .to_owned(),
+        500.. => format!(
+            "other kinds succeed, so this is for the team that looks after the profile template; the server's event log has the \
+             correlation ids of `cmbatch export {ledger} --format csv`"
+        ),
+        _ => format!(
+            "this is for whoever made the manifest, with the team that looks after the profile template: the messages are in \
+             `cmbatch status {ledger}`"
+        ),
     };
-    format!(
-        "the first {n_rows} rows of {kind} were all answered {status}, and none was created; {advice}; once that is corrected, cmbatch replay \
-         sends these rows again"
-    )
+    format!("the first {n_rows} rows of {kind} were all answered {status}, and none was created; {advice}")
 }
 
 #[cfg(test)]
@@ -158,7 +160,7 @@ mod tests {
     use crate::request::{Guid, RequestType};
 
     fn told(reason: &StopReason) -> String {
-        let (what, text) = (reason.what(), stop_text(reason));
+        let (what, text) = (reason.what(), stop_text(reason, Path::new("wave.ledger")));
         format!("{} {}: {what}: {text}", Exit::of_stop(reason).status(), StoppedBy::from(reason).name())
     }
 
@@ -189,10 +191,10 @@ mod tests {
         insta::assert_snapshot!(lines.join("\n"), @r#"
         4 not-as-asked: the server made another request than was asked for: row 12 (Enroll of template 07070707-0707-0707-0707-070707070707) became request 01010101-0101-0101-0101-010101010101, and it has no target, and the row's is 02020202-0202-0202-0202-020202020202; no other row of that kind was sent, and the row is in doubt; show this to the team that runs the CM server; cancel request 01010101-0101-0101-0101-010101010101 in the CM portal, then settle row 12 with --not-created
         4 first-in-doubt: the first calls were not answered: whether row 12 (Enroll of template 07070707-0707-0707-0707-070707070707) came to be is not known, and the server's list has none of them; they may have been created all the same; this is for the team that runs the CM server: look whether requests hang there
-        5 refused: all rows were refused alike: the first 25 rows of Enroll of template 07070707-0707-0707-0707-070707070707 were all answered 403, and none was created; this is for the team that grants rights in CM: the account of this run needs the right "FIM CM Request Enroll" on the profile template and on its target users; once that is corrected, cmbatch replay sends these rows again
-        5 refused: all rows were refused alike: the first 25 rows of Enroll of template 07070707-0707-0707-0707-070707070707 were all answered 400, and none was created; this is for whoever made the manifest, with the team that looks after the profile template: the messages are in `cmbatch status`; once that is corrected, cmbatch replay sends these rows again
-        5 refused: all rows were refused alike: the first 25 rows of Enroll of template 07070707-0707-0707-0707-070707070707 were all answered 403, and none was created; the answer is a page, of what stands before CM perhaps, and says: headers are too long; this is for whoever runs that; once that is corrected, cmbatch replay sends these rows again
-        5 refused: all rows were refused alike: the first 25 rows of Enroll of template 07070707-0707-0707-0707-070707070707 were all answered 500, and none was created; other kinds succeed, so this is for the team that looks after the profile template; the server's event log has the correlation ids of `cmbatch export`; once that is corrected, cmbatch replay sends these rows again
+        5 refused: all rows were refused alike: the first 25 rows of Enroll of template 07070707-0707-0707-0707-070707070707 were all answered 403, and none was created; this is for the team that grants rights in CM: the account of this run needs the right "FIM CM Request Enroll" on the profile template and on its target users
+        5 refused: all rows were refused alike: the first 25 rows of Enroll of template 07070707-0707-0707-0707-070707070707 were all answered 400, and none was created; this is for whoever made the manifest, with the team that looks after the profile template: the messages are in `cmbatch status wave.ledger`
+        5 refused: all rows were refused alike: the first 25 rows of Enroll of template 07070707-0707-0707-0707-070707070707 were all answered 403, and none was created; the answer is a page, of what stands before CM perhaps, and says: headers are too long; this is for whoever runs that
+        5 refused: all rows were refused alike: the first 25 rows of Enroll of template 07070707-0707-0707-0707-070707070707 were all answered 500, and none was created; other kinds succeed, so this is for the team that looks after the profile template; the server's event log has the correlation ids of `cmbatch export wave.ledger --format csv`
         4 breaker: stopped by the circuit breaker: 25 calls failed in a row, the last one because no answer in time; it may have happened (20 timeout, 5 unavailable); this is for the team that runs the CM server
         4 breaker: stopped by the circuit breaker: 25 calls failed in a row, the last one because no connection to the server; nothing was sent (20 not-connected, 5 timeout); this is for the team that runs the CM server
         4 breaker: stopped by the circuit breaker: 25 calls failed in a row, the last one because no connection to the server; nothing was sent (20 not-connected, 5 connection-refused); check --server, the network and the proxy

@@ -435,7 +435,7 @@ fn a_row_that_was_sent_again_and_does_not_show_is_named_wherever_it_stands() {
     world.hide_row(11);
     // The newest of all, which an ordinary row may be for a while.
     let audit = world.look().audit;
-    assert_eq!((audit.again.n, audit.n_not_shown, audit.is_whole()), (1, 0, false));
+    assert_eq!((audit.again.n, audit.not_shown.n, audit.is_whole()), (1, 0, false));
     assert_eq!(audit.again.first, [Gap { row: row(11), uuid: uuid(11) }]);
     world.put(11);
     assert!(world.look().audit.is_whole());

@@ -32,7 +32,7 @@ fn a_row_that_is_missing_between_others_is_a_finding_and_one_at_the_new_end_a_co
         let mut world = sent();
         hidden.iter().for_each(|number| world.hide_row(*number));
         let audit = world.look().audit;
-        assert_eq!((missing(&audit), audit.n_not_shown), (expected.to_vec(), n_not_shown), "without {hidden:?}");
+        assert_eq!((missing(&audit), audit.not_shown.n), (expected.to_vec(), n_not_shown), "without {hidden:?}");
     }
     let mut world = sent();
     world.hide_row(5);

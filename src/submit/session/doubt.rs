@@ -6,7 +6,7 @@ use super::look::{may_pass, overtaken};
 use super::{Ended, MAX_LISTS, SHORTEST_WAIT, Session, SessionReport, Setting, Standing, Waited};
 use crate::event::EventKind;
 use crate::ledger::{LedgerError, RowState};
-use crate::reconcile::{Lists, Report};
+use crate::reconcile::{Lists, Probe, Report};
 use crate::request::{ErrorCode, RequestKind};
 use crate::submit::kinds::Awaiting;
 use crate::submit::setup::CheckFirst;
@@ -31,7 +31,7 @@ impl Session {
             }
             let Some(at) = self.ask_again_at(&report) else { break };
             let left = at.saturating_sub(self.machine.since_boot()).max(SHORTEST_WAIT);
-            self.tell(setting.sink, EventKind::WaitingForProof { left, rows: report.left });
+            self.tell_of_waiting(setting, left, report.left)?;
             let until = self.machine.since_boot() + left;
             if self.wait_until(until, setting).await == Waited::Interrupted {
                 break;
@@ -44,6 +44,22 @@ impl Session {
             }
         }
         Ok(report)
+    }
+
+    /// Tells that so many rows in doubt keep the session from going on for a time, and which one of them.
+    pub(super) fn tell_of_waiting<C>(
+        &self,
+        setting: &Setting<'_, C>,
+        left: Duration,
+        rows: u64,
+    ) -> Result<(), LedgerError> {
+        let row = match self.probe {
+            Probe::Sent(row) => Some(row),
+            Probe::None | Probe::Seen => self.reader.in_doubt(0, 1)?.first().map(|first| first.row),
+        };
+        let pending = self.n_pending()?;
+        self.tell(setting.sink, EventKind::WaitingForProof { left, rows, row, pending });
+        Ok(())
     }
 
     /// Returns when the next list may prove more; none where none will.
@@ -93,10 +109,7 @@ impl Session {
     /// Looks whether rows that were answered with 500 were created all the same, as soon as a list must show that.
     async fn look_for_errors<C: Lists>(&mut self, setting: &Setting<'_, C>) -> Result<Report, LedgerError> {
         let until = self.machine.since_boot() + self.patience.settle;
-        self.tell(
-            setting.sink,
-            EventKind::WaitingForProof { left: self.patience.settle, rows: self.reader.n_in_doubt()? },
-        );
+        self.tell_of_waiting(setting, self.patience.settle, self.reader.n_in_doubt()?)?;
         let looked = match self.wait_until(until, setting).await {
             Waited::Over => self.look_unless_stopped(setting).await?,
             Waited::Interrupted => None,

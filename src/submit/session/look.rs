@@ -177,8 +177,12 @@ impl Session {
         while is_wanted && !(report.is_audited && is_whole(report)) && n_lists < MAX_LISTS {
             let ripe_at = report.last_list.as_ref().and_then(|list| list.audit.ripe_at);
             let until = (self.machine.since_boot() + self.patience.settle).max(ripe_at.unwrap_or_default());
-            if n_lists > 0 && self.wait_until(until, setting).await == Waited::Interrupted {
-                break;
+            if n_lists > 0 {
+                let left = until.saturating_sub(self.machine.since_boot());
+                self.tell_of_waiting(setting, left, self.reader.n_in_doubt()?)?;
+                if self.wait_until(until, setting).await == Waited::Interrupted {
+                    break;
+                }
             }
             n_lists += 1;
             let Some(list) = self.look_unless_stopped(setting).await? else { break };

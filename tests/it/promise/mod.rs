@@ -13,6 +13,7 @@ mod server;
 mod signals;
 mod tokens;
 mod ways;
+mod words;
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -247,7 +248,8 @@ fn next_commands(stderr: &str) -> Vec<String> {
             continue;
         }
         let command = &line[at..];
-        let end = ["; or", "; then", ", which", "; see"].iter().filter_map(|end| command.find(end)).min();
+        let end =
+            ["; or", "; then", "; and", "; how", ", which", "; see"].iter().filter_map(|end| command.find(end)).min();
         found.push(command[..end.unwrap_or(command.len())].to_owned());
     }
     found
