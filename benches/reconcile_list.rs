@@ -194,6 +194,7 @@ async fn look(ledger: &Ledger, reader: &Reader, client: &Client) -> reconcile::R
         lags: false,
         first_date: None,
         probe: Probe::None,
+        probe_since: None,
         may_send: &[RowState::Pending],
         leave_out: &BTreeSet::new(),
         look_back: Some(Duration::MAX),

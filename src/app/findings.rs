@@ -3,7 +3,7 @@
 use super::look::uuids;
 use super::words::grouped;
 use crate::ledger::{Finding, FindingKind};
-use crate::reconcile::{Audit, Double, Firsts, Gap, Report, Stray};
+use crate::reconcile::{Audit, Double, Firsts, Gap, Probe, Report, Stray};
 use crate::request::{RequestUuid, RowId};
 
 /// Returns that more than one request stands for a row that is left out.
@@ -26,6 +26,12 @@ pub(super) fn of_report(report: &Report) -> Vec<Finding> {
         );
         finding(FindingKind::Double, *row, requests, detail)
     });
+    if let Probe::Refuted { row, uuid } = report.probe {
+        let detail = format!(
+            "row {row} was not in the server's list and was sent again, and is request {uuid}, which was there already: it may exist twice"
+        );
+        all.push(finding(FindingKind::Double, row, &[uuid], detail));
+    }
     tell(&mut all, &report.answered, |(row, [own, answered])| {
         let detail = format!(
             "row {row} is request {own} by its tag, and was answered with {answered}, which the server's list does not have: where that \

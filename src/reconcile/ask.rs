@@ -113,6 +113,13 @@ pub enum Probe {
     Sent(RowId),
     /// A list showed it: what other rows a list does not have is absent, too.
     Seen,
+    /// A list shows that it was there already when the one before did not have it: lists of this server prove no absence.
+    Refuted {
+        /// The row. It may exist twice.
+        row: RowId,
+        /// The request that was there.
+        uuid: RequestUuid,
+    },
 }
 
 /// What is known when a list is asked for.
@@ -146,6 +153,8 @@ pub struct Asking<'a> {
     pub first_date: Option<Timestamp>,
     /// The row that is sent before others which are absent, too.
     pub probe: Probe,
+    /// The server's clock (`Date`) at the list that did not have it; none where the server does not say.
+    pub probe_since: Option<Timestamp>,
     /// In which states rows are that may be sent.
     pub may_send: &'static [RowState],
     /// The accounts whose requests from other runs stand for rows that are absent here: those rows are left out (`--already skip`).

@@ -67,6 +67,8 @@ pub(super) struct Proof<'a> {
     pub(super) lags: bool,
     /// The rows that a list had absent before, and that were sent again for it.
     pub(super) found_absent: BTreeSet<RowId>,
+    /// Whether lists of this server were seen to lack what was there.
+    pub(super) is_refuted: bool,
     /// Whether no row is left that could be sent.
     pub(super) is_idle: bool,
     /// The sessions of the run, to tell accounts and times.

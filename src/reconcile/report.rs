@@ -230,6 +230,12 @@ pub enum WhyLeft {
         /// How many rows.
         n: u64,
     },
+    /// A row was sent again because a list did not have it, and more than one request may be that row's: the server's lists lack
+    /// what is there.
+    Refuted {
+        /// How many rows.
+        n: u64,
+    },
     /// They were not in the list, were sent again, and their answers were lost again. No list shows them.
     LostAgain {
         /// How many rows.
@@ -317,6 +323,11 @@ impl fmt::Display for WhyLeft {
             Self::NoTime { n } => write!(
                 f,
                 "the server does not say its time, so that {n} of them may be old, and its list may leave old finished ones out"
+            ),
+            Self::Refuted { n } => write!(
+                f,
+                "a row was sent again because the server's list did not have it, and may exist twice (see the findings): until a person has \
+                 looked at that, no list proves that {n} of them do not exist"
             ),
             Self::LostAgain { n, first } => write!(
                 f,

@@ -11,7 +11,9 @@ use super::report::{Ambiguity, Audit, Firsts, Gap, MAX_FOUND, Report, WhyLeft};
 use super::sight::{Contradiction, Exists, Seen, Sight};
 use super::tagless::{self, Tagless};
 use crate::client::{ListItem, ListTimeouts};
-use crate::ledger::{FirstLook, Ledger, LedgerError, Reader, Resolution, RowState, RowVerdict, Source};
+use crate::ledger::{
+    Finding, FindingKind, FirstLook, Ledger, LedgerError, Reader, Resolution, RowState, RowVerdict, Source,
+};
 use crate::request::{RequestUri, RequestUuid, RowId};
 
 /// How many rows are settled at once.
@@ -61,7 +63,9 @@ pub async fn look(
             settle_found(ledger, &seen, &mut report).await?;
             report.lag = lag(asking, &sight);
             report.lags = asking.lags || lags(asking, &sight);
-            report.probe = probe(asking.probe, &sight, &seen);
+            report.probe = probe(asking, &sight, &seen);
+            let still_open = sight.still_open(reader.open_findings()?);
+            let found_absent = reader.found_absent()?;
             let proof = Proof {
                 asking,
                 sight: &sight,
@@ -71,7 +75,8 @@ pub async fn look(
                 date,
                 lag: report.lag,
                 lags: report.lags,
-                found_absent: reader.found_absent()?,
+                is_refuted: is_refuted(report.probe, &still_open, &seen, &found_absent),
+                found_absent,
                 is_idle: !reader.tallies()?.iter().any(|tally| tally.state == RowState::Pending),
                 sessions,
             };
@@ -82,6 +87,7 @@ pub async fn look(
             // What it found is in it.
             seen.exists.iter().for_each(|found| sight.seen.set(found.row));
             report.audit = audit(&sight, asking, &found_absent, reader)?;
+            report.audit.still_open = still_open;
             report.audit.n_old_end = looks.n_last_in(&sight.unseen);
             report.first_look = FirstLook { date, newest: sight.newest(), account: None, originator: sight.originator };
             report.kinds_seen = std::mem::take(&mut sight.kinds_seen);
@@ -174,15 +180,33 @@ fn lags(asking: &Asking<'_>, sight: &Sight<'_>) -> bool {
 
 /// Returns what this list says of the row that was sent alone. It is a sign only where its own request shows, and no other: one of an
 /// earlier attempt that shows now was missing in the list that had it absent, and so may others be.
-fn probe(before: Probe, sight: &Sight<'_>, seen: &Seen) -> Probe {
+fn probe(asking: &Asking<'_>, sight: &Sight<'_>, seen: &Seen) -> Probe {
+    let before = asking.probe;
+    let was_there =
+        |found: &&Exists| asking.probe_since.is_some_and(|since| found.submitted_ms < since.as_millisecond());
     match before {
+        Probe::Sent(row) if let Some(Exists { uuid, .. }) = seen.found(row).filter(was_there) => {
+            Probe::Refuted { row, uuid: *uuid }
+        }
         Probe::Sent(row) if seen.doubles.first.iter().any(|double| double.row == row) => before,
         Probe::Sent(row) if seen.answered.first.iter().any(|(answered, _)| *answered == row) => before,
         // Whichever of its requests that is.
         Probe::Sent(row) if seen.speaks_of(row) => Probe::None,
         Probe::Sent(row) if sight.seen.has(row) => Probe::Seen,
-        Probe::None | Probe::Sent(_) | Probe::Seen => before,
+        Probe::None | Probe::Sent(_) | Probe::Seen | Probe::Refuted { .. } => before,
     }
+}
+
+/// Returns whether lists of this server were seen to lack what was there, so that a row was sent again: more than one request may
+/// be that row's, or none shows.
+fn is_refuted(probe: Probe, still_open: &[Finding], seen: &Seen, found_absent: &BTreeSet<RowId>) -> bool {
+    let is_of_it = |finding: &Finding| {
+        matches!(finding.kind, FindingKind::Double | FindingKind::Missing)
+            && finding.row.is_some_and(|row| found_absent.contains(&row))
+    };
+    matches!(probe, Probe::Refuted { .. })
+        || still_open.iter().any(is_of_it)
+        || seen.doubles.first.iter().any(|double| found_absent.contains(&double.row))
 }
 
 /// Records the rows in doubt that the list does not have as absent, where that is proven; else says why it is not.
@@ -212,6 +236,7 @@ async fn settle_absent(
     }
     let mut unproven = Unproven::default();
     let (mut again, mut failed, mut elsewhere, mut lost_again) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let mut n_refuted = 0;
     for around in not_seen {
         let doubt = &around.doubt;
         let Some(fate) = fate(doubt.code, doubt.counted_attempts, asking.max_attempts) else { continue };
@@ -219,6 +244,7 @@ async fn settle_absent(
             let other = report.hits.of(&doubt.request);
             let other = other.filter(|hit| hit.originator.is_some_and(|account| asking.leave_out.contains(&account)));
             match (fate, other) {
+                _ if proof.is_refuted && asking.trust == Trust::Proof => n_refuted += 1,
                 _ if proof.is_lost_again(doubt) => lost_again.push(doubt.row),
                 (Fate::Pending, Some(hit)) => elsewhere.push(hit.leaves_out(doubt.row)),
                 (Fate::Pending, None) => again.push(doubt.row),
@@ -231,6 +257,9 @@ async fn settle_absent(
         report.ask_again_at = Some(unproven.ripe_at.unwrap_or(asking.asked_at + asking.waits.settle));
     }
     report.why_left.extend(unproven.why(proof.n_unread));
+    if n_refuted > 0 {
+        report.why_left.push(WhyLeft::Refuted { n: n_refuted });
+    }
     if let Some(first) = lost_again.first() {
         report.why_left.push(WhyLeft::LostAgain { n: lost_again.len() as u64, first: *first });
     }
@@ -247,7 +276,7 @@ async fn settle_absent(
             report.ask_again_at.get_or_insert(asking.asked_at + asking.waits.settle);
             again.clear();
         }
-        (Probe::None | Probe::Sent(_), None) | (Probe::Seen, _) => {}
+        (Probe::None | Probe::Sent(_), None) | (Probe::Seen | Probe::Refuted { .. }, _) => {}
     }
     let reason = match asking.trust {
         Trust::Proof => "the server's list has what was created around it, and not this",
@@ -282,11 +311,7 @@ fn audit(
     found_absent: &BTreeSet<RowId>,
     reader: &Reader,
 ) -> Result<Audit, LedgerError> {
-    let mut audit = Audit {
-        come_to_nothing: sight.come_to_nothing(),
-        still_open: sight.still_open(reader.open_findings()?),
-        ..Audit::default()
-    };
+    let mut audit = Audit { come_to_nothing: sight.come_to_nothing(), ..Audit::default() };
     let has_sent = asking.first_date.is_some() || !asking.recent.is_empty() || asking.audited_from < asking.session;
     if !has_sent || asking.who.tagging == Tagging::Untagged {
         return Ok(audit);

@@ -57,6 +57,8 @@ pub(super) struct Exists {
     pub(super) row: RowId,
     pub(super) uuid: RequestUuid,
     pub(super) before: RowState,
+    /// When it was submitted, in milliseconds since 1970; the greatest number where the server does not say.
+    pub(super) submitted_ms: i64,
 }
 
 /// A row of which a list says what cannot be.
@@ -286,7 +288,8 @@ impl<'a> Sight<'a> {
             let uuids = &finding.uuids;
             let n_left = uuids.len() - uuids.iter().filter(is_over).count();
             match finding.kind {
-                FindingKind::Double | FindingKind::Elsewhere => n_left > 1,
+                // Of one that was there before its row was sent again, only the other one is not known.
+                FindingKind::Double | FindingKind::Elsewhere => n_left >= uuids.len().clamp(1, 2),
                 FindingKind::Unsent => n_left > 0,
                 FindingKind::Missing => uuids.iter().any(|uuid| self.status(*uuid).is_none()),
                 // Told anew by each list.
@@ -327,7 +330,8 @@ impl<'a> Sight<'a> {
                         .into(),
                 }),
                 None => {
-                    seen.exists.push(Exists { row: first.row, uuid: first.uuid, before: first.before });
+                    let Tagged { row, uuid, before, submitted_ms, .. } = *first;
+                    seen.exists.push(Exists { row, uuid, before, submitted_ms });
                     self.kinds_seen.extend(self.firsts.remove(&first.row));
                 }
             }
@@ -338,7 +342,7 @@ impl<'a> Sight<'a> {
         seen.contradictions.sort_by_key(|contradiction| contradiction.row);
         seen.contradictions.dedup_by_key(|contradiction| contradiction.row);
         self.decide_shared(reader, &mut seen)?;
-        for Exists { row, uuid, before } in &seen.exists {
+        for Exists { row, uuid, before, .. } in &seen.exists {
             match before {
                 // What it was answered with is not there, or is another row's.
                 RowState::Created => continue,
@@ -404,9 +408,13 @@ impl<'a> Sight<'a> {
 }
 
 impl Seen {
+    /// Returns the request that the list newly has as a row's.
+    pub(super) fn found(&self, row: RowId) -> Option<&Exists> {
+        self.exists.binary_search_by_key(&row, |found| found.row).ok().map(|at| &self.exists[at])
+    }
+
     /// Returns whether the list says anything of a row, so that it is not absent.
     pub(super) fn speaks_of(&self, row: RowId) -> bool {
-        self.exists.binary_search_by_key(&row, |found| found.row).is_ok()
-            || self.contradictions.binary_search_by_key(&row, |found| found.row).is_ok()
+        self.found(row).is_some() || self.contradictions.binary_search_by_key(&row, |found| found.row).is_ok()
     }
 }

@@ -157,6 +157,8 @@ pub struct Session {
     /// Rows that lists showed as another request than was answered, with both.
     answered: Vec<(RowId, [RequestUuid; 2])>,
     probe: Probe,
+    /// The server's clock at the list that made it so.
+    probe_since: Option<Timestamp>,
     /// When the last list ended, and how long it took: the next one begins no sooner than that long after it.
     last_list: Option<(Instant, Duration)>,
     /// How many calls were made when the last list was asked for.
@@ -204,6 +206,7 @@ impl Session {
             lags: false,
             answered: Vec::new(),
             probe: Probe::None,
+            probe_since: None,
             last_list: None,
             calls_at_list: None,
             n_calls: 0,

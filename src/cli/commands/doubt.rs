@@ -131,9 +131,11 @@ fn warning(why: &WhyLeft, n_left: u64) -> Option<String> {
             "{} in doubt: {said}; look for them in the CM portal, or give --trust-list where you know that the list is complete",
             rows(n_left)
         )),
-        WhyLeft::OtherAccount { .. } | WhyLeft::Unread { .. } | WhyLeft::LostAgain { .. } | WhyLeft::Probe { .. } => {
-            Some(format!("{} in doubt: {said}; look for them in the CM portal", rows(n_left)))
-        }
+        WhyLeft::OtherAccount { .. }
+        | WhyLeft::Unread { .. }
+        | WhyLeft::Refuted { .. }
+        | WhyLeft::LostAgain { .. }
+        | WhyLeft::Probe { .. } => Some(format!("{} in doubt: {said}; look for them in the CM portal", rows(n_left))),
         WhyLeft::LostTag(ambiguous) | WhyLeft::Untagged(ambiguous) => {
             Some(format!("{said}: {}; look at them in the CM portal", candidates(ambiguous)))
         }

@@ -32,6 +32,7 @@ fn why(report: &Report) -> &'static str {
         [WhyLeft::Archived { .. }] => "archived",
         [WhyLeft::NoTime { .. }] => "no time",
         [WhyLeft::Probe { .. }] => "probe",
+        [WhyLeft::Refuted { .. }] => "refuted",
         [WhyLeft::LostAgain { .. }] => "lost again",
         [WhyLeft::Contradicted { .. }] => "contradicted",
         [WhyLeft::LostTag(_)] => "lost tag",

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use super::absence::check;
 use super::world::*;
+use crate::ledger::{Finding, FindingKind};
 use crate::machine::Clock;
+use crate::reconcile::{Probe, WhyLeft};
 use crate::request::{ErrorCode, Fault, Outcome};
 
 #[test]
@@ -93,4 +95,55 @@ fn a_request_that_a_list_found_is_taken_for_that_of_the_first_attempt() {
     world.put(12);
     assert_eq!(world.look().found, 1);
     check("the only one behind may be as old as the row", world, 11, "new end");
+}
+
+#[test]
+fn a_row_that_was_there_when_a_list_did_not_have_it_ends_all_proofs_until_a_person_has_looked() {
+    let mut world = World::begun(12);
+    world.create(1..=10);
+    let there = [11, 12].map(|number| world.object(number));
+    world.lose(11);
+    world.lose(12);
+    world.pass(160);
+    // The list lacks the newest two, and no row is left that would show it.
+    let report = world.look();
+    assert_eq!((report.absent, report.probe), (1, Probe::Sent(row(11))));
+    (world.probe, world.probe_since) = (report.probe, report.date);
+    world.lose(11);
+    world.list.objects.push(there[0].clone());
+    world.pass(160);
+    let report = world.look();
+    let refuted = Probe::Refuted { row: row(11), uuid: uuid(11) };
+    assert_eq!((report.found, report.absent, report.probe), (1, 0, refuted));
+    assert_eq!(report.why_left, [WhyLeft::Refuted { n: 1 }]);
+    world.probe = refuted;
+    assert_eq!(world.look().why_left, [WhyLeft::Refuted { n: 1 }], "nothing is forgotten");
+    let double =
+        Finding { kind: FindingKind::Double, row: Some(row(11)), uuids: vec![uuid(11)], detail: String::new() };
+    world.ledger().set_findings(vec![double.clone()]).unwrap();
+    // Another session knows it from the finding.
+    world.restart(ACCOUNT);
+    world.first_look();
+    world.pass(160);
+    let report = world.look();
+    assert_eq!((report.absent, &report.why_left[..]), (0, &[WhyLeft::Refuted { n: 1 }][..]));
+    assert_eq!(report.audit.still_open, [double]);
+    world.ledger().set_findings(Vec::new()).unwrap();
+    assert_eq!(world.look().absent, 1, "a person has looked");
+}
+
+#[test]
+fn a_row_whose_second_request_shows_refutes_nothing() {
+    let mut world = World::begun(12);
+    world.create(1..=10);
+    world.lose(11);
+    world.lose(12);
+    world.pass(160);
+    let report = world.look();
+    (world.probe, world.probe_since) = (report.probe, report.date);
+    world.put(11);
+    world.lose(11);
+    world.pass(160);
+    let report = world.look();
+    assert_eq!((report.found, report.absent, report.probe), (1, 1, Probe::Sent(row(12))));
 }

@@ -206,7 +206,7 @@ proptest! {
             let report = world.look();
             let sent = match report.probe {
                 Probe::Sent(row) if world.probe != report.probe => Some(row),
-                Probe::Sent(_) | Probe::None | Probe::Seen => None,
+                Probe::Sent(_) | Probe::None | Probe::Seen | Probe::Refuted { .. } => None,
             };
             check(&world, &all, n_rows, sent.filter(|_| may_be_twice))?;
             if let Probe::Sent(row) = world.probe && report.probe == world.probe {

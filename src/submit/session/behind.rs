@@ -43,7 +43,7 @@ impl Session {
                 Work::InOrder => self.reader.pending(0, 1)?.first().copied(),
             };
             let Some(first) = first else { return Ok(None) };
-            self.probe = Probe::Sent(first);
+            (self.probe, self.probe_since) = (Probe::Sent(first), None);
             setting.ledger.detach(first)?;
             let round = self.round(setting, Work::Rows(vec![first])).await;
             if let Some(reason) = add(&mut report.sent, round) {

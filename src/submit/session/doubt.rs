@@ -54,7 +54,7 @@ impl Session {
         rows: u64,
     ) -> Result<(), LedgerError> {
         let row = match self.probe {
-            Probe::Sent(row) => Some(row),
+            Probe::Sent(row) | Probe::Refuted { row, .. } => Some(row),
             Probe::None | Probe::Seen => self.reader.in_doubt(0, 1)?.first().map(|first| first.row),
         };
         let pending = self.n_pending()?;

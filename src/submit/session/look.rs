@@ -64,6 +64,7 @@ impl Session {
             lags: self.lags,
             first_date: self.first_date,
             probe: self.probe,
+            probe_since: self.probe_since,
             may_send: self.may_send,
             leave_out: &self.leave_out,
             look_back: self.look_back,
@@ -115,7 +116,9 @@ impl Session {
         }
         self.lag = report.lag;
         self.lags = report.lags;
-        self.probe = report.probe;
+        if self.probe != report.probe {
+            (self.probe, self.probe_since) = (report.probe, report.date);
+        }
         if report.is_behind() {
             self.standing = Standing::Behind;
         }
