@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use rusqlite::{Connection, params};
+use rusqlite::Connection;
 use tempfile::TempPath;
 
 use super::clock::SessionClock;
@@ -16,7 +16,7 @@ use super::loader::{Held, Loader};
 use super::open::{begin, lock_existing};
 use super::path::{beside, check_is_free, check_is_local, resolve};
 use super::run::{RunInfo, insert_parts, insert_run};
-use super::schema::{RUN, create_indexes_and_view, create_tables};
+use super::schema::{create_indexes_and_view, create_tables};
 use super::session::{Stamp, insert_event};
 use crate::machine::Machine;
 use crate::platform::{DataLock, folder_of, sync_folder};
@@ -124,7 +124,7 @@ fn finish_run(conn: &Connection, run: &RunInfo) -> Result<(), Fault> {
 fn append_parts(conn: &Connection, stamp: Stamp, parts: &[ManifestPart]) -> Result<(), Fault> {
     insert_parts(conn, parts)?;
     let n_rows: u64 = parts.iter().map(|part| u64::from(part.n_rows)).sum();
-    conn.execute("UPDATE runs SET n_rows = n_rows + ? WHERE run = ?", params![n_rows, RUN])?;
+    conn.execute("UPDATE run SET n_rows = n_rows + ?", [n_rows])?;
     for part in parts {
         let detail = format!("{} rows of manifest {} ({:?})", part.n_rows, part.part, part.name);
         insert_event(conn, stamp, "append", &detail)?;

@@ -4,15 +4,15 @@ use rusqlite::Connection;
 
 use super::error::{Damage, Fault, LedgerError};
 use super::history::history_of;
-use super::query;
+use super::item::LoadRow;
+use super::loaded::load_row;
+use super::open::open_claims;
+use super::query::{self, LAST_WORD};
 use super::reader::Reader;
 use super::resolution::DoubtfulRow;
 use super::result::Holder;
-use super::schema::RUN;
 use super::session::{Stamp, last_session};
-use super::sql::{PLACE_COLUMNS, REQUEST_COLUMNS, place_of, request_of};
 use super::state::RowState;
-use super::takeover::open_claims;
 use super::tally::{count_in, load_tallies};
 use crate::request::{AttemptNo, RowId};
 
@@ -27,7 +27,7 @@ impl Reader {
     pub fn in_doubt(&self, after: u32, limit: u32) -> Result<Vec<DoubtfulRow>, LedgerError> {
         let holder = self.holder_state()?;
         self.examine(|conn| {
-            let mut rows = query::all(conn, ROWS_IN_DOUBT, (RUN, after, limit), |line| line.get(0))?;
+            let mut rows = query::all(conn, &rows_in_doubt(), (after, limit), |line| line.get(0))?;
             rows.extend(left_open(conn, holder)?.into_iter().filter(|row| row.get() > after));
             rows.sort_unstable();
             rows.truncate(limit as usize);
@@ -45,11 +45,13 @@ impl Reader {
     }
 }
 
-// The state stands in the text, because SQLite takes the index of these rows only then.
-pub(super) const ROWS_IN_DOUBT: &str = "SELECT row FROM outcomes o WHERE run = ? AND row > ? AND state = 'in_doubt'
-    AND NOT EXISTS (SELECT 1 FROM outcomes x WHERE x.run = o.run AND x.row = o.row
-        AND (x.attempt, x.verdict) > (o.attempt, o.verdict))
-    AND NOT EXISTS (SELECT 1 FROM left_out l WHERE l.run = o.run AND l.row = o.row) ORDER BY row LIMIT ?";
+/// Returns the statement that finds them. The state stands in the text, because SQLite takes the index of these rows only then.
+pub(super) fn rows_in_doubt() -> String {
+    format!(
+        "SELECT row FROM outcomes o WHERE row > ? AND state = 'in_doubt' AND {LAST_WORD}
+             AND NOT EXISTS (SELECT 1 FROM left_out l WHERE l.row = o.row) ORDER BY row LIMIT ?"
+    )
+}
 
 /// Returns the rows whose process died and that no session has taken over; never more than a pipeline's window.
 fn left_open(conn: &Connection, holder: Holder) -> rusqlite::Result<Vec<RowId>> {
@@ -63,18 +65,15 @@ fn left_open(conn: &Connection, holder: Holder) -> rusqlite::Result<Vec<RowId>> 
 
 fn doubtful(conn: &Connection, row: RowId) -> Result<DoubtfulRow, Fault> {
     let history = history_of(conn, row)?;
-    let sql = format!("SELECT {PLACE_COLUMNS}, id, {REQUEST_COLUMNS} FROM items WHERE run = ? AND row = ?");
-    let item =
-        query::first(conn, &sql, (RUN, row), |line| Ok((place_of(line, 0)?, line.get(3)?, request_of(line, 4)?)))?;
-    let (place, id, request) = item.ok_or(Damage::RowGone(row))?;
+    let Some(LoadRow::Item(item)) = load_row(conn, row)? else { return Err(Damage::RowGone(row).into()) };
     let open =
         history.open_claim().map(|claim| claim.left_open(Stamp { session: claim.session, at: claim.claimed_at }));
     let last = open.as_ref().or(history.last_attempt()).or(history.outcomes.last()).ok_or(Damage::RowGone(row))?;
     Ok(DoubtfulRow {
         row,
-        place,
-        id,
-        request,
+        place: item.place,
+        id: item.id,
+        request: item.request,
         // A row without attempt is in doubt only where the server contradicts it.
         attempt: AttemptNo::new(last.attempt).unwrap_or(AttemptNo::FIRST),
         session: last.made_by.unwrap_or(last.session),

@@ -372,7 +372,7 @@ mod tests {
         let error = LedgerError::NewerVersion("w.ledger".into(), 7);
         assert_eq!(
             error.to_string(),
-            "the ledger \"w.ledger\" has version 7, and this program knows versions up to 3; use a newer cmbatch"
+            "the ledger \"w.ledger\" has version 7, and this program knows versions up to 4; use a newer cmbatch"
         );
     }
 }

@@ -4,11 +4,9 @@ use jiff::Timestamp;
 use rusqlite::Connection;
 
 use super::error::{Fault, LedgerError, StepError};
-use super::query;
+use super::query::{self, Micros, Uuids};
 use super::reader::Reader;
-use super::schema::RUN;
 use super::session::Stamp;
-use super::sql::{Micros, Uuids};
 use crate::request::{RequestUuid, RowId};
 
 /// What kind of finding.
@@ -93,22 +91,21 @@ pub(super) fn set_findings(conn: &Connection, stamp: Stamp, findings: Vec<Findin
     for finding in findings.into_iter().map(Finding::sorted) {
         if let Some(at) = known.iter().position(|open| open.finding.is_same(&finding)) {
             kept[at] = true;
-            let sql = "UPDATE findings SET detail = ?1 WHERE run = ?2 AND finding = ?3 AND detail <> ?1";
-            query::change(conn, sql, (finding.detail, RUN, known[at].number))?;
+            let sql = "UPDATE findings SET detail = ?1 WHERE finding = ?2 AND detail <> ?1";
+            query::change(conn, sql, (finding.detail, known[at].number))?;
         } else if !passed_over.iter().any(|one| one.is_same(&finding)) {
             let (row, uuids) = (finding.row, Uuids(finding.uuids.as_slice()));
             query::change(
                 conn,
-                "INSERT INTO findings (run, finding, kind, row, uuids, detail, found_at, session)
-                 VALUES (?1, (SELECT ifnull(max(finding), 0) + 1 FROM findings WHERE run = ?1), ?2, ?3, ?4, ?5, ?6, ?7)",
-                (RUN, finding.kind, row, uuids, &finding.detail, Micros(now), session),
+                "INSERT INTO findings (kind, row, uuids, detail, found_at, session) VALUES (?, ?, ?, ?, ?, ?)",
+                (finding.kind, row, uuids, &finding.detail, Micros(now), session),
             )?;
             passed_over.push(finding);
         }
     }
     for (open, _) in known.iter().zip(kept).filter(|(_, is_kept)| !is_kept) {
-        let sql = "UPDATE findings SET closed_at = ?, reason = ? WHERE run = ? AND finding = ?";
-        query::change(conn, sql, (Micros(now), NOT_SEEN, RUN, open.number))?;
+        let sql = "UPDATE findings SET closed_at = ?, reason = ? WHERE finding = ?";
+        query::change(conn, sql, (Micros(now), NOT_SEEN, open.number))?;
     }
     Ok(())
 }
@@ -118,8 +115,8 @@ pub(super) fn set_findings(conn: &Connection, stamp: Stamp, findings: Vec<Findin
 /// # Errors
 /// [`StepError::NoFinding`], or SQLite failed.
 pub(super) fn close_findings(conn: &Connection, now: Timestamp, row: RowId, reason: &str) -> Result<(), Fault> {
-    let sql = "UPDATE findings SET closed_at = ?, reason = ? WHERE run = ? AND row = ? AND closed_at IS NULL";
-    let n_closed = query::change(conn, sql, (Micros(now), reason, RUN, row))?;
+    let sql = "UPDATE findings SET closed_at = ?, reason = ? WHERE row = ? AND closed_at IS NULL";
+    let n_closed = query::change(conn, sql, (Micros(now), reason, row))?;
     if n_closed == 0 { Err(StepError::NoFinding(row).into()) } else { Ok(()) }
 }
 
@@ -132,9 +129,9 @@ const LOOKED_AT: &str = "closed_at IS NOT NULL AND reason <> 'not seen any more'
 
 fn load(conn: &Connection, which: &str) -> rusqlite::Result<Vec<OpenFinding>> {
     let sql = format!(
-        "SELECT finding, kind, row, uuids, detail, found_at, session FROM findings WHERE run = ? AND {which} ORDER BY finding"
+        "SELECT finding, kind, row, uuids, detail, found_at, session FROM findings WHERE {which} ORDER BY finding"
     );
-    query::all(conn, &sql, [RUN], |line| {
+    query::all(conn, &sql, [], |line| {
         Ok(OpenFinding {
             number: line.get(0)?,
             found_at: line.get::<_, Micros>(5)?.0,
@@ -152,8 +149,8 @@ fn load(conn: &Connection, which: &str) -> rusqlite::Result<Vec<OpenFinding>> {
 /// Keeps requests of other runs beside which a person wants those of this run sent; those that are there stay as they are.
 pub(super) fn accept_hits(conn: &Connection, stamp: Stamp, hits: &[RequestUuid]) -> rusqlite::Result<()> {
     let Stamp { session, at } = stamp;
-    let sql = "INSERT INTO accepted_hits (run, uuid, session, recorded_at) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING";
-    hits.iter().try_for_each(|uuid| query::change(conn, sql, (RUN, uuid, session, Micros(at))).map(drop))
+    let sql = "INSERT INTO accepted_hits (uuid, session, recorded_at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING";
+    hits.iter().try_for_each(|uuid| query::change(conn, sql, (uuid, session, Micros(at))).map(drop))
 }
 
 impl Reader {
@@ -171,7 +168,7 @@ impl Reader {
     /// # Errors
     /// The ledger cannot be read.
     pub fn accepted_hits(&self) -> Result<Vec<RequestUuid>, LedgerError> {
-        let sql = "SELECT uuid FROM accepted_hits WHERE run = ? ORDER BY uuid";
-        self.read(|conn| query::all(conn, sql, [RUN], |line| line.get(0)))
+        let sql = "SELECT uuid FROM accepted_hits ORDER BY uuid";
+        self.read(|conn| query::all(conn, sql, [], |line| line.get(0)))
     }
 }

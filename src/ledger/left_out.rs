@@ -1,5 +1,4 @@
-//! Rows that are left out since they were loaded, and rows that are not any more. A row that is left out keeps all that is known of
-//! it, beneath a line that says why; without that line it is what it was.
+//! Reading why rows are skipped.
 
 use rusqlite::Connection;
 
@@ -7,36 +6,9 @@ use super::error::LedgerError;
 use super::history::Source;
 use super::query;
 use super::reader::Reader;
-use super::resolution::{Resolution, RowVerdict};
-use super::schema::RUN;
-use super::session::Stamp;
-use super::sql::Micros;
 use super::state::RowState;
 use super::tally::{count_in, load_tallies};
-use crate::request::{AttemptNo, RequestUuid, RowId};
-
-/// Why a row is left out, and what takes it back.
-#[derive(Clone, Debug)]
-pub(super) struct LeftOutLine {
-    /// The number of its next attempt, where it was listed as pending again.
-    pub(super) attempt: Option<AttemptNo>,
-    pub(super) reason: Option<String>,
-}
-
-/// Leaves a row out, as is resolved; `attempt` is that of a listed row.
-pub(super) fn insert_left_out(
-    conn: &Connection,
-    resolution: &Resolution,
-    attempt: Option<AttemptNo>,
-    stamp: Stamp,
-) -> rusqlite::Result<()> {
-    let Resolution { row, verdict, source, reason } = resolution;
-    let uuid = if let RowVerdict::Elsewhere(uuid) = verdict { Some(uuid) } else { None };
-    let sql = "INSERT INTO left_out (run, row, attempt, source, session, recorded_at, reason, uuid)
-        VALUES (?, ?, ?, ?, ?, ?, ?, ?)";
-    let Stamp { session, at } = stamp;
-    query::change(conn, sql, (RUN, row, attempt, source, session, Micros(at), reason, uuid)).map(drop)
-}
+use crate::request::{RequestUuid, RowId};
 
 /// Why rows are skipped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,11 +36,6 @@ pub struct SkipReason {
     pub uuid: Option<RequestUuid>,
 }
 
-/// Deletes the line of a row.
-pub(super) fn take_back(conn: &Connection, row: RowId) -> rusqlite::Result<()> {
-    query::change(conn, "DELETE FROM left_out WHERE run = ? AND row = ?", (RUN, row)).map(drop)
-}
-
 impl Reader {
     /// Returns why rows are skipped, with the first of each.
     ///
@@ -76,11 +43,11 @@ impl Reader {
     /// The ledger cannot be read.
     pub fn skipped(&self) -> Result<Vec<SkipReason>, LedgerError> {
         // The other columns are those of the line with the least row.
-        let sql = "SELECT count(*), min(row), reason, uuid FROM left_out WHERE run = ?
+        let sql = "SELECT count(*), min(row), reason, uuid FROM left_out
             GROUP BY uuid IS NULL ORDER BY uuid IS NULL";
         self.read(|conn| {
             let n_skipped = count_in(&load_tallies(conn)?, RowState::Skipped);
-            let later = query::all(conn, sql, [RUN], |line| {
+            let later = query::all(conn, sql, [], |line| {
                 let uuid: Option<RequestUuid> = line.get(3)?;
                 Ok(SkipReason {
                     cause: if uuid.is_some() { SkipCause::Elsewhere } else { SkipCause::Dropped },
@@ -101,8 +68,8 @@ impl Reader {
     /// # Errors
     /// The ledger cannot be read.
     pub fn dropped_by(&self, row: RowId) -> Result<Option<String>, LedgerError> {
-        let sql = "SELECT ifnull(reason, '') FROM left_out WHERE run = ? AND row = ? AND uuid IS NULL AND source = ?";
-        self.read(|conn| query::first(conn, sql, (RUN, row, Source::Person), |line| line.get(0)))
+        let sql = "SELECT ifnull(reason, '') FROM left_out WHERE row = ? AND uuid IS NULL AND source = ?";
+        self.read(|conn| query::first(conn, sql, (row, Source::Person), |line| line.get(0)))
     }
 
     /// Returns the rows that are left out because a request of another run stands for theirs, with that request, in order.
@@ -110,15 +77,15 @@ impl Reader {
     /// # Errors
     /// The ledger cannot be read.
     pub fn skipped_elsewhere(&self) -> Result<Vec<(RowId, RequestUuid)>, LedgerError> {
-        let sql = "SELECT row, uuid FROM left_out WHERE run = ? AND uuid IS NOT NULL ORDER BY row";
-        self.read(|conn| query::all(conn, sql, [RUN], |line| line.try_into()))
+        let sql = "SELECT row, uuid FROM left_out WHERE uuid IS NOT NULL ORDER BY row";
+        self.read(|conn| query::all(conn, sql, [], |line| line.try_into()))
     }
 }
 
 /// Returns the first row that was left out when it was loaded, and about which nothing was decided since.
 fn first_loaded(conn: &Connection, n: u64) -> rusqlite::Result<SkipReason> {
-    let sql = "SELECT row, skipped FROM items AS item WHERE run = ?1 AND skipped IS NOT NULL
-        AND NOT EXISTS (SELECT 1 FROM outcomes WHERE run = ?1 AND row = item.row) ORDER BY row LIMIT 1";
-    let (row, message) = query::first(conn, sql, [RUN], |line| Ok((line.get(0)?, line.get(1)?)))?.unzip();
+    let sql = "SELECT row, reason FROM items i WHERE reason IS NOT NULL AND original IS NULL
+        AND NOT EXISTS (SELECT 1 FROM outcomes o WHERE o.row = i.row) ORDER BY row LIMIT 1";
+    let (row, message) = query::first(conn, sql, [], |line| Ok((line.get(0)?, line.get(1)?)))?.unzip();
     Ok(SkipReason { cause: SkipCause::Loaded, n, row, message, uuid: None })
 }

@@ -1,47 +1,86 @@
-//! A row as it was loaded, as far as deciding about it needs that.
+//! The rows as they were loaded.
 
 use rusqlite::{Connection, Row};
 
+use super::item::{InvalidItem, Item, LoadRow, RowPlace};
 use super::query;
-use super::schema::RUN;
 use super::state::RowState;
-use crate::request::{RequestKind, RequestType, RowId};
+use crate::request::{CreateRequest, NamedValues, RequestKind, RequestType, RowId};
 
-/// What a row was loaded as.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Loaded {
-    /// The state without all that happened since.
-    pub(super) state: RowState,
-    /// What it asks for; none of an invalid row.
-    pub(super) kind: Option<RequestKind>,
+/// The columns that [`request_of`] reads, in its order.
+pub(super) const REQUEST_COLUMNS: &str = "type, template, target, smartcard, profile, comment, priority, data, body";
+
+/// Reads a request from [`REQUEST_COLUMNS`] that begin at column `at`.
+pub(super) fn request_of(line: &Row<'_>, at: usize) -> rusqlite::Result<CreateRequest> {
+    Ok(CreateRequest {
+        kind: line.get(at)?,
+        template: line.get(at + 1)?,
+        target: line.get(at + 2)?,
+        smartcard: line.get(at + 3)?,
+        profile: line.get(at + 4)?,
+        comment: line.get(at + 5)?,
+        priority: line.get(at + 6)?,
+        data: line.get(at + 7)?,
+        body: line.get::<_, NamedValues>(at + 8)?.to_vec(),
+    })
 }
 
-impl Loaded {
-    /// Reads a row, or none where the run has no such row.
-    pub(super) fn read(conn: &Connection, row: RowId) -> rusqlite::Result<Option<Self>> {
-        let sql = "SELECT type, template, skipped IS NOT NULL FROM items WHERE run = ? AND row = ?";
-        let item = query::first(conn, sql, (RUN, row), |line| {
-            let state = if line.get(2)? { RowState::Skipped } else { RowState::Pending };
-            Ok(Self { state, kind: Some(kind_of(line, 0)?) })
-        })?;
-        if item.is_some() {
-            return Ok(item);
-        }
-        let sql = "SELECT 1 FROM invalid_rows WHERE run = ? AND row = ?";
-        query::first(conn, sql, (RUN, row), |_| Ok(Self { state: RowState::Invalid, kind: None }))
-    }
-
-    /// Returns the type; none of an invalid row.
-    pub(super) fn request_type(&self) -> Option<RequestType> {
-        self.kind.map(|kind| kind.request_type)
-    }
-}
-
-/// Reads a kind from the columns `type, template` that begin at column `at`; an empty template is none.
+/// Reads a kind from the columns `type, template` that begin at column `at`.
 pub(super) fn kind_of(line: &Row<'_>, at: usize) -> rusqlite::Result<RequestKind> {
-    let template = match line.get_ref(at + 1)? {
-        rusqlite::types::ValueRef::Blob([]) => None,
-        _ => line.get(at + 1)?,
-    };
-    Ok(RequestKind { request_type: line.get(at)?, template })
+    Ok(RequestKind { request_type: line.get(at)?, template: line.get(at + 1)? })
+}
+
+/// Reads a row, or none where the run has no such row.
+pub(super) fn load_row(conn: &Connection, row: RowId) -> rusqlite::Result<Option<LoadRow>> {
+    Ok(load_rows(conn, row.get(), row.get())?.pop())
+}
+
+/// Reads the rows from `first` to `last`, in order.
+pub(super) fn load_rows(conn: &Connection, first: u32, last: u32) -> rusqlite::Result<Vec<LoadRow>> {
+    let sql = format!(
+        "SELECT row, part, part_row, line, reason, original, id, notes, {REQUEST_COLUMNS}
+         FROM items WHERE row BETWEEN ? AND ? ORDER BY row"
+    );
+    query::all(conn, &sql, (first, last), |line| {
+        let (row, reason) = (line.get(0)?, line.get::<_, Option<String>>(4)?);
+        let place = RowPlace { part: line.get(1)?, part_row: line.get(2)?, line: line.get(3)? };
+        if let Some(original_json) = line.get(5)? {
+            let errors = reason.unwrap_or_default();
+            return Ok(LoadRow::Invalid(Box::new(InvalidItem { row, place, original_json, errors })));
+        }
+        let (id, notes, request) = (line.get(6)?, line.get(7)?, request_of(line, 8)?);
+        Ok(LoadRow::Item(Box::new(Item { row, place, id, request, notes, skipped: reason })))
+    })
+}
+
+impl LoadRow {
+    /// Returns the row's number.
+    pub(super) fn row(&self) -> RowId {
+        match self {
+            Self::Item(item) => item.row,
+            Self::Invalid(item) => item.row,
+        }
+    }
+
+    /// Returns the row's state without all that happens later.
+    pub(super) fn state(&self) -> RowState {
+        match self {
+            Self::Item(item) if item.skipped.is_some() => RowState::Skipped,
+            Self::Item(_) => RowState::Pending,
+            Self::Invalid(_) => RowState::Invalid,
+        }
+    }
+
+    /// Returns what it asks for; none of an invalid row.
+    pub(super) fn request(&self) -> Option<&CreateRequest> {
+        match self {
+            Self::Item(item) => Some(&item.request),
+            Self::Invalid(_) => None,
+        }
+    }
+
+    /// Returns the type of what it asks for; none of an invalid row.
+    pub(super) fn request_type(&self) -> Option<RequestType> {
+        self.request().map(|request| request.kind)
+    }
 }

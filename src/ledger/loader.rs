@@ -7,10 +7,10 @@ use rusqlite::{Connection, Statement, params};
 use super::error::{Fault, LedgerError, LoadError};
 use super::history::{OutcomeLine, Source, history_of};
 use super::item::{InvalidItem, Item, LoadRow, ManifestPart};
+use super::query;
 use super::run::RunInfo;
-use super::schema::RUN;
 use super::session::Stamp;
-use super::state::{RowEvent, RowState};
+use super::state::RowEvent;
 use super::tally::TallyChanges;
 use super::verdict::Change;
 use crate::request::{NamedValues, RowId};
@@ -30,9 +30,9 @@ impl Held {
 }
 
 const INSERT_ITEM: &str =
-    "INSERT INTO items (run, row, part, part_row, line, id, type, template, target, smartcard, profile, comment, priority,
-         data, body, notes, skipped)
-     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+    "INSERT INTO items (row, part, part_row, line, reason, id, notes, type, template, target, smartcard, profile,
+        comment, priority, data, body)
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
 
 /// Takes the rows of a new ledger, or further rows of one that exists.
 #[derive(Debug)]
@@ -62,13 +62,14 @@ impl<'a> Loader<'a> {
     /// # Errors
     /// [`LoadError::RepeatedRow`], or SQLite could not write. The load has failed then.
     pub fn add(&mut self, row: LoadRow) -> Result<(), LedgerError> {
-        let (number, added) = match &row {
-            LoadRow::Item(item) => (item.row, self.add_item(item)),
-            LoadRow::Invalid(item) => (item.row, self.add_invalid(item)),
+        let added = match &row {
+            LoadRow::Item(item) => self.add_item(item),
+            LoadRow::Invalid(item) => self.add_invalid(item),
         };
-        added.map_err(|error| self.failed(number, error))?;
+        added.map_err(|error| self.failed(row.row(), error))?;
+        self.tallies.add(row.request_type(), (row.state(), None));
         self.n_rows += 1;
-        self.last = self.last.max(number.get());
+        self.last = self.last.max(row.row().get());
         Ok(())
     }
 
@@ -79,12 +80,13 @@ impl<'a> Loader<'a> {
             None => self.insert.insert(self.conn.prepare(INSERT_ITEM)?),
         };
         insert.execute(params![
-            RUN,
             item.row,
             item.place.part,
             item.place.part_row,
             item.place.line,
+            item.skipped,
             item.id,
+            item.notes,
             request.kind,
             request.template,
             request.target,
@@ -94,30 +96,14 @@ impl<'a> Loader<'a> {
             request.priority,
             request.data,
             NamedValues::from_iter(request.body.iter().cloned()),
-            item.notes,
-            item.skipped,
         ])?;
-        let state = if item.skipped.is_some() { RowState::Skipped } else { RowState::Pending };
-        self.tallies.add(Some(request.kind), (state, None));
         Ok(())
     }
 
-    fn add_invalid(&mut self, item: &InvalidItem) -> rusqlite::Result<()> {
-        self.conn
-            .prepare_cached(
-                "INSERT INTO invalid_rows (run, row, part, part_row, line, original, errors) VALUES (?, ?, ?, ?, ?, ?, ?)",
-            )?
-            .execute(params![
-                RUN,
-                item.row,
-                item.place.part,
-                item.place.part_row,
-                item.place.line,
-                item.original_json,
-                item.errors,
-            ])?;
-        self.tallies.add(None, (RowState::Invalid, None));
-        Ok(())
+    fn add_invalid(&self, item: &InvalidItem) -> rusqlite::Result<()> {
+        let InvalidItem { row, place, original_json, errors } = item;
+        let sql = "INSERT INTO items (row, part, part_row, line, reason, original) VALUES (?, ?, ?, ?, ?, ?)";
+        query::change(self.conn, sql, (row, place.part, place.part_row, place.line, errors, original_json)).map(drop)
     }
 
     fn failed(&self, row: RowId, error: rusqlite::Error) -> LedgerError {
@@ -161,15 +147,6 @@ impl<'a> Loader<'a> {
             return Err(LoadError::WrongCount { loaded: self.n_rows, last: self.last, expected }.into());
         }
         self.check_parts(parts)?;
-        // Each table refuses a number twice; with none above the count, one in both is all that could still be wrong.
-        let both = self.conn.query_row(
-            "SELECT min(v.row) FROM invalid_rows v JOIN items i ON i.run = v.run AND i.row = v.row",
-            [],
-            |line| line.get::<_, Option<RowId>>(0),
-        )?;
-        if let Some(row) = both {
-            return Err(LoadError::RepeatedRow(row).into());
-        }
         self.check_replaced()?;
         self.tallies.write(self.conn)?;
         Ok(())
@@ -192,9 +169,9 @@ impl<'a> Loader<'a> {
     }
 
     fn check_replaced(&self) -> Result<(), Fault> {
-        let mut is_item = self.conn.prepare("SELECT 1 FROM items WHERE run = ? AND row = ?")?;
+        let mut is_item = self.conn.prepare("SELECT 1 FROM items WHERE row = ? AND original IS NULL")?;
         for &(row, by) in &self.replaced {
-            if u64::from(by.get()) <= self.held.n_rows || !is_item.exists((RUN, by))? {
+            if u64::from(by.get()) <= self.held.n_rows || !is_item.exists([by])? {
                 return Err(LoadError::NoReplacement { row, by }.into());
             }
         }

@@ -6,28 +6,24 @@ use rusqlite::{Connection, Row};
 
 use super::error::LedgerError;
 use super::history::{OutcomeLine, history_of};
-use super::kinds::load_kinds;
-use super::loaded::{Loaded, kind_of};
-use super::pending::fresh_after;
-use super::query;
+use super::loaded::{kind_of, load_row};
+use super::query::{self, LAST_WORD, Micros, UNDECIDED};
 use super::reader::Reader;
 use super::resolution::{KindRecord, RowFacts};
 use super::result::CreatedAt;
-use super::schema::RUN;
-use super::sql::{Micros, REQUEST_COLUMNS, request_of};
 use super::state::RowState;
-use crate::request::{CreateRequest, Guid, RequestUuid, RowId};
+use super::working::{fresh_after, load_kinds};
+use crate::request::{Guid, RequestUuid, RowId};
 
-pub(super) const PENDING_ROWS: &str = "SELECT row FROM pending_again WHERE run = ?1 AND row > ?2
-    UNION ALL
-    SELECT row FROM items i WHERE run = ?1 AND row > max(?2, ?3) AND skipped IS NULL
-        AND NOT EXISTS (SELECT 1 FROM outcomes o WHERE o.run = i.run AND o.row = i.row)
-        AND NOT EXISTS (SELECT 1 FROM left_out l WHERE l.run = i.run AND l.row = i.row)
-    ORDER BY row LIMIT ?4";
-
-/// Leaves out lines of `outcomes o` that are not the last word on their row.
-const LAST_WORD: &str = "NOT EXISTS (SELECT 1 FROM outcomes x WHERE x.run = o.run AND x.row = o.row
-    AND (x.attempt, x.verdict) > (o.attempt, o.verdict))";
+/// Returns the statement that lists the pending rows behind ?1, where claims in row order have come to ?2; up to ?3 of them.
+pub(super) fn pending_rows() -> String {
+    format!(
+        "SELECT row FROM pending_again WHERE row > ?1
+         UNION ALL
+         SELECT row FROM items i WHERE row > max(?1, ?2) AND reason IS NULL AND {UNDECIDED}
+         ORDER BY row LIMIT ?3"
+    )
+}
 
 impl Reader {
     /// Returns what is known of a row, or none where the run has no such row. A few lookups by index.
@@ -50,7 +46,7 @@ impl Reader {
     /// # Errors
     /// The ledger cannot be read.
     pub fn pending(&self, after: u32, limit: u32) -> Result<Vec<RowId>, LedgerError> {
-        self.read(|conn| query::all(conn, PENDING_ROWS, (RUN, after, fresh_after(conn)?, limit), |line| line.get(0)))
+        self.read(|conn| query::all(conn, &pending_rows(), (after, fresh_after(conn)?, limit), |line| line.get(0)))
     }
 
     /// Returns the row that has this id in its manifest, or none. Of a row that was replaced and the one that stands for it,
@@ -59,8 +55,8 @@ impl Reader {
     /// # Errors
     /// The ledger cannot be read.
     pub fn row_of_id(&self, id: &str) -> Result<Option<RowId>, LedgerError> {
-        let sql = "SELECT max(row) FROM items WHERE run = ? AND id = ?";
-        self.read(|conn| query::value(conn, sql, (RUN, id)))
+        let sql = "SELECT max(row) FROM items WHERE id = ?";
+        self.read(|conn| query::value(conn, sql, [id]))
     }
 
     /// Returns the marks of all requests that the ledger knows as created. It passes over all outcomes once, which is cheaper
@@ -70,12 +66,12 @@ impl Reader {
     /// The ledger cannot be read.
     pub fn created_marks(&self) -> Result<CreatedMarks, LedgerError> {
         let sql = format!(
-            "SELECT o.row, o.uuid, i.target, i.template FROM outcomes o JOIN items i ON i.run = o.run AND i.row = o.row
-             WHERE o.run = ? AND o.state = 'created' AND o.uuid IS NOT NULL AND {LAST_WORD} ORDER BY o.row"
+            "SELECT row, uuid, target, template FROM outcomes o JOIN items i USING (row)
+             WHERE o.state = 'created' AND o.uuid IS NOT NULL AND {LAST_WORD} ORDER BY row"
         );
         self.read(|conn| {
             let mut statement = conn.prepare_cached(&sql)?;
-            let mut rows = statement.query([RUN])?;
+            let mut rows = statement.query([])?;
             let mut marks = CreatedMarks::default();
             while let Some(line) = rows.next()? {
                 marks.add(line.get(0)?, Mark::new(line.get(1)?, line.get(2)?, line.get(3)?));
@@ -93,15 +89,15 @@ impl Reader {
     pub fn created_in_order(&self, mut each: impl FnMut(CreatedAt)) -> Result<(), LedgerError> {
         self.read(|conn| {
             let mut statement = conn.prepare_cached(&format!(
-                "SELECT o.row, o.uuid, i.type, ifnull(i.template, x''), coalesce(a.made_by, a.session, o.session),
+                "SELECT o.row, o.uuid, i.type, i.template, coalesce(a.made_by, a.session, o.session),
                      coalesce(a.started_at, o.recorded_at)
-                 FROM outcomes o JOIN items i ON i.run = o.run AND i.row = o.row
-                 LEFT JOIN outcomes a ON a.run = o.run AND a.row = o.row AND a.verdict = 0 AND a.attempt =
+                 FROM outcomes o JOIN items i ON i.row = o.row
+                 LEFT JOIN outcomes a ON a.row = o.row AND a.verdict = 0 AND a.attempt =
                      CASE WHEN o.verdict = 0 THEN o.attempt ELSE (SELECT max(x.attempt) FROM outcomes x
-                         WHERE x.run = o.run AND x.row = o.row AND x.verdict = 0) END
-                 WHERE o.run = ? AND o.state = 'created' AND o.uuid IS NOT NULL AND {LAST_WORD} ORDER BY 5, 6, 1"
+                         WHERE x.row = o.row AND x.verdict = 0) END
+                 WHERE o.state = 'created' AND o.uuid IS NOT NULL AND {LAST_WORD} ORDER BY 5, 6, 1"
             ))?;
-            let mut rows = statement.query([RUN])?;
+            let mut rows = statement.query([])?;
             while let Some(line) = rows.next()? {
                 each(CreatedAt {
                     row: line.get(0)?,
@@ -121,8 +117,8 @@ impl Reader {
     /// # Errors
     /// The ledger cannot be read.
     pub fn found_absent(&self) -> Result<BTreeSet<RowId>, LedgerError> {
-        let sql = "SELECT row FROM outcomes WHERE run = ? AND source = 'list' AND state = 'pending'";
-        Ok(self.read(|conn| query::all(conn, sql, [RUN], |line| line.get(0)))?.into_iter().collect())
+        let sql = "SELECT row FROM outcomes WHERE source = 'list' AND state = 'pending'";
+        Ok(self.read(|conn| query::all(conn, sql, [], |line| line.get(0)))?.into_iter().collect())
     }
 
     /// Returns the last session at whose end a list had shown all that was created; 0 where none had.
@@ -130,8 +126,8 @@ impl Reader {
     /// # Errors
     /// The ledger cannot be read.
     pub fn looked_to(&self) -> Result<u32, LedgerError> {
-        let sql = "SELECT ifnull(max(session), 0) FROM sessions WHERE run = ? AND looked";
-        self.read(|conn| query::value(conn, sql, [RUN]))
+        let sql = "SELECT ifnull(max(session), 0) FROM sessions WHERE looked";
+        self.read(|conn| query::value(conn, sql, []))
     }
 
     /// Returns whether a list has shown all that was created, or nothing was ever claimed.
@@ -139,9 +135,9 @@ impl Reader {
     /// # Errors
     /// The ledger cannot be read.
     pub fn is_looked_through(&self) -> Result<bool, LedgerError> {
-        let sql = "SELECT ifnull((SELECT max(session) FROM claims WHERE run = ?1), 0)
-            <= ifnull((SELECT max(session) FROM sessions WHERE run = ?1 AND looked), 0)";
-        self.read(|conn| query::value(conn, sql, [RUN]))
+        let sql = "SELECT ifnull((SELECT max(session) FROM claims), 0)
+            <= ifnull((SELECT max(session) FROM sessions WHERE looked), 0)";
+        self.read(|conn| query::value(conn, sql, []))
     }
 
     /// Returns the accounts on the server that lists named as this run's.
@@ -149,8 +145,8 @@ impl Reader {
     /// # Errors
     /// The ledger cannot be read.
     pub fn originators(&self) -> Result<BTreeSet<Guid>, LedgerError> {
-        let sql = "SELECT DISTINCT first_originator FROM sessions WHERE run = ? AND first_originator IS NOT NULL";
-        Ok(self.read(|conn| query::all(conn, sql, [RUN], |line| line.get(0)))?.into_iter().collect())
+        let sql = "SELECT DISTINCT first_originator FROM sessions WHERE first_originator IS NOT NULL";
+        Ok(self.read(|conn| query::all(conn, sql, [], |line| line.get(0)))?.into_iter().collect())
     }
 
     /// Returns how many rows a session claimed; one that it claimed twice counts twice.
@@ -158,8 +154,8 @@ impl Reader {
     /// # Errors
     /// The ledger cannot be read.
     pub fn n_claimed(&self, session: u32) -> Result<u64, LedgerError> {
-        let sql = "SELECT ifnull(sum(last_row - first_row + 1), 0) FROM claims WHERE run = ? AND session = ?";
-        self.read(|conn| query::value(conn, sql, (RUN, session)))
+        let sql = "SELECT ifnull(sum(last_row - first_row + 1), 0) FROM claims WHERE session = ?";
+        self.read(|conn| query::value(conn, sql, [session]))
     }
 
     /// Returns how many rows failed and are to be sent again on a person's order, or as other rows that were not created yet.
@@ -168,12 +164,12 @@ impl Reader {
     /// The ledger cannot be read.
     pub fn n_ordered_again(&self) -> Result<u64, LedgerError> {
         let sql = format!(
-            "SELECT count(*) FROM outcomes o WHERE run = ? AND (
+            "SELECT count(*) FROM outcomes o WHERE
                  source = 'replay' AND state = 'pending' AND {LAST_WORD}
                  OR replaced_by IS NOT NULL AND NOT EXISTS (SELECT 1 FROM outcomes x
-                     WHERE x.run = o.run AND x.row = o.replaced_by AND x.state = 'created'))"
+                     WHERE x.row = o.replaced_by AND x.state = 'created')"
         );
-        self.read(|conn| query::value(conn, &sql, [RUN]))
+        self.read(|conn| query::value(conn, &sql, []))
     }
 
     /// Returns the kinds of request of which one was created, in the order of type and template.
@@ -191,13 +187,14 @@ impl Reader {
     /// The ledger cannot be read.
     pub fn never_claimed(&self) -> Result<Vec<RowId>, LedgerError> {
         let sql = format!(
-            "SELECT row FROM ({PENDING_ROWS}) p WHERE NOT EXISTS
-                 (SELECT 1 FROM claims c WHERE c.run = ?1 AND p.row BETWEEN c.first_row AND c.last_row AND c.attempt >
-                     ifnull((SELECT max(o.attempt) FROM outcomes o WHERE o.run = ?1 AND o.row = p.row
+            "SELECT row FROM ({}) p WHERE NOT EXISTS
+                 (SELECT 1 FROM claims c WHERE p.row BETWEEN c.first_row AND c.last_row AND c.attempt >
+                     ifnull((SELECT max(o.attempt) FROM outcomes o WHERE o.row = p.row
                          AND o.source = 'person'), 0))
-             ORDER BY row"
+             ORDER BY row",
+            pending_rows()
         );
-        self.read(|conn| query::all(conn, &sql, (RUN, 0, fresh_after(conn)?, -1), |line| line.get(0)))
+        self.read(|conn| query::all(conn, &sql, (0, fresh_after(conn)?, -1), |line| line.get(0)))
     }
 
     /// Returns how far the run has come.
@@ -205,12 +202,12 @@ impl Reader {
     /// # Errors
     /// The ledger cannot be read.
     pub fn extent(&self) -> Result<Extent, LedgerError> {
-        let sql = "SELECT (SELECT ifnull(max(session), 0) FROM claims WHERE run = ?1),
-                 (SELECT count(*) FROM claims WHERE run = ?1),
-                 (SELECT count(*) FROM outcomes WHERE run = ?1 AND source NOT IN ('person', 'takeover'))";
+        let sql = "SELECT (SELECT ifnull(max(session), 0) FROM claims),
+                 (SELECT count(*) FROM claims),
+                 (SELECT count(*) FROM outcomes WHERE source NOT IN ('person', 'takeover'))";
         let extent =
             |line: &Row<'_>| Ok(Extent { session: line.get(0)?, n_claims: line.get(1)?, n_outcomes: line.get(2)? });
-        self.read(|conn| conn.query_row(sql, [RUN], extent))
+        self.read(|conn| conn.query_row(sql, [], extent))
     }
 }
 
@@ -271,33 +268,14 @@ fn hash(guid: Guid) -> u32 {
 }
 
 fn facts_of(conn: &Connection, row: RowId) -> rusqlite::Result<Option<RowFacts>> {
-    let Some((loaded, request)) = loaded(conn, row)? else { return Ok(None) };
+    let Some(loaded) = load_row(conn, row)? else { return Ok(None) };
     let history = history_of(conn, row)?;
-    let state = history.state(loaded);
-    let uuid = match state {
-        RowState::Created => history.outcomes.last().and_then(OutcomeLine::uuid),
-        RowState::Pending
-        | RowState::Sending
-        | RowState::Failed
-        | RowState::InDoubt
-        | RowState::Invalid
-        | RowState::Skipped
-        | RowState::Canceled
-        | RowState::Replaced => None,
-    };
-    let session = history.claim.as_ref().map(|claim| claim.session);
-    Ok(Some(RowFacts { state, request, uuid, session }))
-}
-
-/// Returns the state that a row was loaded with, and what it asks for.
-fn loaded(conn: &Connection, row: RowId) -> rusqlite::Result<Option<(RowState, Option<CreateRequest>)>> {
-    let sql = format!("SELECT {REQUEST_COLUMNS}, skipped IS NOT NULL FROM items WHERE run = ? AND row = ?");
-    let item = query::first(conn, &sql, (RUN, row), |line| {
-        let state = if line.get(9)? { RowState::Skipped } else { RowState::Pending };
-        Ok((state, Some(request_of(line, 0)?)))
-    })?;
-    match item {
-        Some(_) => Ok(item),
-        None => Ok(Loaded::read(conn, row)?.map(|loaded| (loaded.state, None))),
-    }
+    let state = history.state(loaded.state());
+    let created = history.outcomes.last().filter(|_| state == RowState::Created);
+    Ok(Some(RowFacts {
+        state,
+        request: loaded.request().cloned(),
+        uuid: created.and_then(OutcomeLine::uuid),
+        session: history.claim.map(|claim| claim.session),
+    }))
 }

@@ -1,5 +1,6 @@
-//! Opening a ledger to write it.
+//! Opening a ledger to write it, and what a session does first with the rows that a dead one left open.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use rusqlite::Connection;
@@ -7,18 +8,23 @@ use rusqlite::Connection;
 use super::clock::SessionClock;
 use super::connection::{fold_when_last, has_log_with_rows, open_for_writing};
 use super::crash;
-use super::error::{Fault, LedgerError};
+use super::error::{Damage, Fault, LedgerError};
 use super::handle::Ledger;
+use super::history::{ClaimLine, OutcomeLine};
 use super::item::SessionInfo;
+use super::loaded::load_row;
 use super::path::{check_is_file, check_is_local, resolve};
+use super::query;
 use super::reader::Reader;
 use super::run::{RunInfo, load_run};
-use super::session::{Stamp, begin_session, last_session};
-use super::takeover::take_over;
+use super::session::{Stamp, begin_session, insert_event, last_session};
+use super::state::RowState;
+use super::tally::{TallyChanges, count_in, load_tallies};
 use super::working::Working;
 use super::writer::{Writer, transact};
 use crate::machine::Machine;
 use crate::platform::DataLock;
+use crate::request::RowId;
 
 impl Ledger {
     /// Opens a ledger and begins a session. Rows that a dead session left open are in doubt when this returns.
@@ -110,4 +116,45 @@ fn begin_in(conn: &Connection, session: &SessionInfo, clock: &SessionClock) -> R
     let stamp = Stamp { session: begin_session(conn, session, clock.began_wall())?, at: clock.now() };
     take_over(conn, previous, stamp)?;
     Ok((run, stamp))
+}
+
+/// Records the rows in doubt that the session before (`previous`) claimed and that have no outcome. Part of the transaction
+/// that begins the session, so that it happens once.
+fn take_over(conn: &Connection, previous: u32, stamp: Stamp) -> Result<(), Fault> {
+    let tallied = count_in(&load_tallies(conn)?, RowState::Sending);
+    if tallied == 0 {
+        return Ok(());
+    }
+    // The session before took over what was open then, so what is open now is its own.
+    let open_rows = open_claims(conn, previous)?;
+    let open = open_rows.len() as u64;
+    if open != tallied {
+        return Err(Damage::OpenRowsDiffer { tallied, open }.into());
+    }
+    let (mut tallies, mut insert) = (TallyChanges::default(), OutcomeLine::prepare_insert(conn)?);
+    for (row, claim) in open_rows {
+        let line = claim.left_open(stamp);
+        line.insert(&mut insert, row)?;
+        let kind = load_row(conn, row)?.ok_or(Damage::RowGone(row))?.request_type();
+        tallies.shift(kind, (RowState::Sending, None), (line.state, line.code));
+    }
+    tallies.write(conn)?;
+    let detail = format!("{open} rows that session {previous} left open are in doubt");
+    Ok(insert_event(conn, stamp, "takeover", &detail)?)
+}
+
+// Ranges hold nothing but the rows that they claim. Of a row that came back and was claimed again, the later claim is last.
+const OPEN_CLAIMS: &str = "SELECT i.row, c.attempt, c.session, c.claimed_at
+    FROM claims c JOIN items i ON i.row BETWEEN c.first_row AND c.last_row
+    WHERE c.session = ?
+        AND NOT EXISTS (SELECT 1 FROM outcomes o WHERE o.row = i.row AND o.attempt >= c.attempt)
+        AND NOT EXISTS (SELECT 1 FROM pending_again p WHERE p.row = i.row)
+        AND NOT EXISTS (SELECT 1 FROM left_out l WHERE l.row = i.row)
+    ORDER BY c.attempt";
+
+/// Returns the claims of a session that have no outcome and were not given back, by row. It looks at the rows that this
+/// session claimed.
+pub(super) fn open_claims(conn: &Connection, session: u32) -> rusqlite::Result<BTreeMap<RowId, ClaimLine>> {
+    let claims = query::all(conn, OPEN_CLAIMS, [session], |line| Ok((line.get(0)?, ClaimLine::read(line, 1)?)))?;
+    Ok(claims.into_iter().collect())
 }

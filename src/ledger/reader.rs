@@ -8,12 +8,12 @@ use rusqlite::Connection;
 use super::connection::{ReadMode, fold_when_last, has_log_with_rows, never_fold, open_for_reading};
 use super::error::{Fault, LedgerError};
 use super::history::{history_of, load_histories};
-use super::item::SessionInfo;
+use super::item::{LoadRow, SessionInfo};
+use super::loaded::load_rows;
 use super::path::{check_is_file, resolve};
 use super::query;
-use super::result::{FailureReason, Holder, ResultRow, load_rows};
+use super::result::{FailureReason, Holder, ResultRow};
 use super::run::{RunInfo, load_run};
-use super::schema::RUN;
 use super::session::{SessionFate, SessionRecord, load_sessions};
 use super::state::RowState;
 use super::tally::{Tally, TallyKey, load_tallies};
@@ -146,7 +146,7 @@ impl Reader {
     /// The ledger cannot be read.
     pub fn page(&self, after: u32, limit: u32, states: &[RowState]) -> Result<Vec<ResultRow>, LedgerError> {
         let holder = self.holder_state()?;
-        let last = self.read(last_row)?;
+        let last = self.read(|conn| query::value(conn, "SELECT ifnull(max(row), 0) FROM items", []))?;
         let (mut page, mut after) = (Vec::new(), after);
         while after < last && page.len() < limit as usize {
             let until = after.saturating_add(ROWS_A_LOOK).min(last);
@@ -206,11 +206,11 @@ impl Reader {
         last: u32,
         holder: Holder,
     ) -> rusqlite::Result<Vec<ResultRow>> {
-        let rows = load_rows(conn, &self.run.parts, first, last)?;
+        let rows = load_rows(conn, first, last)?;
         let mut histories = load_histories(conn, first, last)?;
-        let with_history = |row: ResultRow| {
-            let history = histories.remove(&row.row.get()).unwrap_or_default();
-            row.with(history, holder)
+        let with_history = |row: LoadRow| {
+            let history = histories.remove(&row.row().get()).unwrap_or_default();
+            ResultRow::of(row, history, holder, &self.run.parts)
         };
         Ok(rows.into_iter().map(with_history).collect())
     }
@@ -238,15 +238,6 @@ impl Drop for Reader {
     }
 }
 
-fn last_row(conn: &Connection) -> rusqlite::Result<u32> {
-    query::value(
-        conn,
-        "SELECT max(ifnull((SELECT max(row) FROM items WHERE run = ?1), 0),
-             ifnull((SELECT max(row) FROM invalid_rows WHERE run = ?1), 0))",
-        [RUN],
-    )
-}
-
 fn by_cause(tallies: Vec<(TallyKey, u64)>, holder: Holder) -> BTreeMap<(RowState, Option<ErrorCode>), u64> {
     let mut causes = BTreeMap::new();
     for (key, n) in tallies {
@@ -258,10 +249,9 @@ fn by_cause(tallies: Vec<(TallyKey, u64)>, holder: Holder) -> BTreeMap<(RowState
 
 fn add_example(conn: &Connection, reason: &mut FailureReason) -> rusqlite::Result<()> {
     let Some(code) = reason.code else { return Ok(()) };
-    let mut statement = conn.prepare_cached(
-        "SELECT row, message FROM outcomes WHERE run = ? AND code = ? AND state = ? ORDER BY row LIMIT ?",
-    )?;
-    let mut lines = statement.query((RUN, code, reason.state, MAX_EXAMPLES))?;
+    let mut statement =
+        conn.prepare_cached("SELECT row, message FROM outcomes WHERE code = ? AND state = ? ORDER BY row LIMIT ?")?;
+    let mut lines = statement.query((code, reason.state, MAX_EXAMPLES))?;
     while let Some(line) = lines.next()? {
         let row: RowId = line.get(0)?;
         let history = history_of(conn, row)?;

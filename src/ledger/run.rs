@@ -1,13 +1,11 @@
 //! What a ledger says about its run as a whole.
 
 use jiff::Timestamp;
-use rusqlite::{Connection, params};
+use rusqlite::Connection;
 
 use super::error::{Damage, Fault};
 use super::item::{ManifestPart, RunIdentity};
-use super::query;
-use super::schema::RUN;
-use super::sql::Micros;
+use super::query::{self, Micros};
 use crate::request::{NamedValue, NamedValues, RunId, RunKey};
 
 /// A run: what was loaded, and when it was told to run.
@@ -48,29 +46,28 @@ pub(super) fn options_of(pairs: &NamedValues) -> Vec<(String, String)> {
 
 /// Writes the run and its manifests.
 pub(super) fn insert_run(conn: &Connection, run: &RunInfo) -> rusqlite::Result<()> {
-    conn.execute(
-        "INSERT INTO runs (run, id, key, server, rehearsal, options, n_rows, created_at) VALUES (?,?,?,?,?,?,?,?)",
-        params![
-            RUN,
-            run.id.as_bytes().as_slice(),
-            run.key.as_bytes().as_slice(),
-            run.identity.server,
+    query::change(
+        conn,
+        "INSERT INTO run (id, key, server, rehearsal, options, n_rows, created_at) VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (
+            run.id.as_bytes(),
+            run.key.as_bytes(),
+            &run.identity.server,
             run.identity.rehearsal,
             options_to_pairs(&run.identity.options),
             run.n_rows,
             Micros(run.created_at),
-        ],
+        ),
     )?;
     insert_parts(conn, &run.parts)
 }
 
 /// Writes manifests of the run.
 pub(super) fn insert_parts(conn: &Connection, parts: &[ManifestPart]) -> rusqlite::Result<()> {
+    let sql = "INSERT INTO manifests (part, name, size_bytes, sha256, first_row, n_rows) VALUES (?, ?, ?, ?, ?, ?)";
     for part in parts {
-        conn.execute(
-            "INSERT INTO manifests (run, part, name, size_bytes, sha256, first_row, n_rows) VALUES (?,?,?,?,?,?,?)",
-            params![RUN, part.part, part.name, part.size_bytes, part.sha256.as_slice(), part.first_row, part.n_rows,],
-        )?;
+        let ManifestPart { part, name, size_bytes, sha256, first_row, n_rows } = part;
+        query::change(conn, sql, (part, name, size_bytes, sha256, first_row, n_rows))?;
     }
     Ok(())
 }
@@ -78,8 +75,8 @@ pub(super) fn insert_parts(conn: &Connection, parts: &[ManifestPart]) -> rusqlit
 /// Reads the run, and checks that its rows add up.
 pub(super) fn load_run(conn: &Connection) -> Result<RunInfo, Fault> {
     let parts = load_parts(conn)?;
-    let sql = "SELECT id, key, server, rehearsal, options, n_rows, created_at, started_at FROM runs WHERE run = ?";
-    let run = query::first(conn, sql, [RUN], |line| {
+    let sql = "SELECT id, key, server, rehearsal, options, n_rows, created_at, started_at FROM run";
+    let run = query::first(conn, sql, [], |line| {
         Ok(RunInfo {
             id: RunId::from_bytes(line.get(0)?),
             key: RunKey::from_bytes(line.get(1)?),
@@ -90,9 +87,9 @@ pub(super) fn load_run(conn: &Connection) -> Result<RunInfo, Fault> {
             started_at: line.get::<_, Option<Micros>>(7)?.map(|at| at.0),
         })
     })?;
-    let n_runs: u64 = query::value(conn, "SELECT count(*) FROM runs", [])?;
+    let n_runs: u64 = query::value(conn, "SELECT count(*) FROM run", [])?;
     let run = run.filter(|_| n_runs == 1).ok_or(Damage::NotOneRun)?;
-    let tallied = query::value(conn, "SELECT coalesce(sum(n), 0) FROM tallies WHERE run = ?", [RUN])?;
+    let tallied = query::value(conn, "SELECT coalesce(sum(n), 0) FROM tallies", [])?;
     if tallied != run.n_rows {
         return Err(Damage::RowsMissing { tallied, loaded: run.n_rows }.into());
     }
@@ -100,8 +97,8 @@ pub(super) fn load_run(conn: &Connection) -> Result<RunInfo, Fault> {
 }
 
 fn load_parts(conn: &Connection) -> rusqlite::Result<Vec<ManifestPart>> {
-    let sql = "SELECT part, name, size_bytes, sha256, first_row, n_rows FROM manifests WHERE run = ? ORDER BY part";
-    query::all(conn, sql, [RUN], |line| {
+    let sql = "SELECT part, name, size_bytes, sha256, first_row, n_rows FROM manifests ORDER BY part";
+    query::all(conn, sql, [], |line| {
         Ok(ManifestPart {
             part: line.get(0)?,
             name: line.get(1)?,

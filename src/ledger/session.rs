@@ -2,13 +2,11 @@
 
 use jiff::Timestamp;
 use rusqlite::types::Type;
-use rusqlite::{Connection, Row, params};
+use rusqlite::{Connection, Row};
 
 use super::item::SessionInfo;
-use super::query;
+use super::query::{self, Micros, Uuids};
 use super::run::{options_of, options_to_pairs};
-use super::schema::RUN;
-use super::sql::{Micros, Uuids};
 use crate::request::{Guid, RequestUuid};
 
 /// By which session something is recorded, and when by its time.
@@ -94,30 +92,30 @@ const STOPPED: &str = "stopped";
 /// Writes a new session and returns its number: above all others. Sessions before it that have not ended are dead, since the lock
 /// is held by this one.
 pub(super) fn begin_session(conn: &Connection, info: &SessionInfo, began_wall: Timestamp) -> rusqlite::Result<u32> {
-    query::change(conn, "UPDATE sessions SET how = ? WHERE run = ? AND how IS NULL", (DIED, RUN))?;
+    query::change(conn, "UPDATE sessions SET how = ? WHERE how IS NULL", [DIED])?;
     let number = last_session(conn)? + 1;
-    conn.execute(
-        "INSERT INTO sessions (run, session, version, user, host, pid, command, options, started_at, began_at)
-         VALUES (?,?,?,?,?,?,?,?,?,?)",
-        params![
-            RUN,
+    query::change(
+        conn,
+        "INSERT INTO sessions (session, version, user, host, pid, command, options, started_at, began_at)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
             number,
-            info.version,
-            info.user,
-            info.host,
+            &info.version,
+            &info.user,
+            &info.host,
             info.pid,
-            info.command,
+            &info.command,
             options_to_pairs(&info.options),
             Micros(info.started_at),
             Micros(began_wall),
-        ],
+        ),
     )?;
     Ok(number)
 }
 
 /// Returns the number of the newest session, or 0.
 pub(super) fn last_session(conn: &Connection) -> rusqlite::Result<u32> {
-    query::value(conn, "SELECT ifnull(max(session), 0) FROM sessions WHERE run = ?", [RUN])
+    query::value(conn, "SELECT ifnull(max(session), 0) FROM sessions", [])
 }
 
 /// Writes how a session ended.
@@ -127,22 +125,22 @@ pub(super) fn end_session(conn: &Connection, stamp: Stamp, end: &SessionEnd) -> 
         SessionEnd::Stopped(reason) => (STOPPED, Some(reason)),
         SessionEnd::Interrupted => (INTERRUPTED, None),
     };
-    let sql = "UPDATE sessions SET ended_at = ?, how = ?, reason = ? WHERE run = ? AND session = ?";
-    query::change(conn, sql, (Micros(stamp.at), how, reason, RUN, stamp.session)).map(drop)
+    let sql = "UPDATE sessions SET ended_at = ?, how = ?, reason = ? WHERE session = ?";
+    query::change(conn, sql, (Micros(stamp.at), how, reason, stamp.session)).map(drop)
 }
 
 /// Notes what a session saw of the server when it first asked.
 pub(super) fn insert_first_look(conn: &Connection, session: u32, look: &FirstLook) -> rusqlite::Result<()> {
     let FirstLook { date, newest, account, originator } = look;
     let sql = "UPDATE sessions SET first_date = ?, first_newest = ?, first_account = ?, first_originator = ?
-        WHERE run = ? AND session = ?";
-    let look = (date.map(Micros), Uuids(newest.as_slice()), account, originator, RUN, session);
+        WHERE session = ?";
+    let look = (date.map(Micros), Uuids(newest.as_slice()), account, originator, session);
     query::change(conn, sql, look).map(drop)
 }
 
 /// Notes that a list showed all that a session and earlier ones had created.
 pub(super) fn note_looked(conn: &Connection, session: u32) -> rusqlite::Result<()> {
-    query::change(conn, "UPDATE sessions SET looked = 1 WHERE run = ? AND session = ?", (RUN, session)).map(drop)
+    query::change(conn, "UPDATE sessions SET looked = 1 WHERE session = ?", [session]).map(drop)
 }
 
 fn first_look_of(row: &Row<'_>) -> rusqlite::Result<Option<FirstLook>> {
@@ -159,8 +157,8 @@ fn first_look_of(row: &Row<'_>) -> rusqlite::Result<Option<FirstLook>> {
 pub(super) fn load_sessions(conn: &Connection, first: u32, last: u32) -> rusqlite::Result<Vec<SessionRecord>> {
     let sql = "SELECT session, version, user, host, pid, command, options, started_at, began_at, ended_at, how, reason,
             first_date, first_newest, first_account, first_originator
-        FROM sessions WHERE run = ? AND session BETWEEN ? AND ? ORDER BY session";
-    query::all(conn, sql, (RUN, first, last), |row| {
+        FROM sessions WHERE session BETWEEN ? AND ? ORDER BY session";
+    query::all(conn, sql, (first, last), |row| {
         Ok(SessionRecord {
             number: row.get(0)?,
             info: SessionInfo {
@@ -194,7 +192,6 @@ fn fate_of(row: &Row<'_>) -> rusqlite::Result<SessionFate> {
 
 /// Writes one event into the audit trail.
 pub(super) fn insert_event(conn: &Connection, stamp: Stamp, kind: &str, detail: &str) -> rusqlite::Result<()> {
-    let sql = "INSERT INTO events (run, event, at, session, kind, detail)
-        VALUES (?1, (SELECT coalesce(max(event), 0) + 1 FROM events WHERE run = ?1), ?2, ?3, ?4, ?5)";
-    query::change(conn, sql, (RUN, Micros(stamp.at), stamp.session, kind, detail)).map(drop)
+    let sql = "INSERT INTO events (at, session, kind, detail) VALUES (?, ?, ?, ?)";
+    query::change(conn, sql, (Micros(stamp.at), stamp.session, kind, detail)).map(drop)
 }

@@ -6,17 +6,15 @@ use super::crash;
 use super::error::{Damage, Fault, StepError};
 use super::guard::{Admission, Guard};
 use super::history::{OutcomeLine, Source, history_of};
-use super::loaded::{Loaded, kind_of};
-use super::pending::{UNDECIDED, note_fresh_after};
-use super::query;
-use super::schema::RUN;
+use super::item::LoadRow;
+use super::loaded::{REQUEST_COLUMNS, kind_of, load_row, request_of};
+use super::query::{self, Micros, UNDECIDED};
 use super::session::Stamp;
-use super::sql::{Micros, REQUEST_COLUMNS, request_of};
 use super::state::{RowEvent, RowState};
 use super::step::{AttemptRecord, ClaimedRow, Requeue, Step, StepAnswer};
 use super::tally::TallyChanges;
-use super::uuids::{ROWS_OF_UUID, rows_of, shared_with};
-use super::working::{InFlight, Working};
+use super::uuids::{rows_of, rows_of_uuid, shared_with};
+use super::working::{InFlight, Working, note_fresh_after};
 use crate::request::{AttemptNo, CreateRequest, ErrorCode, Outcome, RequestKind, RowId};
 
 /// Does a step: records, gives back, sets aside, claims by number, claims in row order, in this order. The caller commits, or rolls back
@@ -70,7 +68,7 @@ struct StepExec<'a> {
 impl StepExec<'_> {
     fn record_all(&mut self, records: &[AttemptRecord]) -> Result<(), Fault> {
         let mut insert = OutcomeLine::prepare_insert(self.conn)?;
-        let mut owner = self.conn.prepare_cached(ROWS_OF_UUID)?;
+        let mut owner = self.conn.prepare_cached(&rows_of_uuid())?;
         // Calls end in any order, and SQLite adds a row behind the last one for less than between others.
         let mut in_order: Vec<&AttemptRecord> = records.iter().collect();
         in_order.sort_unstable_by_key(|record| record.row);
@@ -96,7 +94,7 @@ impl StepExec<'_> {
         line.insert(insert, *row)?;
         match outcome {
             Outcome::Pending(_) => self.working.list(self.conn, *row, attempt.next(), *then)?,
-            Outcome::Created(uri) => self.working.kinds.see(self.conn, flight.kind, *row, uri.uuid())?,
+            Outcome::Created(uri) => self.working.see_created(self.conn, flight.kind, *row, uri.uuid())?,
             Outcome::Failed(_) | Outcome::InDoubt(_) => {}
         }
         self.tallies.shift(Some(flight.kind.request_type), (RowState::Sending, None), (state, line.code));
@@ -127,10 +125,9 @@ impl StepExec<'_> {
         if self.working.n_free == 0 {
             return Ok(());
         }
-        let sql =
-            "SELECT p.row, i.type, i.template FROM pending_again p JOIN items i ON i.run = p.run AND i.row = p.row
-            WHERE p.run = ? AND p.session IS NOT ? ORDER BY p.row LIMIT ?";
-        let free = (RUN, self.working.session, guard.n_to_look_at());
+        let sql = "SELECT row, type, template FROM pending_again p JOIN items USING (row)
+            WHERE p.session IS NOT ? ORDER BY row LIMIT ?";
+        let free = (self.working.session, guard.n_to_look_at());
         for (row, kind) in query::all(self.conn, sql, free, |line| Ok((line.get(0)?, kind_of(line, 1)?)))? {
             match guard.admit(kind) {
                 Admission::Claim => self.claim_again(row)?,
@@ -149,9 +146,9 @@ impl StepExec<'_> {
 
     /// Claims a row by its number, or passes it over.
     fn claim_listed(&mut self, row: RowId, guard: &mut Guard<'_>) -> Result<(), Fault> {
-        let sql = "SELECT type, template FROM items WHERE run = ? AND row = ?";
+        let sql = "SELECT type, template FROM items WHERE row = ? AND original IS NULL";
         if guard.looks_at_kinds()
-            && let Some(kind) = query::first(self.conn, sql, (RUN, row), |line| kind_of(line, 0))?
+            && let Some(kind) = query::first(self.conn, sql, [row], |line| kind_of(line, 0))?
             && !guard.admits(kind)
         {
             return Ok(self.pass_over(row, kind)?);
@@ -166,11 +163,9 @@ impl StepExec<'_> {
         };
         self.insert_claim(row, row, attempt)?;
         let history = history_of(self.conn, row)?;
-        let sql = format!("SELECT {REQUEST_COLUMNS} FROM items WHERE run = ? AND row = ?");
-        let request = query::first(self.conn, &sql, (RUN, row), |line| request_of(line, 0))?;
-        let request = request.ok_or(Damage::RowGone(row))?;
+        let Some(LoadRow::Item(item)) = load_row(self.conn, row)? else { return Err(Damage::RowGone(row).into()) };
         let counted_attempts = history.counted_attempts();
-        self.take_off(ClaimedRow { row, attempt, counted_attempts, request }, history.code());
+        self.take_off(ClaimedRow { row, attempt, counted_attempts, request: item.request }, history.code());
         Ok(())
     }
 
@@ -205,13 +200,14 @@ impl StepExec<'_> {
     fn look_at_fresh(&mut self, guard: &mut Guard<'_>) -> rusqlite::Result<(Vec<FreshRow>, PassedOver)> {
         let conn = self.conn;
         // Hardly ever was anything decided about rows that are not yet claimed; then it need not be asked for each.
-        let undecided = if self.has_decisions_after(self.working.fresh_after)? { UNDECIDED } else { "" };
+        let has_decisions = self.has_decisions_after(self.working.fresh_after)?;
+        let undecided = if has_decisions { format!("AND {UNDECIDED}") } else { String::new() };
         let mut statement = conn.prepare_cached(&format!(
-            "SELECT {REQUEST_COLUMNS}, row FROM items i WHERE run = ? AND row > ? AND skipped IS NULL {undecided}
+            "SELECT {REQUEST_COLUMNS}, row FROM items i WHERE row > ? AND reason IS NULL {undecided}
              ORDER BY row LIMIT ?"
         ))?;
         let mut n_left = guard.n_to_look_at();
-        let mut lines = statement.query((RUN, self.working.fresh_after, n_left))?;
+        let mut lines = statement.query((self.working.fresh_after, n_left))?;
         let (mut fresh, mut passed_over) = (Vec::new(), Vec::new());
         while let Some(line) = lines.next()? {
             let (row, kind): (RowId, _) = (line.get(9)?, kind_of(line, 0)?);
@@ -231,16 +227,15 @@ impl StepExec<'_> {
     }
 
     fn has_decisions_after(&self, row: u32) -> rusqlite::Result<bool> {
-        let sql = "SELECT EXISTS (SELECT 1 FROM outcomes WHERE run = ?1 AND row > ?2)
-            OR EXISTS (SELECT 1 FROM left_out WHERE run = ?1 AND row > ?2)";
-        query::value(self.conn, sql, (RUN, row))
+        let sql = "SELECT EXISTS (SELECT 1 FROM outcomes WHERE row > ?1)
+            OR EXISTS (SELECT 1 FROM left_out WHERE row > ?1)";
+        query::value(self.conn, sql, [row])
     }
 
     fn insert_claim(&self, first: RowId, last: RowId, attempt: AttemptNo) -> rusqlite::Result<()> {
-        let sql =
-            "INSERT INTO claims (run, first_row, attempt, last_row, session, claimed_at) VALUES (?, ?, ?, ?, ?, ?)";
+        let sql = "INSERT INTO claims (first_row, attempt, last_row, session, claimed_at) VALUES (?, ?, ?, ?, ?)";
         let Stamp { session, at } = self.stamp;
-        query::change(self.conn, sql, (RUN, first, attempt, last, session, Micros(at))).map(drop)
+        query::change(self.conn, sql, (first, attempt, last, session, Micros(at))).map(drop)
     }
 
     /// Counts a claimed row as in flight and puts it into the answer.
@@ -289,6 +284,6 @@ fn line_of(record: &AttemptRecord, state: RowState, stamp: Stamp) -> OutcomeLine
 
 /// Returns the state of one row, or none where the run has no such row.
 fn state_of(conn: &Connection, row: RowId) -> rusqlite::Result<Option<RowState>> {
-    let Some(loaded) = Loaded::read(conn, row)? else { return Ok(None) };
-    Ok(Some(history_of(conn, row)?.state(loaded.state)))
+    let Some(loaded) = load_row(conn, row)? else { return Ok(None) };
+    Ok(Some(history_of(conn, row)?.state(loaded.state())))
 }

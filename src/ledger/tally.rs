@@ -2,11 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use rusqlite::{Connection, params};
+use rusqlite::Connection;
 
 use super::query;
-use super::schema::RUN;
-use super::sql::OrEmpty;
 use super::state::RowState;
 use crate::request::{ErrorCode, RequestType};
 
@@ -63,14 +61,13 @@ impl TallyChanges {
     pub(super) fn write(self, conn: &Connection) -> rusqlite::Result<()> {
         // An upsert checks the new row before it finds the old one, so a change below zero needs its own statement.
         let mut update =
-            conn.prepare_cached("UPDATE tallies SET n = n + ? WHERE run = ? AND state = ? AND code = ? AND type = ?")?;
-        let mut insert =
-            conn.prepare_cached("INSERT INTO tallies (n, run, state, code, type) VALUES (?, ?, ?, ?, ?)")?;
+            conn.prepare_cached("UPDATE tallies SET n = n + ? WHERE state = ? AND code IS ? AND type IS ?")?;
+        let mut insert = conn.prepare_cached("INSERT INTO tallies (n, state, code, type) VALUES (?, ?, ?, ?)")?;
         for (TallyKey { state, code, kind }, change) in self.0 {
             if change == 0 {
                 continue;
             }
-            let values = params![change, RUN, state, OrEmpty(code), OrEmpty(kind)];
+            let values = (change, state, code, kind);
             if update.execute(values)? == 0 {
                 insert.execute(values)?;
             }
@@ -81,10 +78,9 @@ impl TallyChanges {
 
 /// Reads all tallies that are not zero.
 pub(super) fn load_tallies(conn: &Connection) -> rusqlite::Result<Vec<(TallyKey, u64)>> {
-    let sql = "SELECT state, code, type, n FROM tallies WHERE run = ? AND n > 0 ORDER BY state, code, type";
-    query::all(conn, sql, [RUN], |line| {
-        let (OrEmpty(code), OrEmpty(kind)) = (line.get(1)?, line.get(2)?);
-        Ok((TallyKey { state: line.get(0)?, code, kind }, line.get(3)?))
+    let sql = "SELECT state, code, type, n FROM tallies WHERE n > 0 ORDER BY state, code, type";
+    query::all(conn, sql, [], |line| {
+        Ok((TallyKey { state: line.get(0)?, code: line.get(1)?, kind: line.get(2)? }, line.get(3)?))
     })
 }
 

@@ -3,22 +3,25 @@
 use rusqlite::{Connection, Statement};
 
 use super::error::{Fault, LedgerError, StepError};
+use super::query::LAST_WORD;
 use super::reader::Reader;
-use super::schema::RUN;
 use crate::request::{ErrorCode, Fault as Answer, RequestUuid, RowId};
 
-/// Finds the rows that are created now as a request. Left to itself, SQLite would rather pass over all outcomes, which are in the
+/// Returns the statement that finds the rows that are created now as a request. Left to itself, SQLite would rather pass over all outcomes, which are in the
 /// wanted order.
-pub(super) const ROWS_OF_UUID: &str =
-    "SELECT row FROM outcomes o INDEXED BY outcomes_by_uuid WHERE run = ? AND uuid = ? AND state = 'created' AND NOT EXISTS (SELECT 1 FROM outcomes x
-         WHERE x.run = o.run AND x.row = o.row AND (x.attempt, x.verdict) > (o.attempt, o.verdict)) ORDER BY row LIMIT 2";
+pub(super) fn rows_of_uuid() -> String {
+    format!(
+        "SELECT row FROM outcomes o INDEXED BY outcomes_by_uuid WHERE uuid = ? AND state = 'created' AND {LAST_WORD}
+         ORDER BY row LIMIT 2"
+    )
+}
 
 /// Returns the first row that is created now as this request, and a second one, which is only there while verdicts are taken.
 pub(super) fn rows_of(
     lookup: &mut Statement<'_>,
     uuid: RequestUuid,
 ) -> rusqlite::Result<(Option<RowId>, Option<RowId>)> {
-    let mut rows = lookup.query((RUN, uuid))?;
+    let mut rows = lookup.query([uuid])?;
     let mut next = || rows.next()?.map(|line| line.get(0)).transpose();
     Ok((next()?, next()?))
 }
@@ -38,7 +41,7 @@ pub(super) fn shared_with(other: RowId, uuid: RequestUuid) -> Answer {
 /// # Errors
 /// [`StepError::UuidTaken`], or SQLite failed.
 pub(super) fn check_owners(conn: &Connection, settled: &[(RowId, RequestUuid)]) -> Result<(), Fault> {
-    let mut lookup = conn.prepare_cached(ROWS_OF_UUID)?;
+    let mut lookup = conn.prepare_cached(&rows_of_uuid())?;
     for &(row, uuid) in settled {
         if let (Some(first), Some(second)) = rows_of(&mut lookup, uuid)? {
             let other = if first == row { second } else { first };
@@ -54,6 +57,6 @@ impl Reader {
     /// # Errors
     /// The ledger cannot be read.
     pub fn row_of_uuid(&self, uuid: RequestUuid) -> Result<Option<RowId>, LedgerError> {
-        self.read(|conn| Ok(rows_of(&mut *conn.prepare_cached(ROWS_OF_UUID)?, uuid)?.0))
+        self.read(|conn| Ok(rows_of(&mut *conn.prepare_cached(&rows_of_uuid())?, uuid)?.0))
     }
 }

@@ -4,16 +4,16 @@ use rusqlite::Connection;
 
 use super::error::{Fault, StepError};
 use super::history::{OutcomeLine, RowHistory, load_histories};
-use super::left_out::{insert_left_out, take_back};
-use super::loaded::Loaded;
-use super::pending::note_fresh_after;
+use super::item::LoadRow;
+use super::loaded::load_row;
+use super::query::{self, Micros};
 use super::resolution::{Resolution, RowVerdict};
 use super::session::Stamp;
 use super::state::{IllegalTransition, RowEvent, RowState};
 use super::step::Requeue;
 use super::tally::TallyChanges;
 use super::uuids::check_owners;
-use super::working::Working;
+use super::working::{Working, note_fresh_after};
 use crate::request::{AttemptNo, ErrorCode, RequestUuid, RowId};
 
 /// Up to how far apart rows lie whose histories are read together.
@@ -51,7 +51,7 @@ fn n_near(first: RowId, rest: &[Resolution]) -> usize {
 /// How a row goes from one state to another.
 #[derive(Debug)]
 pub(super) struct Change {
-    pub(super) loaded: Loaded,
+    pub(super) loaded: LoadRow,
     pub(super) before: RowState,
     pub(super) after: RowState,
 }
@@ -67,12 +67,14 @@ impl Change {
         history: &RowHistory,
         event: impl FnOnce(RowState) -> RowEvent,
     ) -> Result<Self, Fault> {
-        let loaded = Loaded::read(conn, row)?.ok_or(StepError::NoSuchRow(row))?;
-        let event = event(history.beneath(loaded.state));
-        let before = history.state(loaded.state);
+        let loaded = load_row(conn, row)?.ok_or(StepError::NoSuchRow(row))?;
+        let event = event(history.beneath(loaded.state()));
+        let before = history.state(loaded.state());
         let after = match before.next(event) {
             // It was never a request, whatever became of it since.
-            Ok(RowState::Created) if loaded.kind.is_none() => Err(IllegalTransition { state: loaded.state, event }),
+            Ok(RowState::Created) if loaded.request().is_none() => {
+                Err(IllegalTransition { state: loaded.state(), event })
+            }
             next => next,
         };
         let after = after.map_err(|illegal| StepError::Illegal { row, illegal })?;
@@ -122,7 +124,7 @@ impl ResolveExec<'_> {
             RowVerdict::Restored => history.code(),
         };
         if history.left_out.is_some() {
-            take_back(self.conn, *row)?;
+            query::change(self.conn, "DELETE FROM left_out WHERE row = ?", [row])?;
         }
         if change.before == RowState::Pending {
             // A fresh row is not listed: its new line keeps it from being claimed.
@@ -131,8 +133,8 @@ impl ResolveExec<'_> {
         if change.after == RowState::Pending {
             self.list(*row, history)?;
         }
-        if let (RowVerdict::Exists(uri), Some(kind)) = (verdict, change.loaded.kind) {
-            self.working.kinds.see(self.conn, kind, *row, uri.uuid())?;
+        if let (RowVerdict::Exists(uri), Some(request)) = (verdict, change.loaded.request()) {
+            self.working.see_created(self.conn, request.request_kind(), *row, uri.uuid())?;
             self.settled.push((*row, uri.uuid()));
         }
         let kind = change.loaded.request_type();
@@ -176,4 +178,19 @@ fn line_of(resolution: &Resolution, history: &RowHistory, after: RowState, stamp
         correlation_id: last.and_then(|last| last.correlation_id.clone()),
         ..line
     }
+}
+
+/// Leaves a row out, as is resolved; `attempt` is that of a listed row.
+fn insert_left_out(
+    conn: &Connection,
+    resolution: &Resolution,
+    attempt: Option<AttemptNo>,
+    stamp: Stamp,
+) -> rusqlite::Result<()> {
+    let Resolution { row, verdict, source, reason } = resolution;
+    let uuid = if let RowVerdict::Elsewhere(uuid) = verdict { Some(uuid) } else { None };
+    let sql =
+        "INSERT INTO left_out (row, attempt, source, session, recorded_at, reason, uuid) VALUES (?, ?, ?, ?, ?, ?, ?)";
+    let Stamp { session, at } = stamp;
+    query::change(conn, sql, (row, attempt, source, session, Micros(at), reason, uuid)).map(drop)
 }

@@ -11,15 +11,13 @@ use super::clock::SessionClock;
 use super::connection::fold_when_last;
 use super::crash;
 use super::error::{Fault, LedgerError, LedgerTrouble, StepError};
-use super::kinds::note_read_back;
+use super::query::Micros;
 use super::resolution::{AuditEvent, Resolution};
-use super::schema::RUN;
 use super::session::{SessionEnd, Stamp, end_session, insert_event, last_session};
-use super::sql::Micros;
 use super::step::{Step, StepAnswer};
 use super::step_exec::execute;
 use super::verdict::resolve;
-use super::working::Working;
+use super::working::{Working, note_read_back};
 use crate::platform::DataLock;
 use crate::request::RequestKind;
 
@@ -96,7 +94,7 @@ impl Writer {
             return Ok(at);
         }
         let now = self.change("start", |conn, _, stamp| -> rusqlite::Result<_> {
-            conn.execute("UPDATE runs SET started_at = ? WHERE run = ?", (Micros(stamp.at), RUN))?;
+            conn.execute("UPDATE run SET started_at = ?", [Micros(stamp.at)])?;
             insert_event(conn, stamp, "start", "told to run")?;
             Ok(stamp.at)
         })?;

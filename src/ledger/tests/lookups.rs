@@ -174,11 +174,11 @@ fn plan(place: &Place, sql: &str) -> String {
 fn what_is_asked_often_passes_over_no_table() {
     let place = Place::new();
     drop(place.started(bare_rows(3)));
-    let doubt = plan(&place, crate::ledger::doubt::ROWS_IN_DOUBT);
+    let doubt = plan(&place, &crate::ledger::doubt::rows_in_doubt());
     assert!(doubt.contains("outcomes_in_doubt"), "{doubt}");
-    let pending = plan(&place, crate::ledger::lookup::PENDING_ROWS);
+    let pending = plan(&place, &crate::ledger::lookup::pending_rows());
     assert!(pending.contains("MERGE (UNION ALL)"), "{pending}");
-    let owner = plan(&place, crate::ledger::uuids::ROWS_OF_UUID);
+    let owner = plan(&place, &crate::ledger::uuids::rows_of_uuid());
     assert!(owner.contains("outcomes_by_uuid"), "{owner}");
     for plan in [doubt, pending, owner] {
         assert!(!plan.contains("SCAN") && !plan.contains("TEMP B-TREE"), "{plan}");

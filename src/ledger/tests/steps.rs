@@ -270,8 +270,8 @@ fn a_session_that_was_taken_over_records_nothing_more() {
     // A file system that says that it has locks, and has none.
     let conn = rusqlite::Connection::open(&place.path).unwrap();
     conn.execute_batch(
-        "INSERT INTO sessions (run, session, version, user, host, pid, command, started_at, began_at)
-         VALUES (1, 2, '0.1.0', 'bob', 'ops2', 1, 'submit', 0, 0)",
+        "INSERT INTO sessions (session, version, user, host, pid, command, started_at, began_at)
+         VALUES (2, '0.1.0', 'bob', 'ops2', 1, 'submit', 0, 0)",
     )
     .unwrap();
     let before = dump(&place.path);
