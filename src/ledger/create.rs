@@ -86,7 +86,7 @@ impl Ledger {
     /// them, see the ledger as it was until this returns.
     ///
     /// # Errors
-    /// Those of [`open`](Self::open), [`LedgerError::Load`](super::LedgerError::Load), or what `feed` returned.
+    /// Those of [`open`](Self::open), [`LedgerError::Refused`], or what `feed` returned.
     pub fn open_and_append<E>(
         machine: &Machine,
         path: &Path,

@@ -65,10 +65,11 @@ fn left_open(conn: &Connection, holder: Holder) -> rusqlite::Result<Vec<RowId>> 
 
 fn doubtful(conn: &Connection, row: RowId) -> Result<DoubtfulRow, Fault> {
     let history = history_of(conn, row)?;
-    let Some(LoadRow::Item(item)) = load_row(conn, row)? else { return Err(Damage::RowGone(row).into()) };
+    let Some(LoadRow::Item(item)) = load_row(conn, row)? else { return Err(Damage::row_gone(row).into()) };
     let open =
         history.open_claim().map(|claim| claim.left_open(Stamp { session: claim.session, at: claim.claimed_at }));
-    let last = open.as_ref().or(history.last_attempt()).or(history.outcomes.last()).ok_or(Damage::RowGone(row))?;
+    let last =
+        open.as_ref().or(history.last_attempt()).or(history.outcomes.last()).ok_or_else(|| Damage::row_gone(row))?;
     Ok(DoubtfulRow {
         row,
         place: item.place,

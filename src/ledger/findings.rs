@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use rusqlite::Connection;
 
-use super::error::{Fault, LedgerError, StepError};
+use super::error::{Fault, LedgerError};
 use super::query::{self, Micros, Uuids};
 use super::reader::Reader;
 use super::session::Stamp;
@@ -113,11 +113,11 @@ pub(super) fn set_findings(conn: &Connection, stamp: Stamp, findings: Vec<Findin
 /// Closes the open findings about a row.
 ///
 /// # Errors
-/// [`StepError::NoFinding`], or SQLite failed.
+/// None is open, or SQLite failed.
 pub(super) fn close_findings(conn: &Connection, now: Timestamp, row: RowId, reason: &str) -> Result<(), Fault> {
     let sql = "UPDATE findings SET closed_at = ?, reason = ? WHERE row = ? AND closed_at IS NULL";
     let n_closed = query::change(conn, sql, (Micros(now), reason, row))?;
-    if n_closed == 0 { Err(StepError::NoFinding(row).into()) } else { Ok(()) }
+    if n_closed == 0 { Err(Fault::Refused(format!("no finding about row {row} is open"))) } else { Ok(()) }
 }
 
 fn load_open(conn: &Connection) -> rusqlite::Result<Vec<OpenFinding>> {

@@ -158,7 +158,7 @@ impl Ledger {
     /// Dropping the future does not undo the step; the same number again gives its answer.
     ///
     /// # Errors
-    /// [`LedgerError::Step`] and [`LedgerError::NotStarted`]: it cannot be done, and nothing changed. Any other: nothing of it
+    /// [`LedgerError::Refused`] and [`LedgerError::NotStarted`]: it cannot be done, and nothing changed. Any other: nothing of it
     /// is recorded, and no later step is taken ([`LedgerError::Closed`]).
     pub async fn step(&self, step: Step) -> Result<StepAnswer, LedgerError> {
         self.ask(move |writer| writer.step(&step)).await
@@ -176,7 +176,7 @@ impl Ledger {
     /// the audit trail with them. When this returns, all of it is durable, or none of it is recorded.
     ///
     /// # Errors
-    /// [`LedgerError::Step`]: a row cannot go that way (one that this session has claimed among them), two rows would be one
+    /// [`LedgerError::Refused`]: a row cannot go that way (one that this session has claimed among them), two rows would be one
     /// request, or the run has no such row; nothing changed. Any other: nothing is recorded, and no later step is taken.
     pub async fn resolve(&self, resolutions: Vec<Resolution>, event: Option<AuditEvent>) -> Result<(), LedgerError> {
         self.ask(|writer| writer.resolve(resolutions, event)).await
@@ -194,7 +194,7 @@ impl Ledger {
     /// place of an earlier one.
     ///
     /// # Errors
-    /// [`LedgerError::Step`]: nothing of this kind was created; nothing changed. Any other: it is not recorded, and no later step
+    /// [`LedgerError::Refused`]: nothing of this kind was created; nothing changed. Any other: it is not recorded, and no later step
     /// is taken.
     pub async fn note_read_back(&self, kind: RequestKind, read_back: String) -> Result<(), LedgerError> {
         self.ask(move |writer| writer.read_back(kind, &read_back)).await
@@ -249,7 +249,7 @@ impl Ledger {
     /// [`set_findings`](Self::set_findings) that has one of them opens it anew.
     ///
     /// # Errors
-    /// [`LedgerError::Step`]: none about this row is open. Any other: it could not be written, and no later step is taken.
+    /// [`LedgerError::Refused`]: none about this row is open. Any other: it could not be written, and no later step is taken.
     pub fn close_finding(&self, row: RowId, reason: &str) -> Result<(), LedgerError> {
         let reason = reason.to_owned();
         self.ask_blocking(move |writer| {

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use rusqlite::{Connection, Statement, params};
 
-use super::error::{Fault, LedgerError, LoadError};
+use super::error::{Fault, LedgerError};
 use super::history::{OutcomeLine, Source, history_of};
 use super::item::{InvalidItem, Item, LoadRow, ManifestPart};
 use super::query;
@@ -60,7 +60,7 @@ impl<'a> Loader<'a> {
     /// Adds one row. Rows in order of their numbers are fastest.
     ///
     /// # Errors
-    /// [`LoadError::RepeatedRow`], or SQLite could not write. The load has failed then.
+    /// The row came twice, or SQLite could not write. The load has failed then.
     pub fn add(&mut self, row: LoadRow) -> Result<(), LedgerError> {
         let added = match &row {
             LoadRow::Item(item) => self.add_item(item),
@@ -108,7 +108,9 @@ impl<'a> Loader<'a> {
 
     fn failed(&self, row: RowId, error: rusqlite::Error) -> LedgerError {
         match error.sqlite_error_code() {
-            Some(rusqlite::ErrorCode::ConstraintViolation) => LoadError::RepeatedRow(row).into(),
+            Some(rusqlite::ErrorCode::ConstraintViolation) => {
+                LedgerError::Refused(format!("row {row} was loaded twice"))
+            }
             Some(_) | None => LedgerError::of_sqlite(self.ledger, error),
         }
     }
@@ -117,8 +119,8 @@ impl<'a> Loader<'a> {
     /// before or after.
     ///
     /// # Errors
-    /// [`StepError`](super::StepError): the run has no such row, or it is neither failed nor invalid. Where the new row is not
-    /// valid or is none of this load, the load fails at its end with [`LoadError::NoReplacement`].
+    /// [`LedgerError::Refused`]: the run has no such row, or it is neither failed nor invalid. Where the new row is not valid or is
+    /// none of this load, the load fails at its end.
     pub fn replace(&mut self, old: RowId, new: RowId) -> Result<(), LedgerError> {
         self.append_replaced(old, new).map_err(|fault| fault.at(self.ledger))
     }
@@ -140,11 +142,14 @@ impl<'a> Loader<'a> {
     /// Checks that all rows of these manifests are there, and writes their counts.
     ///
     /// # Errors
-    /// [`LoadError`], or SQLite failed. The load has failed then.
+    /// They are not, or SQLite failed. The load has failed then.
     pub(super) fn finish(self, parts: &[ManifestPart]) -> Result<(), Fault> {
-        let expected = parts.iter().map(|part| u64::from(part.n_rows)).sum();
+        let expected: u64 = parts.iter().map(|part| u64::from(part.n_rows)).sum();
         if self.n_rows != expected || u64::from(self.last) > self.held.n_rows + expected {
-            return Err(LoadError::WrongCount { loaded: self.n_rows, last: self.last, expected }.into());
+            let (loaded, last) = (self.n_rows, self.last);
+            return Err(Fault::Refused(format!(
+                "{loaded} rows were loaded, the last of them row {last}, and the manifests have {expected}"
+            )));
         }
         self.check_parts(parts)?;
         self.check_replaced()?;
@@ -152,16 +157,14 @@ impl<'a> Loader<'a> {
         Ok(())
     }
 
-    fn check_parts(&self, parts: &[ManifestPart]) -> Result<(), LoadError> {
+    fn check_parts(&self, parts: &[ManifestPart]) -> Result<(), Fault> {
         let mut row = self.held.n_rows + 1;
         for (number, part) in (self.held.n_parts + 1..).zip(parts) {
             if u64::from(part.part) != number || u64::from(part.first_row.get()) != row {
-                return Err(LoadError::WrongPart {
-                    part: part.part,
-                    first_row: part.first_row,
-                    expected_part: number,
-                    expected_row: row,
-                });
+                return Err(Fault::Refused(format!(
+                    "manifest {} begins with row {}, where manifest {number} with row {row} was due",
+                    part.part, part.first_row
+                )));
             }
             row += u64::from(part.n_rows);
         }
@@ -172,7 +175,9 @@ impl<'a> Loader<'a> {
         let mut is_item = self.conn.prepare("SELECT 1 FROM items WHERE row = ? AND original IS NULL")?;
         for &(row, by) in &self.replaced {
             if u64::from(by.get()) <= self.held.n_rows || !is_item.exists([by])? {
-                return Err(LoadError::NoReplacement { row, by }.into());
+                return Err(Fault::Refused(format!(
+                    "row {row} cannot be replaced by row {by}, which is no valid row of this load"
+                )));
             }
         }
         Ok(())

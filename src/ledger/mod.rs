@@ -45,7 +45,7 @@ mod working;
 mod writer;
 
 pub use create::CreateError;
-pub use error::{Damage, LedgerError, LedgerTrouble, LoadError, StepError};
+pub use error::{Damage, LedgerError, LedgerTrouble};
 pub use findings::{Finding, FindingKind, OpenFinding};
 pub use handle::Ledger;
 pub use history::Source;

@@ -129,13 +129,14 @@ fn take_over(conn: &Connection, previous: u32, stamp: Stamp) -> Result<(), Fault
     let open_rows = open_claims(conn, previous)?;
     let open = open_rows.len() as u64;
     if open != tallied {
-        return Err(Damage::OpenRowsDiffer { tallied, open }.into());
+        let why = format!("its tallies count {tallied} open rows, and its claims leave {open} open");
+        return Err(Damage::Contradiction(why).into());
     }
     let (mut tallies, mut insert) = (TallyChanges::default(), OutcomeLine::prepare_insert(conn)?);
     for (row, claim) in open_rows {
         let line = claim.left_open(stamp);
         line.insert(&mut insert, row)?;
-        let kind = load_row(conn, row)?.ok_or(Damage::RowGone(row))?.request_type();
+        let kind = load_row(conn, row)?.ok_or_else(|| Damage::row_gone(row))?.request_type();
         tallies.shift(kind, (RowState::Sending, None), (line.state, line.code));
     }
     tallies.write(conn)?;

@@ -88,10 +88,13 @@ pub(super) fn load_run(conn: &Connection) -> Result<RunInfo, Fault> {
         })
     })?;
     let n_runs: u64 = query::value(conn, "SELECT count(*) FROM run", [])?;
-    let run = run.filter(|_| n_runs == 1).ok_or(Damage::NotOneRun)?;
-    let tallied = query::value(conn, "SELECT coalesce(sum(n), 0) FROM tallies", [])?;
+    let run = run
+        .filter(|_| n_runs == 1)
+        .ok_or_else(|| Damage::Contradiction("it does not hold exactly one run".to_owned()))?;
+    let tallied: u64 = query::value(conn, "SELECT coalesce(sum(n), 0) FROM tallies", [])?;
     if tallied != run.n_rows {
-        return Err(Damage::RowsMissing { tallied, loaded: run.n_rows }.into());
+        let why = format!("its tallies count {tallied} rows, and it was loaded with {}", run.n_rows);
+        return Err(Damage::Contradiction(why).into());
     }
     Ok(run)
 }

@@ -3,7 +3,7 @@
 use rusqlite::{CachedStatement, Connection};
 
 use super::crash;
-use super::error::{Damage, Fault, StepError};
+use super::error::{Damage, Fault};
 use super::guard::{Admission, Guard};
 use super::history::{OutcomeLine, Source, history_of};
 use super::item::LoadRow;
@@ -113,9 +113,11 @@ impl StepExec<'_> {
     fn land(&mut self, row: RowId, attempt: AttemptNo, event: RowEvent) -> Result<(InFlight, RowState), Fault> {
         let Some(&flight) = self.working.in_flight.get(&row) else { return Err(self.refusal(row, event)) };
         if flight.attempt != attempt {
-            return Err(StepError::OtherAttempt { row, claimed: flight.attempt, found: attempt }.into());
+            let (found, claimed) = (attempt.get(), flight.attempt.get());
+            let why = format!("row {row}: attempt {found} is not the one that is claimed ({claimed})");
+            return Err(Fault::Refused(why));
         }
-        let state = RowState::Sending.next(event).map_err(|illegal| StepError::Illegal { row, illegal })?;
+        let state = RowState::Sending.next(event).map_err(|illegal| Fault::illegal(row, illegal))?;
         self.working.in_flight.remove(&row);
         Ok((flight, state))
     }
@@ -163,7 +165,7 @@ impl StepExec<'_> {
         };
         self.insert_claim(row, row, attempt)?;
         let history = history_of(self.conn, row)?;
-        let Some(LoadRow::Item(item)) = load_row(self.conn, row)? else { return Err(Damage::RowGone(row).into()) };
+        let Some(LoadRow::Item(item)) = load_row(self.conn, row)? else { return Err(Damage::row_gone(row).into()) };
         let counted_attempts = history.counted_attempts();
         self.take_off(ClaimedRow { row, attempt, counted_attempts, request: item.request }, history.code());
         Ok(())
@@ -251,12 +253,14 @@ impl StepExec<'_> {
     fn refusal(&self, row: RowId, event: RowEvent) -> Fault {
         match state_of(self.conn, row) {
             Err(error) => error.into(),
-            Ok(None) => StepError::NoSuchRow(row).into(),
+            Ok(None) => Fault::no_such_row(row),
             Ok(Some(state)) => match state.next(event) {
-                Err(illegal) => StepError::Illegal { row, illegal }.into(),
-                Ok(_) if state == RowState::Pending => StepError::Fresh(row).into(),
+                Err(illegal) => Fault::illegal(row, illegal),
+                Ok(_) if state == RowState::Pending => {
+                    Fault::Refused(format!("row {row} was never attempted; such rows are claimed in row order"))
+                }
                 // The tables say that it is claimed, and this session did not claim it.
-                Ok(_) => Damage::RowGone(row).into(),
+                Ok(_) => Damage::row_gone(row).into(),
             },
         }
     }

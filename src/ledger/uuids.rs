@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, Statement};
 
-use super::error::{Fault, LedgerError, StepError};
+use super::error::{Fault, LedgerError};
 use super::query::LAST_WORD;
 use super::reader::Reader;
 use crate::request::{ErrorCode, Fault as Answer, RequestUuid, RowId};
@@ -39,13 +39,13 @@ pub(super) fn shared_with(other: RowId, uuid: RequestUuid) -> Answer {
 /// Checks that none of the requests that rows were settled with is another row's too.
 ///
 /// # Errors
-/// [`StepError::UuidTaken`], or SQLite failed.
+/// One of them is, or SQLite failed.
 pub(super) fn check_owners(conn: &Connection, settled: &[(RowId, RequestUuid)]) -> Result<(), Fault> {
     let mut lookup = conn.prepare_cached(&rows_of_uuid())?;
     for &(row, uuid) in settled {
         if let (Some(first), Some(second)) = rows_of(&mut lookup, uuid)? {
             let other = if first == row { second } else { first };
-            return Err(StepError::UuidTaken { row, other, uuid }.into());
+            return Err(Fault::Refused(format!("row {row} cannot be request {uuid}, which is that of row {other}")));
         }
     }
     Ok(())

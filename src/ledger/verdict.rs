@@ -2,7 +2,7 @@
 
 use rusqlite::Connection;
 
-use super::error::{Fault, StepError};
+use super::error::Fault;
 use super::history::{OutcomeLine, RowHistory, load_histories};
 use super::item::LoadRow;
 use super::loaded::load_row;
@@ -67,7 +67,7 @@ impl Change {
         history: &RowHistory,
         event: impl FnOnce(RowState) -> RowEvent,
     ) -> Result<Self, Fault> {
-        let loaded = load_row(conn, row)?.ok_or(StepError::NoSuchRow(row))?;
+        let loaded = load_row(conn, row)?.ok_or_else(|| Fault::no_such_row(row))?;
         let event = event(history.beneath(loaded.state()));
         let before = history.state(loaded.state());
         let after = match before.next(event) {
@@ -77,7 +77,7 @@ impl Change {
             }
             next => next,
         };
-        let after = after.map_err(|illegal| StepError::Illegal { row, illegal })?;
+        let after = after.map_err(|illegal| Fault::illegal(row, illegal))?;
         Ok(Self { loaded, before, after })
     }
 }

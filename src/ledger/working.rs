@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 
 use rusqlite::Connection;
 
-use super::error::{Fault, StepError};
+use super::error::Fault;
 use super::loaded::kind_of;
 use super::query::{self, UNDECIDED};
 use super::resolution::KindRecord;
@@ -152,14 +152,14 @@ pub(super) fn note_fresh_after(conn: &Connection, row: u32) -> rusqlite::Result<
 /// Notes what was read back of a kind's first row.
 ///
 /// # Errors
-/// [`StepError::NoSuchKind`], or SQLite failed.
+/// Nothing of this kind was created, or SQLite failed.
 pub(super) fn note_read_back(conn: &Connection, kind: RequestKind, text: &str) -> Result<(), Fault> {
     let n_changed = query::change(
         conn,
         "UPDATE kinds SET read_back = ? WHERE type = ? AND template IS ?",
         (text, kind.request_type, kind.template),
     )?;
-    if n_changed == 0 { Err(StepError::NoSuchKind(kind).into()) } else { Ok(()) }
+    if n_changed == 0 { Err(Fault::Refused(format!("no {kind} was created"))) } else { Ok(()) }
 }
 
 /// Reads all kinds, in the order of type and template.

@@ -10,7 +10,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::clock::SessionClock;
 use super::connection::fold_when_last;
 use super::crash;
-use super::error::{Fault, LedgerError, LedgerTrouble, StepError};
+use super::error::{Fault, LedgerError, LedgerTrouble};
 use super::query::Micros;
 use super::resolution::{AuditEvent, Resolution};
 use super::session::{SessionEnd, Stamp, end_session, insert_event, last_session};
@@ -58,7 +58,9 @@ impl Writer {
         let expected = self.last.as_ref().map_or(0, |answer| answer.number) + 1;
         if step.number != expected {
             let again = self.last.as_ref().filter(|answer| answer.number == step.number);
-            return again.cloned().ok_or(StepError::OutOfOrder { expected, found: step.number }.into());
+            return again.cloned().ok_or_else(|| {
+                LedgerError::Refused(format!("step {} is out of order; the next is {expected}", step.number))
+            });
         }
         let is_started = self.started_at.is_some();
         let answer = self.change("step", |conn, working, stamp| {

@@ -1,7 +1,7 @@
 use rusqlite::Connection;
 
 use super::support::*;
-use crate::ledger::{AttemptRecord, Item, LedgerError, LoadRow, RowState, RowVerdict, StepError};
+use crate::ledger::{AttemptRecord, Item, LedgerError, LoadRow, RowState, RowVerdict};
 use crate::request::{CreateRequest, ErrorCode, Outcome, RequestKind, RequestType};
 
 fn kind(request_type: RequestType, template: Option<u8>) -> RequestKind {
@@ -24,7 +24,7 @@ fn the_first_created_row_of_a_kind_is_kept_with_what_was_read_back() {
     let note = |kind: RequestKind, text: &str| block_on(ledger.note_read_back(kind, text.to_owned()));
     assert_eq!(place.reader().kinds().unwrap(), []);
     let refused = note(enroll, "too early").unwrap_err();
-    assert!(matches!(refused, LedgerError::Step(StepError::NoSuchKind(kind)) if kind == enroll), "{refused}");
+    assert!(matches!(&refused, LedgerError::Refused(why) if *why == format!("no {enroll} was created")), "{refused}");
     let mut steps = Steps::of(&ledger);
     steps.claim(4);
     steps.record(vec![record(3, 1, created(3))]);

@@ -354,7 +354,7 @@ impl Run {
         let expected = self.model.resolved(&resolutions);
         match (self.ledger().resolve_blocking(resolutions, None), expected) {
             (Ok(()), Some(model)) => self.model = model,
-            (Err(LedgerError::Step(_)), None) => assert_eq!(dump(&self.place.path), before),
+            (Err(LedgerError::Refused(_)), None) => assert_eq!(dump(&self.place.path), before),
             (done, expected) => panic!("{done:?} where {expected:?} was expected"),
         }
     }

@@ -1,9 +1,7 @@
 use super::support::*;
 use crate::ledger::clock::SessionClock;
 use crate::ledger::open::{begin, lock_existing};
-use crate::ledger::{
-    AttemptRecord, Ledger, LedgerError, LedgerTrouble, Requeue, RowEvent, RowState, SessionEnd, Step, StepError,
-};
+use crate::ledger::{AttemptRecord, Ledger, LedgerError, LedgerTrouble, Requeue, RowEvent, RowState, SessionEnd, Step};
 use crate::request::{ErrorCode, Fault, Outcome, RequestType};
 
 fn pending(code: ErrorCode) -> Outcome {
@@ -108,8 +106,8 @@ fn what_was_given_back_is_pending_and_no_attempt() {
     let answer = steps.do_step(Step { claim: 1, ..Step::default() }).unwrap();
     assert_eq!((pairs(&answer), answer.rows[0].counted_attempts), (vec![(1, 2)], 0));
     let late = steps.do_step(Step { record: vec![record(1, 1, created(1))], ..Step::default() }).unwrap_err();
-    let expected = StepError::OtherAttempt { row: row(1), claimed: attempt(2), found: attempt(1) };
-    assert!(matches!(&late, LedgerError::Step(error) if *error == expected), "{late}");
+    let expected = "row 1: attempt 1 is not the one that is claimed (2)";
+    assert!(matches!(&late, LedgerError::Refused(why) if why == expected), "{late}");
     steps.record(vec![record(1, 2, created(1))]);
     assert_eq!((place.row(1).state, place.row(1).attempts), (RowState::Created, 1));
 }
@@ -169,7 +167,7 @@ fn a_step_asked_for_again_gives_its_answer_and_does_nothing_twice() {
         let before = dump(&place.path);
         for number in [0, 1, 4] {
             match claim(number).unwrap_err() {
-                LedgerError::Step(error) => assert_eq!(error, StepError::OutOfOrder { expected: 3, found: number }),
+                LedgerError::Refused(why) => assert_eq!(why, format!("step {number} is out of order; the next is 3")),
                 other => panic!("{other}"),
             }
         }
@@ -196,10 +194,8 @@ fn an_illegal_step_changes_nothing_and_says_why() {
         let claim = |number: u32| Step { claim_rows: vec![row(number)], ..Step::default() };
         let give_back =
             |number: u32, tries: u32| Step { give_back: vec![(row(number), attempt(tries))], ..Step::default() };
-        let illegal = |number: u32, state: RowState, event: RowEvent| StepError::Illegal {
-            row: row(number),
-            illegal: state.next(event).unwrap_err(),
-        };
+        let illegal =
+            |number: u32, state: RowState, event: RowEvent| format!("row {number}: {}", state.next(event).unwrap_err());
         let cases = [
             (again(1), illegal(1, RowState::Created, RowEvent::Created)),
             (again(2), illegal(2, RowState::InDoubt, RowEvent::Created)),
@@ -207,14 +203,14 @@ fn an_illegal_step_changes_nothing_and_says_why() {
             (again(5), illegal(5, RowState::Pending, RowEvent::Created)),
             (again(7), illegal(7, RowState::Skipped, RowEvent::Created)),
             (again(8), illegal(8, RowState::Invalid, RowEvent::Created)),
-            (again(9), StepError::NoSuchRow(row(9))),
+            (again(9), "the run has no row 9".to_owned()),
             (claim(1), illegal(1, RowState::Created, RowEvent::Claimed)),
             (claim(2), illegal(2, RowState::InDoubt, RowEvent::Claimed)),
             (claim(4), illegal(4, RowState::Sending, RowEvent::Claimed)),
-            (claim(5), StepError::Fresh(row(5))),
-            (claim(9), StepError::NoSuchRow(row(9))),
+            (claim(5), "row 5 was never attempted; such rows are claimed in row order".to_owned()),
+            (claim(9), "the run has no row 9".to_owned()),
             (give_back(1, 1), illegal(1, RowState::Created, RowEvent::GivenBack)),
-            (give_back(4, 2), StepError::OtherAttempt { row: row(4), claimed: attempt(1), found: attempt(2) }),
+            (give_back(4, 2), "row 4: attempt 2 is not the one that is claimed (1)".to_owned()),
         ];
         for (step, expected) in cases {
             // Legal parts of the same step fall with it.
@@ -225,7 +221,7 @@ fn an_illegal_step_changes_nothing_and_says_why() {
                 Step { record: Vec::new(), ..step }
             };
             match steps.do_step(step).unwrap_err() {
-                LedgerError::Step(error) => assert_eq!(error, expected),
+                LedgerError::Refused(why) => assert_eq!(why, expected),
                 other => panic!("{expected}: {other}"),
             }
             assert_eq!(dump(&place.path), before, "{expected}");
