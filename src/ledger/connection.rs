@@ -86,33 +86,18 @@ pub(super) enum ReadMode {
     Immutable,
 }
 
-/// What a reader finds before it opens a ledger.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct AtRest {
-    /// Whether a log lies beside the file: its rows count too, so the file alone is not the ledger.
-    pub(super) has_log: bool,
-    /// Whether file and folder can be written.
-    pub(super) is_writable: bool,
-}
-
-impl AtRest {
-    fn look(path: &Path) -> Self {
-        Self {
-            has_log: beside(path, "-wal").symlink_metadata().is_ok(),
-            is_writable: can_write(path) && can_write(folder_of(path)),
-        }
-    }
-
-    /// Returns how to open what was found.
-    pub(super) const fn read_mode(self) -> ReadMode {
-        if self.is_writable || self.has_log { ReadMode::Shared } else { ReadMode::Immutable }
+impl ReadMode {
+    /// Returns how to open what is found. A log beside the file counts, too, so that the file alone is not the ledger then.
+    const fn of(has_log: bool, is_writable: bool) -> Self {
+        if is_writable || has_log { Self::Shared } else { Self::Immutable }
     }
 }
 
 /// Opens a connection that reads, for as long as it likes, while another process writes.
 pub(super) fn open_for_reading(path: &Path) -> Result<(Connection, ReadMode), LedgerError> {
     let at = |error| Fault::from(error).at(path);
-    let mode = AtRest::look(path).read_mode();
+    let has_log = beside(path, "-wal").symlink_metadata().is_ok();
+    let mode = ReadMode::of(has_log, can_write(path) && can_write(folder_of(path)));
     let conn = match mode {
         ReadMode::Shared => {
             // The index of the log is shared memory, which works on one machine only.
@@ -170,7 +155,7 @@ mod tests {
             (true, false, ReadMode::Shared),
             (true, true, ReadMode::Shared),
         ] {
-            assert_eq!(AtRest { has_log, is_writable }.read_mode(), mode);
+            assert_eq!(ReadMode::of(has_log, is_writable), mode);
         }
     }
 

@@ -4,9 +4,23 @@ use std::path::Path;
 
 use jiff::Timestamp;
 
-use super::{DoubtfulRow, Item, Ledger, LedgerError, LoadRow, ManifestPart, RowPlace, RunIdentity, SessionInfo};
+use super::{
+    AuditEvent, DoubtfulRow, Item, Ledger, LedgerError, LoadRow, ManifestPart, Resolution, RowPlace, RunIdentity,
+    SessionInfo,
+};
 use crate::machine::Machine;
 use crate::request::{AttemptNo, CreateRequest, ErrorCode, NamedValues, RequestType, RowId};
+
+impl Ledger {
+    /// Decides about rows, and blocks the thread until that is durable.
+    pub(crate) fn resolve_blocking(
+        &self,
+        resolutions: Vec<Resolution>,
+        event: Option<AuditEvent>,
+    ) -> Result<(), LedgerError> {
+        self.ask_blocking(|writer| writer.resolve(resolutions, event))
+    }
+}
 
 pub(crate) fn row(number: u32) -> RowId {
     RowId::new(number).unwrap()
