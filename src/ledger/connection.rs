@@ -29,24 +29,22 @@ pub(super) fn open_for_load(path: &Path) -> rusqlite::Result<Connection> {
 pub(super) fn open_for_writing(path: &Path) -> Result<Connection, LedgerError> {
     check_is_file(path)?;
     check_has_one_name(path)?;
-    let at = |fault: Fault| fault.at(path);
-    let conn = open(path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(|error| at(error.into()))?;
+    let at = |error| Fault::from(error).at(path);
+    let conn = open(path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(at)?;
+    if has_log_with_rows(path) {
+        // What is left of a dead session is not touched before the ledger is known to be sound.
+        never_fold(&conn).map_err(at)?;
+    }
     check_file(&conn, path)?;
-    set_durable(&conn).map_err(at)?;
-    Ok(conn)
-}
-
-fn set_durable(conn: &Connection) -> Result<(), Fault> {
-    distrust_schema(conn)?;
-    use_write_ahead_log(conn)?;
+    distrust_schema(&conn).map_err(at)?;
+    use_write_ahead_log(&conn).map_err(|fault| fault.at(path))?;
     // FULL syncs the log at every commit; fullfsync makes that reach the platter on macOS and is nothing elsewhere.
-    conn.execute_batch("PRAGMA synchronous = FULL; PRAGMA fullfsync = ON;")?;
+    conn.execute_batch("PRAGMA synchronous = FULL; PRAGMA fullfsync = ON;").map_err(at)?;
     #[cfg(debug_assertions)]
     if crate::platform::crash::leaves_out_syncs() {
-        conn.execute_batch("PRAGMA synchronous = OFF;")?;
+        conn.execute_batch("PRAGMA synchronous = OFF;").map_err(at)?;
     }
-    // Only `Ledger::close` folds the log into the file: a ledger that is dropped is left as a crash would leave it.
-    Ok(never_fold(conn)?)
+    Ok(conn)
 }
 
 /// Turns the write-ahead log on; the file remembers it.
@@ -79,7 +77,7 @@ pub(super) fn never_fold(conn: &Connection) -> rusqlite::Result<()> {
 
 /// How a reader opens a ledger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum ReadMode {
+enum ReadMode {
     /// As one of several connections. It may make the log's index, so it needs to be able to write, and writes no row.
     Shared,
     /// As a file that nobody changes, without locks and side files.
@@ -94,7 +92,7 @@ impl ReadMode {
 }
 
 /// Opens a connection that reads, for as long as it likes, while another process writes.
-pub(super) fn open_for_reading(path: &Path) -> Result<(Connection, ReadMode), LedgerError> {
+pub(super) fn open_for_reading(path: &Path) -> Result<Connection, LedgerError> {
     let at = |error| Fault::from(error).at(path);
     let has_log = beside(path, "-wal").symlink_metadata().is_ok();
     let mode = ReadMode::of(has_log, can_write(path) && can_write(folder_of(path)));
@@ -115,7 +113,7 @@ pub(super) fn open_for_reading(path: &Path) -> Result<(Connection, ReadMode), Le
     // Beside a damaged file the log is what is left of the last session: it is not folded into it.
     never_fold(&conn).map_err(at)?;
     check_file(&conn, path)?;
-    Ok((conn, mode))
+    Ok(conn)
 }
 
 fn open(path: &Path, access: OpenFlags) -> rusqlite::Result<Connection> {

@@ -6,7 +6,7 @@ use std::path::Path;
 use rusqlite::Connection;
 
 use super::clock::SessionClock;
-use super::connection::{fold_when_last, has_log_with_rows, open_for_writing};
+use super::connection::{never_fold, open_for_writing};
 use super::crash;
 use super::error::{Damage, Fault, LedgerError};
 use super::handle::Ledger;
@@ -78,10 +78,9 @@ pub(super) fn begin<E: From<LedgerError>>(
     lock: DataLock,
     also: impl FnOnce(&Connection, &RunInfo, Stamp) -> Result<(), E>,
 ) -> Result<(Writer, RunInfo), E> {
-    let had_log_with_rows = has_log_with_rows(path);
     let mut conn = open_for_writing(path)?;
     let at = |fault: Fault| fault.at(path);
-    let begun = transact(&mut conn, path, |conn| {
+    let (run, working) = transact(&mut conn, path, |conn| {
         // What was locked may have lost its name before SQLite opened what has it now.
         if !lock.is_of(path).unwrap_or(false) {
             return Err(LedgerError::Gone(path.to_owned()).into());
@@ -91,18 +90,10 @@ pub(super) fn begin<E: From<LedgerError>>(
         let run = load_run(conn).map_err(at)?;
         let working = Working::load(conn, stamp.session).map_err(|error| at(error.into()))?;
         crash::point("takeover-before-commit");
-        Ok((run, working))
-    });
-    let (run, working) = match begun {
-        Ok(begun) => begun,
-        Err(error) => {
-            if !had_log_with_rows {
-                // Nothing was written. Without the switch SQLite would leave an empty log behind, which is not wrong either.
-                drop(fold_when_last(&conn));
-            }
-            return Err(error);
-        }
-    };
+        Ok::<_, E>((run, working))
+    })?;
+    // From here only `Ledger::close` folds the log into the file: a ledger that is dropped is left as a crash would leave it.
+    never_fold(&conn).map_err(|error| at(error.into()))?;
     crash::point("takeover-committed");
     let (clock, path, started_at) = (clock.clone(), path.to_owned(), run.started_at);
     let writer = Writer { conn, clock, path, working, started_at, last: None, has_failed: false, lock };

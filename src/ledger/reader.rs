@@ -5,26 +5,23 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::Connection;
 
-use super::connection::{ReadMode, fold_when_last, has_log_with_rows, never_fold, open_for_reading};
+use super::connection::{fold_when_last, has_log_with_rows, open_for_reading};
 use super::error::{Fault, LedgerError};
-use super::history::{history_of, load_histories};
+use super::history::load_histories;
 use super::item::{LoadRow, SessionInfo};
 use super::loaded::load_rows;
 use super::path::{check_is_file, resolve};
-use super::query;
+use super::query::{self, LAST_WORD};
 use super::result::{FailureReason, Holder, ResultRow};
 use super::run::{RunInfo, load_run};
 use super::session::{SessionFate, SessionRecord, load_sessions};
 use super::state::RowState;
 use super::tally::{Tally, TallyKey, load_tallies};
 use crate::platform::DataLock;
-use crate::request::{ErrorCode, RequestType, RowId};
+use crate::request::{ErrorCode, RequestType};
 
 /// How many rows a page looks at in one transaction: about 10 ms, so that the writer's log can be folded in between.
 const ROWS_A_LOOK: u32 = 1000;
-
-/// How many rows are in memory at a time where all are passed over.
-const PAGE: u32 = 1000;
 
 /// How many rows are looked at for an example of a cause.
 const MAX_EXAMPLES: u32 = 100;
@@ -36,7 +33,6 @@ const MAX_EXAMPLES: u32 = 100;
 pub struct Reader {
     conn: Connection,
     path: PathBuf,
-    mode: ReadMode,
     run: RunInfo,
     /// Given up last, after SQLite has closed the file.
     lock: DataLock,
@@ -51,11 +47,9 @@ impl Reader {
         let path = resolve(path)?;
         check_is_file(&path)?;
         let lock = DataLock::open(&path).map_err(|source| LedgerError::Unreadable(path.clone(), source))?;
-        let (conn, mode) = open_for_reading(&path)?;
+        let conn = open_for_reading(&path)?;
         let run = load_run(&conn).map_err(|fault| fault.at(&path))?;
-        // The ledger is sound.
-        fold_when_last(&conn).map_err(|error| LedgerError::of_sqlite(&path, error))?;
-        Ok(Self { conn, path, mode, run, lock })
+        Ok(Self { conn, path, run, lock })
     }
 
     /// Returns what the ledger said about its run when it was opened.
@@ -105,6 +99,10 @@ impl Reader {
     /// The ledger cannot be read.
     pub fn failures(&self, limit: usize) -> Result<Vec<FailureReason>, LedgerError> {
         let holder = self.holder_state()?;
+        let sql = format!(
+            "SELECT row, message FROM (SELECT * FROM outcomes WHERE code = ? AND state = ? ORDER BY row LIMIT ?) o
+             WHERE {LAST_WORD} AND NOT EXISTS (SELECT 1 FROM left_out l WHERE l.row = o.row) ORDER BY row LIMIT 1"
+        );
         self.read(|conn| {
             let causes = by_cause(load_tallies(conn)?, holder);
             let mut reasons: Vec<FailureReason> = causes
@@ -115,7 +113,9 @@ impl Reader {
             reasons.sort_by_key(|reason| std::cmp::Reverse(reason.n));
             reasons.truncate(limit);
             for reason in &mut reasons {
-                add_example(conn, reason)?;
+                let example = (reason.code, reason.state, MAX_EXAMPLES);
+                (reason.row, reason.message) =
+                    query::first(conn, &sql, example, |line| Ok((line.get(0)?, line.get(1)?)))?.unzip();
             }
             Ok(reasons)
         })
@@ -132,7 +132,7 @@ impl Reader {
     ) -> Result<(), E> {
         let mut after = 0;
         loop {
-            let page = self.page(after, PAGE, states)?;
+            let page = self.page(after, ROWS_A_LOOK, states)?;
             let Some(last) = page.last() else { return Ok(()) };
             after = last.row.get();
             page.into_iter().try_for_each(&mut each)?;
@@ -145,15 +145,13 @@ impl Reader {
     /// # Errors
     /// The ledger cannot be read.
     pub fn page(&self, after: u32, limit: u32, states: &[RowState]) -> Result<Vec<ResultRow>, LedgerError> {
-        let holder = self.holder_state()?;
-        let last = self.read(|conn| query::value(conn, "SELECT ifnull(max(row), 0) FROM items", []))?;
         let (mut page, mut after) = (Vec::new(), after);
-        while after < last && page.len() < limit as usize {
-            let until = after.saturating_add(ROWS_A_LOOK).min(last);
-            let rows = self.read(|conn| self.rows_between(conn, after + 1, until, holder))?;
+        while page.len() < limit as usize {
+            let rows = self.look(after)?;
+            let Some(last) = rows.last() else { break };
+            after = last.row.get();
             let wanted = rows.into_iter().filter(|row| states.is_empty() || states.contains(&row.state));
             page.extend(wanted.take(limit as usize - page.len()));
-            after = until;
         }
         Ok(page)
     }
@@ -199,20 +197,18 @@ impl Reader {
         }
     }
 
-    fn rows_between(
-        &self,
-        conn: &Connection,
-        first: u32,
-        last: u32,
-        holder: Holder,
-    ) -> rusqlite::Result<Vec<ResultRow>> {
-        let rows = load_rows(conn, first, last)?;
-        let mut histories = load_histories(conn, first, last)?;
-        let with_history = |row: LoadRow| {
-            let history = histories.remove(&row.row().get()).unwrap_or_default();
-            ResultRow::of(row, history, holder, &self.run.parts)
-        };
-        Ok(rows.into_iter().map(with_history).collect())
+    /// Returns the next rows behind row number `after`; none at the end.
+    fn look(&self, after: u32) -> Result<Vec<ResultRow>, LedgerError> {
+        let Some(first) = after.checked_add(1) else { return Ok(Vec::new()) };
+        let (last, holder) = (after.saturating_add(ROWS_A_LOOK), self.holder_state()?);
+        self.read(|conn| {
+            let mut histories = load_histories(conn, first, last)?;
+            let with_history = |row: LoadRow| {
+                let history = histories.remove(&row.row().get()).unwrap_or_default();
+                ResultRow::of(row, history, holder, &self.run.parts)
+            };
+            Ok(load_rows(conn, first, last)?.into_iter().map(with_history).collect())
+        })
     }
 
     /// Reads in one transaction: one moment of the ledger.
@@ -231,9 +227,9 @@ impl Drop for Reader {
     fn drop(&mut self) {
         // The last connection deletes an empty log, so that a ledger at rest stays one file. A log with rows in it belongs to
         // a process that lives or died; folding it in is the next session's work, not a reader's.
-        if has_log_with_rows(&self.path) && self.mode == ReadMode::Shared {
-            // Without the switch SQLite would fold the log in, which is not wrong either.
-            drop(never_fold(&self.conn));
+        if !has_log_with_rows(&self.path) {
+            // Without it SQLite would leave the empty log there, which is not wrong either.
+            drop(fold_when_last(&self.conn));
         }
     }
 }
@@ -245,23 +241,4 @@ fn by_cause(tallies: Vec<(TallyKey, u64)>, holder: Holder) -> BTreeMap<(RowState
         *causes.entry((holder.reads(key.state), code)).or_default() += n;
     }
     causes
-}
-
-fn add_example(conn: &Connection, reason: &mut FailureReason) -> rusqlite::Result<()> {
-    let Some(code) = reason.code else { return Ok(()) };
-    let mut statement =
-        conn.prepare_cached("SELECT row, message FROM outcomes WHERE code = ? AND state = ? ORDER BY row LIMIT ?")?;
-    let mut lines = statement.query((code, reason.state, MAX_EXAMPLES))?;
-    while let Some(line) = lines.next()? {
-        let row: RowId = line.get(0)?;
-        let history = history_of(conn, row)?;
-        let is_current = history.left_out.is_none()
-            && history.open_claim().is_none()
-            && history.outcomes.last().is_some_and(|last| last.state == reason.state && last.code == Some(code));
-        if is_current {
-            (reason.row, reason.message) = (Some(row), line.get(1)?);
-            return Ok(());
-        }
-    }
-    Ok(())
 }

@@ -117,39 +117,12 @@ impl ResultRow {
     /// Puts together what was loaded and what was appended about it.
     pub(super) fn of(loaded: LoadRow, history: RowHistory, holder: Holder, parts: &[ManifestPart]) -> Self {
         let state = holder.reads(history.state(loaded.state()));
-        let open = history.open_claim();
+        let is_as_loaded = state == RowState::Skipped && history.left_out.is_none();
+        let claimed_at = history.open_claim().map(|claim| claim.claimed_at);
         let ended: Vec<&OutcomeLine> = history.outcomes.iter().filter(|line| line.ends_attempt()).collect();
-        let n_attempts = ended.len() + usize::from(open.is_some());
-        let claimed_at = open.map(|claim| claim.claimed_at);
-        let mut told = Self {
-            state,
-            attempts: u32::try_from(n_attempts).unwrap_or(u32::MAX),
-            first_attempt_at: ended.first().map_or(claimed_at, |line| line.started_at),
-            last_attempt_at: claimed_at.or_else(|| ended.last()?.started_at),
-            latency_ms: ended.last().filter(|_| open.is_none()).and_then(|line| line.latency_us).map(|us| us / 1000),
-            ..Self::untouched(loaded, parts)
-        };
-        if state != RowState::Skipped || history.left_out.is_some() {
-            told.skipped = None;
-        }
-        if let Some(left_out) = history.left_out {
-            told.error_message = left_out.reason;
-        } else if open.is_some() {
-            told.error_code = holder.cause_of_open();
-        } else if let Some(last) = history.outcomes.into_iter().next_back() {
-            told.request_uuid = last.uuid();
-            told.request_uri = last.uri;
-            told.http_status = last.http_status;
-            told.error_code = last.code;
-            told.error_message = last.message;
-            told.correlation_id = last.correlation_id;
-            told.replaced_by = last.replaced_by;
-        }
-        told
-    }
-
-    fn untouched(loaded: LoadRow, parts: &[ManifestPart]) -> Self {
-        let state = loaded.state();
+        let n_attempts = ended.len() + usize::from(claimed_at.is_some());
+        // What the last line says of a row that is left out, or is sent again, says nothing of it now.
+        let last = history.outcomes.last().filter(|_| claimed_at.is_none() && history.left_out.is_none());
         let (row, place, id, request, notes, skipped, invalid) = match loaded {
             LoadRow::Item(item) => {
                 let Item { row, place, id, request, notes, skipped } = *item;
@@ -166,19 +139,26 @@ impl ResultRow {
             request,
             notes,
             state,
-            request_uri: None,
-            request_uuid: None,
-            http_status: None,
-            error_code: None,
-            error_message: None,
-            correlation_id: None,
-            attempts: 0,
-            first_attempt_at: None,
-            last_attempt_at: None,
-            latency_ms: None,
+            request_uri: last.and_then(|line| line.uri.clone()),
+            request_uuid: last.and_then(OutcomeLine::uuid),
+            http_status: last.and_then(|line| line.http_status),
+            error_code: last.map_or(claimed_at.and(holder.cause_of_open()), |line| line.code),
+            error_message: history
+                .left_out
+                .as_ref()
+                .map_or(last.and_then(|line| line.message.clone()), |line| line.reason.clone()),
+            correlation_id: last.and_then(|line| line.correlation_id.clone()),
+            attempts: u32::try_from(n_attempts).unwrap_or(u32::MAX),
+            first_attempt_at: ended.first().map_or(claimed_at, |line| line.started_at),
+            last_attempt_at: claimed_at.or_else(|| ended.last()?.started_at),
+            latency_ms: ended
+                .last()
+                .filter(|_| claimed_at.is_none())
+                .and_then(|line| line.latency_us)
+                .map(|us| us / 1000),
             invalid,
-            skipped,
-            replaced_by: None,
+            skipped: skipped.filter(|_| is_as_loaded),
+            replaced_by: last.and_then(|line| line.replaced_by),
         }
     }
 }

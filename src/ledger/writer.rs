@@ -104,17 +104,42 @@ impl Writer {
         Ok(now)
     }
 
-    /// Runs `work` in one transaction, on a copy of the memory that is kept once that is durable.
+    /// Runs `work` in one transaction that is durable when this returns, or did nothing, on a copy of the memory that is kept
+    /// then. The command's name is in the points before and after the commit.
     pub(super) fn change<T, E: Into<Fault>>(
         &mut self,
         command: &str,
         work: impl FnOnce(&Connection, &mut Working, Stamp) -> Result<T, E>,
     ) -> Result<T, LedgerError> {
+        if self.has_failed {
+            return Err(LedgerError::Closed(self.path.clone()));
+        }
         let mut working = self.working.clone();
-        let stamp = Stamp { session: self.working.session, at: self.clock.now() };
-        let done = self.transact(command, |conn| work(conn, &mut working, stamp).map_err(Into::into))?;
-        self.working = working;
-        Ok(done)
+        let stamp = Stamp { session: working.session, at: self.clock.now() };
+        let is_gone = !self.lock.is_of(&self.path).unwrap_or(false);
+        let path = &self.path;
+        let done = transact(&mut self.conn, path, |conn| {
+            // What is written into a file without a name, or with another one, is lost when the process ends.
+            if is_gone {
+                return Err(LedgerError::Gone(path.clone()));
+            }
+            // The lock keeps others out, unless the file system only says so. The newest session is the holder then.
+            if last_session(conn).map_err(|error| LedgerError::of_sqlite(path, error))? != stamp.session {
+                return Err(LedgerError::TakenOver(path.clone()));
+            }
+            let result = work(conn, &mut working, stamp).map_err(|error| error.into().at(path))?;
+            crash::before_commit(command);
+            Ok(result)
+        });
+        match &done {
+            Ok(_) => {
+                self.working = working;
+                crash::committed(command);
+            }
+            // Where the caller was wrong, and not the disk, the file can still be trusted to take the next step.
+            Err(error) => self.has_failed = error.trouble() != LedgerTrouble::Misuse,
+        }
+        done
     }
 
     /// Ends the session and folds the log into the file.
@@ -132,40 +157,6 @@ impl Writer {
         });
         drop(lock);
         closed
-    }
-
-    /// Runs `work` in one transaction that is durable when this returns, or did nothing. The command's name is in the points before
-    /// and after the commit.
-    fn transact<T>(
-        &mut self,
-        command: &str,
-        work: impl FnOnce(&Connection) -> Result<T, Fault>,
-    ) -> Result<T, LedgerError> {
-        if self.has_failed {
-            return Err(LedgerError::Closed(self.path.clone()));
-        }
-        let session = self.working.session;
-        let is_gone = !self.lock.is_of(&self.path).unwrap_or(false);
-        let path = &self.path;
-        let done = transact(&mut self.conn, path, |conn| {
-            // What is written into a file without a name, or with another one, is lost when the process ends.
-            if is_gone {
-                return Err(LedgerError::Gone(path.clone()));
-            }
-            // The lock keeps others out, unless the file system only says so. The newest session is the holder then.
-            if last_session(conn).map_err(|error| LedgerError::of_sqlite(path, error))? != session {
-                return Err(LedgerError::TakenOver(path.clone()));
-            }
-            let result = work(conn).map_err(|fault| fault.at(path))?;
-            crash::before_commit(command);
-            Ok(result)
-        });
-        match &done {
-            Ok(_) => crash::committed(command),
-            // Where the caller was wrong, and not the disk, the file can still be trusted to take the next step.
-            Err(error) => self.has_failed = error.trouble() != LedgerTrouble::Misuse,
-        }
-        done
     }
 }
 
