@@ -12,7 +12,7 @@ use super::crash;
 use super::error::{Fault, LedgerError};
 use super::handle::Ledger;
 use super::item::{ManifestPart, RunIdentity, SessionInfo};
-use super::loader::{Held, Loader};
+use super::loader::Loader;
 use super::open::{begin, lock_existing};
 use super::path::{beside, check_is_free, check_is_local, resolve};
 use super::run::{RunInfo, insert_parts, insert_run};
@@ -57,7 +57,7 @@ impl Ledger {
         // Asked again, now that nobody else can make it.
         check_is_free(&path)?;
         let conn = loading.open()?;
-        let mut loader = Loader::new(&conn, &path, Stamp { session: FIRST_SESSION, at: clock.now() }, Held::default());
+        let mut loader = Loader::new(&conn, &path, Stamp { session: FIRST_SESSION, at: clock.now() }, &[]);
         let parts = feed(&mut loader).map_err(CreateError::Feed)?;
         let (mut id, mut key) = ([0; 16], [0; 32]);
         machine.fill(&mut id).and_then(|()| machine.fill(&mut key)).map_err(LedgerError::NoRandomBytes)?;
@@ -65,7 +65,6 @@ impl Ledger {
             id: RunId::from_bytes(id),
             key: RunKey::from_bytes(key),
             identity: identity.clone(),
-            n_rows: parts.iter().map(|part| u64::from(part.n_rows)).sum(),
             parts,
             created_at: clock.now(),
             started_at: None,
@@ -97,7 +96,7 @@ impl Ledger {
         let lock = lock_existing(&path)?;
         let clock = SessionClock::start(machine);
         let (writer, run) = begin(&clock, &path, session, lock, |conn, run, stamp| {
-            let mut loader = Loader::new(conn, &path, stamp, Held::of(run));
+            let mut loader = Loader::new(conn, &path, stamp, &run.parts);
             let parts = feed(&mut loader, run).map_err(CreateError::Feed)?;
             let finished = loader.finish(&parts).and_then(|()| append_parts(conn, stamp, &parts));
             finished.map_err(|fault| fault.at(&path))?;
@@ -123,8 +122,6 @@ fn finish_run(conn: &Connection, run: &RunInfo) -> Result<(), Fault> {
 /// Writes the manifests of further rows.
 fn append_parts(conn: &Connection, stamp: Stamp, parts: &[ManifestPart]) -> Result<(), Fault> {
     insert_parts(conn, parts)?;
-    let n_rows: u64 = parts.iter().map(|part| u64::from(part.n_rows)).sum();
-    conn.execute("UPDATE run SET n_rows = n_rows + ?", [n_rows])?;
     for part in parts {
         let detail = format!("{} rows of manifest {} ({:?})", part.n_rows, part.part, part.name);
         insert_event(conn, stamp, "append", &detail)?;

@@ -58,11 +58,6 @@ impl<'a> Guard<'a> {
         self.stopped_short
     }
 
-    /// Returns whether the kinds matter at all.
-    pub(super) const fn looks_at_kinds(&self) -> bool {
-        matches!(self.kinds, ClaimKinds::Guarded { .. })
-    }
-
     /// Returns whether a row of this kind may be claimed, and takes it that it is.
     pub(super) fn admits(&mut self, kind: RequestKind) -> bool {
         match self.kinds {

@@ -8,26 +8,12 @@ use super::error::{Fault, LedgerError};
 use super::history::{OutcomeLine, Source, history_of};
 use super::item::{InvalidItem, Item, LoadRow, ManifestPart};
 use super::query;
-use super::run::RunInfo;
+use super::run::n_rows;
 use super::session::Stamp;
 use super::state::RowEvent;
 use super::tally::TallyChanges;
 use super::verdict::Change;
 use crate::request::{NamedValues, RowId};
-
-/// What a ledger holds before rows are loaded.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Held {
-    n_rows: u64,
-    n_parts: u64,
-}
-
-impl Held {
-    /// Returns what a run holds.
-    pub(super) const fn of(run: &RunInfo) -> Self {
-        Self { n_rows: run.n_rows, n_parts: run.parts.len() as u64 }
-    }
-}
 
 const INSERT_ITEM: &str =
     "INSERT INTO items (row, part, part_row, line, reason, id, notes, type, template, target, smartcard, profile,
@@ -43,7 +29,8 @@ pub struct Loader<'a> {
     ledger: &'a Path,
     /// With which session the rows come, and when.
     stamp: Stamp,
-    held: Held,
+    /// The manifests that the run has already.
+    parts: &'a [ManifestPart],
     tallies: TallyChanges,
     n_rows: u64,
     last: u32,
@@ -52,9 +39,9 @@ pub struct Loader<'a> {
 }
 
 impl<'a> Loader<'a> {
-    pub(super) fn new(conn: &'a Connection, ledger: &'a Path, stamp: Stamp, held: Held) -> Self {
+    pub(super) fn new(conn: &'a Connection, ledger: &'a Path, stamp: Stamp, parts: &'a [ManifestPart]) -> Self {
         let tallies = TallyChanges::default();
-        Self { conn, insert: None, ledger, stamp, held, tallies, n_rows: 0, last: 0, replaced: Vec::new() }
+        Self { conn, insert: None, ledger, stamp, parts, tallies, n_rows: 0, last: 0, replaced: Vec::new() }
     }
 
     /// Adds one row. Rows in order of their numbers are fastest.
@@ -144,8 +131,8 @@ impl<'a> Loader<'a> {
     /// # Errors
     /// They are not, or SQLite failed. The load has failed then.
     pub(super) fn finish(self, parts: &[ManifestPart]) -> Result<(), Fault> {
-        let expected: u64 = parts.iter().map(|part| u64::from(part.n_rows)).sum();
-        if self.n_rows != expected || u64::from(self.last) > self.held.n_rows + expected {
+        let expected = n_rows(parts);
+        if self.n_rows != expected || u64::from(self.last) > n_rows(self.parts) + expected {
             let (loaded, last) = (self.n_rows, self.last);
             return Err(Fault::Refused(format!(
                 "{loaded} rows were loaded, the last of them row {last}, and the manifests have {expected}"
@@ -158,8 +145,8 @@ impl<'a> Loader<'a> {
     }
 
     fn check_parts(&self, parts: &[ManifestPart]) -> Result<(), Fault> {
-        let mut row = self.held.n_rows + 1;
-        for (number, part) in (self.held.n_parts + 1..).zip(parts) {
+        let mut row = n_rows(self.parts) + 1;
+        for (number, part) in (self.parts.len() as u64 + 1..).zip(parts) {
             if u64::from(part.part) != number || u64::from(part.first_row.get()) != row {
                 return Err(Fault::Refused(format!(
                     "manifest {} begins with row {}, where manifest {number} with row {row} was due",
@@ -174,7 +161,7 @@ impl<'a> Loader<'a> {
     fn check_replaced(&self) -> Result<(), Fault> {
         let mut is_item = self.conn.prepare("SELECT 1 FROM items WHERE row = ? AND original IS NULL")?;
         for &(row, by) in &self.replaced {
-            if u64::from(by.get()) <= self.held.n_rows || !is_item.exists([by])? {
+            if u64::from(by.get()) <= n_rows(self.parts) || !is_item.exists([by])? {
                 return Err(Fault::Refused(format!(
                     "row {row} cannot be replaced by row {by}, which is no valid row of this load"
                 )));

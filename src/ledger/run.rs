@@ -23,15 +23,23 @@ pub struct RunInfo {
     pub created_at: Timestamp,
     /// When it was told to run; none where it was only loaded.
     pub started_at: Option<Timestamp>,
-    /// How many rows it has, invalid ones included.
-    pub n_rows: u64,
 }
 
 impl RunInfo {
+    /// Returns how many rows it has, invalid ones included.
+    pub fn n_rows(&self) -> u64 {
+        n_rows(&self.parts)
+    }
+
     /// Returns the manifest of the run that has this content, where there is one.
     pub fn part_of(&self, sha256: &[u8; 32]) -> Option<&ManifestPart> {
         self.parts.iter().find(|part| part.sha256 == *sha256)
     }
+}
+
+/// Returns how many rows these manifests have.
+pub(super) fn n_rows(parts: &[ManifestPart]) -> u64 {
+    parts.iter().map(|part| u64::from(part.n_rows)).sum()
 }
 
 /// Returns options as the ledger keeps them.
@@ -48,14 +56,13 @@ pub(super) fn options_of(pairs: &NamedValues) -> Vec<(String, String)> {
 pub(super) fn insert_run(conn: &Connection, run: &RunInfo) -> rusqlite::Result<()> {
     query::change(
         conn,
-        "INSERT INTO run (id, key, server, rehearsal, options, n_rows, created_at) VALUES (?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO run (id, key, server, rehearsal, options, created_at) VALUES (?, ?, ?, ?, ?, ?)",
         (
             run.id.as_bytes(),
             run.key.as_bytes(),
             &run.identity.server,
             run.identity.rehearsal,
             options_to_pairs(&run.identity.options),
-            run.n_rows,
             Micros(run.created_at),
         ),
     )?;
@@ -75,16 +82,15 @@ pub(super) fn insert_parts(conn: &Connection, parts: &[ManifestPart]) -> rusqlit
 /// Reads the run, and checks that its rows add up.
 pub(super) fn load_run(conn: &Connection) -> Result<RunInfo, Fault> {
     let parts = load_parts(conn)?;
-    let sql = "SELECT id, key, server, rehearsal, options, n_rows, created_at, started_at FROM run";
+    let sql = "SELECT id, key, server, rehearsal, options, created_at, started_at FROM run";
     let run = query::first(conn, sql, [], |line| {
         Ok(RunInfo {
             id: RunId::from_bytes(line.get(0)?),
             key: RunKey::from_bytes(line.get(1)?),
             identity: RunIdentity { server: line.get(2)?, rehearsal: line.get(3)?, options: options_of(&line.get(4)?) },
             parts,
-            n_rows: line.get(5)?,
-            created_at: line.get::<_, Micros>(6)?.0,
-            started_at: line.get::<_, Option<Micros>>(7)?.map(|at| at.0),
+            created_at: line.get::<_, Micros>(5)?.0,
+            started_at: line.get::<_, Option<Micros>>(6)?.map(|at| at.0),
         })
     })?;
     let n_runs: u64 = query::value(conn, "SELECT count(*) FROM run", [])?;
@@ -92,8 +98,8 @@ pub(super) fn load_run(conn: &Connection) -> Result<RunInfo, Fault> {
         .filter(|_| n_runs == 1)
         .ok_or_else(|| Damage::Contradiction("it does not hold exactly one run".to_owned()))?;
     let tallied: u64 = query::value(conn, "SELECT coalesce(sum(n), 0) FROM tallies", [])?;
-    if tallied != run.n_rows {
-        let why = format!("its tallies count {tallied} rows, and it was loaded with {}", run.n_rows);
+    if tallied != run.n_rows() {
+        let why = format!("its tallies count {tallied} rows, and it was loaded with {}", run.n_rows());
         return Err(Damage::Contradiction(why).into());
     }
     Ok(run)

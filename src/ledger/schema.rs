@@ -22,7 +22,6 @@ CREATE TABLE run (
     server TEXT NOT NULL,
     rehearsal INTEGER NOT NULL,
     options TEXT,                 -- the options that shape rows, as named values
-    n_rows INTEGER NOT NULL,
     created_at INTEGER NOT NULL,
     started_at INTEGER,           -- when it was told to run
     -- What claims and outcomes do not tell: up to here no row is claimed in row order any more, whether it was or not.

@@ -7,7 +7,7 @@ use super::error::{Damage, Fault};
 use super::guard::{Admission, Guard};
 use super::history::{OutcomeLine, Source, history_of};
 use super::item::LoadRow;
-use super::loaded::{REQUEST_COLUMNS, kind_of, load_row, request_of};
+use super::loaded::{REQUEST_COLUMNS, load_row, request_of};
 use super::query::{self, Micros, UNDECIDED};
 use super::session::Stamp;
 use super::state::{RowEvent, RowState};
@@ -50,12 +50,6 @@ pub(super) fn execute(
     crash::point("step-claimed");
     Ok(exec.answer)
 }
-
-/// A row that was never claimed, and what it asks for.
-type FreshRow = (RowId, CreateRequest);
-
-/// Rows that are passed over, with their kinds.
-type PassedOver = Vec<(RowId, RequestKind)>;
 
 struct StepExec<'a> {
     conn: &'a Connection,
@@ -127,13 +121,13 @@ impl StepExec<'_> {
         if self.working.n_free == 0 {
             return Ok(());
         }
-        let sql = "SELECT row, type, template FROM pending_again p JOIN items USING (row)
-            WHERE p.session IS NOT ? ORDER BY row LIMIT ?";
+        let sql = "SELECT row FROM pending_again WHERE session IS NOT ? ORDER BY row LIMIT ?";
         let free = (self.working.session, guard.n_to_look_at());
-        for (row, kind) in query::all(self.conn, sql, free, |line| Ok((line.get(0)?, kind_of(line, 1)?)))? {
-            match guard.admit(kind) {
-                Admission::Claim => self.claim_again(row)?,
-                Admission::PassOver => self.pass_over(row, kind)?,
+        for row in query::all(self.conn, sql, free, |line| line.get(0))? {
+            let Some(LoadRow::Item(item)) = load_row(self.conn, row)? else { return Err(Damage::row_gone(row).into()) };
+            match guard.admit(item.request.request_kind()) {
+                Admission::Claim => self.claim_again(row, item.request)?,
+                Admission::PassOver => self.pass_over(row, item.request.request_kind())?,
                 Admission::Stop => return Ok(()),
             }
         }
@@ -148,26 +142,24 @@ impl StepExec<'_> {
 
     /// Claims a row by its number, or passes it over.
     fn claim_listed(&mut self, row: RowId, guard: &mut Guard<'_>) -> Result<(), Fault> {
-        let sql = "SELECT type, template FROM items WHERE row = ? AND original IS NULL";
-        if guard.looks_at_kinds()
-            && let Some(kind) = query::first(self.conn, sql, [row], |line| kind_of(line, 0))?
-            && !guard.admits(kind)
-        {
-            return Ok(self.pass_over(row, kind)?);
+        match load_row(self.conn, row)? {
+            Some(LoadRow::Item(item)) if guard.admits(item.request.request_kind()) => {
+                self.claim_again(row, item.request)
+            }
+            Some(LoadRow::Item(item)) => Ok(self.pass_over(row, item.request.request_kind())?),
+            Some(LoadRow::Invalid(_)) | None => Err(self.refusal(row, RowEvent::Claimed)),
         }
-        self.claim_again(row)
     }
 
     /// Claims a row that is pending again.
-    fn claim_again(&mut self, row: RowId) -> Result<(), Fault> {
+    fn claim_again(&mut self, row: RowId, request: CreateRequest) -> Result<(), Fault> {
         let Some(attempt) = self.working.unlist(self.conn, row)? else {
             return Err(self.refusal(row, RowEvent::Claimed));
         };
         self.insert_claim(row, row, attempt)?;
         let history = history_of(self.conn, row)?;
-        let Some(LoadRow::Item(item)) = load_row(self.conn, row)? else { return Err(Damage::row_gone(row).into()) };
         let counted_attempts = history.counted_attempts();
-        self.take_off(ClaimedRow { row, attempt, counted_attempts, request: item.request }, history.code());
+        self.take_off(ClaimedRow { row, attempt, counted_attempts, request }, history.code());
         Ok(())
     }
 
@@ -177,7 +169,7 @@ impl StepExec<'_> {
         if self.working.fresh_after == u32::MAX || !guard.wants_more() {
             return Ok(());
         }
-        let (fresh, passed_over) = self.look_at_fresh(guard)?;
+        let fresh = self.look_at_fresh(guard)?;
         for range in fresh.chunk_by(|(one, _), (other, _)| other.get() - one.get() == 1) {
             if let [(first, _), ..] = range
                 && let [.., (last, _)] = range
@@ -188,35 +180,32 @@ impl StepExec<'_> {
         for (row, request) in fresh {
             self.take_off(ClaimedRow { row, attempt: AttemptNo::FIRST, counted_attempts: 0, request }, None);
         }
-        for &(row, _) in &passed_over {
-            self.working.list(self.conn, row, AttemptNo::FIRST, Requeue::Listed)?;
-        }
-        if let Some((last, _)) = passed_over.last() {
-            note_fresh_after(self.conn, last.get())?;
-        }
-        self.answer.passed_over.extend(passed_over);
         Ok(())
     }
 
-    /// Looks at rows that were never claimed, and returns which of them are to be claimed, and which are passed over.
-    fn look_at_fresh(&mut self, guard: &mut Guard<'_>) -> rusqlite::Result<(Vec<FreshRow>, PassedOver)> {
+    /// Looks at rows that were never claimed, lists those that are passed over, and returns those that are to be claimed.
+    fn look_at_fresh(&mut self, guard: &mut Guard<'_>) -> rusqlite::Result<Vec<(RowId, CreateRequest)>> {
         let conn = self.conn;
         // Hardly ever was anything decided about rows that are not yet claimed; then it need not be asked for each.
         let has_decisions = self.has_decisions_after(self.working.fresh_after)?;
         let undecided = if has_decisions { format!("AND {UNDECIDED}") } else { String::new() };
         let mut statement = conn.prepare_cached(&format!(
-            "SELECT {REQUEST_COLUMNS}, row FROM items i WHERE row > ? AND reason IS NULL {undecided}
-             ORDER BY row LIMIT ?"
+            "SELECT {REQUEST_COLUMNS}, row FROM items i WHERE row > ? AND reason IS NULL {undecided} ORDER BY row LIMIT ?"
         ))?;
         let mut n_left = guard.n_to_look_at();
         let mut lines = statement.query((self.working.fresh_after, n_left))?;
-        let (mut fresh, mut passed_over) = (Vec::new(), Vec::new());
+        let mut fresh = Vec::new();
         while let Some(line) = lines.next()? {
-            let (row, kind): (RowId, _) = (line.get(9)?, kind_of(line, 0)?);
+            let (row, request): (RowId, _) = (line.get(9)?, request_of(line, 0)?);
+            let kind = request.request_kind();
             match guard.admit(kind) {
-                Admission::Claim => fresh.push((row, request_of(line, 0)?)),
-                Admission::PassOver => passed_over.push((row, kind)),
-                Admission::Stop => return Ok((fresh, passed_over)),
+                Admission::Claim => fresh.push((row, request)),
+                Admission::PassOver => {
+                    self.answer.passed_over.push((row, kind));
+                    self.working.list(conn, row, AttemptNo::FIRST, Requeue::Listed)?;
+                    note_fresh_after(conn, row.get())?;
+                }
+                Admission::Stop => return Ok(fresh),
             }
             self.working.fresh_after = row.get();
             n_left -= 1;
@@ -225,7 +214,7 @@ impl StepExec<'_> {
             // There are no more: the rows behind the last one (all skipped) are not searched again at every step.
             self.working.fresh_after = u32::MAX;
         }
-        Ok((fresh, passed_over))
+        Ok(fresh)
     }
 
     fn has_decisions_after(&self, row: u32) -> rusqlite::Result<bool> {

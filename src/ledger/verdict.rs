@@ -16,7 +16,7 @@ use super::uuids::check_owners;
 use super::working::{Working, note_fresh_after};
 use crate::request::{AttemptNo, ErrorCode, RequestUuid, RowId};
 
-/// Up to how far apart rows lie whose histories are read together.
+/// Among how many rows histories are read together.
 const ROWS_A_LOOK: u32 = 1000;
 
 /// Decides about rows. The caller commits, or rolls back and forgets `working`.
@@ -32,20 +32,15 @@ pub(super) fn resolve(
     // Stable, so that two verdicts on one row are taken in their order.
     resolutions.sort_by_key(|resolution| resolution.row);
     let mut exec = ResolveExec { conn, working, stamp, tallies: TallyChanges::default(), settled: Vec::new() };
-    let mut rest = resolutions.as_slice();
-    while let [first, ..] = rest {
-        let (near, later) = rest.split_at(n_near(first.row, rest));
+    // Those whose histories are read together, each row once.
+    let is_near = |one: &Resolution, next: &Resolution| {
+        one.row < next.row && one.row.get() / ROWS_A_LOOK == next.row.get() / ROWS_A_LOOK
+    };
+    for near in resolutions.chunk_by(is_near) {
         exec.resolve_near(near)?;
-        rest = later;
     }
     check_owners(conn, &exec.settled)?;
     Ok(exec.tallies.write(conn)?)
-}
-
-/// Returns how many of the first rows are looked at together: those near the first one, each of them once.
-fn n_near(first: RowId, rest: &[Resolution]) -> usize {
-    let is_near = |pair: &[Resolution]| pair[0].row < pair[1].row && pair[1].row.get() - first.get() < ROWS_A_LOOK;
-    1 + rest.windows(2).take_while(|pair| is_near(pair)).count()
 }
 
 /// How a row goes from one state to another.
@@ -94,8 +89,7 @@ struct ResolveExec<'a> {
 impl ResolveExec<'_> {
     /// Resolves rows that lie near each other, in the order of their numbers and each once.
     fn resolve_near(&mut self, near: &[Resolution]) -> Result<(), Fault> {
-        let [first, ..] = near else { return Ok(()) };
-        let last = near.last().unwrap_or(first);
+        let (Some(first), Some(last)) = (near.first(), near.last()) else { return Ok(()) };
         let mut histories = load_histories(self.conn, first.row.get(), last.row.get())?;
         for resolution in near {
             let history = histories.remove(&resolution.row.get()).unwrap_or_default();

@@ -101,7 +101,7 @@ impl Working {
     /// the listed rows was claimed.
     pub(super) fn detach(&mut self, conn: &Connection, through: RowId) -> rusqlite::Result<()> {
         // Rows that are appended later are none of those that are meant, whatever number was given.
-        let last: u32 = query::value(conn, "SELECT n_rows FROM run", [])?;
+        let last: u32 = query::value(conn, "SELECT ifnull(sum(n_rows), 0) FROM manifests", [])?;
         let through = through.get().min(last);
         if self.fresh_after >= through {
             return Ok(());

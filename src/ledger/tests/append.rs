@@ -41,15 +41,15 @@ fn at_rest() -> Place {
 fn a_further_manifest_goes_on_where_the_last_one_ended() {
     let place = at_rest();
     let ledger = append(&place, |loader, run| {
-        assert_eq!((run.n_rows, run.parts.len()), (4, 1));
+        assert_eq!((run.n_rows(), run.parts.len()), (4, 1));
         loader.add(item(6))?;
         loader.add(item(5))?;
         loader.add(invalid(7))?;
         Ok(vec![second_part(5, 3)])
     })
     .unwrap();
-    assert_eq!((ledger.run().n_rows, &ledger.run().parts), (7, &vec![part(4), second_part(5, 3)]));
-    assert_eq!(place.reader().run().n_rows, 7);
+    assert_eq!((ledger.run().n_rows(), &ledger.run().parts), (7, &vec![part(4), second_part(5, 3)]));
+    assert_eq!(place.reader().run().n_rows(), 7);
     assert_eq!((&*place.row(6).manifest, place.row(7).state), ("more.csv", RowState::Invalid));
     assert_eq!(Steps::of(&ledger).claim(9), [(3, 1), (5, 1), (6, 1)]);
     let events = place.events();

@@ -19,7 +19,7 @@ fn what_is_loaded_comes_back_as_it_was() {
     assert_eq!((run.id, run.key.as_bytes()), (made.id, made.key.as_bytes()));
     assert_eq!(run.identity, identity());
     assert_eq!(run.parts, [part(3)]);
-    assert_eq!((run.n_rows, run.started_at), (3, None));
+    assert_eq!((run.n_rows(), run.started_at), (3, None));
 
     let rows = place.reader().page(0, 10, &[]).unwrap();
     assert_eq!(rows.len(), 3);

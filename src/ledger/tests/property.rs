@@ -230,7 +230,7 @@ impl Run {
         };
         let appended =
             Ledger::open_and_append(&self.place.machine, &self.place.path, &session("replay"), |loader, run| {
-                assert_eq!(run.n_rows, u64::from(last));
+                assert_eq!(run.n_rows(), u64::from(last));
                 for (line, _) in added {
                     loader.add(line)?;
                 }
@@ -239,7 +239,7 @@ impl Run {
             });
         match (appended, expected) {
             (Ok(ledger), Some(model)) => {
-                assert_eq!(ledger.run().n_rows, u64::from(last) + kinds.len() as u64);
+                assert_eq!(ledger.run().n_rows(), u64::from(last) + kinds.len() as u64);
                 (self.ledger, self.number, self.model) = (Some(ledger), 0, model);
                 self.n_parts += 1;
             }
