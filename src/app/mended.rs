@@ -164,7 +164,7 @@ fn match_row(
         | RowState::Created
         | RowState::InDoubt
         | RowState::Skipped
-        | RowState::Canceled
+       
         | RowState::Replaced) => {
             return Ok(Err(format!(
                 "[row-not-replaceable]: row {old} is {state}, and only failed and invalid rows are replaced; delete the row"

@@ -22,15 +22,13 @@ pub enum RowState {
     Invalid,
     /// Left out on purpose; the reason is recorded. Counts as settled.
     Skipped,
-    /// Created, then withdrawn.
-    Canceled,
     /// Failed or invalid, and a mended row stands for it.
     Replaced,
 }
 
 impl RowState {
     /// All states, in the order in which they are shown.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 8] = [
         Self::Created,
         Self::Pending,
         Self::Sending,
@@ -38,7 +36,6 @@ impl RowState {
         Self::Failed,
         Self::Invalid,
         Self::Skipped,
-        Self::Canceled,
         Self::Replaced,
     ];
 
@@ -52,7 +49,6 @@ impl RowState {
             Self::InDoubt => "in_doubt",
             Self::Invalid => "invalid",
             Self::Skipped => "skipped",
-            Self::Canceled => "canceled",
             Self::Replaced => "replaced",
         }
     }
@@ -61,7 +57,7 @@ impl RowState {
     pub(super) const fn has_cause(self) -> bool {
         match self {
             Self::Pending | Self::Failed | Self::InDoubt => true,
-            Self::Sending | Self::Created | Self::Invalid | Self::Skipped | Self::Canceled | Self::Replaced => false,
+            Self::Sending | Self::Created | Self::Invalid | Self::Skipped | Self::Replaced => false,
         }
     }
 
@@ -189,7 +185,7 @@ impl fmt::Display for RowState {
 mod tests {
     use super::*;
 
-    const EVENTS: [RowEvent; 24] = [
+    const EVENTS: [RowEvent; 23] = [
         RowEvent::Claimed,
         RowEvent::Created,
         RowEvent::NothingCreated,
@@ -210,7 +206,6 @@ mod tests {
         RowEvent::Restored(RowState::InDoubt),
         RowEvent::Restored(RowState::Invalid),
         RowEvent::Restored(RowState::Skipped),
-        RowEvent::Restored(RowState::Canceled),
         RowEvent::Restored(RowState::Replaced),
         RowEvent::Again,
         RowEvent::Replaced,
