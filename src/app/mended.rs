@@ -164,7 +164,6 @@ fn match_row(
         | RowState::Created
         | RowState::InDoubt
         | RowState::Skipped
-       
         | RowState::Replaced) => {
             return Ok(Err(format!(
                 "[row-not-replaceable]: row {old} is {state}, and only failed and invalid rows are replaced; delete the row"

@@ -1,20 +1,53 @@
-//! Reading the rows in doubt.
+//! The rows in doubt.
 
+use jiff::Timestamp;
 use rusqlite::Connection;
 
 use super::error::{Damage, Fault, LedgerError};
 use super::history::history_of;
-use super::item::LoadRow;
-use super::loaded::load_row;
+use super::item::{LoadRow, RowPlace, load_row};
 use super::open::open_claims;
 use super::query::{self, LAST_WORD};
 use super::reader::Reader;
-use super::resolution::DoubtfulRow;
 use super::result::Holder;
-use super::session::{Stamp, last_session};
+use super::run::{Stamp, last_session};
 use super::state::RowState;
 use super::tally::{count_in, load_tallies};
-use crate::request::{AttemptNo, RowId};
+use crate::request::{AttemptNo, CreateRequest, ErrorCode, RowId};
+
+/// A row in doubt, with what is needed to settle it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DoubtfulRow {
+    /// The row's number in the run.
+    pub row: RowId,
+    /// Where it stands in its manifest.
+    pub place: RowPlace,
+    /// The user's own key of the row.
+    pub id: Option<String>,
+    /// What was sent, without tag.
+    pub request: CreateRequest,
+    /// Its last attempt.
+    pub attempt: AttemptNo,
+    /// The session that made that attempt; of a row without attempt, the one that recorded it.
+    pub session: u32,
+    /// The session that recorded how it ended: another one where its own died before.
+    pub recorded_by: u32,
+    /// Why the row is in doubt.
+    pub code: Option<ErrorCode>,
+    /// When the attempt started, by the wall clock; where its process died, when it was claimed.
+    pub started_at: Option<Timestamp>,
+    /// When it was recorded as in doubt, by the wall clock.
+    pub recorded_at: Timestamp,
+    /// How many attempts count against `--max-attempts`, this one included.
+    pub counted_attempts: u32,
+}
+
+impl DoubtfulRow {
+    /// Returns the time before which its request was not sent, by the wall clock; where that is not known, when it was recorded.
+    pub fn sent_at(&self) -> Timestamp {
+        self.started_at.unwrap_or(self.recorded_at)
+    }
+}
 
 impl Reader {
     /// Returns up to `limit` rows in doubt behind row number `after`, in order. An empty page is the end. Rows that a dead

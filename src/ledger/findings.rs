@@ -8,7 +8,7 @@ use rusqlite::Connection;
 use super::error::{Fault, LedgerError};
 use super::query::{self, Micros, Uuids};
 use super::reader::Reader;
-use super::session::Stamp;
+use super::run::Stamp;
 use crate::request::{RequestUuid, RowId};
 
 /// What kind of finding.

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use rusqlite::{CachedStatement, Connection, Row, params};
 
 use super::query::{self, Micros};
-use super::session::Stamp;
+use super::run::Stamp;
 use super::state::{RowEvent, RowState};
 use crate::request::{AttemptNo, CorrelationId, ErrorCode, RequestUri, RequestUuid, RowId};
 

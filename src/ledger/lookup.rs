@@ -6,14 +6,13 @@ use rusqlite::{Connection, Row};
 
 use super::error::LedgerError;
 use super::history::{OutcomeLine, history_of};
-use super::loaded::{kind_of, load_row};
+use super::item::{kind_of, load_row};
 use super::query::{self, LAST_WORD, Micros, UNDECIDED};
 use super::reader::Reader;
-use super::resolution::{KindRecord, RowFacts};
 use super::result::CreatedAt;
 use super::state::RowState;
-use super::working::{fresh_after, load_kinds};
-use crate::request::{Guid, RequestUuid, RowId};
+use super::working::{KindRecord, fresh_after, load_kinds};
+use crate::request::{CreateRequest, Guid, RequestUuid, RowId};
 
 /// Returns the statement that lists the pending rows behind ?1, where claims in row order have come to ?2; up to ?3 of them.
 pub(super) fn pending_rows() -> String {
@@ -23,6 +22,33 @@ pub(super) fn pending_rows() -> String {
          SELECT row FROM items i WHERE row > max(?1, ?2) AND reason IS NULL AND {UNDECIDED}
          ORDER BY row LIMIT ?3"
     )
+}
+
+/// What a ledger knows of one row, whatever its state.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RowFacts {
+    /// The state. `sending` only while this session has it claimed.
+    pub state: RowState,
+    /// What is or was to be sent; none of an invalid row.
+    pub request: Option<CreateRequest>,
+    /// The uuid of its request, where it is created.
+    pub uuid: Option<RequestUuid>,
+    /// The session that made its last attempt, or was to; none where none was made.
+    pub session: Option<u32>,
+}
+
+/// Returns the statement that finds the rows that are created now as a request. Left to itself, SQLite would rather pass over all
+/// outcomes, which are in the wanted order.
+pub(super) fn rows_of_uuid() -> String {
+    format!(
+        "SELECT row FROM outcomes o INDEXED BY outcomes_by_uuid WHERE uuid = ? AND state = 'created' AND {LAST_WORD}
+         ORDER BY row LIMIT 2"
+    )
+}
+
+/// Returns the row that is created now as this request, and a second one, which is only there while verdicts are taken.
+pub(super) fn rows_of(conn: &Connection, uuid: RequestUuid) -> rusqlite::Result<Vec<RowId>> {
+    query::all(conn, &rows_of_uuid(), [uuid], |line| line.get(0))
 }
 
 impl Reader {
@@ -57,6 +83,14 @@ impl Reader {
     pub fn row_of_id(&self, id: &str) -> Result<Option<RowId>, LedgerError> {
         let sql = "SELECT max(row) FROM items WHERE id = ?";
         self.read(|conn| query::value(conn, sql, [id]))
+    }
+
+    /// Returns the row that is created now as this request, or none. One lookup by index.
+    ///
+    /// # Errors
+    /// The ledger cannot be read.
+    pub fn row_of_uuid(&self, uuid: RequestUuid) -> Result<Option<RowId>, LedgerError> {
+        self.read(|conn| Ok(rows_of(conn, uuid)?.into_iter().next()))
     }
 
     /// Returns the marks of all requests that the ledger knows as created. It passes over all outcomes once, which is cheaper

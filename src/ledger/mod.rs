@@ -17,34 +17,28 @@ mod guard;
 mod handle;
 mod history;
 mod item;
-mod left_out;
-mod loaded;
-mod loader;
 mod lookup;
 mod open;
 mod path;
 mod query;
 mod reader;
-mod resolution;
 mod result;
 mod run;
 mod schema;
-mod session;
 mod state;
 mod step;
-mod step_exec;
 mod tally;
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
-mod uuids;
 mod verdict;
 mod view;
 mod working;
 mod writer;
 
-pub use create::CreateError;
+pub use create::{CreateError, Loader};
+pub use doubt::DoubtfulRow;
 pub use error::{Damage, LedgerError, LedgerTrouble};
 pub use findings::{Finding, FindingKind, OpenFinding};
 pub use handle::Ledger;
@@ -52,15 +46,13 @@ pub use history::Source;
 pub use item::{
     Difference, InvalidItem, Item, LoadRow, ManifestPart, RowPlace, RunIdentity, SessionInfo, TEMPLATE_NAME,
 };
-pub use left_out::{SkipCause, SkipReason};
-pub use loader::Loader;
-pub use lookup::{CreatedMarks, Extent};
+pub use lookup::{CreatedMarks, Extent, RowFacts};
 pub use path::{Purpose, default_path, path_in_dir};
 pub use reader::Reader;
-pub use resolution::{AuditEvent, DoubtfulRow, KindRecord, Resolution, RowFacts, RowVerdict};
-pub use result::{CreatedAt, FailureReason, ResultRow};
-pub use run::RunInfo;
-pub use session::{FirstLook, SessionEnd, SessionFate, SessionRecord};
+pub use result::{CreatedAt, FailureReason, ResultRow, SkipCause, SkipReason};
+pub use run::{FirstLook, RunInfo, SessionEnd, SessionFate, SessionRecord};
 pub use state::{IllegalTransition, RowEvent, RowState};
 pub use step::{AttemptRecord, ClaimKinds, ClaimedRow, Requeue, Step, StepAnswer};
 pub use tally::Tally;
+pub use verdict::{AuditEvent, Resolution, RowVerdict};
+pub use working::KindRecord;

@@ -7,18 +7,16 @@ use rusqlite::Connection;
 
 use super::connection::{fold_when_last, has_log_with_rows, open_for_reading};
 use super::error::{Fault, LedgerError};
-use super::history::load_histories;
-use super::item::{LoadRow, SessionInfo};
-use super::loaded::load_rows;
+use super::history::{Source, load_histories};
+use super::item::{LoadRow, SessionInfo, load_rows};
 use super::path::{check_is_file, resolve};
 use super::query::{self, LAST_WORD};
-use super::result::{FailureReason, Holder, ResultRow};
-use super::run::{RunInfo, load_run};
-use super::session::{SessionFate, SessionRecord, load_sessions};
+use super::result::{FailureReason, Holder, ResultRow, SkipCause, SkipReason};
+use super::run::{RunInfo, SessionFate, SessionRecord, load_run, load_sessions};
 use super::state::RowState;
-use super::tally::{Tally, TallyKey, load_tallies};
+use super::tally::{Tally, TallyKey, count_in, load_tallies};
 use crate::platform::DataLock;
-use crate::request::{ErrorCode, RequestType};
+use crate::request::{ErrorCode, RequestType, RequestUuid, RowId};
 
 /// How many rows a page looks at in one transaction: about 10 ms, so that the writer's log can be folded in between.
 const ROWS_A_LOOK: u32 = 1000;
@@ -119,6 +117,50 @@ impl Reader {
             }
             Ok(reasons)
         })
+    }
+
+    /// Returns why rows are skipped, with the first of each.
+    ///
+    /// # Errors
+    /// The ledger cannot be read.
+    pub fn skipped(&self) -> Result<Vec<SkipReason>, LedgerError> {
+        // The other columns are those of the line with the least row.
+        let sql = "SELECT count(*), min(row), reason, uuid FROM left_out
+            GROUP BY uuid IS NULL ORDER BY uuid IS NULL";
+        self.read(|conn| {
+            let n_skipped = count_in(&load_tallies(conn)?, RowState::Skipped);
+            let later = query::all(conn, sql, [], |line| {
+                let uuid: Option<RequestUuid> = line.get(3)?;
+                Ok(SkipReason {
+                    cause: if uuid.is_some() { SkipCause::Elsewhere } else { SkipCause::Dropped },
+                    n: line.get(0)?,
+                    row: Some(line.get(1)?),
+                    message: line.get(2)?,
+                    uuid,
+                })
+            })?;
+            let n_loaded = n_skipped.saturating_sub(later.iter().map(|reason| reason.n).sum());
+            let loaded = if n_loaded > 0 { Some(first_loaded(conn, n_loaded)?) } else { None };
+            Ok(loaded.into_iter().chain(later).collect())
+        })
+    }
+
+    /// Returns who dropped a row, and why; none where no person did.
+    ///
+    /// # Errors
+    /// The ledger cannot be read.
+    pub fn dropped_by(&self, row: RowId) -> Result<Option<String>, LedgerError> {
+        let sql = "SELECT ifnull(reason, '') FROM left_out WHERE row = ? AND uuid IS NULL AND source = ?";
+        self.read(|conn| query::first(conn, sql, (row, Source::Person), |line| line.get(0)))
+    }
+
+    /// Returns the rows that are left out because a request of another run stands for theirs, with that request, in order.
+    ///
+    /// # Errors
+    /// The ledger cannot be read.
+    pub fn skipped_elsewhere(&self) -> Result<Vec<(RowId, RequestUuid)>, LedgerError> {
+        let sql = "SELECT row, uuid FROM left_out WHERE uuid IS NOT NULL ORDER BY row";
+        self.read(|conn| query::all(conn, sql, [], |line| line.try_into()))
     }
 
     /// Calls `each` for every row in these states (all, where none is named), in row order, a page in memory at a time.
@@ -241,4 +283,12 @@ fn by_cause(tallies: Vec<(TallyKey, u64)>, holder: Holder) -> BTreeMap<(RowState
         *causes.entry((holder.reads(key.state), code)).or_default() += n;
     }
     causes
+}
+
+/// Returns the first row that was left out when it was loaded, and about which nothing was decided since.
+fn first_loaded(conn: &Connection, n: u64) -> rusqlite::Result<SkipReason> {
+    let sql = "SELECT row, reason FROM items i WHERE reason IS NOT NULL AND original IS NULL
+        AND NOT EXISTS (SELECT 1 FROM outcomes o WHERE o.row = i.row) ORDER BY row LIMIT 1";
+    let (row, message) = query::first(conn, sql, [], |line| Ok((line.get(0)?, line.get(1)?)))?.unzip();
+    Ok(SkipReason { cause: SkipCause::Loaded, n, row, message, uuid: None })
 }

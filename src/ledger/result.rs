@@ -71,6 +71,32 @@ pub struct FailureReason {
     pub message: Option<String>,
 }
 
+/// Why rows are skipped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SkipCause {
+    /// They were left out when they were loaded.
+    Loaded,
+    /// A request of another run stands for them.
+    Elsewhere,
+    /// A person dropped them.
+    Dropped,
+}
+
+/// How many rows are skipped for a cause, and the first of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SkipReason {
+    /// The cause.
+    pub cause: SkipCause,
+    /// How many rows.
+    pub n: u64,
+    /// The first of them; none where the ledger does not have it any more.
+    pub row: Option<RowId>,
+    /// Why that one is, in words for people.
+    pub message: Option<String>,
+    /// The request that stands for it.
+    pub uuid: Option<RequestUuid>,
+}
+
 /// A request that the ledger knows as created, with its place among the others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CreatedAt {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::resolution::RowVerdict;
+use super::verdict::RowVerdict;
 use crate::request::Outcome;
 
 /// The state of a row; each row of a run is in exactly one.

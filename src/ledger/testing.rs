@@ -4,10 +4,17 @@ use std::path::Path;
 
 use jiff::Timestamp;
 
-use super::{
-    AuditEvent, DoubtfulRow, Item, Ledger, LedgerError, LoadRow, ManifestPart, Resolution, RowPlace, RunIdentity,
-    SessionInfo,
-};
+use super::AuditEvent;
+use super::DoubtfulRow;
+use super::Item;
+use super::Ledger;
+use super::LedgerError;
+use super::LoadRow;
+use super::ManifestPart;
+use super::Resolution;
+use super::RowPlace;
+use super::RunIdentity;
+use super::SessionInfo;
 use crate::machine::Machine;
 use crate::request::{AttemptNo, CreateRequest, ErrorCode, NamedValues, RequestType, RowId};
 

@@ -1,20 +1,67 @@
-//! Verdicts: what is decided about rows outside of their attempts, inside one transaction.
+//! Verdicts: what is decided about rows outside of their attempts, inside one transaction. A row that is left out keeps all that is
+//! known of it, beneath a line that says why; without that line it is what it was.
 
 use rusqlite::Connection;
 
 use super::error::Fault;
-use super::history::{OutcomeLine, RowHistory, load_histories};
-use super::item::LoadRow;
-use super::loaded::load_row;
+use super::history::{OutcomeLine, RowHistory, Source, load_histories};
+use super::item::{LoadRow, load_row};
+use super::lookup::rows_of;
 use super::query::{self, Micros};
-use super::resolution::{Resolution, RowVerdict};
-use super::session::Stamp;
+use super::run::Stamp;
 use super::state::{IllegalTransition, RowEvent, RowState};
 use super::step::Requeue;
 use super::tally::TallyChanges;
-use super::uuids::check_owners;
 use super::working::{Working, note_fresh_after};
-use crate::request::{AttemptNo, ErrorCode, RequestUuid, RowId};
+use crate::request::{AttemptNo, ErrorCode, RequestUri, RequestUuid, RowId};
+
+/// A decision about one row that is not how an attempt ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Resolution {
+    /// The row.
+    pub row: RowId,
+    /// What is decided.
+    pub verdict: RowVerdict,
+    /// Who says so.
+    pub source: Source,
+    /// Why, in words for people; kept as the row's message. None keeps the message of its last attempt.
+    pub reason: Option<String>,
+}
+
+/// What can be decided about a row, and from which states.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RowVerdict {
+    /// The request exists: in_doubt, pending, failed, skipped, replaced or created (as another request) -> created. No two rows
+    /// are one request when all verdicts of a call are taken, so that two rows can exchange theirs.
+    Exists(RequestUri),
+    /// It does not, and the row may be sent again: in_doubt -> pending.
+    Absent,
+    /// It does not, and the row is not sent again by itself: in_doubt -> failed, with the cause of its last attempt.
+    AbsentForGood,
+    /// The server has a request with the row's tag that is not the row's, or the row's request under another row's tag:
+    /// in_doubt, pending, failed or created -> in_doubt.
+    Contradicted,
+    /// It is left out on purpose: pending or failed -> skipped.
+    LeftOut,
+    /// It is left out because this request of another run stands for it: pending or failed -> skipped.
+    Elsewhere(RequestUuid),
+    /// It is closed by a person: pending, failed, in_doubt or invalid -> skipped.
+    Dropped,
+    /// It is not left out any more, and is what it was before: its state, its cause, its place among the pending, its next attempt
+    /// and what counts of the earlier ones. Not for rows that were skipped when they were loaded.
+    Restored,
+    /// It is to be sent again on a person's order: failed -> pending. Attempts before this no longer count.
+    Again,
+}
+
+/// An entry for the audit trail.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuditEvent {
+    /// What kind of event.
+    pub kind: String,
+    /// What happened.
+    pub detail: String,
+}
 
 /// Among how many rows histories are read together.
 const ROWS_A_LOOK: u32 = 1000;
@@ -187,4 +234,14 @@ fn insert_left_out(
         "INSERT INTO left_out (row, attempt, source, session, recorded_at, reason, uuid) VALUES (?, ?, ?, ?, ?, ?, ?)";
     let Stamp { session, at } = stamp;
     query::change(conn, sql, (row, attempt, source, session, Micros(at), reason, uuid)).map(drop)
+}
+
+/// Checks that none of the requests that rows were settled with is another row's too.
+fn check_owners(conn: &Connection, settled: &[(RowId, RequestUuid)]) -> Result<(), Fault> {
+    for &(row, uuid) in settled {
+        if let Some(other) = rows_of(conn, uuid)?.into_iter().find(|owner| *owner != row) {
+            return Err(Fault::Refused(format!("row {row} cannot be request {uuid}, which is that of row {other}")));
+        }
+    }
+    Ok(())
 }

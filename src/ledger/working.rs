@@ -6,9 +6,8 @@ use std::collections::{HashMap, HashSet};
 use rusqlite::Connection;
 
 use super::error::Fault;
-use super::loaded::kind_of;
+use super::item::kind_of;
 use super::query::{self, UNDECIDED};
-use super::resolution::KindRecord;
 use super::step::Requeue;
 use crate::request::{AttemptNo, ErrorCode, RequestKind, RequestUuid, RowId};
 
@@ -147,6 +146,19 @@ pub(super) fn fresh_after(conn: &Connection) -> rusqlite::Result<u32> {
 /// claims do not tell it.
 pub(super) fn note_fresh_after(conn: &Connection, row: u32) -> rusqlite::Result<()> {
     query::change(conn, "UPDATE run SET fresh_after = max(fresh_after, ?)", [row]).map(drop)
+}
+
+/// A kind of request of which one was created.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KindRecord {
+    /// The kind.
+    pub kind: RequestKind,
+    /// The first row of it that was created.
+    pub row: RowId,
+    /// That row's request.
+    pub uuid: RequestUuid,
+    /// What was read back of it, or why nothing could be; none where nobody looked yet.
+    pub read_back: Option<String>,
 }
 
 /// Notes what was read back of a kind's first row.

@@ -125,12 +125,9 @@ impl Choice {
                 RowState::Created => Some(ChoiceError::Created),
                 RowState::Sending => Some(ChoiceError::Sending),
                 RowState::InDoubt => Some(ChoiceError::InDoubt),
-                RowState::Pending
-                | RowState::Failed
-                | RowState::Invalid
-                | RowState::Skipped
-               
-                | RowState::Replaced => None,
+                RowState::Pending | RowState::Failed | RowState::Invalid | RowState::Skipped | RowState::Replaced => {
+                    None
+                }
             }),
         };
         if let Some(error) = refused {

@@ -89,7 +89,6 @@ pub fn in_words(state: RowState) -> &'static str {
         | RowState::Failed
         | RowState::Invalid
         | RowState::Skipped
-       
         | RowState::Replaced => state.as_str(),
     }
 }

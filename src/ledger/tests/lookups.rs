@@ -178,7 +178,7 @@ fn what_is_asked_often_passes_over_no_table() {
     assert!(doubt.contains("outcomes_in_doubt"), "{doubt}");
     let pending = plan(&place, &crate::ledger::lookup::pending_rows());
     assert!(pending.contains("MERGE (UNION ALL)"), "{pending}");
-    let owner = plan(&place, &crate::ledger::uuids::rows_of_uuid());
+    let owner = plan(&place, &crate::ledger::lookup::rows_of_uuid());
     assert!(owner.contains("outcomes_by_uuid"), "{owner}");
     for plan in [doubt, pending, owner] {
         assert!(!plan.contains("SCAN") && !plan.contains("TEMP B-TREE"), "{plan}");
