@@ -108,7 +108,7 @@ impl Ending {
             findings: reader.open_findings()?.into_iter().map(|open| open.finding).collect(),
             unrecorded: Vec::new(),
             is_part: false,
-            n_left_destructive: n_destructive(&reader.unsettled_by_type()?),
+            n_left_destructive: n_destructive(&reader.by_type(RowState::Pending)?),
             n_failed_destructive: n_destructive(&reader.by_type(RowState::Failed)?),
             failed_by: failed_by(reader)?,
             last_sent_by: last_sent_by(reader)?,

@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
+use url::Url;
 
 use super::error::{Fault, LedgerError};
 use super::path::{beside, check_has_one_name, check_is_file, check_is_local};
 use super::schema::check_file;
-use crate::platform::{can_write, folder_of, uri_path};
+use crate::platform::{can_write, folder_of};
 
 /// How long SQLite waits for another connection's moment (a reader that opens, a reader's page during a checkpoint).
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -103,7 +104,7 @@ pub(super) fn open_for_reading(path: &Path) -> Result<Connection, LedgerError> {
             open(path, OpenFlags::SQLITE_OPEN_READ_WRITE)
         }
         ReadMode::Immutable => {
-            let uri = immutable_uri(path);
+            let uri = immutable_uri(path)?;
             open(Path::new(&uri), OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI)
         }
     }
@@ -127,18 +128,10 @@ fn open(path: &Path, access: OpenFlags) -> rusqlite::Result<Connection> {
     Ok(conn)
 }
 
-fn immutable_uri(path: &Path) -> String {
-    let mut uri = "file:".to_owned();
-    for &byte in uri_path(path).iter() {
-        if byte.is_ascii_alphanumeric() || b"/-_.".contains(&byte) {
-            uri.push(char::from(byte));
-        } else {
-            uri.push('%');
-            uri.push_str(&data_encoding::HEXUPPER.encode(&[byte]));
-        }
-    }
-    uri.push_str("?immutable=1");
-    uri
+fn immutable_uri(path: &Path) -> Result<String, LedgerError> {
+    let mut uri = Url::from_file_path(path).map_err(|()| LedgerError::NotALedger(path.to_owned()))?;
+    uri.set_query(Some("immutable=1"));
+    Ok(uri.into())
 }
 
 #[cfg(test)]
@@ -157,11 +150,12 @@ mod tests {
         }
     }
 
+    #[cfg(unix)]
     #[test]
     fn the_path_in_a_uri_is_escaped() {
         assert_eq!(
-            immutable_uri(Path::new("/a b/100%?#ü.ledger")),
-            "file:/a%20b/100%25%3F%23%C3%BC.ledger?immutable=1"
+            immutable_uri(Path::new("/a b/100%?#ü.ledger")).unwrap(),
+            "file:///a%20b/100%25%3F%23%C3%BC.ledger?immutable=1"
         );
     }
 }

@@ -77,7 +77,7 @@ impl Ledger {
         finish_run(&conn, &run).map_err(at)?;
         conn.close().map_err(|(_, error)| at(error.into()))?;
         let lock = loading.finish()?;
-        Ok(Self::open_locked(&clock, &path, session, lock)?)
+        Ok(begin(&clock, &path, session, lock, |_, _, _| Ok::<_, LedgerError>(()))?)
     }
 
     /// Opens a ledger as [`open`](Self::open) does, and takes further rows into it, in the transaction that begins the session:
@@ -98,7 +98,7 @@ impl Ledger {
         let path = resolve(path)?;
         let lock = lock_existing(&path)?;
         let clock = SessionClock::start(machine);
-        let (writer, run) = begin(&clock, &path, session, lock, |conn, run, stamp| {
+        let ledger = begin(&clock, &path, session, lock, |conn, run, stamp| {
             let mut loader = Loader::new(conn, &path, stamp, &run.parts);
             let parts = feed(&mut loader, run).map_err(CreateError::Feed)?;
             let finished = loader.finish(&parts).and_then(|()| append_parts(conn, stamp, &parts));
@@ -107,7 +107,7 @@ impl Ledger {
             Ok::<_, CreateError<E>>(())
         })?;
         crash::point("append-committed");
-        Ok(Self::start(writer, run)?)
+        Ok(ledger)
     }
 }
 

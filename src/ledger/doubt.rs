@@ -12,7 +12,7 @@ use super::reader::Reader;
 use super::result::Holder;
 use super::run::{Stamp, last_session};
 use super::state::RowState;
-use super::tally::{count_in, load_tallies};
+use super::tally::n_in;
 use crate::request::{AttemptNo, CreateRequest, ErrorCode, RowId};
 
 /// A row in doubt, with what is needed to settle it.
@@ -89,7 +89,7 @@ pub(super) fn rows_in_doubt() -> String {
 /// Returns the rows whose process died and that no session has taken over; never more than a pipeline's window.
 fn left_open(conn: &Connection, holder: Holder) -> rusqlite::Result<Vec<RowId>> {
     match holder {
-        Holder::Gone if count_in(&load_tallies(conn)?, RowState::Sending) > 0 => {
+        Holder::Gone if n_in(conn, RowState::Sending)? > 0 => {
             Ok(open_claims(conn, last_session(conn)?)?.into_keys().collect())
         }
         Holder::Lives | Holder::Gone => Ok(Vec::new()),

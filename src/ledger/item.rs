@@ -1,5 +1,7 @@
 //! What a ledger is loaded with, and how that is read again.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use rusqlite::{Connection, Row};
 
@@ -104,26 +106,24 @@ pub const TEMPLATE_NAME: &str = "templates.";
 impl RunIdentity {
     /// Returns in what `now` differs from this one (the ledger's), in the order server, options.
     pub fn differences(&self, now: &Self) -> Vec<Difference> {
-        let mut found = Vec::new();
-        let mut compare = |what: &str, in_ledger: &str, wanted: &str| {
-            if in_ledger != wanted {
-                found.push(Difference { what: what.into(), in_ledger: in_ledger.into(), now: wanted.into() });
+        let mut values: BTreeMap<&str, [Option<&str>; 2]> = BTreeMap::new();
+        for (place, identity) in [self, now].into_iter().enumerate() {
+            for (name, value) in &identity.options {
+                values.entry(name).or_default()[place] = Some(value);
             }
-        };
-        compare("server", &self.server, &now.server);
-        let value = |options: &[(String, String)], name: &str| {
-            options.iter().find(|(n, _)| n == name).map_or_else(|| "(not set)".to_owned(), |(_, v)| v.clone())
-        };
-        let mut names: Vec<&String> = self.options.iter().chain(&now.options).map(|(name, _)| name).collect();
-        names.sort();
-        names.dedup();
-        // A name that only one of them knows changes no row.
-        let has = |options: &[(String, String)], name: &String| options.iter().any(|(known, _)| known == name);
-        names.retain(|name| !name.starts_with(TEMPLATE_NAME) || has(&self.options, name) && has(&now.options, name));
-        for name in names {
-            compare(name, &value(&self.options, name), &value(&now.options, name));
         }
-        found
+        // The name of a template that only one of them knows changes no row.
+        values.retain(|name, both| !name.starts_with(TEMPLATE_NAME) || both.iter().all(Option::is_some));
+        let server = ("server", [Some(self.server.as_str()), Some(now.server.as_str())]);
+        let differing = std::iter::once(server).chain(values).filter(|(_, [in_ledger, now])| in_ledger != now);
+        let told = |value: Option<&str>| value.unwrap_or("(not set)").to_owned();
+        differing
+            .map(|(what, [in_ledger, now])| Difference {
+                what: what.to_owned(),
+                in_ledger: told(in_ledger),
+                now: told(now),
+            })
+            .collect()
     }
 }
 

@@ -17,7 +17,7 @@ use super::query;
 use super::reader::Reader;
 use super::run::{RunInfo, Stamp, begin_session, insert_event, last_session, load_run};
 use super::state::RowState;
-use super::tally::{TallyChanges, count_in, load_tallies};
+use super::tally::{TallyChanges, n_in};
 use super::working::Working;
 use super::writer::{Writer, transact};
 use crate::machine::Machine;
@@ -32,18 +32,7 @@ impl Ledger {
     pub fn open(machine: &Machine, path: &Path, session: &SessionInfo) -> Result<Self, LedgerError> {
         let path = resolve(path)?;
         let lock = lock_existing(&path)?;
-        Self::open_locked(&SessionClock::start(machine), &path, session, lock)
-    }
-
-    /// Opens a ledger whose lock is held.
-    pub(super) fn open_locked(
-        clock: &SessionClock,
-        path: &Path,
-        session: &SessionInfo,
-        lock: DataLock,
-    ) -> Result<Self, LedgerError> {
-        let (writer, run) = begin(clock, path, session, lock, |_, _, _| Ok::<_, LedgerError>(()))?;
-        Self::start(writer, run)
+        begin(&SessionClock::start(machine), &path, session, lock, |_, _, _| Ok(()))
     }
 }
 
@@ -75,7 +64,7 @@ pub(super) fn begin<E: From<LedgerError>>(
     session: &SessionInfo,
     lock: DataLock,
     also: impl FnOnce(&Connection, &RunInfo, Stamp) -> Result<(), E>,
-) -> Result<(Writer, RunInfo), E> {
+) -> Result<Ledger, E> {
     let mut conn = open_for_writing(path)?;
     let at = |fault: Fault| fault.at(path);
     let (run, working) = transact(&mut conn, path, |conn| {
@@ -86,16 +75,16 @@ pub(super) fn begin<E: From<LedgerError>>(
         let (run, stamp) = begin_in(conn, session, clock).map_err(at)?;
         also(conn, &run, stamp)?;
         let run = load_run(conn).map_err(at)?;
-        let working = Working::load(conn, stamp.session).map_err(|error| at(error.into()))?;
+        let working = Working::load(conn, stamp.session, run.started_at).map_err(|error| at(error.into()))?;
         crash::point("takeover-before-commit");
         Ok::<_, E>((run, working))
     })?;
     // From here only `Ledger::close` folds the log into the file: a ledger that is dropped is left as a crash would leave it.
     never_fold(&conn).map_err(|error| at(error.into()))?;
     crash::point("takeover-committed");
-    let (clock, path, started_at) = (clock.clone(), path.to_owned(), run.started_at);
-    let writer = Writer { conn, clock, path, working, started_at, last: None, has_failed: false, lock };
-    Ok((writer, run))
+    let (clock, path) = (clock.clone(), path.to_owned());
+    let writer = Writer { conn, clock, path, working, last: None, has_failed: false, lock };
+    Ok(Ledger::start(writer, run)?)
 }
 
 /// Writes the session and takes over, and returns the run as it is, and the session with its time.
@@ -110,7 +99,7 @@ fn begin_in(conn: &Connection, session: &SessionInfo, clock: &SessionClock) -> R
 /// Records the rows in doubt that the session before (`previous`) claimed and that have no outcome. Part of the transaction
 /// that begins the session, so that it happens once.
 fn take_over(conn: &Connection, previous: u32, stamp: Stamp) -> Result<(), Fault> {
-    let tallied = count_in(&load_tallies(conn)?, RowState::Sending);
+    let tallied = n_in(conn, RowState::Sending)?;
     if tallied == 0 {
         return Ok(());
     }

@@ -1,6 +1,5 @@
 //! Reading a ledger, also while another process works on it.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use rusqlite::Connection;
@@ -14,9 +13,9 @@ use super::query::{self, LAST_WORD};
 use super::result::{FailureReason, Holder, ResultRow, SkipCause, SkipReason};
 use super::run::{RunInfo, SessionFate, SessionRecord, load_run, load_sessions};
 use super::state::RowState;
-use super::tally::{Tally, TallyKey, count_in, load_tallies};
+use super::tally::{Tally, load_tallies, n_in};
 use crate::platform::DataLock;
-use crate::request::{ErrorCode, RequestType, RequestUuid, RowId};
+use crate::request::{RequestType, RequestUuid, RowId};
 
 /// How many rows a page looks at in one transaction: about 10 ms, so that the writer's log can be folded in between.
 const ROWS_A_LOOK: u32 = 1000;
@@ -61,18 +60,7 @@ impl Reader {
     /// The ledger cannot be read.
     pub fn tallies(&self) -> Result<Vec<Tally>, LedgerError> {
         let holder = self.holder_state()?;
-        self.read(|conn| {
-            let causes = by_cause(load_tallies(conn)?, holder);
-            Ok(causes.into_iter().map(|((state, code), n)| Tally { state, code, n }).collect())
-        })
-    }
-
-    /// Returns how many pending rows there are of each type: what would be sent now.
-    ///
-    /// # Errors
-    /// The ledger cannot be read.
-    pub fn unsettled_by_type(&self) -> Result<Vec<(RequestType, u64)>, LedgerError> {
-        self.by_type(RowState::Pending)
+        self.read(|conn| load_tallies(conn, holder))
     }
 
     /// Returns how many rows of each type are in a state, without a look at the rows.
@@ -80,15 +68,10 @@ impl Reader {
     /// # Errors
     /// The ledger cannot be read.
     pub fn by_type(&self, wanted: RowState) -> Result<Vec<(RequestType, u64)>, LedgerError> {
-        self.read(|conn| {
-            let mut types: BTreeMap<RequestType, u64> = BTreeMap::new();
-            for (TallyKey { state, kind, .. }, n) in load_tallies(conn)? {
-                if let Some(kind) = kind.filter(|_| state == wanted) {
-                    *types.entry(kind).or_default() += n;
-                }
-            }
-            Ok(types.into_iter().collect())
-        })
+        let sql = "SELECT type, sum(n) FROM tallies WHERE state = ? AND type IS NOT NULL AND n > 0 GROUP BY type";
+        let mut types: Vec<_> = self.read(|conn| query::all(conn, sql, [wanted], |line| line.try_into()))?;
+        types.sort_unstable();
+        Ok(types)
     }
 
     /// Returns why rows failed or are in doubt, the most frequent cause first, with an example of each.
@@ -102,11 +85,10 @@ impl Reader {
              WHERE {LAST_WORD} AND NOT EXISTS (SELECT 1 FROM left_out l WHERE l.row = o.row) ORDER BY row LIMIT 1"
         );
         self.read(|conn| {
-            let causes = by_cause(load_tallies(conn)?, holder);
-            let mut reasons: Vec<FailureReason> = causes
+            let mut reasons: Vec<FailureReason> = load_tallies(conn, holder)?
                 .into_iter()
-                .filter(|((state, _), _)| matches!(state, RowState::Failed | RowState::InDoubt))
-                .map(|((state, code), n)| FailureReason { state, code, n, row: None, message: None })
+                .filter(|tally| matches!(tally.state, RowState::Failed | RowState::InDoubt))
+                .map(|Tally { state, code, n }| FailureReason { state, code, n, row: None, message: None })
                 .collect();
             reasons.sort_by_key(|reason| std::cmp::Reverse(reason.n));
             reasons.truncate(limit);
@@ -128,7 +110,7 @@ impl Reader {
         let sql = "SELECT count(*), min(row), reason, uuid FROM left_out
             GROUP BY uuid IS NULL ORDER BY uuid IS NULL";
         self.read(|conn| {
-            let n_skipped = count_in(&load_tallies(conn)?, RowState::Skipped);
+            let n_skipped = n_in(conn, RowState::Skipped)?;
             let later = query::all(conn, sql, [], |line| {
                 let uuid: Option<RequestUuid> = line.get(3)?;
                 Ok(SkipReason {
@@ -274,15 +256,6 @@ impl Drop for Reader {
             drop(fold_when_last(&self.conn));
         }
     }
-}
-
-fn by_cause(tallies: Vec<(TallyKey, u64)>, holder: Holder) -> BTreeMap<(RowState, Option<ErrorCode>), u64> {
-    let mut causes = BTreeMap::new();
-    for (key, n) in tallies {
-        let code = if key.state == RowState::Sending { holder.cause_of_open() } else { key.code };
-        *causes.entry((holder.reads(key.state), code)).or_default() += n;
-    }
-    causes
 }
 
 /// Returns the first row that was left out when it was loaded, and about which nothing was decided since.

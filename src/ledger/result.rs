@@ -123,19 +123,13 @@ pub(super) enum Holder {
 
 impl Holder {
     /// Returns what a state reads as.
-    pub(super) const fn reads(self, state: RowState) -> RowState {
-        match (self, state) {
-            (Self::Gone, RowState::Sending) => RowState::InDoubt,
-            (Self::Lives | Self::Gone, state) => state,
-        }
+    pub(super) fn reads(self, state: RowState) -> RowState {
+        if self == Self::Gone && state == RowState::Sending { RowState::InDoubt } else { state }
     }
 
     /// Returns the cause of a row whose call is open.
-    pub(super) const fn cause_of_open(self) -> Option<ErrorCode> {
-        match self {
-            Self::Lives => None,
-            Self::Gone => Some(ErrorCode::LeftOpen),
-        }
+    pub(super) fn cause_of_open(self) -> Option<ErrorCode> {
+        if self == Self::Gone { Some(ErrorCode::LeftOpen) } else { None }
     }
 }
 

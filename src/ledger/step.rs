@@ -136,7 +136,7 @@ pub(super) fn execute(
         exec.claim_free(&mut guard)?;
         exec.claim_fresh(&mut guard)?;
     }
-    exec.answer.stopped_short = guard.stopped_short();
+    exec.answer.stopped_short = guard.stopped_short;
     exec.tallies.write(conn)?;
     crash::point("step-claimed");
     Ok(exec.answer)
@@ -161,8 +161,11 @@ impl StepExec<'_> {
                 && let Some(&other) = rows_of(self.conn, uri.uuid())?.first()
                 && other != record.row
             {
-                let outcome = Outcome::InDoubt(shared_with(other, uri.uuid()));
-                self.record(&AttemptRecord { outcome, ..record.clone() }, &mut insert)?;
+                // Nobody knows which of them it is.
+                let message = format!("the server answered with request {}, which is that of row {other}", uri.uuid());
+                let code = ErrorCode::UuidShared;
+                let fault = Answer { code, http_status: Some(201), message, correlation_id: None };
+                self.record(&AttemptRecord { outcome: Outcome::InDoubt(fault), ..record.clone() }, &mut insert)?;
                 self.answer.shared.push((record.row, other, uri.uuid()));
             } else {
                 self.record(record, &mut insert)?;
@@ -256,7 +259,7 @@ impl StepExec<'_> {
     /// Claims rows that were never claimed, in row order. One about which something was decided is left alone: it is settled,
     /// or it is listed as pending again.
     fn claim_fresh(&mut self, guard: &mut Guard<'_>) -> Result<(), Fault> {
-        if self.working.fresh_after == u32::MAX || !guard.wants_more() {
+        if self.working.fresh_after == u32::MAX || guard.wanted == 0 {
             return Ok(());
         }
         let fresh = self.look_at_fresh(guard)?;
@@ -330,17 +333,19 @@ impl StepExec<'_> {
 
     /// Says why a row that is not in the state for an event cannot take it.
     fn refusal(&self, row: RowId, event: RowEvent) -> Fault {
-        match state_of(self.conn, row) {
+        let state = match load_row(self.conn, row) {
+            Ok(Some(loaded)) => history_of(self.conn, row).map(|history| history.state(loaded.state())),
+            Ok(None) => return Fault::no_such_row(row),
+            Err(error) => Err(error),
+        };
+        match state.map(|state| (state, state.next(event))) {
             Err(error) => error.into(),
-            Ok(None) => Fault::no_such_row(row),
-            Ok(Some(state)) => match state.next(event) {
-                Err(illegal) => Fault::illegal(row, illegal),
-                Ok(_) if state == RowState::Pending => {
-                    Fault::Refused(format!("row {row} was never attempted; such rows are claimed in row order"))
-                }
-                // The tables say that it is claimed, and this session did not claim it.
-                Ok(_) => Damage::row_gone(row).into(),
-            },
+            Ok((_, Err(illegal))) => Fault::illegal(row, illegal),
+            Ok((RowState::Pending, Ok(_))) => {
+                Fault::Refused(format!("row {row} was never attempted; such rows are claimed in row order"))
+            }
+            // The tables say that it is claimed, and this session did not claim it.
+            Ok(_) => Damage::row_gone(row).into(),
         }
     }
 }
@@ -362,21 +367,5 @@ fn line_of(record: &AttemptRecord, state: RowState, stamp: Stamp) -> OutcomeLine
             correlation_id: fault.correlation_id.clone(),
             ..line
         },
-    }
-}
-
-/// Returns the state of one row, or none where the run has no such row.
-fn state_of(conn: &Connection, row: RowId) -> rusqlite::Result<Option<RowState>> {
-    let Some(loaded) = load_row(conn, row)? else { return Ok(None) };
-    Ok(Some(history_of(conn, row)?.state(loaded.state())))
-}
-
-/// What becomes of a row whose call was answered with another row's request: nobody knows which of them it is.
-fn shared_with(other: RowId, uuid: RequestUuid) -> Answer {
-    Answer {
-        code: ErrorCode::UuidShared,
-        http_status: Some(201),
-        message: format!("the server answered with request {uuid}, which is that of row {other}"),
-        correlation_id: None,
     }
 }

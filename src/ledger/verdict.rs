@@ -84,7 +84,11 @@ pub(super) fn resolve(
         one.row < next.row && one.row.get() / ROWS_A_LOOK == next.row.get() / ROWS_A_LOOK
     };
     for near in resolutions.chunk_by(is_near) {
-        exec.resolve_near(near)?;
+        let (first, last) = (near[0].row.get(), near[near.len() - 1].row.get());
+        let mut histories = load_histories(conn, first, last)?;
+        for resolution in near {
+            exec.resolve_one(resolution, &histories.remove(&resolution.row.get()).unwrap_or_default())?;
+        }
     }
     check_owners(conn, &exec.settled)?;
     Ok(exec.tallies.write(conn)?)
@@ -134,19 +138,8 @@ struct ResolveExec<'a> {
 }
 
 impl ResolveExec<'_> {
-    /// Resolves rows that lie near each other, in the order of their numbers and each once.
-    fn resolve_near(&mut self, near: &[Resolution]) -> Result<(), Fault> {
-        let (Some(first), Some(last)) = (near.first(), near.last()) else { return Ok(()) };
-        let mut histories = load_histories(self.conn, first.row.get(), last.row.get())?;
-        for resolution in near {
-            let history = histories.remove(&resolution.row.get()).unwrap_or_default();
-            self.resolve_one(resolution, &history)?;
-        }
-        Ok(())
-    }
-
     fn resolve_one(&mut self, resolution: &Resolution, history: &RowHistory) -> Result<(), Fault> {
-        let Resolution { row, verdict, .. } = resolution;
+        let Resolution { row, verdict, source, reason } = resolution;
         let change = Change::of(self.conn, *row, history, |beneath| RowEvent::of_verdict(verdict, beneath))?;
         let code = match verdict {
             RowVerdict::Exists(_)
@@ -159,7 +152,11 @@ impl ResolveExec<'_> {
                 line.code
             }
             RowVerdict::LeftOut | RowVerdict::Elsewhere(_) | RowVerdict::Dropped => {
-                insert_left_out(self.conn, resolution, history.next_attempt, self.stamp)?;
+                let uuid = if let RowVerdict::Elsewhere(uuid) = verdict { Some(uuid) } else { None };
+                let (attempt, Stamp { session, at }) = (history.next_attempt, self.stamp);
+                let sql = "INSERT INTO left_out (row, attempt, source, session, recorded_at, reason, uuid)
+                    VALUES (?, ?, ?, ?, ?, ?, ?)";
+                query::change(self.conn, sql, (row, attempt, source, session, Micros(at), reason, uuid))?;
                 None
             }
             RowVerdict::Restored => history.code(),
@@ -219,21 +216,6 @@ fn line_of(resolution: &Resolution, history: &RowHistory, after: RowState, stamp
         correlation_id: last.and_then(|last| last.correlation_id.clone()),
         ..line
     }
-}
-
-/// Leaves a row out, as is resolved; `attempt` is that of a listed row.
-fn insert_left_out(
-    conn: &Connection,
-    resolution: &Resolution,
-    attempt: Option<AttemptNo>,
-    stamp: Stamp,
-) -> rusqlite::Result<()> {
-    let Resolution { row, verdict, source, reason } = resolution;
-    let uuid = if let RowVerdict::Elsewhere(uuid) = verdict { Some(uuid) } else { None };
-    let sql =
-        "INSERT INTO left_out (row, attempt, source, session, recorded_at, reason, uuid) VALUES (?, ?, ?, ?, ?, ?, ?)";
-    let Stamp { session, at } = stamp;
-    query::change(conn, sql, (row, attempt, source, session, Micros(at), reason, uuid)).map(drop)
 }
 
 /// Checks that none of the requests that rows were settled with is another row's too.

@@ -1,8 +1,6 @@
 //! The view `results`, for people with `sqlite3`.
 
 use super::query::LAST_WORD;
-use super::state::RowState;
-use crate::request::ErrorCode;
 
 /// The view's head, and what its columns are made of.
 const RESULTS: &str = "CREATE VIEW results AS
@@ -54,12 +52,12 @@ pub(super) fn results_view() -> String {
         "{RESULTS}{LAST_WORD}
 )
 SELECT row, id, type, {template} AS profiletemplateuuid, {target} AS target, {smartcard} AS smartcard,
-    CASE WHEN left_out THEN '{skipped}' WHEN open THEN '{in_doubt}' WHEN next_attempt IS NOT NULL THEN '{pending}' WHEN state IS NOT NULL THEN state
-        WHEN original IS NOT NULL THEN '{invalid}' WHEN reason IS NOT NULL THEN '{skipped}' ELSE '{pending}' END AS state,
+    CASE WHEN left_out THEN 'skipped' WHEN open THEN 'in_doubt' WHEN next_attempt IS NOT NULL THEN 'pending' WHEN state IS NOT NULL THEN state
+        WHEN original IS NOT NULL THEN 'invalid' WHEN reason IS NOT NULL THEN 'skipped' ELSE 'pending' END AS state,
     CASE WHEN NOT open THEN uri END AS request_uri,
     CASE WHEN NOT open THEN {uuid} END AS request_uuid,
     CASE WHEN NOT open THEN http_status END AS http_status,
-    CASE WHEN open THEN '{left_open}' ELSE code END AS error_code,
+    CASE WHEN open THEN 'left-open' ELSE code END AS error_code,
     CASE WHEN left_out THEN coalesce(left_out_for, errors) WHEN NOT open THEN CASE WHEN state IS NULL THEN reason ELSE message END END
         AS error_message,
     CASE WHEN NOT open THEN correlation_id END AS correlation_id,
@@ -75,10 +73,5 @@ FROM judged;",
         claimed_at = time("claimed_at"),
         first_at = time("first_at"),
         last_at = time("last_at"),
-        in_doubt = RowState::InDoubt,
-        pending = RowState::Pending,
-        skipped = RowState::Skipped,
-        invalid = RowState::Invalid,
-        left_open = ErrorCode::LeftOpen.as_str(),
     )
 }

@@ -3,6 +3,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use jiff::Timestamp;
 use rusqlite::Connection;
 
 use super::error::Fault;
@@ -28,6 +29,8 @@ pub(super) struct InFlight {
 pub(super) struct Working {
     /// The session's number.
     pub(super) session: u32,
+    /// When the run was told to run; none where it was only loaded.
+    pub(super) started_at: Option<Timestamp>,
     /// The rows that are claimed; never more than the pipeline's window.
     pub(super) in_flight: HashMap<RowId, InFlight>,
     /// The last row that was claimed in row order, or was looked at for that; 0 before the first.
@@ -40,9 +43,10 @@ pub(super) struct Working {
 
 impl Working {
     /// Reads what a new session needs to know. No row is claimed then, and none is held, since its holders are dead.
-    pub(super) fn load(conn: &Connection, session: u32) -> rusqlite::Result<Self> {
+    pub(super) fn load(conn: &Connection, session: u32, started_at: Option<Timestamp>) -> rusqlite::Result<Self> {
         Ok(Self {
             session,
+            started_at,
             in_flight: HashMap::new(),
             fresh_after: fresh_after(conn)?,
             n_free: query::value(conn, "SELECT count(*) FROM pending_again", [])?,

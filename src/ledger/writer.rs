@@ -11,11 +11,10 @@ use super::clock::SessionClock;
 use super::connection::fold_when_last;
 use super::crash;
 use super::error::{Fault, LedgerError, LedgerTrouble};
-use super::query::Micros;
+use super::query::{self, Micros};
 use super::run::{SessionEnd, Stamp, end_session, insert_event, last_session};
 use super::step::{Step, StepAnswer, execute};
-use super::verdict::resolve;
-use super::verdict::{AuditEvent, Resolution};
+use super::verdict::{AuditEvent, Resolution, resolve};
 use super::working::{Working, note_read_back};
 use crate::platform::DataLock;
 use crate::request::RequestKind;
@@ -31,7 +30,6 @@ pub(super) struct Writer {
     pub(super) clock: SessionClock,
     pub(super) path: PathBuf,
     pub(super) working: Working,
-    pub(super) started_at: Option<Timestamp>,
     /// The answer to the last step, for when it is asked for again.
     pub(super) last: Option<StepAnswer>,
     /// Whether a write failed. After a failed sync nobody knows what the disk holds, and another commit could look durable on
@@ -61,9 +59,8 @@ impl Writer {
                 LedgerError::Refused(format!("step {} is out of order; the next is {expected}", step.number))
             });
         }
-        let is_started = self.started_at.is_some();
         let answer = self.change("step", |conn, working, stamp| {
-            if !is_started && (step.claim > 0 || !step.claim_rows.is_empty()) {
+            if working.started_at.is_none() && (step.claim > 0 || !step.claim_rows.is_empty()) {
                 return Err(Fault::Ledger(LedgerError::NotStarted));
             }
             execute(conn, working, step, stamp)
@@ -91,16 +88,15 @@ impl Writer {
 
     /// Marks the run as told to run, and returns since when it is.
     pub(super) fn start_run(&mut self) -> Result<Timestamp, LedgerError> {
-        if let Some(at) = self.started_at {
+        if let Some(at) = self.working.started_at {
             return Ok(at);
         }
-        let now = self.change("start", |conn, _, stamp| -> rusqlite::Result<_> {
-            conn.execute("UPDATE run SET started_at = ?", [Micros(stamp.at)])?;
+        self.change("start", |conn, working, stamp| -> rusqlite::Result<_> {
+            query::change(conn, "UPDATE run SET started_at = ?", [Micros(stamp.at)])?;
             insert_event(conn, stamp, "start", "told to run")?;
+            working.started_at = Some(stamp.at);
             Ok(stamp.at)
-        })?;
-        self.started_at = Some(now);
-        Ok(now)
+        })
     }
 
     /// Runs `work` in one transaction that is durable when this returns, or did nothing, on a copy of the memory that is kept

@@ -1,6 +1,4 @@
 use super::support::*;
-use crate::ledger::clock::SessionClock;
-use crate::ledger::open::{begin, lock_existing};
 use crate::ledger::{AttemptRecord, Ledger, LedgerError, LedgerTrouble, Requeue, RowEvent, RowState, SessionEnd, Step};
 use crate::request::{ErrorCode, Fault, Outcome, RequestType};
 
@@ -296,14 +294,15 @@ fn nothing_is_claimed_in_a_file_that_lost_its_name() {
     }
 }
 
-/// Opens a ledger whose writer was changed before it began to serve.
-fn open_changed(place: &Place, change: impl FnOnce(&rusqlite::Connection)) -> Ledger {
-    let path = place.path.canonicalize().unwrap();
-    let lock = lock_existing(&path).unwrap();
-    let clock = SessionClock::start(&place.machine);
-    let (writer, run) = begin(&clock, &path, &session("submit"), lock, |_, _, _| Ok::<_, LedgerError>(())).unwrap();
-    change(&writer.conn);
-    Ledger::start(writer, run).unwrap()
+/// Opens a ledger and changes its writer.
+fn open_changed(place: &Place, change: impl FnOnce(&rusqlite::Connection) + Send + 'static) -> Ledger {
+    let ledger = place.open();
+    let changed = ledger.ask_blocking(|writer| {
+        change(&writer.conn);
+        Ok(())
+    });
+    changed.unwrap();
+    ledger
 }
 
 #[test]
