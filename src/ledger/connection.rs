@@ -76,39 +76,26 @@ pub(super) fn never_fold(conn: &Connection) -> rusqlite::Result<()> {
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map(drop)
 }
 
-/// How a reader opens a ledger.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum ReadMode {
-    /// As one of several connections. It may make the log's index, so it needs to be able to write, and writes no row.
-    Shared,
-    /// As a file that nobody changes, without locks and side files.
-    Immutable,
-}
-
-impl ReadMode {
-    /// Returns how to open what is found. A log beside the file counts, too, so that the file alone is not the ledger then.
-    const fn of(has_log: bool, is_writable: bool) -> Self {
-        if is_writable || has_log { Self::Shared } else { Self::Immutable }
-    }
+/// Returns whether a ledger is read as a file that nobody changes, without locks and side files, not as one of several connections.
+/// A log beside it counts, too, so that the file alone is not the ledger then.
+const fn is_fixed(has_log: bool, is_writable: bool) -> bool {
+    !has_log && !is_writable
 }
 
 /// Opens a connection that reads, for as long as it likes, while another process writes.
 pub(super) fn open_for_reading(path: &Path) -> Result<Connection, LedgerError> {
     let at = |error| Fault::from(error).at(path);
     let has_log = beside(path, "-wal").symlink_metadata().is_ok();
-    let mode = ReadMode::of(has_log, can_write(path) && can_write(folder_of(path)));
-    let conn = match mode {
-        ReadMode::Shared => {
-            // The index of the log is shared memory, which works on one machine only.
-            check_is_local(path)?;
-            open(path, OpenFlags::SQLITE_OPEN_READ_WRITE)
-        }
-        ReadMode::Immutable => {
-            let uri = immutable_uri(path)?;
-            open(Path::new(&uri), OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI)
-        }
-    }
-    .map_err(at)?;
+    let opened = if is_fixed(has_log, can_write(path) && can_write(folder_of(path))) {
+        let access = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
+        open(Path::new(&immutable_uri(path)?), access)
+    } else {
+        // The index of the log is shared memory, which works on one machine only. The reader may make it, so it needs to be
+        // able to write, and writes no row.
+        check_is_local(path)?;
+        open(path, OpenFlags::SQLITE_OPEN_READ_WRITE)
+    };
+    let conn = opened.map_err(at)?;
     distrust_schema(&conn).map_err(at)?;
     conn.pragma_update(None, "query_only", true).map_err(at)?;
     // Beside a damaged file the log is what is left of the last session: it is not folded into it.
@@ -140,14 +127,8 @@ mod tests {
 
     #[test]
     fn a_file_is_read_as_immutable_only_where_nothing_can_change_and_nothing_lies_beside_it() {
-        for (has_log, is_writable, mode) in [
-            (false, false, ReadMode::Immutable),
-            (false, true, ReadMode::Shared),
-            (true, false, ReadMode::Shared),
-            (true, true, ReadMode::Shared),
-        ] {
-            assert_eq!(ReadMode::of(has_log, is_writable), mode);
-        }
+        let all = [(false, false), (false, true), (true, false), (true, true)];
+        assert_eq!(all.map(|(has_log, is_writable)| is_fixed(has_log, is_writable)), [true, false, false, false]);
     }
 
     #[cfg(unix)]

@@ -60,7 +60,7 @@ impl Ledger {
         // Asked again, now that nobody else can make it.
         check_is_free(&path)?;
         let conn = loading.open()?;
-        let mut loader = Loader::new(&conn, &path, Stamp { session: FIRST_SESSION, at: clock.now() }, &[]);
+        let mut loader = Loader::new(&conn, &path, Stamp { session: FIRST_SESSION, at: clock.now() }, &[])?;
         let parts = feed(&mut loader).map_err(CreateError::Feed)?;
         let (mut id, mut key) = ([0; 16], [0; 32]);
         machine.fill(&mut id).and_then(|()| machine.fill(&mut key)).map_err(LedgerError::NoRandomBytes)?;
@@ -99,7 +99,7 @@ impl Ledger {
         let lock = lock_existing(&path)?;
         let clock = SessionClock::start(machine);
         let ledger = begin(&clock, &path, session, lock, |conn, run, stamp| {
-            let mut loader = Loader::new(conn, &path, stamp, &run.parts);
+            let mut loader = Loader::new(conn, &path, stamp, &run.parts)?;
             let parts = feed(&mut loader, run).map_err(CreateError::Feed)?;
             let finished = loader.finish(&parts).and_then(|()| append_parts(conn, stamp, &parts));
             finished.map_err(|fault| fault.at(&path))?;
@@ -196,7 +196,7 @@ const INSERT_ITEM: &str =
 pub struct Loader<'a> {
     conn: &'a Connection,
     /// What adds an item; looking it up costs a fifth of running it.
-    insert: Option<Statement<'a>>,
+    insert: Statement<'a>,
     ledger: &'a Path,
     /// With which session the rows come, and when.
     stamp: Stamp,
@@ -210,9 +210,15 @@ pub struct Loader<'a> {
 }
 
 impl<'a> Loader<'a> {
-    pub(super) fn new(conn: &'a Connection, ledger: &'a Path, stamp: Stamp, parts: &'a [ManifestPart]) -> Self {
+    fn new(
+        conn: &'a Connection,
+        ledger: &'a Path,
+        stamp: Stamp,
+        parts: &'a [ManifestPart],
+    ) -> Result<Self, LedgerError> {
+        let insert = conn.prepare(INSERT_ITEM).map_err(|error| LedgerError::of_sqlite(ledger, error))?;
         let tallies = TallyChanges::default();
-        Self { conn, insert: None, ledger, stamp, parts, tallies, n_rows: 0, last: 0, replaced: Vec::new() }
+        Ok(Self { conn, insert, ledger, stamp, parts, tallies, n_rows: 0, last: 0, replaced: Vec::new() })
     }
 
     /// Adds one row. Rows in order of their numbers are fastest.
@@ -233,11 +239,7 @@ impl<'a> Loader<'a> {
 
     fn add_item(&mut self, item: &Item) -> rusqlite::Result<()> {
         let request = &item.request;
-        let insert = match &mut self.insert {
-            Some(insert) => insert,
-            None => self.insert.insert(self.conn.prepare(INSERT_ITEM)?),
-        };
-        insert.execute(params![
+        self.insert.execute(params![
             item.row,
             item.place.part,
             item.place.part_row,

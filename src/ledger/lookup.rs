@@ -103,15 +103,13 @@ impl Reader {
             "SELECT row, uuid, target, template FROM outcomes o JOIN items i USING (row)
              WHERE o.state = 'created' AND o.uuid IS NOT NULL AND {LAST_WORD} ORDER BY row"
         );
-        self.read(|conn| {
-            let mut statement = conn.prepare_cached(&sql)?;
-            let mut rows = statement.query([])?;
-            let mut marks = CreatedMarks::default();
-            while let Some(line) = rows.next()? {
-                marks.add(line.get(0)?, Mark::new(line.get(1)?, line.get(2)?, line.get(3)?));
-            }
-            Ok(marks)
-        })
+        let mut marks = CreatedMarks::default();
+        let mut add = |line: &Row<'_>| -> rusqlite::Result<()> {
+            marks.add(line.get(0)?, Mark::new(line.get(1)?, line.get(2)?, line.get(3)?));
+            Ok(())
+        };
+        self.read(|conn| query::all(conn, &sql, [], &mut add))?;
+        Ok(marks)
     }
 
     /// Calls `each` for every row that is created now, in the order in which the requests came to be, as far as the ledger knows:
@@ -121,28 +119,21 @@ impl Reader {
     /// # Errors
     /// The ledger cannot be read.
     pub fn created_in_order(&self, mut each: impl FnMut(CreatedAt)) -> Result<(), LedgerError> {
-        self.read(|conn| {
-            let mut statement = conn.prepare_cached(&format!(
-                "SELECT o.row, o.uuid, i.type, i.template, coalesce(a.made_by, a.session, o.session),
-                     coalesce(a.started_at, o.recorded_at)
-                 FROM outcomes o JOIN items i ON i.row = o.row
-                 LEFT JOIN outcomes a ON a.row = o.row AND a.verdict = 0 AND a.attempt =
-                     CASE WHEN o.verdict = 0 THEN o.attempt ELSE (SELECT max(x.attempt) FROM outcomes x
-                         WHERE x.row = o.row AND x.verdict = 0) END
-                 WHERE o.state = 'created' AND o.uuid IS NOT NULL AND {LAST_WORD} ORDER BY 5, 6, 1"
-            ))?;
-            let mut rows = statement.query([])?;
-            while let Some(line) = rows.next()? {
-                each(CreatedAt {
-                    row: line.get(0)?,
-                    uuid: line.get(1)?,
-                    kind: kind_of(line, 2)?,
-                    session: line.get(4)?,
-                    started_at: line.get::<_, Micros>(5)?.0,
-                });
-            }
+        let sql = format!(
+            "SELECT o.row, o.uuid, i.type, i.template, coalesce(a.made_by, a.session, o.session),
+                 coalesce(a.started_at, o.recorded_at)
+             FROM outcomes o JOIN items i ON i.row = o.row
+             LEFT JOIN outcomes a ON a.row = o.row AND a.verdict = 0 AND a.attempt =
+                 CASE WHEN o.verdict = 0 THEN o.attempt ELSE (SELECT max(x.attempt) FROM outcomes x
+                     WHERE x.row = o.row AND x.verdict = 0) END
+             WHERE o.state = 'created' AND o.uuid IS NOT NULL AND {LAST_WORD} ORDER BY 5, 6, 1"
+        );
+        let created = |line: &Row<'_>| -> rusqlite::Result<()> {
+            let (kind, Micros(started_at)) = (kind_of(line, 2)?, line.get(5)?);
+            each(CreatedAt { row: line.get(0)?, uuid: line.get(1)?, kind, session: line.get(4)?, started_at });
             Ok(())
-        })
+        };
+        self.read(|conn| query::all(conn, &sql, [], created)).map(drop)
     }
 
     /// Returns the rows that a list had shown to be absent, and that could be sent again for it, whatever became of them since. It passes

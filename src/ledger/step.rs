@@ -13,7 +13,7 @@ use super::query::{self, Micros, UNDECIDED};
 use super::run::Stamp;
 use super::state::{RowEvent, RowState};
 use super::tally::TallyChanges;
-use super::working::{InFlight, Working, note_fresh_after};
+use super::working::{InFlight, Working};
 use crate::request::{AttemptNo, CreateRequest, ErrorCode, Fault as Answer, Outcome, RequestKind, RequestUuid, RowId};
 
 /// What became of one attempt, for the ledger to keep.
@@ -198,7 +198,7 @@ impl StepExec<'_> {
 
     /// Takes a row out of those in flight, and returns what it goes to.
     fn land(&mut self, row: RowId, attempt: AttemptNo, event: RowEvent) -> Result<(InFlight, RowState), Fault> {
-        let Some(&flight) = self.working.in_flight.get(&row) else { return Err(self.refusal(row, event)) };
+        let Some(&flight) = self.working.in_flight.get(&row) else { return self.refuse(row, event) };
         if flight.attempt != attempt {
             let (found, claimed) = (attempt.get(), flight.attempt.get());
             let why = format!("row {row}: attempt {found} is not the one that is claimed ({claimed})");
@@ -240,14 +240,14 @@ impl StepExec<'_> {
                 self.claim_again(row, item.request)
             }
             Some(LoadRow::Item(item)) => Ok(self.pass_over(row, item.request.request_kind())?),
-            Some(LoadRow::Invalid(_)) | None => Err(self.refusal(row, RowEvent::Claimed)),
+            Some(LoadRow::Invalid(_)) | None => self.refuse(row, RowEvent::Claimed),
         }
     }
 
     /// Claims a row that is pending again.
     fn claim_again(&mut self, row: RowId, request: CreateRequest) -> Result<(), Fault> {
         let Some(attempt) = self.working.unlist(self.conn, row)? else {
-            return Err(self.refusal(row, RowEvent::Claimed));
+            return self.refuse(row, RowEvent::Claimed);
         };
         self.insert_claim(row, row, attempt)?;
         let history = history_of(self.conn, row)?;
@@ -296,7 +296,6 @@ impl StepExec<'_> {
                 Admission::PassOver => {
                     self.answer.passed_over.push((row, kind));
                     self.working.list(conn, row, AttemptNo::FIRST, Requeue::Listed)?;
-                    note_fresh_after(conn, row.get())?;
                 }
                 Admission::Stop => return Ok(fresh),
             }
@@ -332,21 +331,16 @@ impl StepExec<'_> {
     }
 
     /// Says why a row that is not in the state for an event cannot take it.
-    fn refusal(&self, row: RowId, event: RowEvent) -> Fault {
-        let state = match load_row(self.conn, row) {
-            Ok(Some(loaded)) => history_of(self.conn, row).map(|history| history.state(loaded.state())),
-            Ok(None) => return Fault::no_such_row(row),
-            Err(error) => Err(error),
-        };
-        match state.map(|state| (state, state.next(event))) {
-            Err(error) => error.into(),
-            Ok((_, Err(illegal))) => Fault::illegal(row, illegal),
-            Ok((RowState::Pending, Ok(_))) => {
-                Fault::Refused(format!("row {row} was never attempted; such rows are claimed in row order"))
-            }
-            // The tables say that it is claimed, and this session did not claim it.
-            Ok(_) => Damage::row_gone(row).into(),
+    fn refuse<T>(&self, row: RowId, event: RowEvent) -> Result<T, Fault> {
+        let loaded = load_row(self.conn, row)?.ok_or_else(|| Fault::no_such_row(row))?;
+        let state = history_of(self.conn, row)?.state(loaded.state());
+        state.next(event).map_err(|illegal| Fault::illegal(row, illegal))?;
+        if state == RowState::Pending {
+            let why = format!("row {row} was never attempted; such rows are claimed in row order");
+            return Err(Fault::Refused(why));
         }
+        // The tables say that it is claimed, and this session did not claim it.
+        Err(Damage::row_gone(row).into())
     }
 }
 

@@ -12,7 +12,7 @@ use super::run::Stamp;
 use super::state::{IllegalTransition, RowEvent, RowState};
 use super::step::Requeue;
 use super::tally::TallyChanges;
-use super::working::{Working, note_fresh_after};
+use super::working::Working;
 use crate::request::{AttemptNo, ErrorCode, RequestUri, RequestUuid, RowId};
 
 /// A decision about one row that is not how an attempt ended.
@@ -186,12 +186,8 @@ impl ResolveExec<'_> {
             None => history.attempt_after(),
             Some(left_out) => match left_out.attempt {
                 Some(attempt) => attempt,
-                // Claims in row order have passed it meanwhile. How far they came is written down, because a listed row tells
-                // them nothing.
-                None if row.get() <= self.working.fresh_after => {
-                    note_fresh_after(self.conn, row.get())?;
-                    AttemptNo::FIRST
-                }
+                // Claims in row order have passed it meanwhile.
+                None if row.get() <= self.working.fresh_after => AttemptNo::FIRST,
                 None => return Ok(()),
             },
         };

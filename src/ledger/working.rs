@@ -69,7 +69,8 @@ impl Working {
         let sql = "INSERT INTO pending_again (row, attempt, session) VALUES (?, ?, ?)";
         query::change(conn, sql, (row, attempt, holder))?;
         self.n_free += u64::from(holder.is_none());
-        Ok(())
+        // No claim tells of a row that is listed and was never claimed how far claims in row order have come.
+        if attempt == AttemptNo::FIRST { note_fresh_after(conn, row.get()) } else { Ok(()) }
     }
 
     /// Takes a row off the list, and returns the number of its next attempt; none where it is not on it.
@@ -148,7 +149,7 @@ pub(super) fn fresh_after(conn: &Connection) -> rusqlite::Result<u32> {
 
 /// Writes down that no row up to this one is claimed in row order any more: where rows are listed that were never claimed, the
 /// claims do not tell it.
-pub(super) fn note_fresh_after(conn: &Connection, row: u32) -> rusqlite::Result<()> {
+fn note_fresh_after(conn: &Connection, row: u32) -> rusqlite::Result<()> {
     query::change(conn, "UPDATE run SET fresh_after = max(fresh_after, ?)", [row]).map(drop)
 }
 

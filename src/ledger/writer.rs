@@ -123,13 +123,13 @@ impl Writer {
                 return Err(LedgerError::TakenOver(path.clone()));
             }
             let result = work(conn, &mut working, stamp).map_err(|error| error.into().at(path))?;
-            crash::before_commit(command);
+            crash::point_of(command, "before-commit");
             Ok(result)
         });
         match &done {
             Ok(_) => {
                 self.working = working;
-                crash::committed(command);
+                crash::point_of(command, "committed");
             }
             // Where the caller was wrong, and not the disk, the file can still be trusted to take the next step.
             Err(error) => self.has_failed = error.trouble() != LedgerTrouble::Misuse,
