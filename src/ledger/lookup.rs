@@ -170,8 +170,7 @@ impl Reader {
     /// # Errors
     /// The ledger cannot be read.
     pub fn originators(&self) -> Result<BTreeSet<Guid>, LedgerError> {
-        let sql = "SELECT DISTINCT first_originator FROM sessions WHERE first_originator IS NOT NULL";
-        Ok(self.read(|conn| query::all(conn, sql, [], |line| line.get(0)))?.into_iter().collect())
+        Ok(self.sessions()?.into_iter().filter_map(|session| session.first_look?.originator).collect())
     }
 
     /// Returns how many rows a session claimed; one that it claimed twice counts twice.

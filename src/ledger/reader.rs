@@ -107,8 +107,7 @@ impl Reader {
     /// The ledger cannot be read.
     pub fn skipped(&self) -> Result<Vec<SkipReason>, LedgerError> {
         // The other columns are those of the line with the least row.
-        let sql = "SELECT count(*), min(row), reason, uuid FROM left_out
-            GROUP BY uuid IS NULL ORDER BY uuid IS NULL";
+        let sql = "SELECT count(*), min(row), reason, uuid FROM left_out GROUP BY uuid IS NULL ORDER BY uuid IS NULL";
         self.read(|conn| {
             let n_skipped = n_in(conn, RowState::Skipped)?;
             let later = query::all(conn, sql, [], |line| {
