@@ -253,7 +253,7 @@ impl Ledger {
     }
 
     /// Closes the open findings about a row, for this reason, and blocks the thread until that is durable. A later
-    /// [`set_findings`](Self::set_findings) that has one of them opens it anew.
+    /// [`set_findings`](Self::set_findings) that has one of them leaves it closed.
     ///
     /// # Errors
     /// [`LedgerError::Refused`]: none about this row is open. Any other: it could not be written, and no later step is taken.
