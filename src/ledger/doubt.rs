@@ -88,12 +88,10 @@ pub(super) fn rows_in_doubt() -> String {
 
 /// Returns the rows whose process died and that no session has taken over; never more than a pipeline's window.
 fn left_open(conn: &Connection, holder: Holder) -> rusqlite::Result<Vec<RowId>> {
-    match holder {
-        Holder::Gone if n_in(conn, RowState::Sending)? > 0 => {
-            Ok(open_claims(conn, last_session(conn)?)?.into_keys().collect())
-        }
-        Holder::Lives | Holder::Gone => Ok(Vec::new()),
+    if holder == Holder::Lives || n_in(conn, RowState::Sending)? == 0 {
+        return Ok(Vec::new());
     }
+    Ok(open_claims(conn, last_session(conn)?)?.into_keys().collect())
 }
 
 fn doubtful(conn: &Connection, row: RowId) -> Result<DoubtfulRow, Fault> {

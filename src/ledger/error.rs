@@ -147,6 +147,7 @@ impl LedgerError {
 
     /// Files what SQLite said of the ledger at `path`.
     pub(super) fn of_sqlite(path: &Path, source: rusqlite::Error) -> Self {
+        use rusqlite::ffi::SQLITE_IOERR_SHORT_READ;
         use rusqlite::{Error, ErrorCode};
         let path = path.to_owned();
         match source {
@@ -159,8 +160,11 @@ impl LedgerError {
                     Err(error) if lacks_files(&error) => Self::Unwritable(path, error),
                     Ok(_) | Err(_) => Self::Sqlite(path, source),
                 },
-                // A constraint fails only where the tables contradict each other: a step is checked before it is written.
-                ErrorCode::DatabaseCorrupt | ErrorCode::ConstraintViolation => {
+                // A constraint fails only where the tables contradict each other, since a step is checked before it is written; a
+                // read is short where the file ends before the page that is asked for.
+                code if matches!(code, ErrorCode::DatabaseCorrupt | ErrorCode::ConstraintViolation)
+                    || failure.extended_code == SQLITE_IOERR_SHORT_READ =>
+                {
                     Self::Damaged(path, Damage::Unreadable(source))
                 }
                 // SQLite's own list, not ours: whatever else it says is a failure to read or write.
@@ -247,6 +251,7 @@ mod tests {
             (ffi::SQLITE_CANTOPEN, LedgerTrouble::Unwritable),
             (ffi::SQLITE_NOTADB, LedgerTrouble::Unusable),
             (ffi::SQLITE_CORRUPT, LedgerTrouble::Unusable),
+            (ffi::SQLITE_IOERR_SHORT_READ, LedgerTrouble::Unusable),
             (ffi::SQLITE_CONSTRAINT, LedgerTrouble::Unusable),
             (ffi::SQLITE_BUSY, LedgerTrouble::InUse),
         ] {

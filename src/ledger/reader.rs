@@ -93,9 +93,9 @@ impl Reader {
             reasons.sort_by_key(|reason| std::cmp::Reverse(reason.n));
             reasons.truncate(limit);
             for reason in &mut reasons {
-                let example = (reason.code, reason.state, MAX_EXAMPLES);
-                (reason.row, reason.message) =
-                    query::first(conn, &sql, example, |line| Ok((line.get(0)?, line.get(1)?)))?.unzip();
+                let of = (reason.code, reason.state, MAX_EXAMPLES);
+                let example: Option<(_, Option<String>)> = query::first(conn, &sql, of, |line| line.try_into())?;
+                (reason.row, reason.message) = example.map_or((None, None), |(row, message)| (Some(row), message));
             }
             Ok(reasons)
         })
@@ -109,8 +109,7 @@ impl Reader {
         // The other columns are those of the line with the least row.
         let sql = "SELECT count(*), min(row), reason, uuid FROM left_out GROUP BY uuid IS NULL ORDER BY uuid IS NULL";
         self.read(|conn| {
-            let n_skipped = n_in(conn, RowState::Skipped)?;
-            let later = query::all(conn, sql, [], |line| {
+            let mut reasons = query::all(conn, sql, [], |line| {
                 let uuid: Option<RequestUuid> = line.get(3)?;
                 Ok(SkipReason {
                     cause: if uuid.is_some() { SkipCause::Elsewhere } else { SkipCause::Dropped },
@@ -120,9 +119,16 @@ impl Reader {
                     uuid,
                 })
             })?;
-            let n_loaded = n_skipped.saturating_sub(later.iter().map(|reason| reason.n).sum());
-            let loaded = if n_loaded > 0 { Some(first_loaded(conn, n_loaded)?) } else { None };
-            Ok(loaded.into_iter().chain(later).collect())
+            let n_later = reasons.iter().map(|reason| reason.n).sum();
+            let n = n_in(conn, RowState::Skipped)?.saturating_sub(n_later);
+            if n > 0 {
+                // The first about which nothing was decided since.
+                let sql = "SELECT row, reason FROM items i WHERE reason IS NOT NULL AND original IS NULL
+                    AND NOT EXISTS (SELECT 1 FROM outcomes o WHERE o.row = i.row) ORDER BY row LIMIT 1";
+                let (row, message) = query::first(conn, sql, [], |line| Ok((line.get(0)?, line.get(1)?)))?.unzip();
+                reasons.insert(0, SkipReason { cause: SkipCause::Loaded, n, row, message, uuid: None });
+            }
+            Ok(reasons)
         })
     }
 
@@ -255,12 +261,4 @@ impl Drop for Reader {
             drop(fold_when_last(&self.conn));
         }
     }
-}
-
-/// Returns the first row that was left out when it was loaded, and about which nothing was decided since.
-fn first_loaded(conn: &Connection, n: u64) -> rusqlite::Result<SkipReason> {
-    let sql = "SELECT row, reason FROM items i WHERE reason IS NOT NULL AND original IS NULL
-        AND NOT EXISTS (SELECT 1 FROM outcomes o WHERE o.row = i.row) ORDER BY row LIMIT 1";
-    let (row, message) = query::first(conn, sql, [], |line| Ok((line.get(0)?, line.get(1)?)))?.unzip();
-    Ok(SkipReason { cause: SkipCause::Loaded, n, row, message, uuid: None })
 }

@@ -84,6 +84,13 @@ fn rows_in_doubt_come_in_pages_with_what_is_needed_to_settle_them() {
     // The session that made the attempt is the dead one.
     assert_eq!((taken.code, taken.session, taken.started_at), (open.code, 1, open.started_at));
     assert_eq!((open.recorded_by, taken.recorded_by), (1, ledger.session()));
+    let reasons = place.reader().failures(9).unwrap();
+    let left_open = reasons.iter().find(|reason| reason.code == Some(ErrorCode::LeftOpen)).unwrap();
+    assert_eq!(
+        (left_open.n, left_open.row, &left_open.message),
+        (2, Some(row(3)), &None),
+        "nobody said anything of it"
+    );
 }
 
 #[test]
