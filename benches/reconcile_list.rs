@@ -111,7 +111,7 @@ fn write_list(stream: TcpStream, run: &RunInfo) -> std::io::Result<()> {
     out.write_all(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n[")?;
     let zero = "00000000-0000-0000-0000-000000000000";
     let descriptor = format!("D:{}{}", "(A;;RC;;;WD)".repeat(8), "\\u0000".repeat(40));
-    let n_rows = u32::try_from(run.n_rows).expect("rows have numbers of 32 bits");
+    let n_rows = u32::try_from(run.n_rows()).expect("rows have numbers of 32 bits");
     let in_list = (1..=n_rows).filter(|number| !number.is_multiple_of(2 * DOUBTFUL));
     for (n, number) in in_list.enumerate() {
         let request = request(number);

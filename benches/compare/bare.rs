@@ -154,12 +154,11 @@ fn read_json(path: &str) -> Outcome<u32> {
 /// The table of the rows, as `src/ledger/schema.rs` has it, and its index, which is made when the rows are in.
 const ITEMS: &str = "
 CREATE TABLE items (
-    run INTEGER NOT NULL, row INTEGER NOT NULL, part INTEGER NOT NULL, part_row INTEGER NOT NULL, line INTEGER NOT NULL,
-    id TEXT, type TEXT NOT NULL, template BLOB, target BLOB, smartcard BLOB, profile BLOB, comment TEXT NOT NULL,
-    priority INTEGER, data TEXT, body TEXT, notes TEXT, skipped TEXT,
-    PRIMARY KEY (run, row)
-) STRICT, WITHOUT ROWID;";
-const INDEX: &str = "CREATE INDEX items_by_id ON items (run, id) WHERE id IS NOT NULL;";
+    row INTEGER PRIMARY KEY, part INTEGER NOT NULL, part_row INTEGER NOT NULL, line INTEGER NOT NULL, reason TEXT,
+    original TEXT, id TEXT, notes TEXT, type TEXT, template BLOB, target BLOB, smartcard BLOB, profile BLOB, comment TEXT,
+    priority INTEGER, data TEXT, body TEXT
+) STRICT;";
+const INDEX: &str = "CREATE INDEX items_by_id ON items (id) WHERE id IS NOT NULL;";
 
 /// A named value, as an object of one key.
 struct Pair<'a>(&'a str, &'a str);
@@ -183,7 +182,7 @@ fn insert(manifest: &str, ledger: &str) -> Outcome<u32> {
     db.execute_batch(ITEMS)?;
     db.execute_batch("BEGIN")?;
     let mut add = db.prepare(
-        "INSERT INTO items VALUES (1, ?1, 1, ?1, ?1 + 1, ?2, ?3, ?4, ?5, NULL, NULL, ?6, ?7, ?8, NULL, ?9, NULL)",
+        "INSERT INTO items VALUES (?1, 1, ?1, ?1 + 1, NULL, NULL, ?2, ?9, ?3, ?4, ?5, NULL, NULL, ?6, ?7, ?8, NULL)",
     )?;
     let mut reader = csv::Reader::from_path(manifest)?;
     let header = reader.headers()?.clone();

@@ -48,7 +48,7 @@ pub(super) async fn prepare<'a, S: Calls + Lists>(
     if submission.dry_run {
         return Ok(Prepared::Planned(Plan {
             by_type: checked.survey.by_type.clone(),
-            settled: reader.run().n_rows,
+            settled: reader.run().n_rows(),
             ledger: path.clone(),
             ..Plan::default()
         }));

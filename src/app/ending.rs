@@ -117,7 +117,7 @@ impl Ending {
             findings: reader.open_findings()?.into_iter().map(|open| open.finding).collect(),
             unrecorded: Vec::new(),
             is_part: false,
-            n_left_destructive: n_destructive(&reader.unsettled_by_type()?),
+            n_left_destructive: n_destructive(&reader.by_type(RowState::Pending)?),
             n_failed_destructive: n_destructive(&reader.by_type(RowState::Failed)?),
             invalid: reader.invalid(MAX_NAMED, &[RowState::Invalid])?.into_iter().map(|row| row.row).collect(),
             contradicted: contradicted(reader)?,

@@ -58,7 +58,7 @@ struct Behind {
 impl Behind {
     fn of(run: &RunInfo) -> Self {
         // Rows are numbered in 32 bits, and parts are fewer.
-        let n_rows = u32::try_from(run.n_rows).unwrap_or(u32::MAX);
+        let n_rows = u32::try_from(run.n_rows()).unwrap_or(u32::MAX);
         Self { n_rows, n_parts: u32::try_from(run.parts.len()).unwrap_or(u32::MAX) }
     }
 

@@ -118,7 +118,7 @@ impl Mended<'_> {
         }
         let reader = Reader::open(path)?;
         let repeats = self.repeats(&reader)?;
-        let first = u32::try_from(reader.run().n_rows).unwrap_or(u32::MAX).saturating_add(1);
+        let first = u32::try_from(reader.run().n_rows()).unwrap_or(u32::MAX).saturating_add(1);
         drop(reader);
         let left_out = |row: &ValidRow| repeats.reason(row.row);
         let stands_for = |new| self.stands_for.get(&new).copied();
@@ -159,7 +159,6 @@ fn match_row(row: &ValidRow, reader: &Reader, names: &mut RowNames<'_>) -> Resul
         | RowState::Created
         | RowState::InDoubt
         | RowState::Skipped
-        | RowState::Canceled
         | RowState::Replaced) => {
             return Ok(Err(format!(
                 "[row-not-replaceable]: row {old} is {state}, and only failed and invalid rows are replaced; delete the row"

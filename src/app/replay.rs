@@ -197,7 +197,7 @@ fn check_can_be_sent(reader: &Reader, row: RowId) -> Result<(), Failure> {
     let message = match reader.facts(row)?.map(|facts| facts.state) {
         None => return Err(no_row(reader, row, "sent")),
         Some(RowState::Failed | RowState::Pending | RowState::Sending | RowState::InDoubt) => return Ok(()),
-        Some(state @ (RowState::Created | RowState::Skipped | RowState::Canceled)) => {
+        Some(state @ (RowState::Created | RowState::Skipped)) => {
             format!("row {row} is {state} and is not sent again")
         }
         Some(state @ (RowState::Invalid | RowState::Replaced)) => {
@@ -315,7 +315,7 @@ fn plan(counted: Counted, reader: &Reader, replay: &Replay<'_>, is_part: bool) -
         None => format!("again: {failed} failed and {pending} pending"),
     };
     let renamed = renamed_templates(reader.run(), replay.templates);
-    let is_done = [RowState::Created, RowState::Skipped, RowState::Canceled, RowState::Replaced];
+    let is_done = [RowState::Created, RowState::Skipped, RowState::Replaced];
     Ok(Plan {
         by_type: counted.by_type,
         settled: is_done.iter().map(|state| counts.get(*state)).sum(),

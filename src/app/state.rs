@@ -442,7 +442,7 @@ impl Other {
                 }
                 // A row that was dropped after an attempt may exist all the same.
                 RowState::Skipped => row.last_attempt_at.is_some(),
-                RowState::Failed | RowState::Invalid | RowState::Canceled | RowState::Replaced => false,
+                RowState::Failed | RowState::Invalid | RowState::Replaced => false,
             };
             if counts && row.request.is_some_and(|request| wanted.contains(&request.fingerprint().number())) {
                 n += 1;

@@ -102,7 +102,7 @@ pub fn check_started(run: &RunInfo, path: &Path) -> Result<(), Failure> {
 
 /// Says that a run has no such row; nothing was sent or recorded.
 pub(super) fn no_row(reader: &Reader, row: RowId, done: &str) -> Failure {
-    let n_rows = reader.run().n_rows;
+    let n_rows = reader.run().n_rows();
     Failure::new(Exit::Usage, format!("the run has no row {row}; it has rows 1 to {n_rows}; nothing was {done}"))
 }
 

@@ -339,7 +339,7 @@ fn work(part: Option<&Part>, reader: &Reader) -> Result<Work, Failure> {
 fn by_type(work: &Work, reader: &Reader) -> Result<Vec<(RequestType, u64)>, Failure> {
     let of_rows = |chosen: &[RowId]| replay::by_type(reader, chosen);
     match work {
-        Work::InOrder => Ok(reader.unsettled_by_type()?),
+        Work::InOrder => Ok(reader.by_type(RowState::Pending)?),
         Work::Rows(chosen) => of_rows(chosen),
     }
 }

@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
+use url::Url;
 
 use super::error::{Fault, LedgerError};
 use super::path::{beside, check_has_one_name, check_is_file, check_is_local};
 use super::schema::check_file;
-use crate::platform::{can_write, folder_of, uri_path};
+use crate::platform::{can_write, folder_of};
 
 /// How long SQLite waits for another connection's moment (a reader that opens, a reader's page during a checkpoint).
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -29,24 +30,22 @@ pub(super) fn open_for_load(path: &Path) -> rusqlite::Result<Connection> {
 pub(super) fn open_for_writing(path: &Path) -> Result<Connection, LedgerError> {
     check_is_file(path)?;
     check_has_one_name(path)?;
-    let at = |fault: Fault| fault.at(path);
-    let conn = open(path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(|error| at(error.into()))?;
+    let at = |error| Fault::from(error).at(path);
+    let conn = open(path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(at)?;
+    if has_log_with_rows(path) {
+        // What is left of a dead session is not touched before the ledger is known to be sound.
+        never_fold(&conn).map_err(at)?;
+    }
     check_file(&conn, path)?;
-    set_durable(&conn).map_err(at)?;
-    Ok(conn)
-}
-
-fn set_durable(conn: &Connection) -> Result<(), Fault> {
-    distrust_schema(conn)?;
-    use_write_ahead_log(conn)?;
+    distrust_schema(&conn).map_err(at)?;
+    use_write_ahead_log(&conn).map_err(|fault| fault.at(path))?;
     // FULL syncs the log at every commit; fullfsync makes that reach the platter on macOS and is nothing elsewhere.
-    conn.execute_batch("PRAGMA synchronous = FULL; PRAGMA fullfsync = ON;")?;
+    conn.execute_batch("PRAGMA synchronous = FULL; PRAGMA fullfsync = ON;").map_err(at)?;
     #[cfg(debug_assertions)]
     if crate::platform::crash::leaves_out_syncs() {
-        conn.execute_batch("PRAGMA synchronous = OFF;")?;
+        conn.execute_batch("PRAGMA synchronous = OFF;").map_err(at)?;
     }
-    // Only `Ledger::close` folds the log into the file: a ledger that is dropped is left as a crash would leave it.
-    Ok(never_fold(conn)?)
+    Ok(conn)
 }
 
 /// Turns the write-ahead log on; the file remembers it.
@@ -77,60 +76,32 @@ pub(super) fn never_fold(conn: &Connection) -> rusqlite::Result<()> {
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map(drop)
 }
 
-/// How a reader opens a ledger.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum ReadMode {
-    /// As one of several connections. It may make the log's index, so it needs to be able to write, and writes no row.
-    Shared,
-    /// As a file that nobody changes, without locks and side files.
-    Immutable,
-}
-
-/// What a reader finds before it opens a ledger.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct AtRest {
-    /// Whether a log lies beside the file: its rows count too, so the file alone is not the ledger.
-    pub(super) has_log: bool,
-    /// Whether file and folder can be written.
-    pub(super) is_writable: bool,
-}
-
-impl AtRest {
-    fn look(path: &Path) -> Self {
-        Self {
-            has_log: beside(path, "-wal").symlink_metadata().is_ok(),
-            is_writable: can_write(path) && can_write(folder_of(path)),
-        }
-    }
-
-    /// Returns how to open what was found.
-    pub(super) const fn read_mode(self) -> ReadMode {
-        if self.is_writable || self.has_log { ReadMode::Shared } else { ReadMode::Immutable }
-    }
+/// Returns whether a ledger is read as a file that nobody changes, without locks and side files, not as one of several connections.
+/// A log beside it counts, too, so that the file alone is not the ledger then.
+const fn is_fixed(has_log: bool, is_writable: bool) -> bool {
+    !has_log && !is_writable
 }
 
 /// Opens a connection that reads, for as long as it likes, while another process writes.
-pub(super) fn open_for_reading(path: &Path) -> Result<(Connection, ReadMode), LedgerError> {
+pub(super) fn open_for_reading(path: &Path) -> Result<Connection, LedgerError> {
     let at = |error| Fault::from(error).at(path);
-    let mode = AtRest::look(path).read_mode();
-    let conn = match mode {
-        ReadMode::Shared => {
-            // The index of the log is shared memory, which works on one machine only.
-            check_is_local(path)?;
-            open(path, OpenFlags::SQLITE_OPEN_READ_WRITE)
-        }
-        ReadMode::Immutable => {
-            let uri = immutable_uri(path);
-            open(Path::new(&uri), OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI)
-        }
-    }
-    .map_err(at)?;
+    let has_log = beside(path, "-wal").symlink_metadata().is_ok();
+    let opened = if is_fixed(has_log, can_write(path) && can_write(folder_of(path))) {
+        let access = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
+        open(Path::new(&immutable_uri(path)?), access)
+    } else {
+        // The index of the log is shared memory, which works on one machine only. The reader may make it, so it needs to be
+        // able to write, and writes no row.
+        check_is_local(path)?;
+        open(path, OpenFlags::SQLITE_OPEN_READ_WRITE)
+    };
+    let conn = opened.map_err(at)?;
     distrust_schema(&conn).map_err(at)?;
     conn.pragma_update(None, "query_only", true).map_err(at)?;
     // Beside a damaged file the log is what is left of the last session: it is not folded into it.
     never_fold(&conn).map_err(at)?;
     check_file(&conn, path)?;
-    Ok((conn, mode))
+    Ok(conn)
 }
 
 fn open(path: &Path, access: OpenFlags) -> rusqlite::Result<Connection> {
@@ -144,18 +115,10 @@ fn open(path: &Path, access: OpenFlags) -> rusqlite::Result<Connection> {
     Ok(conn)
 }
 
-fn immutable_uri(path: &Path) -> String {
-    let mut uri = "file:".to_owned();
-    for &byte in uri_path(path).iter() {
-        if byte.is_ascii_alphanumeric() || b"/-_.".contains(&byte) {
-            uri.push(char::from(byte));
-        } else {
-            uri.push('%');
-            uri.push_str(&data_encoding::HEXUPPER.encode(&[byte]));
-        }
-    }
-    uri.push_str("?immutable=1");
-    uri
+fn immutable_uri(path: &Path) -> Result<String, LedgerError> {
+    let mut uri = Url::from_file_path(path).map_err(|()| LedgerError::NotALedger(path.to_owned()))?;
+    uri.set_query(Some("immutable=1"));
+    Ok(uri.into())
 }
 
 #[cfg(test)]
@@ -164,21 +127,16 @@ mod tests {
 
     #[test]
     fn a_file_is_read_as_immutable_only_where_nothing_can_change_and_nothing_lies_beside_it() {
-        for (has_log, is_writable, mode) in [
-            (false, false, ReadMode::Immutable),
-            (false, true, ReadMode::Shared),
-            (true, false, ReadMode::Shared),
-            (true, true, ReadMode::Shared),
-        ] {
-            assert_eq!(AtRest { has_log, is_writable }.read_mode(), mode);
-        }
+        let all = [(false, false), (false, true), (true, false), (true, true)];
+        assert_eq!(all.map(|(has_log, is_writable)| is_fixed(has_log, is_writable)), [true, false, false, false]);
     }
 
+    #[cfg(unix)]
     #[test]
     fn the_path_in_a_uri_is_escaped() {
         assert_eq!(
-            immutable_uri(Path::new("/a b/100%?#ü.ledger")),
-            "file:/a%20b/100%25%3F%23%C3%BC.ledger?immutable=1"
+            immutable_uri(Path::new("/a b/100%?#ü.ledger")).unwrap(),
+            "file:///a%20b/100%25%3F%23%C3%BC.ledger?immutable=1"
         );
     }
 }

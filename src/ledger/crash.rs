@@ -6,17 +6,10 @@ pub(super) fn point(name: &str) {
     crate::platform::crash::point(name);
 }
 
-/// The point before a command is committed: `NAME-before-commit`.
-pub(super) fn before_commit(command: &str) {
+/// The point `COMMAND-WHEN` of a command.
+pub(super) fn point_of(command: &str, when: &str) {
     if cfg!(debug_assertions) {
-        point(&format!("{command}-before-commit"));
-    }
-}
-
-/// The point after that: `NAME-committed`.
-pub(super) fn committed(command: &str) {
-    if cfg!(debug_assertions) {
-        point(&format!("{command}-committed"));
+        point(&format!("{command}-{when}"));
     }
 }
 

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, Statement, params};
 use tempfile::TempPath;
 
 use super::clock::SessionClock;
@@ -11,16 +11,19 @@ use super::connection::{open_for_load, use_write_ahead_log};
 use super::crash;
 use super::error::{Fault, LedgerError};
 use super::handle::Ledger;
-use super::item::{ManifestPart, RunIdentity, SessionInfo};
-use super::loader::{Held, Loader};
+use super::history::{OutcomeLine, Source, history_of};
+use super::item::{InvalidItem, Item, LoadRow, ManifestPart, RunIdentity, SessionInfo};
 use super::open::{begin, lock_existing};
 use super::path::{beside, check_is_free, check_is_local, resolve};
-use super::run::{RunInfo, insert_parts, insert_run};
-use super::schema::{RUN, create_indexes_and_view, create_tables};
-use super::session::{Stamp, insert_event};
+use super::query;
+use super::run::{RunInfo, Stamp, insert_event, insert_parts, insert_run, n_rows};
+use super::schema::{create_indexes_and_view, create_tables};
+use super::state::RowEvent;
+use super::tally::TallyChanges;
+use super::verdict::Change;
 use crate::machine::Machine;
 use crate::platform::{DataLock, folder_of, sync_folder};
-use crate::request::{RunId, RunKey};
+use crate::request::{NamedValues, RowId, RunId, RunKey};
 
 /// A new ledger could not be made. Nothing is left of it.
 #[derive(Debug, thiserror::Error)]
@@ -57,7 +60,7 @@ impl Ledger {
         // Asked again, now that nobody else can make it.
         check_is_free(&path)?;
         let conn = loading.open()?;
-        let mut loader = Loader::new(&conn, &path, Stamp { session: FIRST_SESSION, at: clock.now() }, Held::default());
+        let mut loader = Loader::new(&conn, &path, Stamp { session: FIRST_SESSION, at: clock.now() }, &[])?;
         let parts = feed(&mut loader).map_err(CreateError::Feed)?;
         let (mut id, mut key) = ([0; 16], [0; 32]);
         machine.fill(&mut id).and_then(|()| machine.fill(&mut key)).map_err(LedgerError::NoRandomBytes)?;
@@ -65,7 +68,6 @@ impl Ledger {
             id: RunId::from_bytes(id),
             key: RunKey::from_bytes(key),
             identity: identity.clone(),
-            n_rows: parts.iter().map(|part| u64::from(part.n_rows)).sum(),
             parts,
             created_at: clock.now(),
             started_at: None,
@@ -75,7 +77,7 @@ impl Ledger {
         finish_run(&conn, &run).map_err(at)?;
         conn.close().map_err(|(_, error)| at(error.into()))?;
         let lock = loading.finish()?;
-        Ok(Self::open_locked(&clock, &path, session, lock)?)
+        Ok(begin(&clock, &path, session, lock, |_, _, _| Ok::<_, LedgerError>(()))?)
     }
 
     /// Opens a ledger as [`open`](Self::open) does, and takes further rows into it, in the transaction that begins the session:
@@ -86,7 +88,7 @@ impl Ledger {
     /// them, see the ledger as it was until this returns.
     ///
     /// # Errors
-    /// Those of [`open`](Self::open), [`LedgerError::Load`](super::LedgerError::Load), or what `feed` returned.
+    /// Those of [`open`](Self::open), [`LedgerError::Refused`], or what `feed` returned.
     pub fn open_and_append<E>(
         machine: &Machine,
         path: &Path,
@@ -96,8 +98,8 @@ impl Ledger {
         let path = resolve(path)?;
         let lock = lock_existing(&path)?;
         let clock = SessionClock::start(machine);
-        let (writer, run) = begin(&clock, &path, session, lock, |conn, run, stamp| {
-            let mut loader = Loader::new(conn, &path, stamp, Held::of(run));
+        let ledger = begin(&clock, &path, session, lock, |conn, run, stamp| {
+            let mut loader = Loader::new(conn, &path, stamp, &run.parts)?;
             let parts = feed(&mut loader, run).map_err(CreateError::Feed)?;
             let finished = loader.finish(&parts).and_then(|()| append_parts(conn, stamp, &parts));
             finished.map_err(|fault| fault.at(&path))?;
@@ -105,7 +107,7 @@ impl Ledger {
             Ok::<_, CreateError<E>>(())
         })?;
         crash::point("append-committed");
-        Ok(Self::start(writer, run)?)
+        Ok(ledger)
     }
 }
 
@@ -123,8 +125,6 @@ fn finish_run(conn: &Connection, run: &RunInfo) -> Result<(), Fault> {
 /// Writes the manifests of further rows.
 fn append_parts(conn: &Connection, stamp: Stamp, parts: &[ManifestPart]) -> Result<(), Fault> {
     insert_parts(conn, parts)?;
-    let n_rows: u64 = parts.iter().map(|part| u64::from(part.n_rows)).sum();
-    conn.execute("UPDATE runs SET n_rows = n_rows + ? WHERE run = ?", params![n_rows, RUN])?;
     for part in parts {
         let detail = format!("{} rows of manifest {} ({:?})", part.n_rows, part.part, part.name);
         insert_event(conn, stamp, "append", &detail)?;
@@ -183,5 +183,163 @@ impl Loading {
         crash::point("create-after-rename");
         sync_folder(folder_of(&ledger)).map_err(failed)?;
         Ok(lock)
+    }
+}
+
+const INSERT_ITEM: &str =
+    "INSERT INTO items (row, part, part_row, line, reason, id, notes, type, template, target, smartcard, profile,
+        comment, priority, data, body)
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+
+/// Takes the rows of a new ledger, or further rows of one that exists.
+#[derive(Debug)]
+pub struct Loader<'a> {
+    conn: &'a Connection,
+    /// What adds an item; looking it up costs a fifth of running it.
+    insert: Statement<'a>,
+    ledger: &'a Path,
+    /// With which session the rows come, and when.
+    stamp: Stamp,
+    /// The manifests that the run has already.
+    parts: &'a [ManifestPart],
+    tallies: TallyChanges,
+    n_rows: u64,
+    last: u32,
+    /// The rows that are replaced, each with the one that stands for it.
+    replaced: Vec<(RowId, RowId)>,
+}
+
+impl<'a> Loader<'a> {
+    fn new(
+        conn: &'a Connection,
+        ledger: &'a Path,
+        stamp: Stamp,
+        parts: &'a [ManifestPart],
+    ) -> Result<Self, LedgerError> {
+        let insert = conn.prepare(INSERT_ITEM).map_err(|error| LedgerError::of_sqlite(ledger, error))?;
+        let tallies = TallyChanges::default();
+        Ok(Self { conn, insert, ledger, stamp, parts, tallies, n_rows: 0, last: 0, replaced: Vec::new() })
+    }
+
+    /// Adds one row. Rows in order of their numbers are fastest.
+    ///
+    /// # Errors
+    /// The row came twice, or SQLite could not write. The load has failed then.
+    pub fn add(&mut self, row: LoadRow) -> Result<(), LedgerError> {
+        let added = match &row {
+            LoadRow::Item(item) => self.add_item(item),
+            LoadRow::Invalid(item) => self.add_invalid(item),
+        };
+        added.map_err(|error| self.failed(row.row(), error))?;
+        self.tallies.add(row.request_type(), (row.state(), None));
+        self.n_rows += 1;
+        self.last = self.last.max(row.row().get());
+        Ok(())
+    }
+
+    fn add_item(&mut self, item: &Item) -> rusqlite::Result<()> {
+        let request = &item.request;
+        self.insert.execute(params![
+            item.row,
+            item.place.part,
+            item.place.part_row,
+            item.place.line,
+            item.skipped,
+            item.id,
+            item.notes,
+            request.kind,
+            request.template,
+            request.target,
+            request.smartcard,
+            request.profile,
+            request.comment,
+            request.priority,
+            request.data,
+            NamedValues::from_iter(request.body.iter().cloned()),
+        ])?;
+        Ok(())
+    }
+
+    fn add_invalid(&self, item: &InvalidItem) -> rusqlite::Result<()> {
+        let InvalidItem { row, place, original_json, errors } = item;
+        let sql = "INSERT INTO items (row, part, part_row, line, reason, original) VALUES (?, ?, ?, ?, ?, ?)";
+        query::change(self.conn, sql, (row, place.part, place.part_row, place.line, errors, original_json)).map(drop)
+    }
+
+    fn failed(&self, row: RowId, error: rusqlite::Error) -> LedgerError {
+        match error.sqlite_error_code() {
+            Some(rusqlite::ErrorCode::ConstraintViolation) => {
+                LedgerError::Refused(format!("row {row} was loaded twice"))
+            }
+            Some(_) | None => LedgerError::of_sqlite(self.ledger, error),
+        }
+    }
+
+    /// Lets a row of this load stand for one that is failed or invalid, which is `replaced` then. The new row may be added
+    /// before or after.
+    ///
+    /// # Errors
+    /// [`LedgerError::Refused`]: the run has no such row, or it is neither failed nor invalid. Where the new row is not valid or is
+    /// none of this load, the load fails at its end.
+    pub fn replace(&mut self, old: RowId, new: RowId) -> Result<(), LedgerError> {
+        self.append_replaced(old, new).map_err(|fault| fault.at(self.ledger))
+    }
+
+    fn append_replaced(&mut self, old: RowId, new: RowId) -> Result<(), Fault> {
+        let history = history_of(self.conn, old)?;
+        let Change { loaded, before, after } = Change::of(self.conn, old, &history, |_| RowEvent::Replaced)?;
+        let line = OutcomeLine {
+            message: Some(format!("row {new} stands for it")),
+            replaced_by: Some(new),
+            ..OutcomeLine::new(history.next_verdict(), after, Source::Replay, self.stamp)
+        };
+        line.insert(&mut OutcomeLine::prepare_insert(self.conn)?, old)?;
+        self.tallies.shift(loaded.request_type(), (before, history.code()), (after, None));
+        self.replaced.push((old, new));
+        Ok(())
+    }
+
+    /// Checks that all rows of these manifests are there, and writes their counts.
+    ///
+    /// # Errors
+    /// They are not, or SQLite failed. The load has failed then.
+    pub(super) fn finish(self, parts: &[ManifestPart]) -> Result<(), Fault> {
+        let expected = n_rows(parts);
+        if self.n_rows != expected || u64::from(self.last) > n_rows(self.parts) + expected {
+            let (loaded, last) = (self.n_rows, self.last);
+            return Err(Fault::Refused(format!(
+                "{loaded} rows were loaded, the last of them row {last}, and the manifests have {expected}"
+            )));
+        }
+        self.check_parts(parts)?;
+        self.check_replaced()?;
+        self.tallies.write(self.conn)?;
+        Ok(())
+    }
+
+    fn check_parts(&self, parts: &[ManifestPart]) -> Result<(), Fault> {
+        let mut row = n_rows(self.parts) + 1;
+        for (number, part) in (self.parts.len() as u64 + 1..).zip(parts) {
+            if u64::from(part.part) != number || u64::from(part.first_row.get()) != row {
+                return Err(Fault::Refused(format!(
+                    "manifest {} begins with row {}, where manifest {number} with row {row} was due",
+                    part.part, part.first_row
+                )));
+            }
+            row += u64::from(part.n_rows);
+        }
+        Ok(())
+    }
+
+    fn check_replaced(&self) -> Result<(), Fault> {
+        let mut is_item = self.conn.prepare("SELECT 1 FROM items WHERE row = ? AND original IS NULL")?;
+        for &(row, by) in &self.replaced {
+            if u64::from(by.get()) <= n_rows(self.parts) || !is_item.exists([by])? {
+                return Err(Fault::Refused(format!(
+                    "row {row} cannot be replaced by row {by}, which is no valid row of this load"
+                )));
+            }
+        }
+        Ok(())
     }
 }

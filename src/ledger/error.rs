@@ -7,7 +7,7 @@ use super::item::SessionInfo;
 use super::schema::VERSION;
 use super::state::IllegalTransition;
 use crate::platform::{NetworkFileSystem, lacks_files};
-use crate::request::{AttemptNo, RequestKind, RequestUuid, RowId};
+use crate::request::RowId;
 
 /// A ledger cannot be made, opened, read or written.
 #[derive(Debug, thiserror::Error)]
@@ -79,12 +79,10 @@ pub enum LedgerError {
     /// Rows were to be claimed of a run that was never told to run.
     #[error("the run in the ledger {0:?} was loaded and not started; nothing of it is sent")]
     NotStarted(PathBuf),
-    /// The step cannot be done. It changed nothing.
-    #[error(transparent)]
-    Step(#[from] StepError),
-    /// What was to be loaded is not one whole run.
-    #[error(transparent)]
-    Load(#[from] LoadError),
+    /// What was asked for cannot be done: a row cannot go that way, a step is out of order, or what was to be loaded is not one
+    /// whole run. It changed nothing.
+    #[error("{0}")]
+    Refused(String),
     /// The system gave no random bytes for the run's key.
     #[error("the system gives no random bytes")]
     NoRandomBytes(#[source] getrandom::Error),
@@ -96,121 +94,16 @@ pub enum Damage {
     /// SQLite cannot read it, or a value is none that this program writes.
     #[error("a part of it cannot be read")]
     Unreadable(#[source] rusqlite::Error),
-    /// It holds no run, or more than one.
-    #[error("it does not hold exactly one run")]
-    NotOneRun,
-    /// The counts by state do not add up.
-    #[error("its tallies count {tallied} rows, and it was loaded with {loaded}")]
-    RowsMissing {
-        /// The sum of the tallies.
-        tallied: u64,
-        /// The number of rows of the run.
-        loaded: u64,
-    },
-    /// The rows that a dead session left open are not as many as the tallies say.
-    #[error("its tallies count {tallied} open rows, and its claims leave {open} open")]
-    OpenRowsDiffer {
-        /// What the tallies say.
-        tallied: u64,
-        /// What claims and outcomes say.
-        open: u64,
-    },
-    /// A row that was claimed is gone.
-    #[error("row {0} was claimed and is not in it")]
-    RowGone(RowId),
+    /// What it holds contradicts itself.
+    #[error("{0}")]
+    Contradiction(String),
 }
 
-/// A step that cannot be done.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum StepError {
-    /// Its number is neither the next nor the last one again.
-    #[error("step {found} is out of order; the next is {expected}")]
-    OutOfOrder {
-        /// The next number.
-        expected: u64,
-        /// The step's number.
-        found: u64,
-    },
-    /// The row cannot go that way.
-    #[error("row {row}: {illegal}")]
-    Illegal {
-        /// The row.
-        row: RowId,
-        /// Why not.
-        illegal: IllegalTransition,
-    },
-    /// The row is claimed for another attempt.
-    #[error("row {row}: attempt {} is not the one that is claimed ({})", found.get(), claimed.get())]
-    OtherAttempt {
-        /// The row.
-        row: RowId,
-        /// The attempt that is claimed.
-        claimed: AttemptNo,
-        /// The attempt that was recorded or given back.
-        found: AttemptNo,
-    },
-    /// The row was never claimed, and such rows are claimed in row order, not by number.
-    #[error("row {0} was never attempted; such rows are claimed in row order")]
-    Fresh(RowId),
-    /// The run has no such row.
-    #[error("the run has no row {0}")]
-    NoSuchRow(RowId),
-    /// The request is another row's.
-    #[error("row {row} cannot be request {uuid}, which is that of row {other}")]
-    UuidTaken {
-        /// The row.
-        row: RowId,
-        /// The row whose request it is.
-        other: RowId,
-        /// The request.
-        uuid: RequestUuid,
-    },
-    /// Nothing that is open was found about the row.
-    #[error("no finding about row {0} is open")]
-    NoFinding(RowId),
-    /// Nothing of this kind was created.
-    #[error("no {0} was created")]
-    NoSuchKind(RequestKind),
-}
-
-/// Rows and parts that are not one whole run.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum LoadError {
-    /// A row came twice.
-    #[error("row {0} was loaded twice")]
-    RepeatedRow(RowId),
-    /// The parts say another number of rows than came.
-    #[error("{loaded} rows were loaded, the last of them row {last}, and the manifests have {expected}")]
-    WrongCount {
-        /// How many came.
-        loaded: u64,
-        /// The highest number that came, or 0.
-        last: u32,
-        /// How many the parts have.
-        expected: u64,
-    },
-    /// The manifests are not numbered on from those that the run has.
-    #[error(
-        "manifest {part} begins with row {first_row}, where manifest {expected_part} with row {expected_row} was due"
-    )]
-    WrongPart {
-        /// The part's number.
-        part: u32,
-        /// Its first row.
-        first_row: RowId,
-        /// The number that was due.
-        expected_part: u64,
-        /// The first row that was due.
-        expected_row: u64,
-    },
-    /// A row is to be replaced by one that this load does not bring, or that is not valid.
-    #[error("row {row} cannot be replaced by row {by}, which is no valid row of this load")]
-    NoReplacement {
-        /// The row.
-        row: RowId,
-        /// The one that should stand for it.
-        by: RowId,
-    },
+impl Damage {
+    /// A row that was claimed, or decided about, is gone.
+    pub(super) fn row_gone(row: RowId) -> Self {
+        Self::Contradiction(format!("row {row} was claimed and is not in it"))
+    }
 }
 
 /// What kind of trouble an error is, by whom to call.
@@ -248,12 +141,13 @@ impl LedgerError {
             | Self::Gone(..)
             | Self::Closed(..)
             | Self::NoRandomBytes(_) => LedgerTrouble::Unwritable,
-            Self::NotStarted(..) | Self::Step(_) | Self::Load(_) => LedgerTrouble::Misuse,
+            Self::NotStarted(..) | Self::Refused(_) => LedgerTrouble::Misuse,
         }
     }
 
     /// Files what SQLite said of the ledger at `path`.
     pub(super) fn of_sqlite(path: &Path, source: rusqlite::Error) -> Self {
+        use rusqlite::ffi::SQLITE_IOERR_SHORT_READ;
         use rusqlite::{Error, ErrorCode};
         let path = path.to_owned();
         match source {
@@ -266,8 +160,11 @@ impl LedgerError {
                     Err(error) if lacks_files(&error) => Self::Unwritable(path, error),
                     Ok(_) | Err(_) => Self::Sqlite(path, source),
                 },
-                // A constraint fails only where the tables contradict each other: a step is checked before it is written.
-                ErrorCode::DatabaseCorrupt | ErrorCode::ConstraintViolation => {
+                // A constraint fails only where the tables contradict each other, since a step is checked before it is written; a
+                // read is short where the file ends before the page that is asked for.
+                code if matches!(code, ErrorCode::DatabaseCorrupt | ErrorCode::ConstraintViolation)
+                    || failure.extended_code == SQLITE_IOERR_SHORT_READ =>
+                {
                     Self::Damaged(path, Damage::Unreadable(source))
                 }
                 // SQLite's own list, not ours: whatever else it says is a failure to read or write.
@@ -292,25 +189,31 @@ pub(super) enum Fault {
     /// What the file holds contradicts itself.
     #[error(transparent)]
     Damage(#[from] Damage),
-    /// The caller's step cannot be done.
-    #[error(transparent)]
-    Step(#[from] StepError),
-    /// What was to be loaded is not one whole run.
-    #[error(transparent)]
-    Load(#[from] LoadError),
+    /// What was asked for cannot be done.
+    #[error("{0}")]
+    Refused(String),
     /// What else there is to say of a ledger.
     #[error("the ledger cannot be used")]
     Ledger(fn(PathBuf) -> LedgerError),
 }
 
 impl Fault {
+    /// A row cannot go that way.
+    pub(super) fn illegal(row: RowId, illegal: IllegalTransition) -> Self {
+        Self::Refused(format!("row {row}: {illegal}"))
+    }
+
+    /// The run has no such row.
+    pub(super) fn no_such_row(row: RowId) -> Self {
+        Self::Refused(format!("the run has no row {row}"))
+    }
+
     /// Names the ledger.
     pub(super) fn at(self, path: &Path) -> LedgerError {
         match self {
             Self::Sql(source) => LedgerError::of_sqlite(path, source),
             Self::Damage(damage) => LedgerError::Damaged(path.to_owned(), damage),
-            Self::Step(error) => LedgerError::Step(error),
-            Self::Load(error) => LedgerError::Load(error),
+            Self::Refused(why) => LedgerError::Refused(why),
             Self::Ledger(error) => error(path.to_owned()),
         }
     }
@@ -348,6 +251,7 @@ mod tests {
             (ffi::SQLITE_CANTOPEN, LedgerTrouble::Unwritable),
             (ffi::SQLITE_NOTADB, LedgerTrouble::Unusable),
             (ffi::SQLITE_CORRUPT, LedgerTrouble::Unusable),
+            (ffi::SQLITE_IOERR_SHORT_READ, LedgerTrouble::Unusable),
             (ffi::SQLITE_CONSTRAINT, LedgerTrouble::Unusable),
             (ffi::SQLITE_BUSY, LedgerTrouble::InUse),
         ] {
@@ -372,7 +276,7 @@ mod tests {
         let error = LedgerError::NewerVersion("w.ledger".into(), 7);
         assert_eq!(
             error.to_string(),
-            "the ledger \"w.ledger\" has version 7, and this program knows versions up to 3; use a newer cmbatch"
+            "the ledger \"w.ledger\" has version 7, and this program knows versions up to 4; use a newer cmbatch"
         );
     }
 }

@@ -1,14 +1,14 @@
 //! What lists showed that is not as it should be, until a list or a person says otherwise; and what of it a person accepted.
 
+use std::collections::HashSet;
+
 use jiff::Timestamp;
 use rusqlite::Connection;
 
-use super::error::{Fault, LedgerError, StepError};
-use super::query;
+use super::error::{Fault, LedgerError};
+use super::query::{self, Micros, Uuids};
 use super::reader::Reader;
-use super::schema::RUN;
-use super::session::Stamp;
-use super::sql::{Micros, Uuids};
+use super::run::Stamp;
 use crate::request::{RequestUuid, RowId};
 
 /// What kind of finding.
@@ -55,23 +55,11 @@ pub struct Finding {
     pub detail: String,
 }
 
-impl Finding {
-    fn sorted(mut self) -> Self {
-        self.uuids.sort_unstable();
-        self.uuids.dedup();
-        self
-    }
-
-    fn is_same(&self, other: &Self) -> bool {
-        (self.kind, self.row, &self.uuids) == (other.kind, other.row, &other.uuids)
-    }
-}
-
 /// A finding that is not closed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OpenFinding {
     /// Its number in the run, from 1.
-    pub number: u64,
+    pub number: i64,
     /// When it was first seen.
     pub found_at: Timestamp,
     /// The session that saw it first.
@@ -87,28 +75,26 @@ const NOT_SEEN: &str = "not seen any more";
 /// stays looked at.
 pub(super) fn set_findings(conn: &Connection, stamp: Stamp, findings: Vec<Finding>) -> rusqlite::Result<()> {
     let Stamp { session, at: now } = stamp;
-    let known = load_open(conn)?;
-    let mut passed_over: Vec<Finding> = load(conn, LOOKED_AT)?.into_iter().map(|closed| closed.finding).collect();
-    let mut kept = vec![false; known.len()];
-    for finding in findings.into_iter().map(Finding::sorted) {
-        if let Some(at) = known.iter().position(|open| open.finding.is_same(&finding)) {
-            kept[at] = true;
-            let sql = "UPDATE findings SET detail = ?1 WHERE run = ?2 AND finding = ?3 AND detail <> ?1";
-            query::change(conn, sql, (finding.detail, RUN, known[at].number))?;
-        } else if !passed_over.iter().any(|one| one.is_same(&finding)) {
-            let (row, uuids) = (finding.row, Uuids(finding.uuids.as_slice()));
-            query::change(
-                conn,
-                "INSERT INTO findings (run, finding, kind, row, uuids, detail, found_at, session)
-                 VALUES (?1, (SELECT ifnull(max(finding), 0) + 1 FROM findings WHERE run = ?1), ?2, ?3, ?4, ?5, ?6, ?7)",
-                (RUN, finding.kind, row, uuids, &finding.detail, Micros(now), session),
-            )?;
-            passed_over.push(finding);
+    let mut shown = HashSet::new();
+    for Finding { kind, row, mut uuids, detail } in findings {
+        uuids.sort_unstable();
+        uuids.dedup();
+        let known = "SELECT finding FROM findings
+            WHERE kind = ? AND row IS ? AND uuids = ? AND (closed_at IS NULL OR reason <> ?)";
+        let what = (kind, row, Uuids(uuids.as_slice()), NOT_SEEN);
+        if let Some(number) = query::first(conn, known, what, |line| line.get(0))? {
+            let sql = "UPDATE findings SET detail = ? WHERE finding = ? AND closed_at IS NULL";
+            query::change(conn, sql, (detail, number))?;
+            shown.insert(number);
+        } else {
+            let sql = "INSERT INTO findings (kind, row, uuids, detail, found_at, session) VALUES (?, ?, ?, ?, ?, ?)";
+            query::change(conn, sql, (kind, row, Uuids(uuids.as_slice()), detail, Micros(now), session))?;
+            shown.insert(conn.last_insert_rowid());
         }
     }
-    for (open, _) in known.iter().zip(kept).filter(|(_, is_kept)| !is_kept) {
-        let sql = "UPDATE findings SET closed_at = ?, reason = ? WHERE run = ? AND finding = ?";
-        query::change(conn, sql, (Micros(now), NOT_SEEN, RUN, open.number))?;
+    for number in load_open(conn)?.into_iter().map(|open| open.number).filter(|number| !shown.contains(number)) {
+        let sql = "UPDATE findings SET closed_at = ?, reason = ? WHERE finding = ?";
+        query::change(conn, sql, (Micros(now), NOT_SEEN, number))?;
     }
     Ok(())
 }
@@ -116,44 +102,29 @@ pub(super) fn set_findings(conn: &Connection, stamp: Stamp, findings: Vec<Findin
 /// Closes the open findings about a row.
 ///
 /// # Errors
-/// [`StepError::NoFinding`], or SQLite failed.
+/// None is open, or SQLite failed.
 pub(super) fn close_findings(conn: &Connection, now: Timestamp, row: RowId, reason: &str) -> Result<(), Fault> {
-    let sql = "UPDATE findings SET closed_at = ?, reason = ? WHERE run = ? AND row = ? AND closed_at IS NULL";
-    let n_closed = query::change(conn, sql, (Micros(now), reason, RUN, row))?;
-    if n_closed == 0 { Err(StepError::NoFinding(row).into()) } else { Ok(()) }
+    let sql = "UPDATE findings SET closed_at = ?, reason = ? WHERE row = ? AND closed_at IS NULL";
+    let n_closed = query::change(conn, sql, (Micros(now), reason, row))?;
+    if n_closed == 0 { Err(Fault::Refused(format!("no finding about row {row} is open"))) } else { Ok(()) }
 }
 
 fn load_open(conn: &Connection) -> rusqlite::Result<Vec<OpenFinding>> {
-    load(conn, "closed_at IS NULL")
-}
-
-/// Closed, and not by a list.
-const LOOKED_AT: &str = "closed_at IS NOT NULL AND reason <> 'not seen any more'";
-
-fn load(conn: &Connection, which: &str) -> rusqlite::Result<Vec<OpenFinding>> {
-    let sql = format!(
-        "SELECT finding, kind, row, uuids, detail, found_at, session FROM findings WHERE run = ? AND {which} ORDER BY finding"
-    );
-    query::all(conn, &sql, [RUN], |line| {
-        Ok(OpenFinding {
-            number: line.get(0)?,
-            found_at: line.get::<_, Micros>(5)?.0,
-            session: line.get(6)?,
-            finding: Finding {
-                kind: line.get(1)?,
-                row: line.get(2)?,
-                uuids: line.get::<_, Uuids<_>>(3)?.0,
-                detail: line.get(4)?,
-            },
-        })
+    let sql = "SELECT finding, kind, row, uuids, detail, found_at, session FROM findings
+        WHERE closed_at IS NULL ORDER BY finding";
+    query::all(conn, sql, [], |line| {
+        let (kind, row, Uuids(uuids), detail) = (line.get(1)?, line.get(2)?, line.get(3)?, line.get(4)?);
+        let Micros(found_at) = line.get(5)?;
+        let finding = Finding { kind, row, uuids, detail };
+        Ok(OpenFinding { number: line.get(0)?, found_at, session: line.get(6)?, finding })
     })
 }
 
 /// Keeps requests of other runs beside which a person wants those of this run sent; those that are there stay as they are.
 pub(super) fn accept_hits(conn: &Connection, stamp: Stamp, hits: &[RequestUuid]) -> rusqlite::Result<()> {
     let Stamp { session, at } = stamp;
-    let sql = "INSERT INTO accepted_hits (run, uuid, session, recorded_at) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING";
-    hits.iter().try_for_each(|uuid| query::change(conn, sql, (RUN, uuid, session, Micros(at))).map(drop))
+    let sql = "INSERT INTO accepted_hits (uuid, session, recorded_at) VALUES (?, ?, ?) ON CONFLICT DO NOTHING";
+    hits.iter().try_for_each(|uuid| query::change(conn, sql, (uuid, session, Micros(at))).map(drop))
 }
 
 impl Reader {
@@ -171,7 +142,7 @@ impl Reader {
     /// # Errors
     /// The ledger cannot be read.
     pub fn accepted_hits(&self) -> Result<Vec<RequestUuid>, LedgerError> {
-        let sql = "SELECT uuid FROM accepted_hits WHERE run = ? ORDER BY uuid";
-        self.read(|conn| query::all(conn, sql, [RUN], |line| line.get(0)))
+        let sql = "SELECT uuid FROM accepted_hits ORDER BY uuid";
+        self.read(|conn| query::all(conn, sql, [], |line| line.get(0)))
     }
 }

@@ -23,10 +23,11 @@ pub(super) struct Guard<'a> {
     /// The kinds that are not open and of which a row is claimed.
     taken: HashSet<RequestKind>,
     /// How many rows are still to be claimed in row order.
-    wanted: u32,
+    pub(super) wanted: u32,
     /// How many rows may still be passed over.
     left: u32,
-    stopped_short: bool,
+    /// Whether the claim ended because too many rows were to be passed over.
+    pub(super) stopped_short: bool,
 }
 
 impl<'a> Guard<'a> {
@@ -46,21 +47,6 @@ impl<'a> Guard<'a> {
             ClaimKinds::All => self.wanted,
             ClaimKinds::Guarded { .. } => self.wanted.saturating_add(self.left).saturating_add(1),
         }
-    }
-
-    /// Returns whether rows are still to be claimed in row order.
-    pub(super) const fn wants_more(&self) -> bool {
-        self.wanted > 0
-    }
-
-    /// Returns whether the claim ended because too many rows were to be passed over.
-    pub(super) const fn stopped_short(&self) -> bool {
-        self.stopped_short
-    }
-
-    /// Returns whether the kinds matter at all.
-    pub(super) const fn looks_at_kinds(&self) -> bool {
-        matches!(self.kinds, ClaimKinds::Guarded { .. })
     }
 
     /// Returns whether a row of this kind may be claimed, and takes it that it is.
@@ -112,13 +98,13 @@ mod tests {
         let decided = [enroll, renew, revoke, enroll, renew, renew, enroll].map(|kind| guard.admit(kind));
         let (claim, pass, stop) = (Admission::Claim, Admission::PassOver, Admission::Stop);
         assert_eq!(decided, [claim, claim, pass, claim, pass, stop, stop]);
-        assert_eq!((guard.wants_more(), guard.stopped_short()), (false, true));
+        assert_eq!((guard.wanted, guard.stopped_short), (0, true));
         let mut guard = Guard::new(&kinds, [renew].into_iter(), 5);
         assert_eq!(guard.admit(renew), pass, "one of the kind is in flight");
         assert_eq!(guard.n_to_look_at(), 7);
         let mut guard = Guard::new(&ClaimKinds::All, [renew].into_iter(), 2);
         assert_eq!(guard.n_to_look_at(), 2);
         assert_eq!([guard.admit(renew), guard.admit(renew), guard.admit(renew)], [claim, claim, stop]);
-        assert!(!guard.stopped_short(), "as many are claimed as were wanted");
+        assert!(!guard.stopped_short, "as many are claimed as were wanted");
     }
 }

@@ -1,7 +1,7 @@
 //! The ledger as its one holder sees it.
 
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Mutex, PoisonError};
 use std::thread::JoinHandle;
 
@@ -11,10 +11,9 @@ use tokio::sync::oneshot;
 use super::clock::SessionClock;
 use super::error::LedgerError;
 use super::findings::{Finding, accept_hits, close_findings, set_findings};
-use super::resolution::{AuditEvent, Resolution};
-use super::run::RunInfo;
-use super::session::{FirstLook, SessionEnd, insert_first_look, note_looked};
+use super::run::{FirstLook, RunInfo, SessionEnd, insert_first_look, note_looked};
 use super::step::{Step, StepAnswer};
+use super::verdict::{AuditEvent, Resolution};
 use super::writer::{Command, Writer};
 use crate::machine::Threads;
 use crate::request::{RequestKind, RequestUuid, RowId};
@@ -80,12 +79,8 @@ pub struct Ledger {
 /// Where the writer works.
 #[derive(Debug)]
 enum Served {
-    /// On a thread of its own.
-    Thread {
-        /// None once the writer was told to end.
-        commands: Option<SyncSender<Command>>,
-        thread: Option<JoinHandle<()>>,
-    },
+    /// On a thread of its own. None once it was told to end.
+    Thread(Option<(SyncSender<Command>, JoinHandle<()>)>),
     /// Where it is asked. None once it has ended.
     Here(Mutex<Option<Box<Writer>>>),
 }
@@ -101,16 +96,36 @@ impl Served {
             .name("ledger".to_owned())
             .spawn(move || writer.serve(&received))
             .map_err(|source| LedgerError::Unwritable(path, source))?;
-        Ok(Self::Thread { commands: Some(commands), thread: Some(thread) })
+        Ok(Self::Thread(Some((commands, thread))))
+    }
+
+    /// Has a command done, sooner or later. One that is not done drops whom it was to answer.
+    fn give(&self, command: Command) {
+        match self {
+            // The queue is longer than there are askers; were it full, this would wait for one commit.
+            Self::Thread(thread) => drop(thread.as_ref().map(|(commands, _)| commands.send(command))),
+            // Where the command unwinds, the writer is gone, as after a crash.
+            Self::Here(writer) => {
+                let slot = || writer.lock().unwrap_or_else(PoisonError::into_inner);
+                let taken = slot().take();
+                if let Some(taken) = taken {
+                    let left = command(taken);
+                    *slot() = left;
+                }
+            }
+        }
     }
 }
 
-/// Does a command where it is asked for. Where that unwinds, the writer is gone, as after a crash.
-fn handle_here(writer: &Mutex<Option<Box<Writer>>>, command: Command) {
-    let taken = writer.lock().unwrap_or_else(PoisonError::into_inner).take();
-    if let Some(taken) = taken {
-        let left = command(taken);
-        *writer.lock().unwrap_or_else(PoisonError::into_inner) = left;
+impl Drop for Served {
+    fn drop(&mut self) {
+        if let Self::Thread(thread) = self
+            && let Some((commands, thread)) = thread.take()
+        {
+            drop(commands);
+            // A writer that panicked has told its askers by hanging up.
+            drop(thread.join());
+        }
     }
 }
 
@@ -158,7 +173,7 @@ impl Ledger {
     /// Dropping the future does not undo the step; the same number again gives its answer.
     ///
     /// # Errors
-    /// [`LedgerError::Step`] and [`LedgerError::NotStarted`]: it cannot be done, and nothing changed. Any other: nothing of it
+    /// [`LedgerError::Refused`] and [`LedgerError::NotStarted`]: it cannot be done, and nothing changed. Any other: nothing of it
     /// is recorded, and no later step is taken ([`LedgerError::Closed`]).
     pub async fn step(&self, step: Step) -> Result<StepAnswer, LedgerError> {
         self.ask(move |writer| writer.step(&step)).await
@@ -176,25 +191,17 @@ impl Ledger {
     /// the audit trail with them. When this returns, all of it is durable, or none of it is recorded.
     ///
     /// # Errors
-    /// [`LedgerError::Step`]: a row cannot go that way (one that this session has claimed among them), two rows would be one
+    /// [`LedgerError::Refused`]: a row cannot go that way (one that this session has claimed among them), two rows would be one
     /// request, or the run has no such row; nothing changed. Any other: nothing is recorded, and no later step is taken.
     pub async fn resolve(&self, resolutions: Vec<Resolution>, event: Option<AuditEvent>) -> Result<(), LedgerError> {
         self.ask(|writer| writer.resolve(resolutions, event)).await
-    }
-
-    /// Decides about rows, and blocks the thread until that is durable. As [`resolve`](Self::resolve) in everything else.
-    ///
-    /// # Errors
-    /// Those of [`resolve`](Self::resolve).
-    pub fn resolve_blocking(&self, resolutions: Vec<Resolution>, event: Option<AuditEvent>) -> Result<(), LedgerError> {
-        self.ask_blocking(|writer| writer.resolve(resolutions, event))
     }
 
     /// Notes durably what was read back of the first created row of a kind, or why nothing could be. A later note takes the
     /// place of an earlier one.
     ///
     /// # Errors
-    /// [`LedgerError::Step`]: nothing of this kind was created; nothing changed. Any other: it is not recorded, and no later step
+    /// [`LedgerError::Refused`]: nothing of this kind was created; nothing changed. Any other: it is not recorded, and no later step
     /// is taken.
     pub async fn note_read_back(&self, kind: RequestKind, read_back: String) -> Result<(), LedgerError> {
         self.ask(move |writer| writer.read_back(kind, &read_back)).await
@@ -246,10 +253,10 @@ impl Ledger {
     }
 
     /// Closes the open findings about a row, for this reason, and blocks the thread until that is durable. A later
-    /// [`set_findings`](Self::set_findings) that has one of them opens it anew.
+    /// [`set_findings`](Self::set_findings) that has one of them leaves it closed.
     ///
     /// # Errors
-    /// [`LedgerError::Step`]: none about this row is open. Any other: it could not be written, and no later step is taken.
+    /// [`LedgerError::Refused`]: none about this row is open. Any other: it could not be written, and no later step is taken.
     pub fn close_finding(&self, row: RowId, reason: &str) -> Result<(), LedgerError> {
         let reason = reason.to_owned();
         self.ask_blocking(move |writer| {
@@ -286,50 +293,29 @@ impl Ledger {
     /// # Errors
     /// The end could not be written. What was answered before is durable all the same.
     pub fn close(self, end: SessionEnd) -> Result<(), LedgerError> {
-        self.wait(|answer| {
-            Box::new(move |writer: Box<Writer>| {
-                drop(answer.send(writer.close(&end)));
-                None
-            })
-        })
+        let (sender, answer) = sync_channel(1);
+        self.writer.give(Box::new(move |writer| {
+            drop(sender.send(writer.close(&end)));
+            None
+        }));
+        answer.recv().unwrap_or_else(|_| Err(self.closed()))
     }
 
     async fn ask<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut Writer) -> Result<T, LedgerError> + Send + 'static,
     ) -> Result<T, LedgerError> {
-        let Served::Thread { commands, .. } = &self.writer else { return self.ask_blocking(work) };
         let (sender, answer) = oneshot::channel();
-        let mut command = command(work, |done| drop(sender.send(done)));
-        loop {
-            match of_living(commands).try_send(command) {
-                Ok(()) => break,
-                // The queue is longer than there are askers, so this is a matter of one commit at most.
-                Err(TrySendError::Full(refused)) => {
-                    command = refused;
-                    tokio::task::yield_now().await;
-                }
-                Err(TrySendError::Disconnected(_)) => return Err(self.closed()),
-            }
-        }
+        self.writer.give(command(work, |done| drop(sender.send(done))));
         answer.await.unwrap_or_else(|_| Err(self.closed()))
     }
 
-    fn ask_blocking<T: Send + 'static>(
+    pub(super) fn ask_blocking<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut Writer) -> Result<T, LedgerError> + Send + 'static,
     ) -> Result<T, LedgerError> {
-        self.wait(|answer| command(work, move |done| drop(answer.send(done))))
-    }
-
-    /// Gives the writer a command that sends its answer, and waits for that.
-    fn wait<T>(&self, command: impl FnOnce(SyncSender<Result<T, LedgerError>>) -> Command) -> Result<T, LedgerError> {
         let (sender, answer) = sync_channel(1);
-        let command = command(sender);
-        match &self.writer {
-            Served::Thread { commands, .. } => of_living(commands).send(command).map_err(|_| self.closed())?,
-            Served::Here(writer) => handle_here(writer, command),
-        }
+        self.writer.give(command(work, move |done| drop(sender.send(done))));
         answer.recv().unwrap_or_else(|_| Err(self.closed()))
     }
 
@@ -348,23 +334,4 @@ fn command<T>(
         debug_assert!(writer.conn.is_autocommit(), "a command leaves no transaction open");
         Some(writer)
     })
-}
-
-fn of_living(commands: &Option<SyncSender<Command>>) -> &SyncSender<Command> {
-    commands.as_ref().expect("only drop takes it")
-}
-
-impl Drop for Served {
-    fn drop(&mut self) {
-        match self {
-            Self::Thread { commands, thread } => {
-                drop(commands.take());
-                if let Some(thread) = thread.take() {
-                    // A writer that panicked has told its askers by hanging up.
-                    drop(thread.join());
-                }
-            }
-            Self::Here(_) => {}
-        }
-    }
 }

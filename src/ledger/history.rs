@@ -5,11 +5,8 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use rusqlite::{CachedStatement, Connection, Row, params};
 
-use super::left_out::LeftOutLine;
-use super::query;
-use super::schema::RUN;
-use super::session::Stamp;
-use super::sql::Micros;
+use super::query::{self, Micros};
+use super::run::Stamp;
 use super::state::{RowEvent, RowState};
 use crate::request::{AttemptNo, CorrelationId, ErrorCode, RequestUri, RequestUuid, RowId};
 
@@ -119,14 +116,13 @@ impl OutcomeLine {
     /// Prepares what [`insert`](Self::insert) runs; looking it up each time would cost a fifth of that.
     pub(super) fn prepare_insert(conn: &Connection) -> rusqlite::Result<CachedStatement<'_>> {
         conn.prepare_cached(&format!(
-            "INSERT INTO outcomes (run, row, {OUTCOME_COLUMNS}, uuid) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+            "INSERT INTO outcomes (row, {OUTCOME_COLUMNS}, uuid) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
         ))
     }
 
     /// Appends the line to what is known of a row.
     pub(super) fn insert(&self, prepared: &mut CachedStatement<'_>, row: RowId) -> rusqlite::Result<()> {
         prepared.execute(params![
-            RUN,
             row,
             self.attempt,
             self.verdict,
@@ -184,6 +180,14 @@ impl ClaimLine {
             ..OutcomeLine::new((self.attempt, 0), state, Source::Takeover, stamp)
         }
     }
+}
+
+/// Why a row is left out, and what takes it back.
+#[derive(Clone, Debug)]
+pub(super) struct LeftOutLine {
+    /// The number of its next attempt, where it was listed as pending again.
+    pub(super) attempt: Option<AttemptNo>,
+    pub(super) reason: Option<String>,
 }
 
 /// All that was appended about one row.
@@ -279,13 +283,13 @@ pub(super) fn history_of(conn: &Connection, row: RowId) -> rusqlite::Result<RowH
 
 // Ranges do not overlap, so of those that begin before the first row that is asked for only the last can reach it.
 const CLAIMS: &str = "SELECT first_row, last_row, attempt, session, claimed_at FROM claims
-    WHERE run = ?1 AND last_row >= ?2 AND first_row BETWEEN ifnull((SELECT first_row FROM claims
-        WHERE run = ?1 AND attempt = 1 AND first_row <= ?2 ORDER BY first_row DESC LIMIT 1), ?2) AND ?3";
+    WHERE last_row >= ?1 AND first_row BETWEEN ifnull((SELECT first_row FROM claims
+        WHERE attempt = 1 AND first_row <= ?1 ORDER BY first_row DESC LIMIT 1), ?1) AND ?2";
 
 /// Reads the histories of the rows from `first` to `last`; a row about which nothing was appended has none.
 pub(super) fn load_histories(conn: &Connection, first: u32, last: u32) -> rusqlite::Result<BTreeMap<u32, RowHistory>> {
     let mut histories: BTreeMap<u32, RowHistory> = BTreeMap::new();
-    let rows = (RUN, first, last);
+    let rows = (first, last);
     let claims = query::all(conn, CLAIMS, rows, |line| Ok((line.get(0)?, line.get(1)?, ClaimLine::read(line, 2)?)))?;
     for (range_first, range_last, claim) in claims {
         for number in first.max(range_first)..=last.min(range_last) {
@@ -295,17 +299,16 @@ pub(super) fn load_histories(conn: &Connection, first: u32, last: u32) -> rusqli
             }
         }
     }
-    let listed = "SELECT row, attempt FROM pending_again WHERE run = ? AND row BETWEEN ? AND ?";
+    let listed = "SELECT row, attempt FROM pending_again WHERE row BETWEEN ? AND ?";
     for (number, attempt) in query::all(conn, listed, rows, |line| line.try_into())? {
         histories.entry(number).or_default().next_attempt = attempt;
     }
-    let left_out = "SELECT row, attempt, reason FROM left_out WHERE run = ? AND row BETWEEN ? AND ?";
+    let left_out = "SELECT row, attempt, reason FROM left_out WHERE row BETWEEN ? AND ?";
     for (number, attempt, reason) in query::all(conn, left_out, rows, |line| line.try_into())? {
         histories.entry(number).or_default().left_out = Some(LeftOutLine { attempt, reason });
     }
-    let outcomes = format!(
-        "SELECT {OUTCOME_COLUMNS}, row FROM outcomes WHERE run = ? AND row BETWEEN ? AND ? ORDER BY row, attempt, verdict"
-    );
+    let outcomes =
+        format!("SELECT {OUTCOME_COLUMNS}, row FROM outcomes WHERE row BETWEEN ? AND ? ORDER BY row, attempt, verdict");
     for (number, line) in query::all(conn, &outcomes, rows, |line| Ok((line.get(15)?, OutcomeLine::read(line)?)))? {
         histories.entry(number).or_default().outcomes.push(line);
     }

@@ -1,8 +1,14 @@
-//! What a ledger is loaded with.
+//! What a ledger is loaded with, and how that is read again.
+
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use rusqlite::{Connection, Row};
+use serde_json::Value as Json;
 
-use crate::request::{CreateRequest, NamedValues, RowId};
+use super::query;
+use super::state::RowState;
+use crate::request::{CreateRequest, NamedValues, RequestKind, RequestType, RowId};
 
 /// One manifest of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,6 +68,23 @@ pub struct InvalidItem {
     pub errors: String,
 }
 
+impl InvalidItem {
+    /// Returns the columns and their text, trimmed, where they can be read; empty ones are left out.
+    pub fn cells(&self) -> Vec<(String, String)> {
+        let Ok(Json::Object(original)) = serde_json::from_str(&self.original_json) else { return Vec::new() };
+        let text = |(name, value): (String, Json)| match value {
+            Json::String(text) if !text.trim().is_empty() => Some((name, text.trim().to_owned())),
+            _ => None,
+        };
+        original.into_iter().filter_map(text).collect()
+    }
+
+    /// Returns the text of a column, whatever the case of its name.
+    pub fn cell(&self, name: &str) -> Option<String> {
+        self.cells().into_iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, text)| text)
+    }
+}
+
 /// One row to load.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LoadRow {
@@ -101,26 +124,24 @@ pub const TEMPLATE_NAME: &str = "templates.";
 impl RunIdentity {
     /// Returns in what `now` differs from this one (the ledger's), in the order server, options.
     pub fn differences(&self, now: &Self) -> Vec<Difference> {
-        let mut found = Vec::new();
-        let mut compare = |what: &str, in_ledger: &str, wanted: &str| {
-            if in_ledger != wanted {
-                found.push(Difference { what: what.into(), in_ledger: in_ledger.into(), now: wanted.into() });
+        let mut values: BTreeMap<&str, [Option<&str>; 2]> = BTreeMap::new();
+        for (place, identity) in [self, now].into_iter().enumerate() {
+            for (name, value) in &identity.options {
+                values.entry(name).or_default()[place] = Some(value);
             }
-        };
-        compare("server", &self.server, &now.server);
-        let value = |options: &[(String, String)], name: &str| {
-            options.iter().find(|(n, _)| n == name).map_or_else(|| "(not set)".to_owned(), |(_, v)| v.clone())
-        };
-        let mut names: Vec<&String> = self.options.iter().chain(&now.options).map(|(name, _)| name).collect();
-        names.sort();
-        names.dedup();
-        // A name that only one of them knows changes no row.
-        let has = |options: &[(String, String)], name: &String| options.iter().any(|(known, _)| known == name);
-        names.retain(|name| !name.starts_with(TEMPLATE_NAME) || has(&self.options, name) && has(&now.options, name));
-        for name in names {
-            compare(name, &value(&self.options, name), &value(&now.options, name));
         }
-        found
+        // The name of a template that only one of them knows changes no row.
+        values.retain(|name, both| !name.starts_with(TEMPLATE_NAME) || both.iter().all(Option::is_some));
+        let server = ("server", [Some(self.server.as_str()), Some(now.server.as_str())]);
+        let differing = std::iter::once(server).chain(values).filter(|(_, [in_ledger, now])| in_ledger != now);
+        let told = |value: Option<&str>| value.unwrap_or("(not set)").to_owned();
+        differing
+            .map(|(what, [in_ledger, now])| Difference {
+                what: what.to_owned(),
+                in_ledger: told(in_ledger),
+                now: told(now),
+            })
+            .collect()
     }
 }
 
@@ -158,5 +179,83 @@ impl SessionInfo {
     /// Returns the value of an option, where it is recorded.
     pub fn option(&self, wanted: &str) -> Option<&str> {
         self.options.iter().find(|(name, _)| name == wanted).map(|(_, value)| value.as_str())
+    }
+}
+
+/// The columns that [`request_of`] reads, in its order.
+pub(super) const REQUEST_COLUMNS: &str = "type, template, target, smartcard, profile, comment, priority, data, body";
+
+/// Reads a request from [`REQUEST_COLUMNS`] that begin at column `at`.
+pub(super) fn request_of(line: &Row<'_>, at: usize) -> rusqlite::Result<CreateRequest> {
+    Ok(CreateRequest {
+        kind: line.get(at)?,
+        template: line.get(at + 1)?,
+        target: line.get(at + 2)?,
+        smartcard: line.get(at + 3)?,
+        profile: line.get(at + 4)?,
+        comment: line.get(at + 5)?,
+        priority: line.get(at + 6)?,
+        data: line.get(at + 7)?,
+        body: line.get::<_, NamedValues>(at + 8)?.to_vec(),
+    })
+}
+
+/// Reads a kind from the columns `type, template` that begin at column `at`.
+pub(super) fn kind_of(line: &Row<'_>, at: usize) -> rusqlite::Result<RequestKind> {
+    Ok(RequestKind { request_type: line.get(at)?, template: line.get(at + 1)? })
+}
+
+/// Reads a row, or none where the run has no such row.
+pub(super) fn load_row(conn: &Connection, row: RowId) -> rusqlite::Result<Option<LoadRow>> {
+    Ok(load_rows(conn, row.get(), row.get())?.pop())
+}
+
+/// Reads the rows from `first` to `last`, in order.
+pub(super) fn load_rows(conn: &Connection, first: u32, last: u32) -> rusqlite::Result<Vec<LoadRow>> {
+    let sql = format!(
+        "SELECT row, part, part_row, line, reason, original, id, notes, {REQUEST_COLUMNS}
+         FROM items WHERE row BETWEEN ? AND ? ORDER BY row"
+    );
+    query::all(conn, &sql, (first, last), |line| {
+        let (row, reason) = (line.get(0)?, line.get::<_, Option<String>>(4)?);
+        let place = RowPlace { part: line.get(1)?, part_row: line.get(2)?, line: line.get(3)? };
+        if let Some(original_json) = line.get(5)? {
+            let errors = reason.unwrap_or_default();
+            return Ok(LoadRow::Invalid(Box::new(InvalidItem { row, place, original_json, errors })));
+        }
+        let (id, notes, request) = (line.get(6)?, line.get(7)?, request_of(line, 8)?);
+        Ok(LoadRow::Item(Box::new(Item { row, place, id, request, notes, skipped: reason })))
+    })
+}
+
+impl LoadRow {
+    /// Returns the row's number.
+    pub(super) fn row(&self) -> RowId {
+        match self {
+            Self::Item(item) => item.row,
+            Self::Invalid(item) => item.row,
+        }
+    }
+
+    /// Returns the row's state without all that happens later.
+    pub(super) fn state(&self) -> RowState {
+        match self {
+            Self::Item(item) if item.skipped.is_some() => RowState::Skipped,
+            Self::Item(_) => RowState::Pending,
+            Self::Invalid(_) => RowState::Invalid,
+        }
+    }
+
+    /// Returns what it asks for; none of an invalid row.
+    pub(super) fn request(&self) -> Option<&CreateRequest> {
+        match self {
+            Self::Item(item) => Some(&item.request),
+            Self::Invalid(_) => None,
+        }
+    }
+
+    /// Returns the type of what it asks for; none of an invalid row.
+    pub(super) fn request_type(&self) -> Option<RequestType> {
+        self.request().map(|request| request.kind)
     }
 }

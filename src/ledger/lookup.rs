@@ -6,28 +6,50 @@ use rusqlite::{Connection, Row};
 
 use super::error::LedgerError;
 use super::history::{OutcomeLine, history_of};
-use super::kinds::load_kinds;
-use super::loaded::{Loaded, kind_of};
-use super::pending::fresh_after;
-use super::query;
+use super::item::{kind_of, load_row};
+use super::query::{self, LAST_WORD, Micros, UNDECIDED};
 use super::reader::Reader;
-use super::resolution::{KindRecord, RowFacts};
 use super::result::{CreatedAt, ResultRow};
-use super::schema::RUN;
-use super::sql::{Micros, REQUEST_COLUMNS, request_of};
 use super::state::RowState;
+use super::working::{KindRecord, fresh_after, load_kinds};
 use crate::request::{CreateRequest, Guid, RequestUuid, RowId};
 
-pub(super) const PENDING_ROWS: &str = "SELECT row FROM pending_again WHERE run = ?1 AND row > ?2
-    UNION ALL
-    SELECT row FROM items i WHERE run = ?1 AND row > max(?2, ?3) AND skipped IS NULL
-        AND NOT EXISTS (SELECT 1 FROM outcomes o WHERE o.run = i.run AND o.row = i.row)
-        AND NOT EXISTS (SELECT 1 FROM left_out l WHERE l.run = i.run AND l.row = i.row)
-    ORDER BY row LIMIT ?4";
+/// Returns the statement that lists the pending rows behind ?1, where claims in row order have come to ?2; up to ?3 of them.
+pub(super) fn pending_rows() -> String {
+    format!(
+        "SELECT row FROM pending_again WHERE row > ?1
+         UNION ALL
+         SELECT row FROM items i WHERE row > max(?1, ?2) AND reason IS NULL AND {UNDECIDED}
+         ORDER BY row LIMIT ?3"
+    )
+}
 
-/// Leaves out lines of `outcomes o` that are not the last word on their row.
-const LAST_WORD: &str = "NOT EXISTS (SELECT 1 FROM outcomes x WHERE x.run = o.run AND x.row = o.row
-    AND (x.attempt, x.verdict) > (o.attempt, o.verdict))";
+/// What a ledger knows of one row, whatever its state.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RowFacts {
+    /// The state. `sending` only while this session has it claimed.
+    pub state: RowState,
+    /// What is or was to be sent; none of an invalid row.
+    pub request: Option<CreateRequest>,
+    /// The uuid of its request, where it is created.
+    pub uuid: Option<RequestUuid>,
+    /// The session that made its last attempt, or was to; none where none was made.
+    pub session: Option<u32>,
+}
+
+/// Returns the statement that finds the rows that are created now as a request. Left to itself, SQLite would rather pass over all
+/// outcomes, which are in the wanted order.
+pub(super) fn rows_of_uuid() -> String {
+    format!(
+        "SELECT row FROM outcomes o INDEXED BY outcomes_by_uuid WHERE uuid = ? AND state = 'created' AND {LAST_WORD}
+         ORDER BY row LIMIT 2"
+    )
+}
+
+/// Returns the row that is created now as this request, and a second one, which is only there while verdicts are taken.
+pub(super) fn rows_of(conn: &Connection, uuid: RequestUuid) -> rusqlite::Result<Vec<RowId>> {
+    query::all(conn, &rows_of_uuid(), [uuid], |line| line.get(0))
+}
 
 impl Reader {
     /// Returns what is known of a row, or none where the run has no such row. A few lookups by index.
@@ -50,7 +72,7 @@ impl Reader {
     /// # Errors
     /// The ledger cannot be read.
     pub fn pending(&self, after: u32, limit: u32) -> Result<Vec<RowId>, LedgerError> {
-        self.read(|conn| query::all(conn, PENDING_ROWS, (RUN, after, fresh_after(conn)?, limit), |line| line.get(0)))
+        self.read(|conn| query::all(conn, &pending_rows(), (after, fresh_after(conn)?, limit), |line| line.get(0)))
     }
 
     /// Returns up to `limit` rows that were invalid when they were loaded, in order: those in these states now, in any where none is
@@ -59,8 +81,8 @@ impl Reader {
     /// # Errors
     /// The ledger cannot be read.
     pub fn invalid(&self, limit: usize, states: &[RowState]) -> Result<Vec<ResultRow>, LedgerError> {
-        let sql = "SELECT row FROM invalid_rows WHERE run = ? ORDER BY row";
-        let loaded: Vec<RowId> = self.read(|conn| query::all(conn, sql, [RUN], |line| line.get(0)))?;
+        let sql = "SELECT row FROM items WHERE original IS NOT NULL ORDER BY row";
+        let loaded: Vec<RowId> = self.read(|conn| query::all(conn, sql, [], |line| line.get(0)))?;
         let mut found = Vec::new();
         for row in loaded {
             if found.len() == limit {
@@ -78,8 +100,16 @@ impl Reader {
     /// # Errors
     /// The ledger cannot be read.
     pub fn row_of_id(&self, id: &str) -> Result<Option<RowId>, LedgerError> {
-        let sql = "SELECT max(row) FROM items WHERE run = ? AND id = ?";
-        self.read(|conn| query::value(conn, sql, (RUN, id)))
+        let sql = "SELECT max(row) FROM items WHERE id = ?";
+        self.read(|conn| query::value(conn, sql, [id]))
+    }
+
+    /// Returns the row that is created now as this request, or none. One lookup by index.
+    ///
+    /// # Errors
+    /// The ledger cannot be read.
+    pub fn row_of_uuid(&self, uuid: RequestUuid) -> Result<Option<RowId>, LedgerError> {
+        self.read(|conn| Ok(rows_of(conn, uuid)?.into_iter().next()))
     }
 
     /// Returns the marks of all requests that the ledger knows as created. It passes over all outcomes once, which is cheaper
@@ -89,18 +119,16 @@ impl Reader {
     /// The ledger cannot be read.
     pub fn created_marks(&self) -> Result<CreatedMarks, LedgerError> {
         let sql = format!(
-            "SELECT o.row, o.uuid, i.target, i.template FROM outcomes o JOIN items i ON i.run = o.run AND i.row = o.row
-             WHERE o.run = ? AND o.state = 'created' AND o.uuid IS NOT NULL AND {LAST_WORD} ORDER BY o.row"
+            "SELECT row, uuid, target, template FROM outcomes o JOIN items i USING (row)
+             WHERE o.state = 'created' AND o.uuid IS NOT NULL AND {LAST_WORD} ORDER BY row"
         );
-        self.read(|conn| {
-            let mut statement = conn.prepare_cached(&sql)?;
-            let mut rows = statement.query([RUN])?;
-            let mut marks = CreatedMarks::default();
-            while let Some(line) = rows.next()? {
-                marks.add(line.get(0)?, Mark::new(line.get(1)?, line.get(2)?, line.get(3)?));
-            }
-            Ok(marks)
-        })
+        let mut marks = CreatedMarks::default();
+        let mut add = |line: &Row<'_>| -> rusqlite::Result<()> {
+            marks.add(line.get(0)?, Mark::new(line.get(1)?, line.get(2)?, line.get(3)?));
+            Ok(())
+        };
+        self.read(|conn| query::all(conn, &sql, [], &mut add))?;
+        Ok(marks)
     }
 
     /// Calls `each` for every row that is created now, in the order in which the requests came to be, as far as the ledger knows:
@@ -110,28 +138,21 @@ impl Reader {
     /// # Errors
     /// The ledger cannot be read.
     pub fn created_in_order(&self, mut each: impl FnMut(CreatedAt)) -> Result<(), LedgerError> {
-        self.read(|conn| {
-            let mut statement = conn.prepare_cached(&format!(
-                "SELECT o.row, o.uuid, i.type, ifnull(i.template, x''), coalesce(a.made_by, a.session, o.session),
-                     coalesce(a.started_at, o.recorded_at)
-                 FROM outcomes o JOIN items i ON i.run = o.run AND i.row = o.row
-                 LEFT JOIN outcomes a ON a.run = o.run AND a.row = o.row AND a.verdict = 0 AND a.attempt =
-                     CASE WHEN o.verdict = 0 THEN o.attempt ELSE (SELECT min(x.attempt) FROM outcomes x
-                         WHERE x.run = o.run AND x.row = o.row AND x.verdict = 0) END
-                 WHERE o.run = ? AND o.state = 'created' AND o.uuid IS NOT NULL AND {LAST_WORD} ORDER BY 5, 6, 1"
-            ))?;
-            let mut rows = statement.query([RUN])?;
-            while let Some(line) = rows.next()? {
-                each(CreatedAt {
-                    row: line.get(0)?,
-                    uuid: line.get(1)?,
-                    kind: kind_of(line, 2)?,
-                    session: line.get(4)?,
-                    started_at: line.get::<_, Micros>(5)?.0,
-                });
-            }
+        let sql = format!(
+            "SELECT o.row, o.uuid, i.type, i.template, coalesce(a.made_by, a.session, o.session),
+                 coalesce(a.started_at, o.recorded_at)
+             FROM outcomes o JOIN items i ON i.row = o.row
+             LEFT JOIN outcomes a ON a.row = o.row AND a.verdict = 0 AND a.attempt =
+                 CASE WHEN o.verdict = 0 THEN o.attempt ELSE (SELECT min(x.attempt) FROM outcomes x
+                     WHERE x.row = o.row AND x.verdict = 0) END
+             WHERE o.state = 'created' AND o.uuid IS NOT NULL AND {LAST_WORD} ORDER BY 5, 6, 1"
+        );
+        let created = |line: &Row<'_>| -> rusqlite::Result<()> {
+            let (kind, Micros(started_at)) = (kind_of(line, 2)?, line.get(5)?);
+            each(CreatedAt { row: line.get(0)?, uuid: line.get(1)?, kind, session: line.get(4)?, started_at });
             Ok(())
-        })
+        };
+        self.read(|conn| query::all(conn, &sql, [], created)).map(drop)
     }
 
     /// Returns the rows that a list had shown to be absent, and that could be sent again for it, whatever became of them since. It passes
@@ -140,8 +161,8 @@ impl Reader {
     /// # Errors
     /// The ledger cannot be read.
     pub fn found_absent(&self) -> Result<BTreeSet<RowId>, LedgerError> {
-        let sql = "SELECT row FROM outcomes WHERE run = ? AND source = 'list' AND state = 'pending'";
-        Ok(self.read(|conn| query::all(conn, sql, [RUN], |line| line.get(0)))?.into_iter().collect())
+        let sql = "SELECT row FROM outcomes WHERE source = 'list' AND state = 'pending'";
+        Ok(self.read(|conn| query::all(conn, sql, [], |line| line.get(0)))?.into_iter().collect())
     }
 
     /// Returns the last session at whose end a list had shown all that was created; 0 where none had.
@@ -149,8 +170,8 @@ impl Reader {
     /// # Errors
     /// The ledger cannot be read.
     pub fn looked_to(&self) -> Result<u32, LedgerError> {
-        let sql = "SELECT ifnull(max(session), 0) FROM sessions WHERE run = ? AND looked";
-        self.read(|conn| query::value(conn, sql, [RUN]))
+        let sql = "SELECT ifnull(max(session), 0) FROM sessions WHERE looked";
+        self.read(|conn| query::value(conn, sql, []))
     }
 
     /// Returns whether a list has shown all that was created, or nothing was ever claimed.
@@ -158,9 +179,9 @@ impl Reader {
     /// # Errors
     /// The ledger cannot be read.
     pub fn is_looked_through(&self) -> Result<bool, LedgerError> {
-        let sql = "SELECT ifnull((SELECT max(session) FROM claims WHERE run = ?1), 0)
-            <= ifnull((SELECT max(session) FROM sessions WHERE run = ?1 AND looked), 0)";
-        self.read(|conn| query::value(conn, sql, [RUN]))
+        let sql = "SELECT ifnull((SELECT max(session) FROM claims), 0)
+            <= ifnull((SELECT max(session) FROM sessions WHERE looked), 0)";
+        self.read(|conn| query::value(conn, sql, []))
     }
 
     /// Returns the accounts on the server that lists named as this run's.
@@ -168,8 +189,7 @@ impl Reader {
     /// # Errors
     /// The ledger cannot be read.
     pub fn originators(&self) -> Result<BTreeSet<Guid>, LedgerError> {
-        let sql = "SELECT DISTINCT first_originator FROM sessions WHERE run = ? AND first_originator IS NOT NULL";
-        Ok(self.read(|conn| query::all(conn, sql, [RUN], |line| line.get(0)))?.into_iter().collect())
+        Ok(self.sessions()?.into_iter().filter_map(|session| session.first_look?.originator).collect())
     }
 
     /// Returns how many rows a session claimed; one that it claimed twice counts twice.
@@ -177,8 +197,8 @@ impl Reader {
     /// # Errors
     /// The ledger cannot be read.
     pub fn n_claimed(&self, session: u32) -> Result<u64, LedgerError> {
-        let sql = "SELECT ifnull(sum(last_row - first_row + 1), 0) FROM claims WHERE run = ? AND session = ?";
-        self.read(|conn| query::value(conn, sql, (RUN, session)))
+        let sql = "SELECT ifnull(sum(last_row - first_row + 1), 0) FROM claims WHERE session = ?";
+        self.read(|conn| query::value(conn, sql, [session]))
     }
 
     /// Returns how many rows failed and are to be sent again on a person's order, or as other rows that were not created yet.
@@ -187,12 +207,12 @@ impl Reader {
     /// The ledger cannot be read.
     pub fn n_ordered_again(&self) -> Result<u64, LedgerError> {
         let sql = format!(
-            "SELECT count(*) FROM outcomes o WHERE run = ? AND (
+            "SELECT count(*) FROM outcomes o WHERE
                  source = 'replay' AND state = 'pending' AND {LAST_WORD}
                  OR replaced_by IS NOT NULL AND NOT EXISTS (SELECT 1 FROM outcomes x
-                     WHERE x.run = o.run AND x.row = o.replaced_by AND x.state = 'created'))"
+                     WHERE x.row = o.replaced_by AND x.state = 'created')"
         );
-        self.read(|conn| query::value(conn, &sql, [RUN]))
+        self.read(|conn| query::value(conn, &sql, []))
     }
 
     /// Returns the kinds of request of which one was created, in the order of type and template.
@@ -210,13 +230,14 @@ impl Reader {
     /// The ledger cannot be read.
     pub fn never_claimed(&self) -> Result<Vec<RowId>, LedgerError> {
         let sql = format!(
-            "SELECT row FROM ({PENDING_ROWS}) p WHERE NOT EXISTS
-                 (SELECT 1 FROM claims c WHERE c.run = ?1 AND p.row BETWEEN c.first_row AND c.last_row AND c.attempt >
-                     ifnull((SELECT max(o.attempt) FROM outcomes o WHERE o.run = ?1 AND o.row = p.row
+            "SELECT row FROM ({}) p WHERE NOT EXISTS
+                 (SELECT 1 FROM claims c WHERE p.row BETWEEN c.first_row AND c.last_row AND c.attempt >
+                     ifnull((SELECT max(o.attempt) FROM outcomes o WHERE o.row = p.row
                          AND o.source = 'person'), 0))
-             ORDER BY row"
+             ORDER BY row",
+            pending_rows()
         );
-        self.read(|conn| query::all(conn, &sql, (RUN, 0, fresh_after(conn)?, -1), |line| line.get(0)))
+        self.read(|conn| query::all(conn, &sql, (0, fresh_after(conn)?, -1), |line| line.get(0)))
     }
 
     /// Returns how far the run has come.
@@ -224,12 +245,12 @@ impl Reader {
     /// # Errors
     /// The ledger cannot be read.
     pub fn extent(&self) -> Result<Extent, LedgerError> {
-        let sql = "SELECT (SELECT ifnull(max(session), 0) FROM claims WHERE run = ?1),
-                 (SELECT count(*) FROM claims WHERE run = ?1),
-                 (SELECT count(*) FROM outcomes WHERE run = ?1 AND source NOT IN ('person', 'takeover'))";
+        let sql = "SELECT (SELECT ifnull(max(session), 0) FROM claims),
+                 (SELECT count(*) FROM claims),
+                 (SELECT count(*) FROM outcomes WHERE source NOT IN ('person', 'takeover'))";
         let extent =
             |line: &Row<'_>| Ok(Extent { session: line.get(0)?, n_claims: line.get(1)?, n_outcomes: line.get(2)? });
-        self.read(|conn| conn.query_row(sql, [RUN], extent))
+        self.read(|conn| conn.query_row(sql, [], extent))
     }
 }
 
@@ -290,33 +311,14 @@ fn hash(guid: Guid) -> u32 {
 }
 
 fn facts_of(conn: &Connection, row: RowId) -> rusqlite::Result<Option<RowFacts>> {
-    let Some((loaded, request)) = loaded(conn, row)? else { return Ok(None) };
+    let Some(loaded) = load_row(conn, row)? else { return Ok(None) };
     let history = history_of(conn, row)?;
-    let state = history.state(loaded);
-    let uuid = match state {
-        RowState::Created => history.outcomes.last().and_then(OutcomeLine::uuid),
-        RowState::Pending
-        | RowState::Sending
-        | RowState::Failed
-        | RowState::InDoubt
-        | RowState::Invalid
-        | RowState::Skipped
-        | RowState::Canceled
-        | RowState::Replaced => None,
-    };
-    let session = history.claim.as_ref().map(|claim| claim.session);
-    Ok(Some(RowFacts { state, request, uuid, session }))
-}
-
-/// Returns the state that a row was loaded with, and what it asks for.
-fn loaded(conn: &Connection, row: RowId) -> rusqlite::Result<Option<(RowState, Option<CreateRequest>)>> {
-    let sql = format!("SELECT {REQUEST_COLUMNS}, skipped IS NOT NULL FROM items WHERE run = ? AND row = ?");
-    let item = query::first(conn, &sql, (RUN, row), |line| {
-        let state = if line.get(9)? { RowState::Skipped } else { RowState::Pending };
-        Ok((state, Some(request_of(line, 0)?)))
-    })?;
-    match item {
-        Some(_) => Ok(item),
-        None => Ok(Loaded::read(conn, row)?.map(|loaded| (loaded.state, None))),
-    }
+    let state = history.state(loaded.state());
+    let created = history.outcomes.last().filter(|_| state == RowState::Created);
+    Ok(Some(RowFacts {
+        state,
+        request: loaded.request().cloned(),
+        uuid: created.and_then(OutcomeLine::uuid),
+        session: history.claim.map(|claim| claim.session),
+    }))
 }

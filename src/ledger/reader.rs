@@ -1,30 +1,24 @@
 //! Reading a ledger, also while another process works on it.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use rusqlite::Connection;
 
-use super::connection::{ReadMode, fold_when_last, has_log_with_rows, never_fold, open_for_reading};
+use super::connection::{fold_when_last, has_log_with_rows, open_for_reading};
 use super::error::{Fault, LedgerError};
-use super::history::{history_of, load_histories};
-use super::item::SessionInfo;
+use super::history::{Source, load_histories};
+use super::item::{LoadRow, SessionInfo, load_rows};
 use super::path::{check_is_file, resolve};
-use super::query;
-use super::result::{FailureReason, Holder, ResultRow, load_rows};
-use super::run::{RunInfo, load_run};
-use super::schema::RUN;
-use super::session::{SessionFate, SessionRecord, load_sessions};
+use super::query::{self, LAST_WORD};
+use super::result::{FailureReason, Holder, ResultRow, SkipCause, SkipReason};
+use super::run::{RunInfo, SessionFate, SessionRecord, load_run, load_sessions};
 use super::state::RowState;
-use super::tally::{Tally, TallyKey, load_tallies};
+use super::tally::{Tally, load_tallies, n_in};
 use crate::platform::DataLock;
-use crate::request::{ErrorCode, RequestType, RowId};
+use crate::request::{RequestType, RequestUuid, RowId};
 
 /// How many rows a page looks at in one transaction: about 10 ms, so that the writer's log can be folded in between.
 const ROWS_A_LOOK: u32 = 1000;
-
-/// How many rows are in memory at a time where all are passed over.
-const PAGE: u32 = 1000;
 
 /// How many rows are looked at for an example of a cause.
 const MAX_EXAMPLES: u32 = 100;
@@ -36,7 +30,6 @@ const MAX_EXAMPLES: u32 = 100;
 pub struct Reader {
     conn: Connection,
     path: PathBuf,
-    mode: ReadMode,
     run: RunInfo,
     /// Given up last, after SQLite has closed the file.
     lock: DataLock,
@@ -51,11 +44,9 @@ impl Reader {
         let path = resolve(path)?;
         check_is_file(&path)?;
         let lock = DataLock::open(&path).map_err(|source| LedgerError::Unreadable(path.clone(), source))?;
-        let (conn, mode) = open_for_reading(&path)?;
+        let conn = open_for_reading(&path)?;
         let run = load_run(&conn).map_err(|fault| fault.at(&path))?;
-        // The ledger is sound.
-        fold_when_last(&conn).map_err(|error| LedgerError::of_sqlite(&path, error))?;
-        Ok(Self { conn, path, mode, run, lock })
+        Ok(Self { conn, path, run, lock })
     }
 
     /// Returns what the ledger said about its run when it was opened.
@@ -69,18 +60,7 @@ impl Reader {
     /// The ledger cannot be read.
     pub fn tallies(&self) -> Result<Vec<Tally>, LedgerError> {
         let holder = self.holder_state()?;
-        self.read(|conn| {
-            let causes = by_cause(load_tallies(conn)?, holder);
-            Ok(causes.into_iter().map(|((state, code), n)| Tally { state, code, n }).collect())
-        })
-    }
-
-    /// Returns how many pending rows there are of each type: what would be sent now.
-    ///
-    /// # Errors
-    /// The ledger cannot be read.
-    pub fn unsettled_by_type(&self) -> Result<Vec<(RequestType, u64)>, LedgerError> {
-        self.by_type(RowState::Pending)
+        self.read(|conn| load_tallies(conn, holder))
     }
 
     /// Returns how many rows of each type are in a state, without a look at the rows.
@@ -88,15 +68,10 @@ impl Reader {
     /// # Errors
     /// The ledger cannot be read.
     pub fn by_type(&self, wanted: RowState) -> Result<Vec<(RequestType, u64)>, LedgerError> {
-        self.read(|conn| {
-            let mut types: BTreeMap<RequestType, u64> = BTreeMap::new();
-            for (TallyKey { state, kind, .. }, n) in load_tallies(conn)? {
-                if let Some(kind) = kind.filter(|_| state == wanted) {
-                    *types.entry(kind).or_default() += n;
-                }
-            }
-            Ok(types.into_iter().collect())
-        })
+        let sql = "SELECT type, sum(n) FROM tallies WHERE state = ? AND type IS NOT NULL AND n > 0 GROUP BY type";
+        let mut types: Vec<_> = self.read(|conn| query::all(conn, sql, [wanted], |line| line.try_into()))?;
+        types.sort_unstable();
+        Ok(types)
     }
 
     /// Returns why rows failed or are in doubt, the most frequent cause first, with an example of each.
@@ -105,20 +80,74 @@ impl Reader {
     /// The ledger cannot be read.
     pub fn failures(&self, limit: usize) -> Result<Vec<FailureReason>, LedgerError> {
         let holder = self.holder_state()?;
+        let sql = format!(
+            "SELECT row, message FROM (SELECT * FROM outcomes WHERE code = ? AND state = ? ORDER BY row LIMIT ?) o
+             WHERE {LAST_WORD} AND NOT EXISTS (SELECT 1 FROM left_out l WHERE l.row = o.row) ORDER BY row LIMIT 1"
+        );
         self.read(|conn| {
-            let causes = by_cause(load_tallies(conn)?, holder);
-            let mut reasons: Vec<FailureReason> = causes
+            let mut reasons: Vec<FailureReason> = load_tallies(conn, holder)?
                 .into_iter()
-                .filter(|((state, _), _)| matches!(state, RowState::Failed | RowState::InDoubt))
-                .map(|((state, code), n)| FailureReason { state, code, n, row: None, message: None })
+                .filter(|tally| matches!(tally.state, RowState::Failed | RowState::InDoubt))
+                .map(|Tally { state, code, n }| FailureReason { state, code, n, row: None, message: None })
                 .collect();
             reasons.sort_by_key(|reason| std::cmp::Reverse(reason.n));
             reasons.truncate(limit);
             for reason in &mut reasons {
-                add_example(conn, reason)?;
+                let of = (reason.code, reason.state, MAX_EXAMPLES);
+                let example: Option<(_, Option<String>)> = query::first(conn, &sql, of, |line| line.try_into())?;
+                (reason.row, reason.message) = example.map_or((None, None), |(row, message)| (Some(row), message));
             }
             Ok(reasons)
         })
+    }
+
+    /// Returns why rows are skipped, with the first of each.
+    ///
+    /// # Errors
+    /// The ledger cannot be read.
+    pub fn skipped(&self) -> Result<Vec<SkipReason>, LedgerError> {
+        // The other columns are those of the line with the least row.
+        let sql = "SELECT count(*), min(row), reason, uuid FROM left_out GROUP BY uuid IS NULL ORDER BY uuid IS NULL";
+        self.read(|conn| {
+            let mut reasons = query::all(conn, sql, [], |line| {
+                let uuid: Option<RequestUuid> = line.get(3)?;
+                Ok(SkipReason {
+                    cause: if uuid.is_some() { SkipCause::Elsewhere } else { SkipCause::Dropped },
+                    n: line.get(0)?,
+                    row: Some(line.get(1)?),
+                    message: line.get(2)?,
+                    uuid,
+                })
+            })?;
+            let n_later = reasons.iter().map(|reason| reason.n).sum();
+            let n = n_in(conn, RowState::Skipped)?.saturating_sub(n_later);
+            if n > 0 {
+                // The first about which nothing was decided since.
+                let sql = "SELECT row, reason FROM items i WHERE reason IS NOT NULL AND original IS NULL
+                    AND NOT EXISTS (SELECT 1 FROM outcomes o WHERE o.row = i.row) ORDER BY row LIMIT 1";
+                let (row, message) = query::first(conn, sql, [], |line| Ok((line.get(0)?, line.get(1)?)))?.unzip();
+                reasons.insert(0, SkipReason { cause: SkipCause::Loaded, n, row, message, uuid: None });
+            }
+            Ok(reasons)
+        })
+    }
+
+    /// Returns who dropped a row, and why; none where no person did.
+    ///
+    /// # Errors
+    /// The ledger cannot be read.
+    pub fn dropped_by(&self, row: RowId) -> Result<Option<String>, LedgerError> {
+        let sql = "SELECT ifnull(reason, '') FROM left_out WHERE row = ? AND uuid IS NULL AND source = ?";
+        self.read(|conn| query::first(conn, sql, (row, Source::Person), |line| line.get(0)))
+    }
+
+    /// Returns the rows that are left out because a request of another run stands for theirs, with that request, in order.
+    ///
+    /// # Errors
+    /// The ledger cannot be read.
+    pub fn skipped_elsewhere(&self) -> Result<Vec<(RowId, RequestUuid)>, LedgerError> {
+        let sql = "SELECT row, uuid FROM left_out WHERE uuid IS NOT NULL ORDER BY row";
+        self.read(|conn| query::all(conn, sql, [], |line| line.try_into()))
     }
 
     /// Calls `each` for every row in these states (all, where none is named), in row order, a page in memory at a time.
@@ -132,7 +161,7 @@ impl Reader {
     ) -> Result<(), E> {
         let mut after = 0;
         loop {
-            let page = self.page(after, PAGE, states)?;
+            let page = self.page(after, ROWS_A_LOOK, states)?;
             let Some(last) = page.last() else { return Ok(()) };
             after = last.row.get();
             page.into_iter().try_for_each(&mut each)?;
@@ -145,15 +174,13 @@ impl Reader {
     /// # Errors
     /// The ledger cannot be read.
     pub fn page(&self, after: u32, limit: u32, states: &[RowState]) -> Result<Vec<ResultRow>, LedgerError> {
-        let holder = self.holder_state()?;
-        let last = self.read(last_row)?;
         let (mut page, mut after) = (Vec::new(), after);
-        while after < last && page.len() < limit as usize {
-            let until = after.saturating_add(ROWS_A_LOOK).min(last);
-            let rows = self.read(|conn| self.rows_between(conn, after + 1, until, holder))?;
+        while page.len() < limit as usize {
+            let rows = self.look(after)?;
+            let Some(last) = rows.last() else { break };
+            after = last.row.get();
             let wanted = rows.into_iter().filter(|row| states.is_empty() || states.contains(&row.state));
             page.extend(wanted.take(limit as usize - page.len()));
-            after = until;
         }
         Ok(page)
     }
@@ -199,20 +226,18 @@ impl Reader {
         }
     }
 
-    fn rows_between(
-        &self,
-        conn: &Connection,
-        first: u32,
-        last: u32,
-        holder: Holder,
-    ) -> rusqlite::Result<Vec<ResultRow>> {
-        let rows = load_rows(conn, &self.run.parts, first, last)?;
-        let mut histories = load_histories(conn, first, last)?;
-        let with_history = |row: ResultRow| {
-            let history = histories.remove(&row.row.get()).unwrap_or_default();
-            row.with(history, holder)
-        };
-        Ok(rows.into_iter().map(with_history).collect())
+    /// Returns the next rows behind row number `after`; none at the end.
+    fn look(&self, after: u32) -> Result<Vec<ResultRow>, LedgerError> {
+        let Some(first) = after.checked_add(1) else { return Ok(Vec::new()) };
+        let (last, holder) = (after.saturating_add(ROWS_A_LOOK), self.holder_state()?);
+        self.read(|conn| {
+            let mut histories = load_histories(conn, first, last)?;
+            let with_history = |row: LoadRow| {
+                let history = histories.remove(&row.row().get()).unwrap_or_default();
+                ResultRow::of(row, history, holder, &self.run.parts)
+            };
+            Ok(load_rows(conn, first, last)?.into_iter().map(with_history).collect())
+        })
     }
 
     /// Reads in one transaction: one moment of the ledger.
@@ -231,47 +256,9 @@ impl Drop for Reader {
     fn drop(&mut self) {
         // The last connection deletes an empty log, so that a ledger at rest stays one file. A log with rows in it belongs to
         // a process that lives or died; folding it in is the next session's work, not a reader's.
-        if has_log_with_rows(&self.path) && self.mode == ReadMode::Shared {
-            // Without the switch SQLite would fold the log in, which is not wrong either.
-            drop(never_fold(&self.conn));
+        if !has_log_with_rows(&self.path) {
+            // Without it SQLite would leave the empty log there, which is not wrong either.
+            drop(fold_when_last(&self.conn));
         }
     }
-}
-
-fn last_row(conn: &Connection) -> rusqlite::Result<u32> {
-    query::value(
-        conn,
-        "SELECT max(ifnull((SELECT max(row) FROM items WHERE run = ?1), 0),
-             ifnull((SELECT max(row) FROM invalid_rows WHERE run = ?1), 0))",
-        [RUN],
-    )
-}
-
-fn by_cause(tallies: Vec<(TallyKey, u64)>, holder: Holder) -> BTreeMap<(RowState, Option<ErrorCode>), u64> {
-    let mut causes = BTreeMap::new();
-    for (key, n) in tallies {
-        let code = if key.state == RowState::Sending { holder.cause_of_open() } else { key.code };
-        *causes.entry((holder.reads(key.state), code)).or_default() += n;
-    }
-    causes
-}
-
-fn add_example(conn: &Connection, reason: &mut FailureReason) -> rusqlite::Result<()> {
-    let Some(code) = reason.code else { return Ok(()) };
-    let mut statement = conn.prepare_cached(
-        "SELECT row, message FROM outcomes WHERE run = ? AND code = ? AND state = ? ORDER BY row LIMIT ?",
-    )?;
-    let mut lines = statement.query((RUN, code, reason.state, MAX_EXAMPLES))?;
-    while let Some(line) = lines.next()? {
-        let row: RowId = line.get(0)?;
-        let history = history_of(conn, row)?;
-        let is_current = history.left_out.is_none()
-            && history.open_claim().is_none()
-            && history.outcomes.last().is_some_and(|last| last.state == reason.state && last.code == Some(code));
-        if is_current {
-            (reason.row, reason.message) = (Some(row), line.get(1)?);
-            return Ok(());
-        }
-    }
-    Ok(())
 }

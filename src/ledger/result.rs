@@ -3,14 +3,9 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use rusqlite::{Connection, Row};
-use serde_json::Value as Json;
 
 use super::history::{OutcomeLine, RowHistory};
-use super::item::{ManifestPart, RowPlace};
-use super::query;
-use super::schema::RUN;
-use super::sql::{PLACE_COLUMNS, REQUEST_COLUMNS, place_of, request_of};
+use super::item::{InvalidItem, Item, LoadRow, ManifestPart, RowPlace};
 use super::state::RowState;
 use crate::request::{
     CorrelationId, CreateRequest, ErrorCode, NamedValues, RequestKind, RequestUri, RequestUuid, RowId,
@@ -54,37 +49,11 @@ pub struct ResultRow {
     /// How long the last attempt took, in milliseconds.
     pub latency_ms: Option<u64>,
     /// What is wrong with an invalid row.
-    pub invalid: Option<InvalidText>,
+    pub invalid: Option<InvalidItem>,
     /// Why the row was left out from the start, where it was and still is.
     pub skipped: Option<String>,
     /// The mended row that stands for this one, where it is replaced.
     pub replaced_by: Option<RowId>,
-}
-
-/// An invalid row as text.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct InvalidText {
-    /// The row as a JSON object of its original columns and their text.
-    pub original_json: String,
-    /// What is wrong, one diagnostic a line.
-    pub errors: String,
-}
-
-impl InvalidText {
-    /// Returns the columns and their text, trimmed, where they can be read; empty ones are left out.
-    pub fn cells(&self) -> Vec<(String, String)> {
-        let Ok(Json::Object(original)) = serde_json::from_str(&self.original_json) else { return Vec::new() };
-        let text = |(name, value): (String, Json)| match value {
-            Json::String(text) if !text.trim().is_empty() => Some((name, text.trim().to_owned())),
-            _ => None,
-        };
-        original.into_iter().filter_map(text).collect()
-    }
-
-    /// Returns the text of a column, whatever the case of its name.
-    pub fn cell(&self, name: &str) -> Option<String> {
-        self.cells().into_iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, text)| text)
-    }
 }
 
 /// Why rows failed or are in doubt, and how many.
@@ -102,6 +71,32 @@ pub struct FailureReason {
     pub message: Option<String>,
 }
 
+/// Why rows are skipped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SkipCause {
+    /// They were left out when they were loaded.
+    Loaded,
+    /// A request of another run stands for them.
+    Elsewhere,
+    /// A person dropped them.
+    Dropped,
+}
+
+/// How many rows are skipped for a cause, and the first of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SkipReason {
+    /// The cause.
+    pub cause: SkipCause,
+    /// How many rows.
+    pub n: u64,
+    /// The first of them; none where the ledger does not have it any more.
+    pub row: Option<RowId>,
+    /// Why that one is, in words for people.
+    pub message: Option<String>,
+    /// The request that stands for it.
+    pub uuid: Option<RequestUuid>,
+}
+
 /// A request that the ledger knows as created, with its place among the others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CreatedAt {
@@ -117,71 +112,6 @@ pub struct CreatedAt {
     pub started_at: Timestamp,
 }
 
-/// Reads the rows from `first` to `last` as they were loaded, in order.
-pub(super) fn load_rows(
-    conn: &Connection,
-    parts: &[ManifestPart],
-    first: u32,
-    last: u32,
-) -> rusqlite::Result<Vec<ResultRow>> {
-    let items = format!(
-        "SELECT row, {PLACE_COLUMNS}, id, notes, skipped, {REQUEST_COLUMNS} FROM items
-         WHERE run = ? AND row BETWEEN ? AND ?"
-    );
-    let mut rows = query::all(conn, &items, (RUN, first, last), |line| loaded_item(line, parts))?;
-    let invalid = format!(
-        "SELECT row, {PLACE_COLUMNS}, original, errors FROM invalid_rows WHERE run = ? AND row BETWEEN ? AND ?"
-    );
-    rows.extend(query::all(conn, &invalid, (RUN, first, last), |line| loaded_invalid(line, parts))?);
-    rows.sort_by_key(|row| row.row);
-    Ok(rows)
-}
-
-fn loaded_item(line: &Row<'_>, parts: &[ManifestPart]) -> rusqlite::Result<ResultRow> {
-    let skipped: Option<String> = line.get(6)?;
-    Ok(ResultRow {
-        id: line.get(4)?,
-        notes: line.get(5)?,
-        request: Some(request_of(line, 7)?),
-        state: if skipped.is_some() { RowState::Skipped } else { RowState::Pending },
-        skipped,
-        ..untouched(line.get(0)?, place_of(line, 1)?, parts)
-    })
-}
-
-fn loaded_invalid(line: &Row<'_>, parts: &[ManifestPart]) -> rusqlite::Result<ResultRow> {
-    Ok(ResultRow {
-        invalid: Some(InvalidText { original_json: line.get(4)?, errors: line.get(5)? }),
-        ..untouched(line.get(0)?, place_of(line, 1)?, parts)
-    })
-}
-
-fn untouched(row: RowId, place: RowPlace, parts: &[ManifestPart]) -> ResultRow {
-    let name = parts.iter().find(|part| part.part == place.part).map_or("", |part| part.name.as_str());
-    ResultRow {
-        row,
-        place,
-        manifest: name.into(),
-        id: None,
-        request: None,
-        notes: NamedValues::new(),
-        state: RowState::Invalid,
-        request_uri: None,
-        request_uuid: None,
-        http_status: None,
-        error_code: None,
-        error_message: None,
-        correlation_id: None,
-        attempts: 0,
-        first_attempt_at: None,
-        last_attempt_at: None,
-        latency_ms: None,
-        invalid: None,
-        skipped: None,
-        replaced_by: None,
-    }
-}
-
 /// Whether the process that holds the ledger lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Holder {
@@ -193,51 +123,62 @@ pub(super) enum Holder {
 
 impl Holder {
     /// Returns what a state reads as.
-    pub(super) const fn reads(self, state: RowState) -> RowState {
-        match (self, state) {
-            (Self::Gone, RowState::Sending) => RowState::InDoubt,
-            (Self::Lives | Self::Gone, state) => state,
-        }
+    pub(super) fn reads(self, state: RowState) -> RowState {
+        if self == Self::Gone && state == RowState::Sending { RowState::InDoubt } else { state }
     }
 
     /// Returns the cause of a row whose call is open.
-    pub(super) const fn cause_of_open(self) -> Option<ErrorCode> {
-        match self {
-            Self::Lives => None,
-            Self::Gone => Some(ErrorCode::LeftOpen),
-        }
+    pub(super) fn cause_of_open(self) -> Option<ErrorCode> {
+        if self == Self::Gone { Some(ErrorCode::LeftOpen) } else { None }
     }
 }
 
 impl ResultRow {
-    /// Adds to a loaded row what was appended about it.
-    pub(super) fn with(mut self, history: RowHistory, holder: Holder) -> Self {
-        self.state = holder.reads(history.state(self.state));
-        let is_as_loaded = self.state == RowState::Skipped && history.left_out.is_none();
-        self.skipped = self.skipped.filter(|_| is_as_loaded);
-        let open = history.open_claim();
+    /// Puts together what was loaded and what was appended about it.
+    pub(super) fn of(loaded: LoadRow, history: RowHistory, holder: Holder, parts: &[ManifestPart]) -> Self {
+        let state = holder.reads(history.state(loaded.state()));
+        let is_as_loaded = state == RowState::Skipped && history.left_out.is_none();
+        let claimed_at = history.open_claim().map(|claim| claim.claimed_at);
         let ended: Vec<&OutcomeLine> = history.outcomes.iter().filter(|line| line.ends_attempt()).collect();
-        let n_attempts = ended.len() + usize::from(open.is_some());
-        self.attempts = u32::try_from(n_attempts).unwrap_or(u32::MAX);
-        self.first_attempt_at = ended.first().and_then(|line| line.started_at);
-        self.last_attempt_at = ended.last().and_then(|line| line.started_at);
-        self.latency_ms = ended.last().and_then(|line| line.latency_us).map(|us| us / 1000);
-        if let Some(left_out) = history.left_out {
-            self.error_message = left_out.reason;
-        } else if let Some(claim) = open {
-            self.first_attempt_at = self.first_attempt_at.or(Some(claim.claimed_at));
-            self.last_attempt_at = Some(claim.claimed_at);
-            self.latency_ms = None;
-            self.error_code = holder.cause_of_open();
-        } else if let Some(last) = history.outcomes.into_iter().next_back() {
-            self.request_uuid = last.uuid();
-            self.request_uri = last.uri;
-            self.http_status = last.http_status;
-            self.error_code = last.code;
-            self.error_message = last.message;
-            self.correlation_id = last.correlation_id;
-            self.replaced_by = last.replaced_by;
+        let n_attempts = ended.len() + usize::from(claimed_at.is_some());
+        // What the last line says of a row that is left out, or is sent again, says nothing of it now.
+        let last = history.outcomes.last().filter(|_| claimed_at.is_none() && history.left_out.is_none());
+        let (row, place, id, request, notes, skipped, invalid) = match loaded {
+            LoadRow::Item(item) => {
+                let Item { row, place, id, request, notes, skipped } = *item;
+                (row, place, id, Some(request), notes, skipped, None)
+            }
+            LoadRow::Invalid(item) => (item.row, item.place, None, None, NamedValues::new(), None, Some(*item)),
+        };
+        let name = parts.iter().find(|part| part.part == place.part).map_or("", |part| part.name.as_str());
+        Self {
+            row,
+            place,
+            manifest: name.into(),
+            id,
+            request,
+            notes,
+            state,
+            request_uri: last.and_then(|line| line.uri.clone()),
+            request_uuid: last.and_then(OutcomeLine::uuid),
+            http_status: last.and_then(|line| line.http_status),
+            error_code: last.map_or(claimed_at.and(holder.cause_of_open()), |line| line.code),
+            error_message: history
+                .left_out
+                .as_ref()
+                .map_or(last.and_then(|line| line.message.clone()), |line| line.reason.clone()),
+            correlation_id: last.and_then(|line| line.correlation_id.clone()),
+            attempts: u32::try_from(n_attempts).unwrap_or(u32::MAX),
+            first_attempt_at: ended.first().map_or(claimed_at, |line| line.started_at),
+            last_attempt_at: claimed_at.or_else(|| ended.last()?.started_at),
+            latency_ms: ended
+                .last()
+                .filter(|_| claimed_at.is_none())
+                .and_then(|line| line.latency_us)
+                .map(|us| us / 1000),
+            invalid,
+            skipped: skipped.filter(|_| is_as_loaded),
+            replaced_by: last.and_then(|line| line.replaced_by),
         }
-        self
     }
 }

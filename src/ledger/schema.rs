@@ -10,88 +10,68 @@ use super::view::results_view;
 /// What tells a ledger from other SQLite files: `cmba` in ASCII.
 pub(super) const APPLICATION_ID: i64 = 0x636D_6261;
 
-/// The version of the tables below. Versions 1 and 2 were never released.
-pub(super) const VERSION: i64 = 3;
-
-/// The number of the one run that a ledger file holds; all tables carry it, so that they could hold more.
-pub(super) const RUN: i64 = 1;
+/// The version of the tables below. Earlier ones were never released.
+pub(super) const VERSION: i64 = 4;
 
 // Times are microseconds since 1970 UTC. GUIDs are 16 bytes in written order. Named values are JSON arrays of single-key
-// objects, or NULL for none. STRICT makes SQLite refuse a value of another type.
+// objects, or NULL for none. STRICT makes SQLite refuse a value of another type. A file holds one run.
 const TABLES: &str = "
-CREATE TABLE runs (
-    run INTEGER PRIMARY KEY,      -- the short number that stands for the id in the other tables
-    id BLOB NOT NULL UNIQUE,
+CREATE TABLE run (
+    id BLOB NOT NULL,
     key BLOB NOT NULL,            -- secret: makes the tags unforgeable
     server TEXT NOT NULL,
     rehearsal INTEGER NOT NULL,
     options TEXT,                 -- the options that shape rows, as named values
-    n_rows INTEGER NOT NULL,
     created_at INTEGER NOT NULL,
-    started_at INTEGER            -- when it was told to run
+    started_at INTEGER,           -- when it was told to run
+    -- What claims and outcomes do not tell: up to here no row is claimed in row order any more, whether it was or not.
+    fresh_after INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 
 CREATE TABLE manifests (
-    run INTEGER NOT NULL,
-    part INTEGER NOT NULL,
+    part INTEGER PRIMARY KEY,
     name TEXT NOT NULL,
     size_bytes INTEGER NOT NULL,
     sha256 BLOB NOT NULL,
     first_row INTEGER NOT NULL,
-    n_rows INTEGER NOT NULL,
-    PRIMARY KEY (run, part)
-) STRICT, WITHOUT ROWID;
+    n_rows INTEGER NOT NULL
+) STRICT;
 
--- The rows that passed validation. Never rewritten.
+-- The rows as they were loaded. Never rewritten.
 CREATE TABLE items (
-    run INTEGER NOT NULL,
-    row INTEGER NOT NULL,
+    row INTEGER PRIMARY KEY,
     part INTEGER NOT NULL,
     part_row INTEGER NOT NULL,
     line INTEGER NOT NULL,
+    reason TEXT,                  -- why the row was left out from the start, or what is wrong with it; NULL where it is to be sent
+    original TEXT,                -- the text of a row that did not pass validation, for which all below is NULL
     id TEXT,
-    type TEXT NOT NULL,
+    notes TEXT,
+    type TEXT,
     template BLOB,
     target BLOB,
     smartcard BLOB,
     profile BLOB,
-    comment TEXT NOT NULL,
+    comment TEXT,
     priority INTEGER,
     data TEXT,
-    body TEXT,
-    notes TEXT,
-    skipped TEXT,                 -- why the row was left out from the start; NULL where it is to be sent
-    PRIMARY KEY (run, row)
-) STRICT, WITHOUT ROWID;
-
--- The rows that did not, as text. Never rewritten.
-CREATE TABLE invalid_rows (
-    run INTEGER NOT NULL,
-    row INTEGER NOT NULL,
-    part INTEGER NOT NULL,
-    part_row INTEGER NOT NULL,
-    line INTEGER NOT NULL,
-    original TEXT NOT NULL,
-    errors TEXT NOT NULL,
-    PRIMARY KEY (run, row)
-) STRICT, WITHOUT ROWID;
+    body TEXT
+) STRICT;
 
 -- The intents. Append-only. Attempt 1 is claimed in ranges that hold nothing but the rows that they claim; later attempts are
 -- listed, one row each (first_row = last_row).
 CREATE TABLE claims (
-    run INTEGER NOT NULL,
     first_row INTEGER NOT NULL,
     attempt INTEGER NOT NULL,
     last_row INTEGER NOT NULL,
     session INTEGER NOT NULL,
     claimed_at INTEGER NOT NULL,
-    PRIMARY KEY (run, first_row, attempt)
+    PRIMARY KEY (first_row, attempt)
 ) STRICT, WITHOUT ROWID;
 
 -- What became of a row. Append-only: the latest (attempt, verdict) counts. Verdict 0 is how the attempt itself ended; what
 -- is decided about the row afterwards gets the next verdicts of its last attempt, or of attempt 0 where it had none.
 CREATE TABLE outcomes (
-    run INTEGER NOT NULL,
     row INTEGER NOT NULL,
     attempt INTEGER NOT NULL,
     verdict INTEGER NOT NULL,
@@ -110,34 +90,30 @@ CREATE TABLE outcomes (
     uuid BLOB,
     uri TEXT,
     replaced_by INTEGER,          -- the row that stands for this one
-    PRIMARY KEY (run, row, attempt, verdict)
+    PRIMARY KEY (row, attempt, verdict)
 ) STRICT, WITHOUT ROWID;
 
 -- The rows that are pending and not claimed in row order (any more), each with the number of its next attempt: those that were
 -- claimed once, those about which something was decided, and with attempt 1 those that were passed over. A row that a
 -- session holds is claimed by that session's own list only, as long as it lives.
 CREATE TABLE pending_again (
-    run INTEGER NOT NULL,
-    row INTEGER NOT NULL,
+    row INTEGER PRIMARY KEY,
     attempt INTEGER NOT NULL,
-    session INTEGER,
-    PRIMARY KEY (run, row)
-) STRICT, WITHOUT ROWID;
+    session INTEGER
+) STRICT;
 
 -- How many rows are in each state, for which cause (of pending, failed and in_doubt rows: the last outcome's) and of which
--- type; '' where there is none. Changed in the transaction that changes the rows.
+-- type. Changed in the transaction that changes the rows.
 CREATE TABLE tallies (
-    run INTEGER NOT NULL,
     state TEXT NOT NULL,
-    code TEXT NOT NULL,
-    type TEXT NOT NULL,
-    n INTEGER NOT NULL CHECK (n >= 0),
-    PRIMARY KEY (run, state, code, type)
-) STRICT, WITHOUT ROWID;
+    code TEXT,
+    type TEXT,
+    n INTEGER NOT NULL CHECK (n >= 0)
+) STRICT;
+CREATE UNIQUE INDEX one_tally ON tallies (state, ifnull(code, ''), ifnull(type, ''));
 
 CREATE TABLE sessions (
-    run INTEGER NOT NULL,
-    session INTEGER NOT NULL,
+    session INTEGER PRIMARY KEY,
     version TEXT NOT NULL,
     user TEXT NOT NULL,
     host TEXT NOT NULL,
@@ -153,65 +129,49 @@ CREATE TABLE sessions (
     first_newest BLOB,            -- the newest requests of anybody, 16 bytes each; NULL where it did not look yet
     first_account TEXT,           -- the account that looked
     first_originator BLOB,        -- what the server calls the originator of that account's requests
-    looked INTEGER,               -- 1 where a list showed all that this session and earlier ones had created by its end
-    PRIMARY KEY (run, session)
-) STRICT, WITHOUT ROWID;
+    looked INTEGER                -- 1 where a list showed all that this session and earlier ones had created by its end
+) STRICT;
 
 CREATE TABLE events (
-    run INTEGER NOT NULL,
-    event INTEGER NOT NULL,
+    event INTEGER PRIMARY KEY,
     at INTEGER NOT NULL,
     session INTEGER NOT NULL,
     kind TEXT NOT NULL,
-    detail TEXT NOT NULL,
-    PRIMARY KEY (run, event)
-) STRICT, WITHOUT ROWID;
+    detail TEXT NOT NULL
+) STRICT;
 
 -- The kinds of request of which one was created: its first row, and what was read back of that.
 CREATE TABLE kinds (
-    run INTEGER NOT NULL,
     type TEXT NOT NULL,
-    template BLOB NOT NULL,       -- empty where the rows name none
+    template BLOB,                -- NULL where the rows name none
     row INTEGER NOT NULL,
     uuid BLOB NOT NULL,
-    read_back TEXT,               -- NULL where nobody looked yet
-    PRIMARY KEY (run, type, template)
-) STRICT, WITHOUT ROWID;
-
--- What claims and outcomes do not tell of how far the run has come.
-CREATE TABLE progress (
-    run INTEGER PRIMARY KEY,
-    fresh_after INTEGER NOT NULL  -- up to here no row is claimed in row order any more, whether it was or not
+    read_back TEXT                -- NULL where nobody looked yet
 ) STRICT;
-INSERT INTO progress (run, fresh_after) VALUES (1, 0);
+CREATE UNIQUE INDEX one_kind ON kinds (type, ifnull(template, ''));
 
 -- The rows that are left out since they were loaded. Beneath this they are what they were, and are that again when their line is
 -- deleted.
 CREATE TABLE left_out (
-    run INTEGER NOT NULL,
-    row INTEGER NOT NULL,
+    row INTEGER PRIMARY KEY,
     attempt INTEGER,              -- the number of the next attempt, of a row that was listed as pending again
     source TEXT NOT NULL,
     session INTEGER NOT NULL,
     recorded_at INTEGER NOT NULL,
     reason TEXT,
-    uuid BLOB,                    -- the request of another run that stands for the row's
-    PRIMARY KEY (run, row)
-) STRICT, WITHOUT ROWID;
+    uuid BLOB                     -- the request of another run that stands for the row's
+) STRICT;
 
 -- Requests of other runs beside which a person wants those of this run sent.
 CREATE TABLE accepted_hits (
-    run INTEGER NOT NULL,
-    uuid BLOB NOT NULL,
+    uuid BLOB PRIMARY KEY,
     session INTEGER NOT NULL,
-    recorded_at INTEGER NOT NULL,
-    PRIMARY KEY (run, uuid)
+    recorded_at INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
 -- What lists showed that is not as it should be. Never deleted; open where closed_at is NULL.
 CREATE TABLE findings (
-    run INTEGER NOT NULL,
-    finding INTEGER NOT NULL,
+    finding INTEGER PRIMARY KEY,
     kind TEXT NOT NULL,
     row INTEGER,
     uuids BLOB NOT NULL,          -- 16 bytes each, sorted
@@ -219,17 +179,16 @@ CREATE TABLE findings (
     found_at INTEGER NOT NULL,
     session INTEGER NOT NULL,     -- the session that found it
     closed_at INTEGER,
-    reason TEXT,                  -- why it is closed
-    PRIMARY KEY (run, finding)
-) STRICT, WITHOUT ROWID;
+    reason TEXT                   -- why it is closed
+) STRICT;
 ";
 
 // Made after the rows are in: sorting once is faster than keeping an index sorted.
 const INDEXES: &str = "
-CREATE INDEX items_by_id ON items (run, id) WHERE id IS NOT NULL;
-CREATE INDEX outcomes_by_code ON outcomes (run, code, row) WHERE code IS NOT NULL;
-CREATE INDEX outcomes_by_uuid ON outcomes (run, uuid) WHERE uuid IS NOT NULL;
-CREATE INDEX outcomes_in_doubt ON outcomes (run, row) WHERE state = 'in_doubt';
+CREATE INDEX items_by_id ON items (id) WHERE id IS NOT NULL;
+CREATE INDEX outcomes_by_code ON outcomes (code, row) WHERE code IS NOT NULL;
+CREATE INDEX outcomes_by_uuid ON outcomes (uuid) WHERE uuid IS NOT NULL;
+CREATE INDEX outcomes_in_doubt ON outcomes (row) WHERE state = 'in_doubt';
 ";
 
 /// Makes the tables in an empty database.

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::resolution::RowVerdict;
+use super::verdict::RowVerdict;
 use crate::request::Outcome;
 
 /// The state of a row; each row of a run is in exactly one.
@@ -22,15 +22,13 @@ pub enum RowState {
     Invalid,
     /// Left out on purpose; the reason is recorded. Counts as settled.
     Skipped,
-    /// Created, then withdrawn.
-    Canceled,
     /// Failed or invalid, and a mended row stands for it.
     Replaced,
 }
 
 impl RowState {
     /// All states, in the order in which they are shown.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 8] = [
         Self::Created,
         Self::Pending,
         Self::Sending,
@@ -38,7 +36,6 @@ impl RowState {
         Self::Failed,
         Self::Invalid,
         Self::Skipped,
-        Self::Canceled,
         Self::Replaced,
     ];
 
@@ -52,7 +49,6 @@ impl RowState {
             Self::InDoubt => "in_doubt",
             Self::Invalid => "invalid",
             Self::Skipped => "skipped",
-            Self::Canceled => "canceled",
             Self::Replaced => "replaced",
         }
     }
@@ -61,7 +57,7 @@ impl RowState {
     pub(super) const fn has_cause(self) -> bool {
         match self {
             Self::Pending | Self::Failed | Self::InDoubt => true,
-            Self::Sending | Self::Created | Self::Invalid | Self::Skipped | Self::Canceled | Self::Replaced => false,
+            Self::Sending | Self::Created | Self::Invalid | Self::Skipped | Self::Replaced => false,
         }
     }
 
@@ -70,7 +66,7 @@ impl RowState {
     /// # Errors
     /// The event cannot happen to a row in this state.
     pub fn next(self, event: RowEvent) -> Result<Self, IllegalTransition> {
-        let (from, to) = event.transition();
+        let (from, to, _) = event.rule();
         if from.contains(&self) { Ok(to) } else { Err(IllegalTransition { state: self, event }) }
     }
 }
@@ -113,25 +109,28 @@ pub enum RowEvent {
 }
 
 impl RowEvent {
-    /// Returns the states of rows to which it can happen, and the state that they go to.
-    const fn transition(self) -> (&'static [RowState], RowState) {
-        use RowState::{Canceled, Created, Failed, InDoubt, Invalid, Pending, Replaced, Sending, Skipped};
+    /// Returns the states of rows to which it can happen, the state that they go to, and what is said of them.
+    const fn rule(self) -> (&'static [RowState], RowState, &'static str) {
+        use RowState::{Created, Failed, InDoubt, Invalid, Pending, Replaced, Sending, Skipped};
         match self {
-            Self::Claimed => (&[Pending], Sending),
-            Self::Created => (&[Sending], Created),
-            Self::NothingCreated | Self::GivenBack => (&[Sending], Pending),
-            Self::Failed => (&[Sending], Failed),
-            Self::InDoubt | Self::LeftOpen => (&[Sending], InDoubt),
-            Self::Found => (&[InDoubt, Pending, Failed, Skipped, Replaced, Created], Created),
-            Self::Absent => (&[InDoubt], Pending),
-            Self::AbsentForGood => (&[InDoubt], Failed),
-            Self::Contradicted => (&[InDoubt, Pending, Failed, Created], InDoubt),
-            Self::LeftOut => (&[Pending, Failed], Skipped),
-            Self::Dropped => (&[Pending, Failed, InDoubt, Invalid], Skipped),
-            Self::Restored(to @ (Pending | Failed | InDoubt | Invalid)) => (&[Skipped], to),
-            Self::Restored(to @ (Sending | Created | Skipped | Canceled | Replaced)) => (&[], to),
-            Self::Again => (&[Failed], Pending),
-            Self::Replaced => (&[Failed, Invalid], Replaced),
+            Self::Claimed => (&[Pending], Sending, "claimed"),
+            Self::Created => (&[Sending], Created, "recorded as created"),
+            Self::NothingCreated => (&[Sending], Pending, "recorded as pending"),
+            Self::Failed => (&[Sending], Failed, "recorded as failed"),
+            Self::InDoubt => (&[Sending], InDoubt, "recorded as in doubt"),
+            Self::GivenBack => (&[Sending], Pending, "given back"),
+            Self::LeftOpen => (&[Sending], InDoubt, "left open"),
+            Self::Found => (&[InDoubt, Pending, Failed, Skipped, Replaced, Created], Created, "settled as created"),
+            Self::Absent => (&[InDoubt], Pending, "settled as not created"),
+            Self::AbsentForGood => (&[InDoubt], Failed, "settled as failed"),
+            Self::Contradicted => (&[InDoubt, Pending, Failed, Created], InDoubt, "contradicted"),
+            Self::LeftOut => (&[Pending, Failed], Skipped, "left out"),
+            Self::Dropped => (&[Pending, Failed, InDoubt, Invalid], Skipped, "dropped"),
+            Self::Restored(to @ (Pending | Failed | InDoubt | Invalid)) => (&[Skipped], to, "restored"),
+            // No row in one of these was left out later.
+            Self::Restored(to) => (&[], to, "restored"),
+            Self::Again => (&[Failed], Pending, "sent again on order"),
+            Self::Replaced => (&[Failed, Invalid], Replaced, "replaced"),
         }
     }
 
@@ -162,24 +161,7 @@ impl RowEvent {
 
 impl fmt::Display for RowEvent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::Claimed => "claimed",
-            Self::Created => "recorded as created",
-            Self::NothingCreated => "recorded as pending",
-            Self::Failed => "recorded as failed",
-            Self::InDoubt => "recorded as in doubt",
-            Self::GivenBack => "given back",
-            Self::LeftOpen => "left open",
-            Self::Found => "settled as created",
-            Self::Absent => "settled as not created",
-            Self::AbsentForGood => "settled as failed",
-            Self::Contradicted => "contradicted",
-            Self::LeftOut => "left out",
-            Self::Dropped => "dropped",
-            Self::Restored(_) => "restored",
-            Self::Again => "sent again on order",
-            Self::Replaced => "replaced",
-        })
+        f.pad(self.rule().2)
     }
 }
 
@@ -203,7 +185,7 @@ impl fmt::Display for RowState {
 mod tests {
     use super::*;
 
-    const EVENTS: [RowEvent; 24] = [
+    const EVENTS: [RowEvent; 23] = [
         RowEvent::Claimed,
         RowEvent::Created,
         RowEvent::NothingCreated,
@@ -224,7 +206,6 @@ mod tests {
         RowEvent::Restored(RowState::InDoubt),
         RowEvent::Restored(RowState::Invalid),
         RowEvent::Restored(RowState::Skipped),
-        RowEvent::Restored(RowState::Canceled),
         RowEvent::Restored(RowState::Replaced),
         RowEvent::Again,
         RowEvent::Replaced,

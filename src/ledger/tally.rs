@@ -2,11 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use rusqlite::{Connection, params};
+use rusqlite::Connection;
 
 use super::query;
-use super::schema::RUN;
-use super::sql::OrEmpty;
+use super::result::Holder;
 use super::state::RowState;
 use crate::request::{ErrorCode, RequestType};
 
@@ -21,23 +20,12 @@ pub struct Tally {
     pub n: u64,
 }
 
-/// What rows are counted by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct TallyKey {
-    /// The state.
-    pub(super) state: RowState,
-    /// The cause, where the state has one.
-    pub(super) code: Option<ErrorCode>,
-    /// The type; none of an invalid row.
-    pub(super) kind: Option<RequestType>,
-}
-
 /// The state of a row, and the code of its last line, which counts where the state has a cause.
 type Cause = (RowState, Option<ErrorCode>);
 
-/// Changes to the tallies, gathered over one transaction and written at its end.
+/// Changes to the tallies, by cause and type (none of an invalid row), gathered over one transaction and written at its end.
 #[derive(Debug, Default)]
-pub(super) struct TallyChanges(BTreeMap<TallyKey, i64>);
+pub(super) struct TallyChanges(BTreeMap<(Cause, Option<RequestType>), i64>);
 
 impl TallyChanges {
     /// Counts one more row of a type.
@@ -53,7 +41,7 @@ impl TallyChanges {
 
     fn change(&mut self, kind: Option<RequestType>, (state, code): Cause, by: i64) {
         let code = code.filter(|_| state.has_cause());
-        *self.0.entry(TallyKey { state, code, kind }).or_default() += by;
+        *self.0.entry(((state, code), kind)).or_default() += by;
     }
 
     /// Writes the changes.
@@ -63,14 +51,13 @@ impl TallyChanges {
     pub(super) fn write(self, conn: &Connection) -> rusqlite::Result<()> {
         // An upsert checks the new row before it finds the old one, so a change below zero needs its own statement.
         let mut update =
-            conn.prepare_cached("UPDATE tallies SET n = n + ? WHERE run = ? AND state = ? AND code = ? AND type = ?")?;
-        let mut insert =
-            conn.prepare_cached("INSERT INTO tallies (n, run, state, code, type) VALUES (?, ?, ?, ?, ?)")?;
-        for (TallyKey { state, code, kind }, change) in self.0 {
+            conn.prepare_cached("UPDATE tallies SET n = n + ? WHERE state = ? AND code IS ? AND type IS ?")?;
+        let mut insert = conn.prepare_cached("INSERT INTO tallies (n, state, code, type) VALUES (?, ?, ?, ?)")?;
+        for (((state, code), kind), change) in self.0 {
             if change == 0 {
                 continue;
             }
-            let values = params![change, RUN, state, OrEmpty(code), OrEmpty(kind)];
+            let values = (change, state, code, kind);
             if update.execute(values)? == 0 {
                 insert.execute(values)?;
             }
@@ -79,16 +66,18 @@ impl TallyChanges {
     }
 }
 
-/// Reads all tallies that are not zero.
-pub(super) fn load_tallies(conn: &Connection) -> rusqlite::Result<Vec<(TallyKey, u64)>> {
-    let sql = "SELECT state, code, type, n FROM tallies WHERE run = ? AND n > 0 ORDER BY state, code, type";
-    query::all(conn, sql, [RUN], |line| {
-        let (OrEmpty(code), OrEmpty(kind)) = (line.get(1)?, line.get(2)?);
-        Ok((TallyKey { state: line.get(0)?, code, kind }, line.get(3)?))
-    })
+/// Reads how many rows are in which state for which cause, the holder being there or not, in the order of both.
+pub(super) fn load_tallies(conn: &Connection, holder: Holder) -> rusqlite::Result<Vec<Tally>> {
+    let sql = "SELECT state, code, sum(n) FROM tallies WHERE n > 0 GROUP BY state, code";
+    let mut causes: BTreeMap<Cause, u64> = BTreeMap::new();
+    for (state, code, n) in query::all(conn, sql, [], |line| <(RowState, _, u64)>::try_from(line))? {
+        let code = if state == RowState::Sending { holder.cause_of_open() } else { code };
+        *causes.entry((holder.reads(state), code)).or_default() += n;
+    }
+    Ok(causes.into_iter().map(|((state, code), n)| Tally { state, code, n }).collect())
 }
 
 /// Returns how many rows the tallies count in a state.
-pub(super) fn count_in(tallies: &[(TallyKey, u64)], state: RowState) -> u64 {
-    tallies.iter().filter(|(key, _)| key.state == state).map(|(_, n)| n).sum()
+pub(super) fn n_in(conn: &Connection, state: RowState) -> rusqlite::Result<u64> {
+    query::value(conn, "SELECT ifnull(sum(n), 0) FROM tallies WHERE state = ?", [state])
 }

@@ -4,9 +4,30 @@ use std::path::Path;
 
 use jiff::Timestamp;
 
-use super::{DoubtfulRow, Item, Ledger, LedgerError, LoadRow, ManifestPart, RowPlace, RunIdentity, SessionInfo};
+use super::AuditEvent;
+use super::DoubtfulRow;
+use super::Item;
+use super::Ledger;
+use super::LedgerError;
+use super::LoadRow;
+use super::ManifestPart;
+use super::Resolution;
+use super::RowPlace;
+use super::RunIdentity;
+use super::SessionInfo;
 use crate::machine::Machine;
 use crate::request::{AttemptNo, CreateRequest, ErrorCode, NamedValues, RequestType, RowId};
+
+impl Ledger {
+    /// Decides about rows, and blocks the thread until that is durable.
+    pub(crate) fn resolve_blocking(
+        &self,
+        resolutions: Vec<Resolution>,
+        event: Option<AuditEvent>,
+    ) -> Result<(), LedgerError> {
+        self.ask_blocking(|writer| writer.resolve(resolutions, event))
+    }
+}
 
 pub(crate) fn row(number: u32) -> RowId {
     RowId::new(number).unwrap()

@@ -1,22 +1,69 @@
-//! Verdicts: what is decided about rows outside of their attempts, inside one transaction.
+//! Verdicts: what is decided about rows outside of their attempts, inside one transaction. A row that is left out keeps all that is
+//! known of it, beneath a line that says why; without that line it is what it was.
 
 use rusqlite::Connection;
 
-use super::error::{Fault, StepError};
-use super::history::{OutcomeLine, RowHistory, load_histories};
-use super::left_out::{insert_left_out, take_back};
-use super::loaded::Loaded;
-use super::pending::note_fresh_after;
-use super::resolution::{Resolution, RowVerdict};
-use super::session::Stamp;
+use super::error::Fault;
+use super::history::{OutcomeLine, RowHistory, Source, load_histories};
+use super::item::{LoadRow, load_row};
+use super::lookup::rows_of;
+use super::query::{self, Micros};
+use super::run::Stamp;
 use super::state::{IllegalTransition, RowEvent, RowState};
 use super::step::Requeue;
 use super::tally::TallyChanges;
-use super::uuids::check_owners;
 use super::working::Working;
-use crate::request::{AttemptNo, ErrorCode, RequestUuid, RowId};
+use crate::request::{AttemptNo, ErrorCode, RequestUri, RequestUuid, RowId};
 
-/// Up to how far apart rows lie whose histories are read together.
+/// A decision about one row that is not how an attempt ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Resolution {
+    /// The row.
+    pub row: RowId,
+    /// What is decided.
+    pub verdict: RowVerdict,
+    /// Who says so.
+    pub source: Source,
+    /// Why, in words for people; kept as the row's message. None keeps the message of its last attempt.
+    pub reason: Option<String>,
+}
+
+/// What can be decided about a row, and from which states.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RowVerdict {
+    /// The request exists: in_doubt, pending, failed, skipped, replaced or created (as another request) -> created. No two rows
+    /// are one request when all verdicts of a call are taken, so that two rows can exchange theirs.
+    Exists(RequestUri),
+    /// It does not, and the row may be sent again: in_doubt -> pending.
+    Absent,
+    /// It does not, and the row is not sent again by itself: in_doubt -> failed, with the cause of its last attempt.
+    AbsentForGood,
+    /// The server has a request with the row's tag that is not the row's, or the row's request under another row's tag:
+    /// in_doubt, pending, failed or created -> in_doubt.
+    Contradicted,
+    /// It is left out on purpose: pending or failed -> skipped.
+    LeftOut,
+    /// It is left out because this request of another run stands for it: pending or failed -> skipped.
+    Elsewhere(RequestUuid),
+    /// It is closed by a person: pending, failed, in_doubt or invalid -> skipped.
+    Dropped,
+    /// It is not left out any more, and is what it was before: its state, its cause, its place among the pending, its next attempt
+    /// and what counts of the earlier ones. Not for rows that were skipped when they were loaded.
+    Restored,
+    /// It is to be sent again on a person's order: failed -> pending. Attempts before this no longer count.
+    Again,
+}
+
+/// An entry for the audit trail.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuditEvent {
+    /// What kind of event.
+    pub kind: String,
+    /// What happened.
+    pub detail: String,
+}
+
+/// Among how many rows histories are read together.
 const ROWS_A_LOOK: u32 = 1000;
 
 /// Decides about rows. The caller commits, or rolls back and forgets `working`.
@@ -32,26 +79,25 @@ pub(super) fn resolve(
     // Stable, so that two verdicts on one row are taken in their order.
     resolutions.sort_by_key(|resolution| resolution.row);
     let mut exec = ResolveExec { conn, working, stamp, tallies: TallyChanges::default(), settled: Vec::new() };
-    let mut rest = resolutions.as_slice();
-    while let [first, ..] = rest {
-        let (near, later) = rest.split_at(n_near(first.row, rest));
-        exec.resolve_near(near)?;
-        rest = later;
+    // Those whose histories are read together, each row once.
+    let is_near = |one: &Resolution, next: &Resolution| {
+        one.row < next.row && one.row.get() / ROWS_A_LOOK == next.row.get() / ROWS_A_LOOK
+    };
+    for near in resolutions.chunk_by(is_near) {
+        let (first, last) = (near[0].row.get(), near[near.len() - 1].row.get());
+        let mut histories = load_histories(conn, first, last)?;
+        for resolution in near {
+            exec.resolve_one(resolution, &histories.remove(&resolution.row.get()).unwrap_or_default())?;
+        }
     }
     check_owners(conn, &exec.settled)?;
     Ok(exec.tallies.write(conn)?)
 }
 
-/// Returns how many of the first rows are looked at together: those near the first one, each of them once.
-fn n_near(first: RowId, rest: &[Resolution]) -> usize {
-    let is_near = |pair: &[Resolution]| pair[0].row < pair[1].row && pair[1].row.get() - first.get() < ROWS_A_LOOK;
-    1 + rest.windows(2).take_while(|pair| is_near(pair)).count()
-}
-
 /// How a row goes from one state to another.
 #[derive(Debug)]
 pub(super) struct Change {
-    pub(super) loaded: Loaded,
+    pub(super) loaded: LoadRow,
     pub(super) before: RowState,
     pub(super) after: RowState,
 }
@@ -67,15 +113,17 @@ impl Change {
         history: &RowHistory,
         event: impl FnOnce(RowState) -> RowEvent,
     ) -> Result<Self, Fault> {
-        let loaded = Loaded::read(conn, row)?.ok_or(StepError::NoSuchRow(row))?;
-        let event = event(history.beneath(loaded.state));
-        let before = history.state(loaded.state);
+        let loaded = load_row(conn, row)?.ok_or_else(|| Fault::no_such_row(row))?;
+        let event = event(history.beneath(loaded.state()));
+        let before = history.state(loaded.state());
         let after = match before.next(event) {
             // It was never a request, whatever became of it since.
-            Ok(RowState::Created) if loaded.kind.is_none() => Err(IllegalTransition { state: loaded.state, event }),
+            Ok(RowState::Created) if loaded.request().is_none() => {
+                Err(IllegalTransition { state: loaded.state(), event })
+            }
             next => next,
         };
-        let after = after.map_err(|illegal| StepError::Illegal { row, illegal })?;
+        let after = after.map_err(|illegal| Fault::illegal(row, illegal))?;
         Ok(Self { loaded, before, after })
     }
 }
@@ -90,20 +138,8 @@ struct ResolveExec<'a> {
 }
 
 impl ResolveExec<'_> {
-    /// Resolves rows that lie near each other, in the order of their numbers and each once.
-    fn resolve_near(&mut self, near: &[Resolution]) -> Result<(), Fault> {
-        let [first, ..] = near else { return Ok(()) };
-        let last = near.last().unwrap_or(first);
-        let mut histories = load_histories(self.conn, first.row.get(), last.row.get())?;
-        for resolution in near {
-            let history = histories.remove(&resolution.row.get()).unwrap_or_default();
-            self.resolve_one(resolution, &history)?;
-        }
-        Ok(())
-    }
-
     fn resolve_one(&mut self, resolution: &Resolution, history: &RowHistory) -> Result<(), Fault> {
-        let Resolution { row, verdict, .. } = resolution;
+        let Resolution { row, verdict, source, reason } = resolution;
         let change = Change::of(self.conn, *row, history, |beneath| RowEvent::of_verdict(verdict, beneath))?;
         let code = match verdict {
             RowVerdict::Exists(_)
@@ -116,13 +152,17 @@ impl ResolveExec<'_> {
                 line.code
             }
             RowVerdict::LeftOut | RowVerdict::Elsewhere(_) | RowVerdict::Dropped => {
-                insert_left_out(self.conn, resolution, history.next_attempt, self.stamp)?;
+                let uuid = if let RowVerdict::Elsewhere(uuid) = verdict { Some(uuid) } else { None };
+                let (attempt, Stamp { session, at }) = (history.next_attempt, self.stamp);
+                let sql = "INSERT INTO left_out (row, attempt, source, session, recorded_at, reason, uuid)
+                    VALUES (?, ?, ?, ?, ?, ?, ?)";
+                query::change(self.conn, sql, (row, attempt, source, session, Micros(at), reason, uuid))?;
                 None
             }
             RowVerdict::Restored => history.code(),
         };
         if history.left_out.is_some() {
-            take_back(self.conn, *row)?;
+            query::change(self.conn, "DELETE FROM left_out WHERE row = ?", [row])?;
         }
         if change.before == RowState::Pending {
             // A fresh row is not listed: its new line keeps it from being claimed.
@@ -131,8 +171,8 @@ impl ResolveExec<'_> {
         if change.after == RowState::Pending {
             self.list(*row, history)?;
         }
-        if let (RowVerdict::Exists(uri), Some(kind)) = (verdict, change.loaded.kind) {
-            self.working.kinds.see(self.conn, kind, *row, uri.uuid())?;
+        if let (RowVerdict::Exists(uri), Some(request)) = (verdict, change.loaded.request()) {
+            self.working.see_created(self.conn, request.request_kind(), *row, uri.uuid())?;
             self.settled.push((*row, uri.uuid()));
         }
         let kind = change.loaded.request_type();
@@ -146,12 +186,8 @@ impl ResolveExec<'_> {
             None => history.attempt_after(),
             Some(left_out) => match left_out.attempt {
                 Some(attempt) => attempt,
-                // Claims in row order have passed it meanwhile. How far they came is written down, because a listed row tells
-                // them nothing.
-                None if row.get() <= self.working.fresh_after => {
-                    note_fresh_after(self.conn, row.get())?;
-                    AttemptNo::FIRST
-                }
+                // Claims in row order have passed it meanwhile.
+                None if row.get() <= self.working.fresh_after => AttemptNo::FIRST,
                 None => return Ok(()),
             },
         };
@@ -176,4 +212,14 @@ fn line_of(resolution: &Resolution, history: &RowHistory, after: RowState, stamp
         correlation_id: last.and_then(|last| last.correlation_id.clone()),
         ..line
     }
+}
+
+/// Checks that none of the requests that rows were settled with is another row's too.
+fn check_owners(conn: &Connection, settled: &[(RowId, RequestUuid)]) -> Result<(), Fault> {
+    for &(row, uuid) in settled {
+        if let Some(other) = rows_of(conn, uuid)?.into_iter().find(|owner| *owner != row) {
+            return Err(Fault::Refused(format!("row {row} cannot be request {uuid}, which is that of row {other}")));
+        }
+    }
+    Ok(())
 }

@@ -10,16 +10,12 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::clock::SessionClock;
 use super::connection::fold_when_last;
 use super::crash;
-use super::error::{Fault, LedgerError, LedgerTrouble, StepError};
-use super::kinds::note_read_back;
-use super::resolution::{AuditEvent, Resolution};
-use super::schema::RUN;
-use super::session::{SessionEnd, Stamp, end_session, insert_event, last_session};
-use super::sql::Micros;
-use super::step::{Step, StepAnswer};
-use super::step_exec::execute;
-use super::verdict::resolve;
-use super::working::Working;
+use super::error::{Fault, LedgerError, LedgerTrouble};
+use super::query::{self, Micros};
+use super::run::{SessionEnd, Stamp, end_session, insert_event, last_session};
+use super::step::{Step, StepAnswer, execute};
+use super::verdict::{AuditEvent, Resolution, resolve};
+use super::working::{Working, note_read_back};
 use crate::platform::DataLock;
 use crate::request::RequestKind;
 
@@ -34,7 +30,6 @@ pub(super) struct Writer {
     pub(super) clock: SessionClock,
     pub(super) path: PathBuf,
     pub(super) working: Working,
-    pub(super) started_at: Option<Timestamp>,
     /// The answer to the last step, for when it is asked for again.
     pub(super) last: Option<StepAnswer>,
     /// Whether a write failed. After a failed sync nobody knows what the disk holds, and another commit could look durable on
@@ -60,11 +55,12 @@ impl Writer {
         let expected = self.last.as_ref().map_or(0, |answer| answer.number) + 1;
         if step.number != expected {
             let again = self.last.as_ref().filter(|answer| answer.number == step.number);
-            return again.cloned().ok_or(StepError::OutOfOrder { expected, found: step.number }.into());
+            return again.cloned().ok_or_else(|| {
+                LedgerError::Refused(format!("step {} is out of order; the next is {expected}", step.number))
+            });
         }
-        let is_started = self.started_at.is_some();
         let answer = self.change("step", |conn, working, stamp| {
-            if !is_started && (step.claim > 0 || !step.claim_rows.is_empty()) {
+            if working.started_at.is_none() && (step.claim > 0 || !step.claim_rows.is_empty()) {
                 return Err(Fault::Ledger(LedgerError::NotStarted));
             }
             execute(conn, working, step, stamp)
@@ -92,29 +88,53 @@ impl Writer {
 
     /// Marks the run as told to run, and returns since when it is.
     pub(super) fn start_run(&mut self) -> Result<Timestamp, LedgerError> {
-        if let Some(at) = self.started_at {
+        if let Some(at) = self.working.started_at {
             return Ok(at);
         }
-        let now = self.change("start", |conn, _, stamp| -> rusqlite::Result<_> {
-            conn.execute("UPDATE runs SET started_at = ? WHERE run = ?", (Micros(stamp.at), RUN))?;
+        self.change("start", |conn, working, stamp| -> rusqlite::Result<_> {
+            query::change(conn, "UPDATE run SET started_at = ?", [Micros(stamp.at)])?;
             insert_event(conn, stamp, "start", "told to run")?;
+            working.started_at = Some(stamp.at);
             Ok(stamp.at)
-        })?;
-        self.started_at = Some(now);
-        Ok(now)
+        })
     }
 
-    /// Runs `work` in one transaction, on a copy of the memory that is kept once that is durable.
+    /// Runs `work` in one transaction that is durable when this returns, or did nothing, on a copy of the memory that is kept
+    /// then. The command's name is in the points before and after the commit.
     pub(super) fn change<T, E: Into<Fault>>(
         &mut self,
         command: &str,
         work: impl FnOnce(&Connection, &mut Working, Stamp) -> Result<T, E>,
     ) -> Result<T, LedgerError> {
+        if self.has_failed {
+            return Err(LedgerError::Closed(self.path.clone()));
+        }
         let mut working = self.working.clone();
-        let stamp = Stamp { session: self.working.session, at: self.clock.now() };
-        let done = self.transact(command, |conn| work(conn, &mut working, stamp).map_err(Into::into))?;
-        self.working = working;
-        Ok(done)
+        let stamp = Stamp { session: working.session, at: self.clock.now() };
+        let is_gone = !self.lock.is_of(&self.path).unwrap_or(false);
+        let path = &self.path;
+        let done = transact(&mut self.conn, path, |conn| {
+            // What is written into a file without a name, or with another one, is lost when the process ends.
+            if is_gone {
+                return Err(LedgerError::Gone(path.clone()));
+            }
+            // The lock keeps others out, unless the file system only says so. The newest session is the holder then.
+            if last_session(conn).map_err(|error| LedgerError::of_sqlite(path, error))? != stamp.session {
+                return Err(LedgerError::TakenOver(path.clone()));
+            }
+            let result = work(conn, &mut working, stamp).map_err(|error| error.into().at(path))?;
+            crash::point_of(command, "before-commit");
+            Ok(result)
+        });
+        match &done {
+            Ok(_) => {
+                self.working = working;
+                crash::point_of(command, "committed");
+            }
+            // Where the caller was wrong, and not the disk, the file can still be trusted to take the next step.
+            Err(error) => self.has_failed = error.trouble() != LedgerTrouble::Misuse,
+        }
+        done
     }
 
     /// Ends the session and folds the log into the file.
@@ -132,40 +152,6 @@ impl Writer {
         });
         drop(lock);
         closed
-    }
-
-    /// Runs `work` in one transaction that is durable when this returns, or did nothing. The command's name is in the points before
-    /// and after the commit.
-    fn transact<T>(
-        &mut self,
-        command: &str,
-        work: impl FnOnce(&Connection) -> Result<T, Fault>,
-    ) -> Result<T, LedgerError> {
-        if self.has_failed {
-            return Err(LedgerError::Closed(self.path.clone()));
-        }
-        let session = self.working.session;
-        let is_gone = !self.lock.is_of(&self.path).unwrap_or(false);
-        let path = &self.path;
-        let done = transact(&mut self.conn, path, |conn| {
-            // What is written into a file without a name, or with another one, is lost when the process ends.
-            if is_gone {
-                return Err(LedgerError::Gone(path.clone()));
-            }
-            // The lock keeps others out, unless the file system only says so. The newest session is the holder then.
-            if last_session(conn).map_err(|error| LedgerError::of_sqlite(path, error))? != session {
-                return Err(LedgerError::TakenOver(path.clone()));
-            }
-            let result = work(conn).map_err(|fault| fault.at(path))?;
-            crash::before_commit(command);
-            Ok(result)
-        });
-        match &done {
-            Ok(_) => crash::committed(command),
-            // Where the caller was wrong, and not the disk, the file can still be trusted to take the next step.
-            Err(error) => self.has_failed = error.trouble() != LedgerTrouble::Misuse,
-        }
-        done
     }
 }
 

@@ -42,7 +42,7 @@ pub use stop::{StopRequest, StopRequests, outlive_file_size_limit};
 pub use system::access::can_write;
 pub use system::clock::since_boot;
 pub use system::files::{
-    create_private, create_private_folder, is_device, n_names, read_at, real_folder, stamp, sync_folder, uri_path,
+    create_private, create_private_folder, is_device, n_names, read_at, real_folder, stamp, sync_folder,
 };
 #[cfg(test)]
 pub(crate) use system::files::{is_private, set_mode};

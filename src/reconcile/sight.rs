@@ -351,7 +351,7 @@ impl<'a> Sight<'a> {
                     let dropped_by = reader.dropped_by(*row)?;
                     seen.taken_over.add(TakenOver { row: *row, uuid: *uuid, was: *before, dropped_by });
                 }
-                RowState::Pending | RowState::Failed | RowState::Invalid | RowState::Canceled | RowState::Replaced => {
+                RowState::Pending | RowState::Failed | RowState::Invalid | RowState::Replaced => {
                     seen.taken_over.add(TakenOver { row: *row, uuid: *uuid, was: *before, dropped_by: None });
                 }
             }

@@ -112,8 +112,8 @@ pub struct Written {
 }
 
 impl Choice {
-    /// Takes the rows in these states. Where none is named, those for which nothing exists or stands: pending, failed and
-    /// canceled ones. Created rows are taken only as requests of another type, such as Revoke.
+    /// Takes the rows in these states. Where none is named, those for which nothing exists or stands: pending and failed
+    /// ones. Created rows are taken only as requests of another type, such as Revoke.
     ///
     /// # Errors
     /// Rows in a named state exist on the server or may; or another type is given for rows that are not created.
@@ -125,12 +125,9 @@ impl Choice {
                 RowState::Created => Some(ChoiceError::Created),
                 RowState::Sending => Some(ChoiceError::Sending),
                 RowState::InDoubt => Some(ChoiceError::InDoubt),
-                RowState::Pending
-                | RowState::Failed
-                | RowState::Invalid
-                | RowState::Skipped
-                | RowState::Canceled
-                | RowState::Replaced => None,
+                RowState::Pending | RowState::Failed | RowState::Invalid | RowState::Skipped | RowState::Replaced => {
+                    None
+                }
             }),
         };
         if let Some(error) = refused {
@@ -153,7 +150,7 @@ impl Choice {
                 let stands = match row.state {
                     RowState::Created | RowState::Sending | RowState::InDoubt => true,
                     RowState::Skipped | RowState::Replaced => self.states.is_empty(),
-                    RowState::Pending | RowState::Failed | RowState::Invalid | RowState::Canceled => false,
+                    RowState::Pending | RowState::Failed | RowState::Invalid => false,
                 };
                 // The property that a profile was sent under is made from the profile again.
                 if request.profile.is_some() {

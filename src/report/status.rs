@@ -52,7 +52,7 @@ impl Counts {
         self.0.iter().sum()
     }
 
-    /// Returns whether nothing is left to do or to ask: every row is created, skipped, canceled or replaced.
+    /// Returns whether nothing is left to do or to ask: every row is created, skipped or replaced.
     pub fn is_settled(&self) -> bool {
         [RowState::Pending, RowState::Sending, RowState::InDoubt, RowState::Failed, RowState::Invalid]
             .iter()
@@ -93,7 +93,6 @@ pub fn in_words(state: RowState) -> &'static str {
         | RowState::Failed
         | RowState::Invalid
         | RowState::Skipped
-        | RowState::Canceled
         | RowState::Replaced => state.as_str(),
     }
 }
@@ -108,7 +107,6 @@ pub fn meaning(state: RowState) -> &'static str {
         RowState::Failed => "not created: refused, out of reach or proven absent",
         RowState::Invalid => "left out, because the row is not valid",
         RowState::Skipped => "left out on purpose",
-        RowState::Canceled => "created, then withdrawn",
         RowState::Replaced => "a corrected row stands for it",
     }
 }

@@ -353,7 +353,7 @@ impl Session {
     }
 
     fn n_pending(&self) -> Result<u64, LedgerError> {
-        Ok(self.reader.unsettled_by_type()?.iter().map(|(_, n)| n).sum())
+        Ok(self.reader.by_type(RowState::Pending)?.iter().map(|(_, n)| n).sum())
     }
 
     fn identity(&self) -> Identity {

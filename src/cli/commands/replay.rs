@@ -43,7 +43,7 @@ pub(crate) fn run(
         templates: &templates,
         sending: reach.sending()?,
     };
-    let n_rows = reader.run().n_rows;
+    let n_rows = reader.run().n_rows();
     drop(reader);
     let target = Target::prepare(&reach, &args.ledger)?;
     let session = target.session(context, &reach);

@@ -1,8 +1,8 @@
 use super::support::*;
 use super::view::results;
 use crate::ledger::{
-    CreateError, Item, Ledger, LedgerError, LoadError, LoadRow, Loader, ManifestPart, RowEvent, RowPlace, RowState,
-    RunInfo, SessionEnd, StepError, Tally,
+    CreateError, Item, Ledger, LedgerError, LoadRow, Loader, ManifestPart, RowEvent, RowPlace, RowState, RunInfo,
+    SessionEnd, Tally,
 };
 use crate::request::{ErrorCode, Outcome, RequestType, RowId};
 
@@ -41,15 +41,15 @@ fn at_rest() -> Place {
 fn a_further_manifest_goes_on_where_the_last_one_ended() {
     let place = at_rest();
     let ledger = append(&place, |loader, run| {
-        assert_eq!((run.n_rows, run.parts.len()), (4, 1));
+        assert_eq!((run.n_rows(), run.parts.len()), (4, 1));
         loader.add(item(6))?;
         loader.add(item(5))?;
         loader.add(invalid(7))?;
         Ok(vec![second_part(5, 3)])
     })
     .unwrap();
-    assert_eq!((ledger.run().n_rows, &ledger.run().parts), (7, &vec![part(4), second_part(5, 3)]));
-    assert_eq!(place.reader().run().n_rows, 7);
+    assert_eq!((ledger.run().n_rows(), &ledger.run().parts), (7, &vec![part(4), second_part(5, 3)]));
+    assert_eq!(place.reader().run().n_rows(), 7);
     assert_eq!((&*place.row(6).manifest, place.row(7).state), ("more.csv", RowState::Invalid));
     assert_eq!(Steps::of(&ledger).claim(9), [(3, 1), (5, 1), (6, 1)]);
     let events = place.events();
@@ -94,19 +94,25 @@ fn a_feed_that_fails_leaves_the_ledger_as_it_was() {
 
 #[test]
 fn rows_that_do_not_go_on_from_the_last_are_refused() {
-    type Case = (Vec<LoadRow>, Option<(u32, u32)>, ManifestPart, LoadError);
+    type Case = (Vec<LoadRow>, Option<(u32, u32)>, ManifestPart, String);
     let first = |number| ManifestPart { part: number, ..second_part(5, 1) };
-    let wrong_part = |part, first_row| LoadError::WrongPart { part, first_row, expected_part: 2, expected_row: 5 };
+    let wrong_part =
+        |part, first: u32| format!("manifest {part} begins with row {first}, where manifest 2 with row 5 was due");
+    let repeated = |number: u32| format!("row {number} was loaded twice");
+    let count = |loaded: u32, last: u32| {
+        format!("{loaded} rows were loaded, the last of them row {last}, and the manifests have 1")
+    };
+    let no_valid = |by: u32| format!("row 2 cannot be replaced by row {by}, which is no valid row of this load");
     let cases: [Case; 9] = [
-        (vec![item(3)], None, first(2), LoadError::RepeatedRow(row(3))),
-        (vec![item(4)], None, first(2), LoadError::RepeatedRow(row(4))),
-        (vec![invalid(1)], None, first(2), LoadError::RepeatedRow(row(1))),
-        (vec![item(6)], None, first(2), LoadError::WrongCount { loaded: 1, last: 6, expected: 1 }),
-        (vec![], None, first(2), LoadError::WrongCount { loaded: 0, last: 0, expected: 1 }),
-        (vec![item(5)], None, first(3), wrong_part(3, row(5))),
-        (vec![item(5)], None, second_part(1, 1), wrong_part(2, row(1))),
-        (vec![item(5)], Some((2, 3)), first(2), LoadError::NoReplacement { row: row(2), by: row(3) }),
-        (vec![invalid(5)], Some((2, 5)), first(2), LoadError::NoReplacement { row: row(2), by: row(5) }),
+        (vec![item(3)], None, first(2), repeated(3)),
+        (vec![item(4)], None, first(2), repeated(4)),
+        (vec![invalid(1)], None, first(2), repeated(1)),
+        (vec![item(6)], None, first(2), count(1, 6)),
+        (vec![], None, first(2), count(0, 0)),
+        (vec![item(5)], None, first(3), wrong_part(3, 5)),
+        (vec![item(5)], None, second_part(1, 1), wrong_part(2, 1)),
+        (vec![item(5)], Some((2, 3)), first(2), no_valid(3)),
+        (vec![invalid(5)], Some((2, 5)), first(2), no_valid(5)),
     ];
     let place = at_rest();
     let before = dump(&place.path);
@@ -117,7 +123,7 @@ fn rows_that_do_not_go_on_from_the_last_are_refused() {
             Ok(vec![part])
         });
         match refused {
-            Err(LedgerError::Load(error)) => assert_eq!(error, expected),
+            Err(LedgerError::Refused(why)) => assert_eq!(why, expected),
             other => panic!("{expected}: {other:?}"),
         }
         assert_eq!(dump(&place.path), before, "{expected}");
@@ -172,13 +178,13 @@ fn only_failed_and_invalid_rows_are_replaced_and_each_once() {
         });
         let illegal = state.next(RowEvent::Replaced).unwrap_err();
         match refused {
-            Err(LedgerError::Step(error)) => assert_eq!(error, StepError::Illegal { row: row(old), illegal }),
+            Err(LedgerError::Refused(why)) => assert_eq!(why, format!("row {old}: {illegal}")),
             other => panic!("{other:?}"),
         }
         assert_eq!(dump(&place.path), before);
     }
     let unknown = append(&place, |loader, _| loader.replace(row(9), row(5)).map(|()| vec![]));
-    assert!(matches!(unknown, Err(LedgerError::Step(StepError::NoSuchRow(..)))), "{unknown:?}");
+    assert!(matches!(unknown, Err(LedgerError::Refused(_))), "{unknown:?}");
 }
 
 #[test]

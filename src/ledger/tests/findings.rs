@@ -1,5 +1,5 @@
 use super::support::*;
-use crate::ledger::{Finding, FindingKind, LedgerError, StepError};
+use crate::ledger::{Finding, FindingKind, LedgerError};
 
 fn finding(kind: FindingKind, about: Option<u32>, uuids: &[u32]) -> Finding {
     let detail = format!("{} seen", kind.as_str());
@@ -32,7 +32,7 @@ fn findings_stay_open_with_their_first_date_until_a_list_or_a_person_says_otherw
     assert_eq!(told(), [(1, first, 1, anew), (3, later, 2, elsewhere.clone())]);
 
     let refused = ledger.close_finding(row(2), "seen to").unwrap_err();
-    assert!(matches!(refused, LedgerError::Step(StepError::NoFinding(found)) if found == row(2)), "{refused}");
+    assert!(matches!(&refused, LedgerError::Refused(why) if why == "no finding about row 2 is open"), "{refused}");
     ledger.close_finding(row(1), "withdrawn by hand").unwrap();
     assert_eq!(told(), [(3, later, 2, elsewhere)]);
     ledger.set_findings(vec![double.clone()]).unwrap();

@@ -149,7 +149,7 @@ fn an_event_about_verdicts_is_written_with_them_or_not_at_all() {
     let before = n_events();
     let refused =
         ledger.resolve_blocking(vec![person(2, RowVerdict::Dropped), person(9, RowVerdict::Dropped)], event());
-    assert!(matches!(refused, Err(LedgerError::Step(_))), "{refused:?}");
+    assert!(matches!(refused, Err(LedgerError::Refused(_))), "{refused:?}");
     assert_eq!((n_events(), place.row(2).state), (before, RowState::Failed));
     block_on(ledger.resolve(vec![person(2, RowVerdict::Dropped)], event())).unwrap();
     let events = place.events();

@@ -1,7 +1,7 @@
 use rusqlite::Connection;
 
 use super::support::*;
-use crate::ledger::{AttemptRecord, Item, LedgerError, LoadRow, RowState, RowVerdict, StepError};
+use crate::ledger::{AttemptRecord, Item, LedgerError, LoadRow, RowState, RowVerdict};
 use crate::request::{CreateRequest, ErrorCode, Outcome, RequestKind, RequestType};
 
 fn kind(request_type: RequestType, template: Option<u8>) -> RequestKind {
@@ -24,7 +24,7 @@ fn the_first_created_row_of_a_kind_is_kept_with_what_was_read_back() {
     let note = |kind: RequestKind, text: &str| block_on(ledger.note_read_back(kind, text.to_owned()));
     assert_eq!(place.reader().kinds().unwrap(), []);
     let refused = note(enroll, "too early").unwrap_err();
-    assert!(matches!(refused, LedgerError::Step(StepError::NoSuchKind(kind)) if kind == enroll), "{refused}");
+    assert!(matches!(&refused, LedgerError::Refused(why) if *why == format!("no {enroll} was created")), "{refused}");
     let mut steps = Steps::of(&ledger);
     steps.claim(4);
     steps.record(vec![record(3, 1, created(3))]);
@@ -84,6 +84,13 @@ fn rows_in_doubt_come_in_pages_with_what_is_needed_to_settle_them() {
     // The session that made the attempt is the dead one.
     assert_eq!((taken.code, taken.session, taken.started_at), (open.code, 1, open.started_at));
     assert_eq!((open.recorded_by, taken.recorded_by), (1, ledger.session()));
+    let reasons = place.reader().failures(9).unwrap();
+    let left_open = reasons.iter().find(|reason| reason.code == Some(ErrorCode::LeftOpen)).unwrap();
+    assert_eq!(
+        (left_open.n, left_open.row, &left_open.message),
+        (2, Some(row(3)), &None),
+        "nobody said anything of it"
+    );
 }
 
 #[test]
@@ -174,11 +181,11 @@ fn plan(place: &Place, sql: &str) -> String {
 fn what_is_asked_often_passes_over_no_table() {
     let place = Place::new();
     drop(place.started(bare_rows(3)));
-    let doubt = plan(&place, crate::ledger::doubt::ROWS_IN_DOUBT);
+    let doubt = plan(&place, &crate::ledger::doubt::rows_in_doubt());
     assert!(doubt.contains("outcomes_in_doubt"), "{doubt}");
-    let pending = plan(&place, crate::ledger::lookup::PENDING_ROWS);
+    let pending = plan(&place, &crate::ledger::lookup::pending_rows());
     assert!(pending.contains("MERGE (UNION ALL)"), "{pending}");
-    let owner = plan(&place, crate::ledger::uuids::ROWS_OF_UUID);
+    let owner = plan(&place, &crate::ledger::lookup::rows_of_uuid());
     assert!(owner.contains("outcomes_by_uuid"), "{owner}");
     for plan in [doubt, pending, owner] {
         assert!(!plan.contains("SCAN") && !plan.contains("TEMP B-TREE"), "{plan}");

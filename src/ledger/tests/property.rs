@@ -230,7 +230,7 @@ impl Run {
         };
         let appended =
             Ledger::open_and_append(&self.place.machine, &self.place.path, &session("replay"), |loader, run| {
-                assert_eq!(run.n_rows, u64::from(last));
+                assert_eq!(run.n_rows(), u64::from(last));
                 for (line, _) in added {
                     loader.add(line)?;
                 }
@@ -239,7 +239,7 @@ impl Run {
             });
         match (appended, expected) {
             (Ok(ledger), Some(model)) => {
-                assert_eq!(ledger.run().n_rows, u64::from(last) + kinds.len() as u64);
+                assert_eq!(ledger.run().n_rows(), u64::from(last) + kinds.len() as u64);
                 (self.ledger, self.number, self.model) = (Some(ledger), 0, model);
                 self.n_parts += 1;
             }
@@ -354,7 +354,7 @@ impl Run {
         let expected = self.model.resolved(&resolutions);
         match (self.ledger().resolve_blocking(resolutions, None), expected) {
             (Ok(()), Some(model)) => self.model = model,
-            (Err(LedgerError::Step(_)), None) => assert_eq!(dump(&self.place.path), before),
+            (Err(LedgerError::Refused(_)), None) => assert_eq!(dump(&self.place.path), before),
             (done, expected) => panic!("{done:?} where {expected:?} was expected"),
         }
     }

@@ -51,11 +51,17 @@ fn pending_rows_are_counted_by_type() {
     let mut rows: Vec<_> = (1..).zip(kinds).map(|(number, kind)| load(bare_item(number, kind))).collect();
     rows.extend([skipped(5), invalid(6)]);
     let ledger = place.started(rows);
-    assert_eq!(place.reader().unsettled_by_type().unwrap(), [(RequestType::Enroll, 1), (RequestType::Revoke, 3)]);
+    assert_eq!(
+        place.reader().by_type(RowState::Pending).unwrap(),
+        [(RequestType::Enroll, 1), (RequestType::Revoke, 3)]
+    );
     let mut steps = Steps::of(&ledger);
     steps.claim(3);
     steps.record(vec![record(1, 1, created(1)), record(2, 1, Outcome::Pending(fault(ErrorCode::Throttled, 429)))]);
-    assert_eq!(place.reader().unsettled_by_type().unwrap(), [(RequestType::Enroll, 1), (RequestType::Revoke, 1)]);
+    assert_eq!(
+        place.reader().by_type(RowState::Pending).unwrap(),
+        [(RequestType::Enroll, 1), (RequestType::Revoke, 1)]
+    );
 }
 
 #[test]

@@ -1,9 +1,5 @@
 use super::support::*;
-use crate::ledger::clock::SessionClock;
-use crate::ledger::open::{begin, lock_existing};
-use crate::ledger::{
-    AttemptRecord, Ledger, LedgerError, LedgerTrouble, Requeue, RowEvent, RowState, SessionEnd, Step, StepError,
-};
+use crate::ledger::{AttemptRecord, Ledger, LedgerError, LedgerTrouble, Requeue, RowEvent, RowState, SessionEnd, Step};
 use crate::request::{ErrorCode, Fault, Outcome, RequestType};
 
 fn pending(code: ErrorCode) -> Outcome {
@@ -108,8 +104,8 @@ fn what_was_given_back_is_pending_and_no_attempt() {
     let answer = steps.do_step(Step { claim: 1, ..Step::default() }).unwrap();
     assert_eq!((pairs(&answer), answer.rows[0].counted_attempts), (vec![(1, 2)], 0));
     let late = steps.do_step(Step { record: vec![record(1, 1, created(1))], ..Step::default() }).unwrap_err();
-    let expected = StepError::OtherAttempt { row: row(1), claimed: attempt(2), found: attempt(1) };
-    assert!(matches!(&late, LedgerError::Step(error) if *error == expected), "{late}");
+    let expected = "row 1: attempt 1 is not the one that is claimed (2)";
+    assert!(matches!(&late, LedgerError::Refused(why) if why == expected), "{late}");
     steps.record(vec![record(1, 2, created(1))]);
     assert_eq!((place.row(1).state, place.row(1).attempts), (RowState::Created, 1));
 }
@@ -169,7 +165,7 @@ fn a_step_asked_for_again_gives_its_answer_and_does_nothing_twice() {
         let before = dump(&place.path);
         for number in [0, 1, 4] {
             match claim(number).unwrap_err() {
-                LedgerError::Step(error) => assert_eq!(error, StepError::OutOfOrder { expected: 3, found: number }),
+                LedgerError::Refused(why) => assert_eq!(why, format!("step {number} is out of order; the next is 3")),
                 other => panic!("{other}"),
             }
         }
@@ -196,10 +192,8 @@ fn an_illegal_step_changes_nothing_and_says_why() {
         let claim = |number: u32| Step { claim_rows: vec![row(number)], ..Step::default() };
         let give_back =
             |number: u32, tries: u32| Step { give_back: vec![(row(number), attempt(tries))], ..Step::default() };
-        let illegal = |number: u32, state: RowState, event: RowEvent| StepError::Illegal {
-            row: row(number),
-            illegal: state.next(event).unwrap_err(),
-        };
+        let illegal =
+            |number: u32, state: RowState, event: RowEvent| format!("row {number}: {}", state.next(event).unwrap_err());
         let cases = [
             (again(1), illegal(1, RowState::Created, RowEvent::Created)),
             (again(2), illegal(2, RowState::InDoubt, RowEvent::Created)),
@@ -207,14 +201,14 @@ fn an_illegal_step_changes_nothing_and_says_why() {
             (again(5), illegal(5, RowState::Pending, RowEvent::Created)),
             (again(7), illegal(7, RowState::Skipped, RowEvent::Created)),
             (again(8), illegal(8, RowState::Invalid, RowEvent::Created)),
-            (again(9), StepError::NoSuchRow(row(9))),
+            (again(9), "the run has no row 9".to_owned()),
             (claim(1), illegal(1, RowState::Created, RowEvent::Claimed)),
             (claim(2), illegal(2, RowState::InDoubt, RowEvent::Claimed)),
             (claim(4), illegal(4, RowState::Sending, RowEvent::Claimed)),
-            (claim(5), StepError::Fresh(row(5))),
-            (claim(9), StepError::NoSuchRow(row(9))),
+            (claim(5), "row 5 was never attempted; such rows are claimed in row order".to_owned()),
+            (claim(9), "the run has no row 9".to_owned()),
             (give_back(1, 1), illegal(1, RowState::Created, RowEvent::GivenBack)),
-            (give_back(4, 2), StepError::OtherAttempt { row: row(4), claimed: attempt(1), found: attempt(2) }),
+            (give_back(4, 2), "row 4: attempt 2 is not the one that is claimed (1)".to_owned()),
         ];
         for (step, expected) in cases {
             // Legal parts of the same step fall with it.
@@ -225,7 +219,7 @@ fn an_illegal_step_changes_nothing_and_says_why() {
                 Step { record: Vec::new(), ..step }
             };
             match steps.do_step(step).unwrap_err() {
-                LedgerError::Step(error) => assert_eq!(error, expected),
+                LedgerError::Refused(why) => assert_eq!(why, expected),
                 other => panic!("{expected}: {other}"),
             }
             assert_eq!(dump(&place.path), before, "{expected}");
@@ -270,8 +264,8 @@ fn a_session_that_was_taken_over_records_nothing_more() {
     // A file system that says that it has locks, and has none.
     let conn = rusqlite::Connection::open(&place.path).unwrap();
     conn.execute_batch(
-        "INSERT INTO sessions (run, session, version, user, host, pid, command, started_at, began_at)
-         VALUES (1, 2, '0.1.0', 'bob', 'ops2', 1, 'submit', 0, 0)",
+        "INSERT INTO sessions (session, version, user, host, pid, command, started_at, began_at)
+         VALUES (2, '0.1.0', 'bob', 'ops2', 1, 'submit', 0, 0)",
     )
     .unwrap();
     let before = dump(&place.path);
@@ -300,14 +294,15 @@ fn nothing_is_claimed_in_a_file_that_lost_its_name() {
     }
 }
 
-/// Opens a ledger whose writer was changed before it began to serve.
-fn open_changed(place: &Place, change: impl FnOnce(&rusqlite::Connection)) -> Ledger {
-    let path = place.path.canonicalize().unwrap();
-    let lock = lock_existing(&path).unwrap();
-    let clock = SessionClock::start(&place.machine);
-    let (writer, run) = begin(&clock, &path, &session("submit"), lock, |_, _, _| Ok::<_, LedgerError>(())).unwrap();
-    change(&writer.conn);
-    Ledger::start(writer, run).unwrap()
+/// Opens a ledger and changes its writer.
+fn open_changed(place: &Place, change: impl FnOnce(&rusqlite::Connection) + Send + 'static) -> Ledger {
+    let ledger = place.open();
+    let changed = ledger.ask_blocking(|writer| {
+        change(&writer.conn);
+        Ok(())
+    });
+    changed.unwrap();
+    ledger
 }
 
 #[test]

@@ -359,10 +359,9 @@ pub(super) fn dump(path: &Path) -> String {
     let conn = rusqlite::Connection::open(path).unwrap();
     let mut text = String::new();
     for table in [
-        "runs",
+        "run",
         "manifests",
         "items",
-        "invalid_rows",
         "claims",
         "outcomes",
         "pending_again",
@@ -370,7 +369,6 @@ pub(super) fn dump(path: &Path) -> String {
         "sessions",
         "events",
         "kinds",
-        "progress",
         "left_out",
         "accepted_hits",
         "findings",

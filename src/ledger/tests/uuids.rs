@@ -1,5 +1,5 @@
 use super::support::*;
-use crate::ledger::{LedgerError, RowState, RowVerdict, Step, StepError};
+use crate::ledger::{LedgerError, RowState, RowVerdict, Step};
 use crate::request::{ErrorCode, Outcome};
 
 #[test]
@@ -63,7 +63,7 @@ fn a_request_that_was_found_stands_above_what_the_ledger_knew() {
     }
     assert_eq!(place.reader().row_of_uuid(uuid(1)).unwrap(), None);
     let refused = ledger.resolve_blocking(vec![resolution(6, RowVerdict::Exists(uri(6)))], None).unwrap_err();
-    assert!(matches!(refused, LedgerError::Step(StepError::Illegal { .. })), "{refused}");
+    assert!(matches!(refused, LedgerError::Refused(_)), "{refused}");
     assert_eq!(steps.claim(9), []);
 }
 
@@ -80,8 +80,10 @@ fn two_rows_exchange_their_requests_in_one_call_and_share_none() {
         [(vec![exists(1, 2)], 1, 2), (vec![exists(3, 1)], 3, 1), (vec![exists(2, 9), exists(3, 9)], 2, 3)]
     {
         match ledger.resolve_blocking(verdicts, None).unwrap_err() {
-            LedgerError::Step(StepError::UuidTaken { row: found, other: by, .. }) => {
-                assert_eq!((found, by), (row(row_number), row(other)));
+            LedgerError::Refused(why) => {
+                let (begins, ends) =
+                    (format!("row {row_number} cannot be request "), format!(", which is that of row {other}"));
+                assert!(why.starts_with(&begins) && why.ends_with(&ends), "{why}");
             }
             refused => panic!("{refused}"),
         }

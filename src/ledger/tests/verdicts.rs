@@ -1,7 +1,7 @@
 use super::support::*;
 use crate::ledger::{
     AttemptRecord, LedgerError, Requeue, Resolution, ResultRow, RowEvent, RowState, RowVerdict, SessionEnd, Source,
-    Step, StepError, Tally,
+    Step, Tally,
 };
 use crate::request::{ErrorCode, Outcome};
 
@@ -177,13 +177,13 @@ fn an_illegal_verdict_changes_nothing_and_says_why() {
         // A legal verdict of the same call falls with it.
         let both = vec![resolution(2, RowVerdict::Exists(uri(2))), resolution(number, verdict)];
         match ledger.resolve_blocking(if number == 2 { both[1..].to_vec() } else { both }, None).unwrap_err() {
-            LedgerError::Step(error) => assert_eq!(error, StepError::Illegal { row: row(number), illegal }),
+            LedgerError::Refused(why) => assert_eq!(why, format!("row {number}: {illegal}")),
             other => panic!("{other}"),
         }
         assert_eq!(dump(&place.path), before);
     }
     let unknown = ledger.resolve_blocking(vec![resolution(8, RowVerdict::Absent)], None).unwrap_err();
-    assert!(matches!(unknown, LedgerError::Step(StepError::NoSuchRow(found)) if found == row(8)), "{unknown}");
+    assert!(matches!(&unknown, LedgerError::Refused(why) if why == "the run has no row 8"), "{unknown}");
     assert_eq!(dump(&place.path), before);
     steps.record(vec![record(4, 1, created(4))]);
     ledger.resolve_blocking(vec![resolution(2, RowVerdict::Absent)], None).unwrap();

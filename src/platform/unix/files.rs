@@ -1,9 +1,7 @@
 //! Files: who may read them, what tells them apart, what makes a new file's name durable.
 
-use std::borrow::Cow;
 use std::fs::{File, OpenOptions, Permissions};
 use std::io;
-use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, FileExt, FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
@@ -86,11 +84,6 @@ pub fn sync_folder(folder: &Path) -> io::Result<()> {
 /// There is no such folder, or it cannot be asked.
 pub fn real_folder(folder: &Path) -> io::Result<PathBuf> {
     folder.canonicalize()
-}
-
-/// Returns the path as it stands in a `file:` URI, not yet escaped.
-pub fn uri_path(path: &Path) -> Cow<'_, [u8]> {
-    Cow::Borrowed(path.as_os_str().as_bytes())
 }
 
 /// Returns whether a file is a device, which may never end.

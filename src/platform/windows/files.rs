@@ -1,7 +1,6 @@
 //! Files: what tells them apart, what makes a new file's name durable. Who may read a file is not said here: a new one inherits
 //! that from its folder.
 
-use std::borrow::Cow;
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::windows::fs::{FileExt, MetadataExt, OpenOptionsExt};
@@ -104,14 +103,6 @@ fn plain(path: PathBuf) -> PathBuf {
     }
 }
 
-/// Returns the path as it stands in a `file:` URI, not yet escaped: `/C:/folder/file`.
-pub fn uri_path(path: &Path) -> Cow<'_, [u8]> {
-    let text = path.to_string_lossy();
-    let text = text.trim_start_matches(r"\\?\").replace('\\', "/");
-    let is_on_a_disk = text.as_bytes().get(1) == Some(&b':');
-    Cow::Owned(if is_on_a_disk { format!("/{text}") } else { text }.into_bytes())
-}
-
 /// Returns whether a file is a device, which may never end: the console, a serial port.
 ///
 /// # Errors
@@ -179,18 +170,6 @@ mod tests {
         }
         let long = format!(r"\\?\C:\{}", "a".repeat(LONGEST_PLAIN));
         assert_eq!(plain(PathBuf::from(&long)), Path::new(&long));
-    }
-
-    #[test]
-    fn a_path_in_a_uri_has_slashes() {
-        for (path, uri) in [
-            (r"C:\a b\wave.ledger", "/C:/a b/wave.ledger"),
-            (r"\\?\C:\wave.ledger", "/C:/wave.ledger"),
-            (r"in\wave.ledger", "in/wave.ledger"),
-            (r"\\server\share\wave.ledger", "//server/share/wave.ledger"),
-        ] {
-            assert_eq!(uri_path(Path::new(path)).as_ref(), uri.as_bytes(), "{path}");
-        }
     }
 
     #[test]
