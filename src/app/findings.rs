@@ -15,7 +15,7 @@ pub(super) fn elsewhere_twice(row: RowId, all: Vec<RequestUuid>) -> Finding {
 /// Returns the findings of a list that ended well. Only the first few of each kind are named; how many more there are stands in the
 /// last one.
 pub(super) fn of_report(report: &Report) -> Vec<Finding> {
-    let Audit { missing, again, elsewhere, come_to_nothing, still_open, .. } = &report.audit;
+    let Audit { missing, again, untagged, elsewhere, come_to_nothing, still_open, .. } = &report.audit;
     let mut all = still_open.clone();
     let finding =
         |kind, row, uuids: &[RequestUuid], detail| Finding { kind, row: Some(row), uuids: uuids.to_vec(), detail };
@@ -39,6 +39,12 @@ pub(super) fn of_report(report: &Report) -> Vec<Finding> {
         );
         finding(FindingKind::Missing, *row, &[*own, *answered], detail)
     });
+    tell(&mut all, &report.lost_again, |row| {
+        let detail = format!(
+            "row {row} was not in the server's list and was sent again, no answer came either time, and no list shows it: it may exist twice"
+        );
+        finding(FindingKind::Missing, *row, &[], detail)
+    });
     tell(&mut all, &report.strays, |Stray { row, uuid, state }| {
         let state =
             state.map_or("is not in this ledger".to_owned(), |state| format!("is {state} and another one here"));
@@ -55,6 +61,13 @@ pub(super) fn of_report(report: &Report) -> Vec<Finding> {
         let detail = format!(
             "row {row} was not in the server's list and was sent again, and no list shows that request, {uuid}, since: the row may exist \
              twice"
+        );
+        finding(FindingKind::Missing, *row, &[*uuid], detail)
+    });
+    tell(&mut all, untagged, |Gap { row, uuid }| {
+        let detail = format!(
+            "row {row} was created as request {uuid}, which is in the server's list without the row's tag: something rewrites comments, so \
+             that no list finds a row whose answer is lost"
         );
         finding(FindingKind::Missing, *row, &[*uuid], detail)
     });

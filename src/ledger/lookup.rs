@@ -1,5 +1,6 @@
 //! Looking up single rows and kinds, fast enough to be asked for each request of a server's list.
 
+use std::cell::OnceCell;
 use std::collections::BTreeSet;
 
 use rusqlite::{Connection, Row};
@@ -268,7 +269,11 @@ pub struct Extent {
 /// Some bits of the request of each row that is known as created, and of what was asked for (8 bytes a row): enough to pass over
 /// what a long list says of it again.
 #[derive(Clone, Debug, Default)]
-pub struct CreatedMarks(Vec<Mark>);
+pub struct CreatedMarks {
+    rows: Vec<Mark>,
+    /// The bits of the uuids alone, in order: read when they are first asked for (4 bytes a row).
+    uuids: OnceCell<Vec<u32>>,
+}
 
 /// 32 bits of a request's uuid, 16 of its target and of its template. 0 stands for none.
 #[derive(Clone, Copy, Debug, Default)]
@@ -288,10 +293,20 @@ impl Mark {
 impl CreatedMarks {
     fn add(&mut self, row: RowId, mark: Mark) {
         let place = row.get() as usize;
-        if place >= self.0.len() {
-            self.0.resize(place + 1, Mark::default());
+        if place >= self.rows.len() {
+            self.rows.resize(place + 1, Mark::default());
         }
-        self.0[place] = mark;
+        self.rows[place] = mark;
+    }
+
+    /// Returns whether some row may be known as created by this request.
+    pub fn has_uuid(&self, uuid: RequestUuid) -> bool {
+        let uuids = self.uuids.get_or_init(|| {
+            let mut uuids: Vec<u32> = self.rows.iter().map(|mark| mark.uuid).filter(|uuid| *uuid != 0).collect();
+            uuids.sort_unstable();
+            uuids
+        });
+        uuids.binary_search(&hash(*uuid.guid()).max(1)).is_ok()
     }
 
     /// Returns whether the row is known as created by this request, and the request is for the row's target and template, where both
@@ -299,7 +314,7 @@ impl CreatedMarks {
     pub fn has(&self, row: RowId, uuid: RequestUuid, target: Option<Guid>, template: Option<Guid>) -> bool {
         let found = Mark::new(uuid, target, template);
         let agrees = |sent: u16, found: u16| sent == 0 || found == 0 || sent == found;
-        self.0.get(row.get() as usize).is_some_and(|sent| {
+        self.rows.get(row.get() as usize).is_some_and(|sent| {
             sent.uuid == found.uuid && agrees(sent.target, found.target) && agrees(sent.template, found.template)
         })
     }

@@ -61,6 +61,8 @@ pub struct Report {
     pub found: u64,
     /// Rows that the ledger had as not sent, and that are created now: it is behind.
     pub taken_over: Firsts<TakenOver>,
+    /// Rows in doubt that were sent again because a list did not have them, and whose answers were lost again.
+    pub lost_again: Firsts<RowId, MAX_FOUND>,
     /// How many created rows are another request than the ledger had.
     pub corrected: u64,
     /// How many rows in doubt are pending again.
@@ -117,6 +119,8 @@ pub struct Audit {
     pub ripe_at: Option<Duration>,
     /// Rows of this session that it lacks at an end, or without any order: it lags, or shows only a part.
     pub not_shown: Firsts<Gap>,
+    /// Rows whose requests it has without their tags.
+    pub untagged: Firsts<Gap, MAX_FOUND>,
     /// Rows of earlier sessions that it lacks: a list had them then.
     pub earlier: Firsts<Gap>,
     /// Rows that other runs requested, too, which nobody accepted: their own request, and those.

@@ -121,6 +121,9 @@ async fn settle_found(ledger: &Ledger, seen: &Seen, report: &mut Report) -> Resu
     for batch in others.chunks(BATCH) {
         ledger.resolve(batch.iter().map(|found| exists(found)).collect(), None).await?;
     }
+    if !seen.stood_for.is_empty() {
+        ledger.resolve(seen.stood_for.clone(), None).await?;
+    }
     report.corrected = corrected.len() as u64;
     report.found = seen.exists.iter().filter(|found| found.before == RowState::InDoubt).count() as u64;
     Ok(())
@@ -235,8 +238,12 @@ async fn settle_absent(
         return Ok(());
     }
     let mut unproven = Unproven::default();
-    let (mut again, mut failed, mut elsewhere, mut lost_again) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let (mut again, mut failed, mut elsewhere, mut lost_again) =
+        (Vec::new(), Vec::new(), Vec::new(), Firsts::default());
     let mut n_refuted = 0;
+    // A list that hides one row may hide others: none of them goes before a person has looked at that one.
+    let is_refuted = proof.is_refuted && asking.trust == Trust::Proof
+        || not_seen.iter().any(|around| proof.is_lost_again(&around.doubt));
     for around in not_seen {
         let doubt = &around.doubt;
         let Some(fate) = fate(doubt.code, doubt.counted_attempts, asking.max_attempts) else { continue };
@@ -244,8 +251,8 @@ async fn settle_absent(
             let other = report.hits.of(&doubt.request);
             let other = other.filter(|hit| hit.originator.is_some_and(|account| asking.leave_out.contains(&account)));
             match (fate, other) {
-                _ if proof.is_refuted && asking.trust == Trust::Proof => n_refuted += 1,
-                _ if proof.is_lost_again(doubt) => lost_again.push(doubt.row),
+                _ if proof.is_lost_again(doubt) => lost_again.add(doubt.row),
+                _ if is_refuted => n_refuted += 1,
                 (Fate::Pending, Some(hit)) => elsewhere.push(hit.leaves_out(doubt.row)),
                 (Fate::Pending, None) => again.push(doubt.row),
                 (Fate::Failed, _) => failed.push(doubt.row),
@@ -260,9 +267,10 @@ async fn settle_absent(
     if n_refuted > 0 {
         report.why_left.push(WhyLeft::Refuted { n: n_refuted });
     }
-    if let Some(first) = lost_again.first() {
-        report.why_left.push(WhyLeft::LostAgain { n: lost_again.len() as u64, first: *first });
+    if let Some(first) = lost_again.first.first() {
+        report.why_left.push(WhyLeft::LostAgain { n: lost_again.n, first: *first });
     }
+    report.lost_again = lost_again;
     match (report.probe, again.first().copied()) {
         (Probe::None, Some(first)) => {
             report.probe = Probe::Sent(first);
@@ -327,7 +335,8 @@ fn audit(
     let (mut gaps, mut between, mut outside) = (Vec::new(), Firsts::default(), Firsts::default());
     let (mut n_rows, mut any_seen) = (0_u64, false);
     reader.created_in_order(|created| {
-        let is_seen = sight.seen.has(created.row);
+        let is_untagged = sight.untagged.has(created.row) && !sight.seen.has(created.row);
+        let is_seen = is_untagged || sight.seen.has(created.row);
         audit.n_lacking += u64::from(!is_seen && created.session != asking.session);
         let gap = Gap { row: created.row, uuid: created.uuid };
         if created.session < asking.audited_from {
@@ -337,6 +346,9 @@ fn audit(
             return;
         }
         n_rows += 1;
+        if is_untagged {
+            audit.untagged.add(gap.clone());
+        }
         if is_seen {
             // Before the first one that is seen, the list may not reach back far enough.
             gaps.drain(..).for_each(|gap| if any_seen { between.add(gap) } else { outside.add(gap) });

@@ -11,7 +11,8 @@ use super::report::{Double, Firsts, MAX_FOUND, Stray, TakenOver};
 use super::tagless::Tagless;
 use crate::client::{RequestObject, RequestStatus};
 use crate::ledger::{
-    CreatedMarks, Finding, FindingKind, FirstLook, LedgerError, OpenFinding, Reader, RowFacts, RowState,
+    CreatedMarks, Finding, FindingKind, FirstLook, LedgerError, OpenFinding, Reader, Resolution, RowFacts, RowState,
+    RowVerdict, Source,
 };
 use crate::request::{Guid, RequestKind, RequestUuid, RowId, RunMark, Tag};
 
@@ -76,6 +77,8 @@ pub(super) struct Sight<'a> {
     marks: CreatedMarks,
     /// The rows whose known request was seen, with its tag.
     pub(super) seen: Bits,
+    /// The rows whose known request was seen without its tag.
+    pub(super) untagged: Bits,
     tagged: Vec<Tagged>,
     /// Created rows whose requests are for another target, template or card.
     wrong: Vec<Contradiction>,
@@ -110,6 +113,8 @@ pub(super) struct Seen {
     /// By row, one of each; of rows that are not in `exists`.
     pub(super) contradictions: Vec<Contradiction>,
     pub(super) doubles: Firsts<Double, MAX_FOUND>,
+    /// What is not sent any more, because the row that it was to stand for exists.
+    pub(super) stood_for: Vec<Resolution>,
     /// Rows that are another request than was answered, which the list does not have.
     pub(super) answered: Firsts<(RowId, [RequestUuid; 2]), MAX_FOUND>,
     /// Rows that the ledger had as not sent.
@@ -132,6 +137,7 @@ impl<'a> Sight<'a> {
             own: RunMark::of(asking.who.run),
             marks: reader.created_marks()?,
             seen: Bits::default(),
+            untagged: Bits::default(),
             tagged: Vec::new(),
             wrong: Vec::new(),
             strays: Firsts::default(),
@@ -158,14 +164,18 @@ impl<'a> Sight<'a> {
         reader: &Reader,
     ) -> Result<(), LedgerError> {
         self.note(object);
-        let mut has_tag = false;
+        let (mut has_tag, mut has_own) = (false, false);
         for tag in Tag::all_in(&object.comment) {
             has_tag = true;
             let is_rows = tag.run_mark() == self.own && self.take_own(&tag, object, reader)?;
+            has_own |= is_rows;
             if !is_rows && let Some(look_back) = self.asking.look_back {
                 let since = date.and_then(|date| date.checked_sub(look_back).ok());
                 self.strangers.take(object, &tag, since, reader)?;
             }
+        }
+        if !has_own && self.marks.has_uuid(object.uuid) {
+            self.take_answered(object, reader)?;
         }
         // Without a tag the request may be anybody's.
         if !has_tag {
@@ -233,18 +243,35 @@ impl<'a> Sight<'a> {
         Ok(true)
     }
 
+    /// Takes note of a request that a row was answered with, and that does not carry the row's tag.
+    fn take_answered(&mut self, object: &RequestObject, reader: &Reader) -> Result<(), LedgerError> {
+        let Some(row) = reader.row_of_uuid(object.uuid)? else { return Ok(()) };
+        let request = reader.facts(row)?.and_then(|facts| facts.request);
+        let differs = request.map(|request| disagreements(&request, None, object)).unwrap_or_default();
+        self.take_wrong(row, object.uuid, &differs);
+        self.untagged.set(row);
+        Ok(())
+    }
+
     /// Takes note of the request that a created row is known as. What the server does not say is no sign against its answer.
     fn take_known(&mut self, row: RowId, uuid: RequestUuid, differs: &[Disagreement]) {
-        let said = differs.iter().filter(|one| !one.is_unnamed()).map(ToString::to_string).collect::<Vec<_>>();
-        if !said.is_empty() {
-            let reason = format!("its request {uuid} is not what was asked for: {}", said.join("; ")).into();
-            self.wrong.push(Contradiction { row, reason });
+        if self.take_wrong(row, uuid, differs) {
             return;
         }
         self.seen.set(row);
         if let Some(kind) = self.firsts.remove(&row).filter(|_| differs.is_empty()) {
             self.kinds_seen.push(kind);
         }
+    }
+
+    /// Takes note of a row that is known as a request for something else; returns whether it is.
+    fn take_wrong(&mut self, row: RowId, uuid: RequestUuid, differs: &[Disagreement]) -> bool {
+        let said = differs.iter().filter(|one| !one.is_unnamed()).map(ToString::to_string).collect::<Vec<_>>();
+        if !said.is_empty() {
+            let reason = format!("its request {uuid} is not what was asked for: {}", said.join("; ")).into();
+            self.wrong.push(Contradiction { row, reason });
+        }
+        !said.is_empty()
     }
 
     fn stray(&mut self, row: RowId, object: &RequestObject, facts: Option<&RowFacts>) {
@@ -342,6 +369,7 @@ impl<'a> Sight<'a> {
         seen.contradictions.sort_by_key(|contradiction| contradiction.row);
         seen.contradictions.dedup_by_key(|contradiction| contradiction.row);
         self.decide_shared(reader, &mut seen)?;
+        let mut replaced = Vec::new();
         for Exists { row, uuid, before, .. } in &seen.exists {
             match before {
                 // What it was answered with is not there, or is another row's.
@@ -351,11 +379,18 @@ impl<'a> Sight<'a> {
                     let dropped_by = reader.dropped_by(*row)?;
                     seen.taken_over.add(TakenOver { row: *row, uuid: *uuid, was: *before, dropped_by });
                 }
-                RowState::Pending | RowState::Failed | RowState::Invalid | RowState::Replaced => {
+                RowState::Replaced => {
+                    seen.taken_over.add(TakenOver { row: *row, uuid: *uuid, was: *before, dropped_by: None });
+                    replaced.push((*row, *uuid));
+                }
+                RowState::Pending | RowState::Failed | RowState::Invalid => {
                     seen.taken_over.add(TakenOver { row: *row, uuid: *uuid, was: *before, dropped_by: None });
                 }
             }
             self.seen.set(*row);
+        }
+        for (row, uuid) in replaced {
+            seen.stand_in(row, uuid, reader)?;
         }
         Ok(seen)
     }
@@ -408,6 +443,27 @@ impl<'a> Sight<'a> {
 }
 
 impl Seen {
+    /// Takes note that a row exists for which another one stands: that one is not sent any more, or both exist.
+    fn stand_in(&mut self, row: RowId, uuid: RequestUuid, reader: &Reader) -> Result<(), LedgerError> {
+        let Some(other) = reader.page(row.get() - 1, 1, &[])?.first().and_then(|row| row.replaced_by) else {
+            return Ok(());
+        };
+        let Some(facts) = reader.facts(other)? else { return Ok(()) };
+        match facts.state {
+            RowState::Created | RowState::InDoubt | RowState::Sending => {
+                self.doubles.add(Double { row, uuids: std::iter::once(uuid).chain(facts.uuid).collect() });
+            }
+            RowState::Pending | RowState::Failed => self.stood_for.push(Resolution {
+                row: other,
+                verdict: RowVerdict::Elsewhere(uuid),
+                source: Source::List,
+                reason: Some(format!("row {row}, which it was to stand for, exists as {uuid}")),
+            }),
+            RowState::Invalid | RowState::Skipped | RowState::Replaced => {}
+        }
+        Ok(())
+    }
+
     /// Returns the request that the list newly has as a row's.
     pub(super) fn found(&self, row: RowId) -> Option<&Exists> {
         self.exists.binary_search_by_key(&row, |found| found.row).ok().map(|at| &self.exists[at])

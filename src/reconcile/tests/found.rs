@@ -377,3 +377,24 @@ fn rows_that_are_absent_and_were_requested_elsewhere_by_known_accounts_are_left_
         assert_eq!(world.reader().skipped_elsewhere().unwrap(), skipped);
     }
 }
+
+#[test]
+fn what_a_row_was_answered_with_is_looked_at_without_its_tag_too() {
+    let scene = |change: fn(&mut RequestObject)| {
+        let mut world = World::begun(12);
+        world.create(1..=10);
+        world.create([11, 12]);
+        let object = world.listed(11);
+        object.comment = "by hand".to_owned();
+        change(object);
+        world.look()
+    };
+    let report = scene(|_| {});
+    assert_eq!((report.contradicted, report.audit.not_shown.n, report.audit.missing.n), (0, 0, 0), "it is there");
+    let report = scene(|object| object.target = Some(guid(4711)));
+    assert_eq!((report.contradicted, report.left, report.audit.missing.n), (1, 1, 0));
+    assert!(
+        report.why_left.iter().any(|why| matches!(why, WhyLeft::Contradicted { n: 1, first } if *first == [row(11)]))
+    );
+    assert_eq!(scene(|object| object.target = None).contradicted, 0, "what the server does not say is no sign");
+}

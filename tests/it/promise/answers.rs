@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::World;
-use super::server::{Deed, Manner, Reply, uuid_of};
+use super::server::{Deed, Made, Manner, Reply, uuid_of};
 
 fn on(numbers: &'static [u32], deed: impl Fn(u32) -> Deed + Send + Sync + 'static) -> Manner {
     let done = move |number: u32, _: &Value| {
@@ -111,4 +111,23 @@ fn lost_answers_either_way_are_settled_by_themselves() {
     let place = world.with_rows("a", 30);
     place.until_done(&["submit", "wave.csv"]);
     place.all_once("wave.ledger", 30);
+}
+
+#[test]
+fn a_request_for_somebody_else_that_lost_its_comment_is_not_the_rows() {
+    for wrong in [12_u32, 7] {
+        let somebody = crate::common::guid(4711);
+        let kept = move |made: Made| {
+            let is_wrong = made.number == wrong;
+            let with =
+                |made: Made| made.with("Comment", Some(json!("by hand"))).with("TargetUserUuid", Some(json!(somebody)));
+            if is_wrong { with(made) } else { made }
+        };
+        let world = World::new(Manner::default().keeping(kept));
+        let place = world.with_rows("a", 12);
+        let ran = place.submit(&["--concurrency", "1"]).exits(1);
+        assert!(ran.stderr.contains(&uuid_of(wrong, 1)), "{}", ran.stderr);
+        assert_eq!(place.row("wave.ledger", wrong.into())["state"], "in_doubt");
+        place.run(&["settle", "wave.ledger", "--all"]).exits(1);
+    }
 }

@@ -185,6 +185,28 @@ fn a_replay_that_was_stopped_goes_on_with_the_same_command() {
 }
 
 #[test]
+fn a_row_that_comes_to_be_beside_the_one_that_stands_for_it_is_named() {
+    // Row 5's call is acted on long after the server has answered that it failed.
+    let late = |number: u32, _: &Value| match number {
+        5 => Deed { late: Some(Duration::from_secs(6)), ..Deed::done(Reply::Status(500, r#"{"Message":"no"}"#)) },
+        _ => Deed::done(Reply::Own),
+    };
+    let world = World::new(Manner::default().posting(late));
+    let place = world.with_rows("a", 12);
+    place.submit(&["--concurrency", "1"]).exits(1);
+    assert_eq!(place.row("wave.ledger", 5)["state"], "failed");
+    place.write("corrected.csv", corrected(&[(5, 5)]));
+    place.run(&["replay", "wave.ledger", "--from", "corrected.csv"]).exits(0);
+    wait_until(|| world.server.n_made() == 13);
+    let ran = place.run(&["settle", "wave.ledger", "--all"]).exits(1);
+    assert!(ran.stderr.contains("row 5 exists more than once"), "{}", ran.stderr);
+    let uuids = [5, 13].map(|row| place.row("wave.ledger", row)["request_uuid"].as_str().unwrap().to_owned());
+    assert!(uuids.iter().all(|uuid| ran.stderr.contains(uuid)), "{}", ran.stderr);
+    place.run(&["settle", "wave.ledger", "--all"]).exits(1);
+    place.run(&["status", "wave.ledger"]).exits(1);
+}
+
+#[test]
 fn a_corrected_row_that_is_skipped_or_dropped_stands_in_nobodys_way() {
     let world = World::new(refusing(400));
     let place = with_failures(&world);
