@@ -228,11 +228,9 @@ pub(super) async fn go_on_with<'a, S: Calls + Lists>(
     let counts = Counts::of(&reader)?;
     let n_pending = counts.get(RowState::Pending);
     let holder = reader.holder()?;
-    // A first request that nobody could look at may be another one than was asked for.
-    let is_unchecked = reader.kinds()?.iter().any(|kind| kind.read_back.is_none());
-    // No list has shown all that was sent yet: a session died before its last look, or the list showed a part.
-    let is_unlooked = !reader.is_looked_through()?;
-    if n_pending + counts.get(RowState::InDoubt) == 0 && holder.is_none() && !is_unchecked && !is_unlooked {
+    // What came to be late, or beside, shows in a list alone; of a rehearsal and of a run without tags in none.
+    let is_told_by_list = !reader.run().identity.rehearsal && submission.tag_position != TagPosition::None;
+    if n_pending + counts.get(RowState::InDoubt) == 0 && holder.is_none() && !is_told_by_list {
         return Ok(Prepared::Ended(Ending::of(&reader, path)?.nothing_to_send()));
     }
     if submission.dry_run {

@@ -275,7 +275,8 @@ impl Ledger {
     pub fn note_first_look(&self, mut look: FirstLook) -> Result<(), LedgerError> {
         look.newest.truncate(FirstLook::MAX_NEWEST);
         self.ask_blocking(move |writer| {
-            writer.change("first-look", |conn, _, stamp| insert_first_look(conn, stamp.session, &look))
+            writer.change("first-look", |conn, _, stamp| insert_first_look(conn, stamp.session, &look))?;
+            writer.fold()
         })
     }
 

@@ -137,6 +137,13 @@ impl Writer {
         done
     }
 
+    /// Folds the log into the file, so that whoever has that file alone has what was done until now. What readers keep from that
+    /// stays in the log.
+    pub(super) fn fold(&self) -> Result<(), LedgerError> {
+        let folded = self.conn.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
+        folded.map_err(|error| Fault::from(error).at(&self.path))
+    }
+
     /// Ends the session and folds the log into the file.
     pub(super) fn close(mut self, end: &SessionEnd) -> Result<(), LedgerError> {
         self.change("close", |conn, _, stamp| end_session(conn, stamp, end))?;

@@ -79,7 +79,8 @@ pub enum StopReason {
     },
     /// A row was sent alone to see whether the list shows it, and no list has.
     NotShown(RowId),
-    /// The list lacks so many requests that the ledger, which is behind, knows of: it may lack what another copy sent, too.
+    /// The list lacks so many requests that the ledger, which is behind, knows of: it may lack what another copy sent, too. 0 where
+    /// the ledger knows of none, because no session of it ever saw a list.
     Lacking(u64),
     /// The clocks jumped against each other: the machine may have been put back to an earlier state. The server is asked again.
     ClockJumped,

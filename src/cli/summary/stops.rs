@@ -46,6 +46,10 @@ pub(super) fn stop_text(reason: &StopReason, ledger: &Path) -> String {
              requests, or give --check-first warn",
             printable_up_to(why, MAX_REASON)
         ),
+        StopReason::Lacking(0) => "this ledger lacks what another copy of it sent, and it is from before the run first asked the server, so \
+             that nothing shows how far back the server's list must reach; go on with the other copy, or give --trust-list where you \
+             know that the list has all requests since the run began"
+            .to_owned(),
         StopReason::Lacking(n) => format!(
             "this ledger lacks what another copy of it sent, and the server's list lacks {n} requests that this run has seen there, so \
              that it may lack the other copy's, too; find out in the CM portal why, or give --trust-list where they were archived"

@@ -33,7 +33,9 @@ impl Session {
             return Ok(Some(StopReason::AnotherAtWork { row: stray.row, uuid: stray.uuid }));
         }
         let n_lacking = report.last_list.as_ref().map_or(0, |list| list.audit.n_lacking + list.audit.n_old_end);
-        if n_lacking > 0 && self.patience.trust != Trust::List {
+        let mut earlier = self.reader.sessions()?.into_iter().filter(|session| session.number < self.number);
+        let has_looked = earlier.any(|session| session.first_look.is_some());
+        if (n_lacking > 0 || !has_looked) && self.patience.trust != Trust::List {
             return Ok(Some(StopReason::Lacking(n_lacking)));
         }
         let n_strays = report.last_list.as_ref().map_or(0, |list| list.strays.n);

@@ -18,7 +18,7 @@ use super::model::{Collected, http, refused, timed_out};
 use crate::client::{
     Answer, ClientError, HttpAnswer, ListItem, ListTimeouts, ReadError, Renewed, RequestObject, RequestStatus,
 };
-use crate::ledger::{Ledger, RowState, SessionInfo, testing};
+use crate::ledger::{FirstLook, Ledger, RowState, SessionInfo, testing};
 use crate::machine::Clock;
 use crate::machine::hand::HandClock;
 use crate::reconcile::{Lists, ServerList, Trust};
@@ -228,6 +228,16 @@ impl Run {
     /// Rows of one kind.
     pub(super) fn new(server: &Server, n_rows: u8) -> Self {
         Self::of(server, (1..=n_rows).map(request).collect())
+    }
+
+    /// Rows of one kind in a ledger that a session had open which asked the server; another copy of it sent the first row since.
+    pub(super) fn behind(server: &Server, n_rows: u8) -> Self {
+        let mut run = Self::new(server, n_rows);
+        run.ledger().note_first_look(FirstLook::default()).unwrap();
+        run.restart();
+        let older = run.object(server, 1);
+        server.objects.borrow_mut().push(older);
+        run
     }
 
     fn session_info(&self) -> SessionInfo {

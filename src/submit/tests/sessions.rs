@@ -10,6 +10,7 @@ use super::server::{Deed, Run, Server, request, row, status};
 use crate::client::{ReadError, RequestObject, TransportFault};
 use crate::event::EventKind;
 use crate::ledger::RowState;
+use crate::reconcile::Trust;
 use crate::request::{CreateRequest, ErrorCode, RequestType};
 use crate::submit::{CheckFirst, FinalLook, Limits, Setting, StopLevel, StopReason, Work};
 
@@ -174,9 +175,7 @@ async fn no_row_fails_while_a_server_that_is_waited_for_is_away() {
 #[tokio::test(start_paused = true)]
 async fn a_ledger_that_is_behind_waits_and_sends_one_row_before_the_rest() {
     let server = Server::new(|_| Deed::Create);
-    let run = Run::new(&server, 8);
-    let older = run.object(&server, 1);
-    server.objects.borrow_mut().push(older);
+    let run = Run::behind(&server, 8);
     let report = run.send(&server).await;
     assert!(report.sent.stopped_by.is_none(), "{:?}", report.sent.stopped_by);
     assert_eq!((report.sent.created, run.count(RowState::Created)), (7, 8));
@@ -189,11 +188,23 @@ async fn a_ledger_that_is_behind_waits_and_sends_one_row_before_the_rest() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_ledger_that_is_behind_from_before_the_first_list_sends_nothing_unless_a_person_vouches_for_the_list() {
+    for (trust, calls) in [(Trust::Proof, 0), (Trust::List, 7)] {
+        let server = Server::new(|_| Deed::Create);
+        let mut run = Run::new(&server, 8);
+        run.patience.trust = trust;
+        let older = run.object(&server, 1);
+        server.objects.borrow_mut().push(older);
+        let report = run.send(&server).await;
+        let is_refused = matches!(report.sent.stopped_by, Some(StopReason::Lacking(0)));
+        assert_eq!((report.sent.calls, is_refused), (calls, calls == 0), "{:?}", report.sent.stopped_by);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn chosen_rows_of_a_ledger_that_is_behind_are_sent_once_each() {
     let server = Server::new(|_| Deed::Create);
-    let run = Run::new(&server, 8);
-    let older = run.object(&server, 1);
-    server.objects.borrow_mut().push(older);
+    let run = Run::behind(&server, 8);
     let (mut session, setting) = (run.session(), run.setting(&server));
     session.look_first(&setting).await.unwrap();
     let chosen = vec![row(3), row(5), row(6)];
@@ -206,9 +217,7 @@ async fn chosen_rows_of_a_ledger_that_is_behind_are_sent_once_each() {
 #[tokio::test(start_paused = true)]
 async fn a_ledger_that_is_behind_stops_where_another_process_is_at_work_or_the_list_shows_nothing() {
     let server = Server::new(|_| Deed::Create);
-    let run = Run::new(&server, 8);
-    let older = run.object(&server, 1);
-    server.objects.borrow_mut().push(older);
+    let run = Run::behind(&server, 8);
     let another = async {
         sleep(Duration::from_secs(140)).await;
         let late = run.object(&server, 5);
@@ -219,9 +228,7 @@ async fn a_ledger_that_is_behind_stops_where_another_process_is_at_work_or_the_l
     assert_eq!(report.sent.calls, 0);
 
     let server = Server::new(|_| Deed::Create);
-    let run = Run::new(&server, 8);
-    let older = run.object(&server, 1);
-    server.objects.borrow_mut().push(older);
+    let run = Run::behind(&server, 8);
     server.hides.set(|object: &RequestObject| object.target == request(2).target);
     let report = run.send(&server).await;
     assert!(matches!(report.sent.stopped_by, Some(StopReason::NotShown(seen)) if seen == row(2)));
