@@ -111,6 +111,10 @@ pub async fn drop_rows<S>(
     let reader = Reader::open(path)?;
     check_free(&reader, path)?;
     let chosen = selection.find(path, &reader, what)?;
+    let mut n_sent = 0;
+    for row in &chosen {
+        n_sent += u64::from(reader.facts(*row)?.is_some_and(|facts| facts.state == RowState::InDoubt));
+    }
     let answered = if what == Drop::Undo { answered(&reader, &chosen)? } else { Vec::new() };
     drop(reader);
     if chosen.is_empty() {
@@ -119,6 +123,12 @@ pub async fn drop_rows<S>(
     let who = format!("{}@{}", env.session.user, env.session.host);
     let n_rows = rows(chosen.len() as u64);
     let (verdict, text) = match what {
+        Drop::Close if n_sent > 0 => {
+            let text = format!(
+                "{n_rows} dropped; {n_sent} of them may exist or still come to be, and every later list is asked for them"
+            );
+            (RowVerdict::Dropped, text)
+        }
         Drop::Close => (RowVerdict::Dropped, format!("{n_rows} dropped")),
         Drop::Undo => (RowVerdict::Restored, format!("{n_rows} taken back")),
     };

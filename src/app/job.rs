@@ -254,8 +254,8 @@ impl Job {
         failure
     }
 
-    /// Ends with nothing to send.
-    pub(super) fn finish(self) -> Result<Ending, Failure> {
+    /// Ends with nothing to send, after this list.
+    pub(super) fn finish(self, last_list: Option<Report>) -> Result<Ending, Failure> {
         let Self { mut ledger, path, session, note, machine, has_seen_all, unchecked, .. } = self;
         drop(session);
         ledger.start_run()?;
@@ -264,7 +264,8 @@ impl Job {
         }
         ledger.close(SessionEnd::Finished)?;
         leave(note, &machine, &path);
-        Ok(Ending { unchecked, ..Ending::of(&Reader::open(&path)?, &path)? })
+        let is_audited = last_list.is_some();
+        Ok(Ending { unchecked, last_list, is_audited, ..Ending::of(&Reader::open(&path)?, &path)? })
     }
 
     /// Settles what is in doubt and sends nothing.

@@ -109,6 +109,20 @@ pub async fn check_created(
             format!("request {uuid} is that of row {other} already; nothing was recorded"),
         ));
     }
+    // Without tags nothing else tells a request of today from one that was there before the run.
+    let asked_first = reader.sessions()?.iter().find_map(|session| session.first_look.as_ref()?.date);
+    if let (None, Some(submitted), Some(since)) = (tag, object.submitted, asked_first)
+        && submitted < since
+    {
+        return Err(Failure::new(
+            Exit::Usage,
+            format!(
+                "request {uuid} is not that of row {}: it was submitted at {submitted:.0}, and the run began at {since:.0}, by the \
+                 server's clock; nothing was recorded",
+                row.row
+            ),
+        ));
+    }
     check_person(&row.request, tag, &object).map_err(|differences| {
         let differences: Vec<String> = differences.iter().map(ToString::to_string).collect();
         Failure::new(

@@ -264,22 +264,22 @@ pub(super) async fn ready<'a, S: Calls + Lists>(
     let asked = |part| by_type(&work(Some(part), job.reader())?, job.reader());
     job.n_asked = submission.part.as_ref().and_then(|part| asked(part).ok()).map(|asked| n_destructive(&asked));
     match look_and_plan(submission, &mut job, took_in, &env).await {
-        Ok(Some((work, plan, first_list))) => {
+        Ok((Some((work, plan)), first_list)) => {
             let ready = Ready { took_in, ..Ready::new(env, job, work, plan, first_list) };
             Ok(Prepared::Ready(Box::new(ready)))
         }
-        Ok(None) => Ok(Prepared::Ended(job.finish()?.nothing_to_send())),
+        Ok((None, first_list)) => Ok(Prepared::Ended(job.finish(first_list)?.nothing_to_send())),
         Err(failure) => Err(job.refuse(failure)),
     }
 }
 
-/// Returns what is to be sent now, or none where neither a pending row nor one in doubt is left.
+/// Returns what is to be sent now, or none where neither a pending row nor one in doubt is left; and what the list said.
 async fn look_and_plan<S: Lists>(
     submission: &Submission<'_>,
     job: &mut Job,
     took_in: bool,
     env: &Env<'_, S>,
-) -> Result<Option<(Work, Plan, Option<Report>)>, Failure> {
+) -> Result<(Option<(Work, Plan)>, Option<Report>), Failure> {
     let (first_list, notes) = job.ask_first(env, &submission.sending).await?;
     let counts = Counts::of(job.reader())?;
     let in_doubt = counts.get(RowState::InDoubt);
@@ -287,7 +287,7 @@ async fn look_and_plan<S: Lists>(
     let by_type = by_type(&work, job.reader())?;
     let n_pending: u64 = by_type.iter().map(|(_, n)| n).sum();
     if n_pending + in_doubt == 0 {
-        return Ok(None);
+        return Ok((None, first_list));
     }
     let is_new = took_in && submission.existing != Existing::Append;
     let settled = counts.total().saturating_sub(counts.get(RowState::Pending) + in_doubt);
@@ -301,7 +301,7 @@ async fn look_and_plan<S: Lists>(
         is_without_list: job.is_without_list,
         notes,
     };
-    Ok(Some((work, plan, first_list)))
+    Ok((Some((work, plan)), first_list))
 }
 
 fn wire(submission: &Submission<'_>, run: &RunInfo) -> Wire {

@@ -66,6 +66,7 @@ impl Order<'_> {
             }
             Prepared::Ended(ending) => {
                 before_sending(false)?;
+                doubt::warn_at_end(&ending, context.invocation, context.shell);
                 Ok(self.summary(&ending))
             }
             Prepared::Ready(ready) => self.send(*ready, before_sending).await,

@@ -258,6 +258,24 @@ fn a_strangers_request_of_the_same_seconds_is_not_taken_for_an_untagged_row() {
 }
 
 #[test]
+fn a_request_from_before_the_run_is_not_taken_for_an_untagged_row_whatever_a_person_says() {
+    let lost = |number: u32, _: &serde_json::Value| {
+        if number == 5 { Deed { times: 0, ..Deed::done(Reply::Lost) } } else { Deed::done(Reply::Own) }
+    };
+    let world = World::new(Manner::default().posting(lost));
+    let place = world.with_rows("a", 10);
+    let body =
+        serde_json::json!({ "type": "Enroll", "profiletemplateuuid": TEMPLATE, "target": guid(5), "comment": "" });
+    let mut old = Made::by_hand(&guid(1_000), body);
+    old.submitted -= SignedDuration::from_hours(72);
+    world.server.add(old);
+    place.submit(&["--no-tag", "--concurrency", "1"]).exits(1);
+    let verdict = ["settle", "wave.ledger", "--row", "5", "--created", &guid(1_000), "--reason", "x"];
+    place.run(&verdict).exits(2).says("was submitted at");
+    assert_eq!(place.row("wave.ledger", 5)["state"], "in_doubt");
+}
+
+#[test]
 fn a_killed_run_without_tags_sends_nothing_twice() {
     let world = World::new(Manner::slow(5));
     let place = world.with_rows("a", 60);

@@ -257,6 +257,27 @@ fn every_command_can_be_killed_at_its_commit_and_repeated() {
 }
 
 #[test]
+fn a_dropped_row_that_comes_to_be_is_told_by_the_next_start() {
+    let late = |number: u32, _: &Value| match number {
+        5 => Deed { late: Some(Duration::from_secs(4)), ..Deed::done(Reply::Lost) },
+        _ => Deed::done(Reply::Own),
+    };
+    // The later lists cannot be read, so that the row stays in doubt.
+    let world = World::new(Manner::default().posting(late).listing(|number, made| super::server::Shown {
+        made,
+        how: if number == 1 { super::server::How::Whole } else { super::server::How::Status(403) },
+    }));
+    let place = world.with_rows("a", 10);
+    place.submit(&["--concurrency", "1"]).exits(1);
+    place.run(&["drop", "wave.ledger", "--row", "5", "--reason", "x"]).exits(0).says("may exist or still come to be");
+    wait_until(|| world.server.n_made() == 10);
+    world.server.behave(Manner::default());
+    let ran = place.submit(&[]);
+    assert!(ran.stderr.contains("row 5"), "{}", ran.stderr);
+    place.all_once("wave.ledger", 10);
+}
+
+#[test]
 fn a_refused_verdict_leaves_no_trace() {
     let lost = |number: u32, _: &Value| Deed::done(if number == 4 { Reply::Lost } else { Reply::Own });
     let world = World::new(Manner::default().posting(lost).listing(|number, made| super::server::Shown {
