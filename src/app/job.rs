@@ -255,7 +255,16 @@ impl Job {
     }
 
     /// Ends with nothing to send, after this list.
-    pub(super) fn finish(self, last_list: Option<Report>) -> Result<Ending, Failure> {
+    pub(super) async fn finish<S: Calls>(
+        self,
+        env: &Env<'_, S>,
+        mut last_list: Option<Report>,
+    ) -> Result<Ending, Failure> {
+        let (_never_stopped, control) = watch::channel(StopLevel::Run);
+        let setting = Setting { ledger: &self.ledger, calls: env.server, sink: env.sink, control, on_claim: &|_| {} };
+        if let Some(list) = &mut last_list {
+            self.session.read_the_missing(&setting, list).await?;
+        }
         let Self { mut ledger, path, session, note, machine, has_seen_all, unchecked, .. } = self;
         drop(session);
         ledger.start_run()?;
@@ -269,7 +278,7 @@ impl Job {
     }
 
     /// Settles what is in doubt and sends nothing.
-    pub(super) async fn settle<S: Lists>(
+    pub(super) async fn settle<S: Calls + Lists>(
         mut self,
         env: &Env<'_, S>,
         control: watch::Receiver<StopLevel>,
@@ -283,6 +292,8 @@ impl Job {
             self.ledger.set_findings(findings::of_report(&report))?;
             if report.audit.is_whole() {
                 self.ledger.note_looked()?;
+            } else {
+                self.session.read_the_missing(&setting, &mut report).await?;
             }
         }
         let Self { ledger, path, session, note, machine, .. } = self;

@@ -11,14 +11,14 @@ use super::job::{Job, Sending};
 use super::stored::{check_free, wire_of};
 use crate::ledger::{Ledger, Reader};
 use crate::reconcile::Lists;
-use crate::submit::StopLevel;
+use crate::submit::{Calls, StopLevel};
 
 /// Settles the rows in doubt of a ledger by the server's list. With `always` the list is read even where none is in doubt, and was
 /// read after all that was sent: it may show what no answer told.
 ///
 /// # Errors
 /// The ledger is in use, or failed. A list that cannot be read is none: the ending says so.
-pub async fn reconcile<S: Lists>(
+pub async fn reconcile<S: Calls + Lists>(
     path: &Path,
     sending: &Sending,
     always: bool,

@@ -103,7 +103,7 @@ pub async fn prepare<'a, S: Calls + Lists>(replay: &Replay<'_>, env: Env<'a, S>)
             Ok(asked) => notes = Some(asked),
             Err(failure) => return Err(job.refuse(failure)),
         }
-        job.finish(None)?;
+        job.finish(&env, None).await?;
         mended.match_again(&Reader::open(&replay.path)?)?;
     }
     let before = Reader::open(&replay.path)?.extent()?;
@@ -133,7 +133,7 @@ pub async fn prepare<'a, S: Calls + Lists>(replay: &Replay<'_>, env: Env<'a, S>)
             let ready = Ready::new(env, job, work, plan, asked.0).with_failed();
             Ok(Prepared::Ready(Box::new(ready)))
         }
-        Ok(None) => Ok(Prepared::Ended(job.finish(asked.0)?.nothing_to_send())),
+        Ok(None) => Ok(Prepared::Ended(job.finish(&env, asked.0).await?.nothing_to_send())),
         Err(failure) => Err(job.refuse(failure)),
     }
 }

@@ -268,7 +268,7 @@ pub(super) async fn ready<'a, S: Calls + Lists>(
             let ready = Ready { took_in, ..Ready::new(env, job, work, plan, first_list) };
             Ok(Prepared::Ready(Box::new(ready)))
         }
-        Ok((None, first_list)) => Ok(Prepared::Ended(job.finish(first_list)?.nothing_to_send())),
+        Ok((None, first_list)) => Ok(Prepared::Ended(job.finish(&env, first_list).await?.nothing_to_send())),
         Err(failure) => Err(job.refuse(failure)),
     }
 }

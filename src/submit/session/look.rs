@@ -5,10 +5,10 @@ use tokio::time::Instant;
 use super::{LIST_AGAIN, MAX_LISTS, PROBE_EVERY, Session, SessionReport, Setting, Standing, Waited};
 use crate::client::{ReadError, TransportFault};
 use crate::event::EventKind;
-use crate::ledger::{FirstLook, LedgerError, RowState};
-use crate::reconcile::{self, Asking, Firsts, Hits, Lists, Report};
+use crate::ledger::{FirstLook, LedgerError, Resolution, RowState, RowVerdict, Source};
+use crate::reconcile::{self, Asking, Firsts, Gap, Hits, Lists, Report, WhyLeft};
 use crate::request::{RequestUuid, RowId, TagPosition};
-use crate::submit::setup::FinalLook;
+use crate::submit::setup::{Calls, FinalLook};
 use crate::submit::stop::StopReason;
 
 impl Session {
@@ -162,7 +162,7 @@ impl Session {
     }
 
     /// Looks once more after a session that sent: what gateways, lists and other processes did that no answer told.
-    pub(super) async fn look_last<C: Lists>(
+    pub(super) async fn look_last<C: Calls + Lists>(
         &mut self,
         setting: &Setting<'_, C>,
         report: &mut SessionReport,
@@ -199,7 +199,44 @@ impl Session {
             report.last_list = Some(list);
             report.is_audited = true;
         }
-        if is_tagged && report.is_audited && is_whole(report) { setting.ledger.note_looked() } else { Ok(()) }
+        let Some(list) = report.last_list.as_mut().filter(|_| is_tagged && report.is_audited) else { return Ok(()) };
+        if list.audit.is_whole() {
+            return setting.ledger.note_looked();
+        }
+        if is_wanted { self.read_the_missing(setting, list).await } else { Ok(()) }
+    }
+
+    /// Asks by their uuids for the first of the created rows that a list does not show. Those that the server does not have so either
+    /// are in doubt: it lost them, or never made them.
+    ///
+    /// # Errors
+    /// The ledger cannot be read or written.
+    pub async fn read_the_missing<C: Calls>(
+        &self,
+        setting: &Setting<'_, C>,
+        list: &mut Report,
+    ) -> Result<(), LedgerError> {
+        let gaps = [&list.audit.not_shown, &list.audit.earlier].map(|gaps| gaps.first.clone()).concat();
+        let mut gone = Vec::new();
+        for Gap { row, uuid } in gaps {
+            let read = tokio::select! {
+                biased;
+                () = setting.until_stopped() => break,
+                read = setting.calls.read_back(uuid) => read,
+            };
+            if matches!(read, Err(ReadError::Status { status: 404, .. } | ReadError::NoContent)) {
+                let reason = format!("its request {uuid} is gone: the server neither lists it nor has it by its uuid");
+                let (verdict, source) = (RowVerdict::Contradicted, Source::List);
+                gone.push(Resolution { row, verdict, source, reason: Some(reason) });
+            }
+        }
+        if !gone.is_empty() {
+            let first = gone.iter().map(|one| one.row).collect();
+            list.why_left.push(WhyLeft::Contradicted { n: gone.len() as u64, first });
+            setting.ledger.resolve(gone, None).await?;
+            list.left = self.reader.n_in_doubt()?;
+        }
+        Ok(())
     }
 }
 

@@ -346,3 +346,24 @@ fn a_row_whose_answers_are_always_lost_and_that_no_list_shows_is_sent_twice_and_
     assert_eq!(twice.len(), 1, "{twice:?}");
     assert_eq!(world.server.n_posts(), N_ROWS as usize + 1, "{twice:?}");
 }
+
+#[test]
+fn a_created_row_that_the_server_neither_lists_nor_has_by_its_uuid_is_with_a_person() {
+    // The last call is answered, and nothing is made.
+    let lied = guid(4711);
+    let answer = lied.clone();
+    let post = move |number: u32, _: &Value| match number {
+        N_ROWS => Deed { times: 0, ..Deed::done(Reply::As(answer.clone())) },
+        _ => Deed::done(Reply::Own),
+    };
+    let world = World::new(Manner::default().posting(post));
+    let place = world.with_rows("a", N_ROWS);
+    let ran = place.submit(&["--concurrency", "1"]).exits(1);
+    assert!(ran.stderr.contains(&lied) && ran.stderr.contains("is gone"), "{}", ran.stderr);
+    assert_eq!(place.row("wave.ledger", N_ROWS.into())["state"], "in_doubt");
+    let number = N_ROWS.to_string();
+    place.run(&["settle", "wave.ledger", "--row", &number, "--not-created", "--reason", "looked"]).exits(0);
+    world.server.behave(Manner::default());
+    place.submit(&[]).exits(0);
+    place.all_once("wave.ledger", N_ROWS as usize);
+}
