@@ -115,10 +115,7 @@ fn checking(
             OnDuplicateArg::First => OnDuplicate::First,
             OnDuplicateArg::Send => OnDuplicate::Send,
         },
-        extra_columns: match rows.extra_columns {
-            ExtraColumnsArg::Error => ExtraColumns::Error,
-            ExtraColumnsArg::Keep => ExtraColumns::Keep,
-        },
+        extra_columns: extra_columns(rows.extra_columns),
         allow_empty: rows.allow_empty,
         profile_property: rows.profile_property.clone(),
         tagged,
@@ -160,6 +157,14 @@ pub(crate) fn part(args: &PartArgs) -> Result<Option<Part>, Failure> {
         limit: args.limit.map(|limit| limit.get() as usize),
         ids: args.ids.as_deref().map(Ids::read).transpose()?,
     }))
+}
+
+/// Returns what `--extra-columns` means.
+pub(crate) const fn extra_columns(arg: ExtraColumnsArg) -> ExtraColumns {
+    match arg {
+        ExtraColumnsArg::Error => ExtraColumns::Error,
+        ExtraColumnsArg::Keep => ExtraColumns::Keep,
+    }
 }
 
 /// Returns what `--force` means.

@@ -31,6 +31,16 @@ impl Invocation {
         words_of(shown)?.strip_prefix(&["cmbatch".to_owned()]).map(|words| Self(words.to_vec()))
     }
 
+    /// Returns the command of these words, without the program's name.
+    pub(crate) const fn of_words(words: Vec<String>) -> Self {
+        Self(words)
+    }
+
+    /// Returns whether this is one of its words.
+    pub(crate) fn names(&self, word: &str) -> bool {
+        self.0.iter().any(|known| known == word)
+    }
+
     /// Returns the same command, to be typed again: without the options that hold for one time only.
     pub(crate) fn again(&self) -> String {
         self.without(&["--confirm", "--new", "--dry-run"]).shown()

@@ -183,6 +183,8 @@ fn command(
             let config = SubmitConfig::resolve(&args, &origins, world)?;
             let mut options = config.identity.clone();
             options.extend(in_force(&config.reach));
+            let extra = format!("{:?}", config.checking.rules.extra_columns).to_lowercase();
+            options.push((SessionInfo::EXTRA_COLUMNS.to_owned(), extra));
             let session = session("submit", user, invocation, options);
             submit::run(&config, &context(session, shell, &cli.global, invocation, &files)).map(Some)
         }

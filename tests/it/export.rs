@@ -128,7 +128,7 @@ fn a_manifest_never_holds_rows_that_exist_or_may() {
     assert!(!folder.file("x.csv").exists());
     let ran = export(&[]).exits(0).says("4 rows left out (3 created, 1 in doubt)");
     let rows: Vec<&str> = ran.stdout.lines().skip(1).collect();
-    assert!(rows.len() == 1 && rows[0].starts_with("3,E-3,Renew,"), "{rows:?}");
+    assert!(rows.len() == 1 && rows[0].starts_with("3,") && rows[0].contains(",E-3,Renew,"), "{rows:?}");
     let json = export(&["--output", "again.csv", "--json"]).exits(0).says("1 row written to again.csv").json();
     assert_eq!((&json["rows"], &json["left_out"]), (&1.into(), &4.into()));
 }
