@@ -149,12 +149,13 @@ fn created_rows_become_a_list_of_another_type() {
     let words = ["--as", "revoke", "--format", "manifest", "--state", "created", "--output", "revoke.csv"];
     export(&words).exits(0).says("3 rows written to revoke.csv; 1 row left out (1 created)");
     let list = folder.read("revoke.csv");
+    let run = list.lines().nth(1).unwrap().split(',').nth(1).unwrap();
     assert_eq!(
         list,
         format!(
-            "_row,id,type,profiletemplateuuid,target,smartcard,profile,comment,priority,note.who\n\
-             1,E-1,Revoke,{TEMPLATE},{},,,,,Zoë\n2,E-2,Revoke,{TEMPLATE},{},,,,,Zoë\n\
-             4,E-4,Revoke,{TEMPLATE},{},,,,,Zoë\n",
+            "_row,_run,id,type,profiletemplateuuid,target,smartcard,profile,comment,priority,note.who\n\
+             1,{run},E-1,Revoke,{TEMPLATE},{},,,,,Zoë\n2,{run},E-2,Revoke,{TEMPLATE},{},,,,,Zoë\n\
+             4,{run},E-4,Revoke,{TEMPLATE},{},,,,,Zoë\n",
             guid(1),
             guid(2),
             guid(4)

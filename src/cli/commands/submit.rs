@@ -6,7 +6,7 @@ use super::check::{InLedger, check, confirming, rejects_name, way_out, write_fin
 use super::job::{Context, Order, OwnRuntime, warn_of_clear_text};
 use super::target::Target;
 use crate::app::{self, Checked, Env, Exit, Failure, Next, Piece, Submission};
-use crate::cli::config::{OnInvalid, SubmitConfig, part};
+use crate::cli::config::{OnInvalid, SubmitConfig, part, refuse_ledger};
 use crate::cli::invocation::quoted;
 use crate::cli::progress::Lines;
 use crate::cli::reach::Destination;
@@ -18,11 +18,16 @@ use crate::request::RunMark;
 pub(crate) fn run(config: &SubmitConfig, context: &Context<'_>) -> Result<Summary, Failure> {
     warn_of_clear_text(&config.reach, context.shell);
     let checked = check(&config.checking, context.shell)?;
+    let path = ledger_path(config, &checked);
+    if let Ok(path) = &path {
+        let outputs = [&config.checking.findings.errors, &config.checking.findings.rejects];
+        outputs.into_iter().flatten().try_for_each(|output| refuse_ledger(output, path))?;
+    }
     if let Err(refusal) = refuse_invalid(&checked, config, context) {
         write_findings(&checked, None, &config.checking)?;
         return Err(refusal.counting(checked.counts()));
     }
-    let path = ledger_path(config, &checked)?;
+    let path = path?;
     let is_new = path.symlink_metadata().is_err();
     // Of a ledger that exists, it alone knows how its rows stand.
     send(config, context, &checked, path).map_err(

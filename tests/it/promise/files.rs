@@ -2,7 +2,7 @@
 
 use super::server::{Deed, Manner, Reply};
 use super::{Place, World, further_manifest, next_commands};
-use crate::common::{TEMPLATE, enrollments, guid};
+use crate::common::{TEMPLATE, guid};
 
 /// A list of so many rows, with ids and targets of its own, and one more whose target is no GUID.
 fn with_a_bad_row(n_rows: u32, begin: &str) -> String {
@@ -112,4 +112,66 @@ fn the_rejects_of_a_further_list_are_named_one_file_after_the_other() {
     correct(&place, "r.csv", 102);
     place.run_next(&ran, "--from r.csv").exits(0);
     assert_eq!((world.server.n_made(), place.n_in("wave.ledger", "replaced")), (4, 2));
+}
+
+#[test]
+fn no_output_takes_the_place_of_a_ledger_or_of_a_file_beside_one() {
+    let world = World::new(Manner::default());
+    let place = world.place("a");
+    place.write("wave.csv", with_a_bad_row(2, "11111111"));
+    let rejects = |name: &str, more: &[&str]| {
+        let ran = place.run(&[SKIP, &["--rejects", name, "--force"], more].concat()).exits(2).says(name);
+        assert!(ran.stderr.contains("take another name"), "{}", ran.stderr);
+        assert_eq!((world.server.n_made() % 2, place.file("wave.ledger-wal").exists()), (0, false));
+    };
+    let own = [
+        "wave.ledger",
+        "./wave.ledger",
+        "wave.ledger-wal",
+        "wave.ledger-shm",
+        "wave.ledger-journal",
+        "wave.ledger.lock",
+    ];
+    // The list's own ledger, which is yet to be made, also where nothing would be sent.
+    own.iter().for_each(|name| rejects(name, &[]));
+    rejects("wave.ledger", &["--on-invalid", "abort"]);
+    rejects("b.ledger-wal", &["--ledger", "b.ledger"]);
+    assert!(!place.file("wave.ledger").exists() && world.server.n_posts() == 0);
+    place.run(SKIP).exits(1);
+    own.iter().for_each(|name| rejects(name, &[]));
+    // Another run's, and as another command's output.
+    place.write("wave.csv", with_a_bad_row(2, "22222222"));
+    own.iter().for_each(|name| rejects(name, &["--ledger", "b.ledger"]));
+    assert!(!place.file("b.ledger").exists());
+    place.run(&[SKIP, &["--ledger", "b.ledger"]].concat()).exits(1);
+    for name in own {
+        for (ledger, force) in [("wave.ledger", "--force"), ("b.ledger", "--force"), ("b.ledger", "--json")] {
+            let ran = place.run(&["export", ledger, "--output", name, force]).exits(2);
+            assert!(!ran.stderr.contains("--force"), "{}", ran.stderr);
+        }
+        place.run(&["validate", "wave.csv", "--errors", name, "--force"]).exits(2);
+    }
+    place.write("ids.txt", "22222222-1\n");
+    let ids = ["--ids", "ids.txt", "--errors", "ids.txt", "--force", "--ledger", "b.ledger"];
+    place.run(&[SKIP, &ids].concat()).exits(2).says("ids.txt is an input");
+    assert_eq!((place.n_in("wave.ledger", "created"), place.n_in("b.ledger", "created")), (2, 2));
+}
+
+#[test]
+fn rows_that_a_later_copy_of_the_ledger_sent_are_not_said_to_be_of_another_ledger() {
+    let world = World::new(Manner::default());
+    let place = world.place("a");
+    place.write("wave.csv", further_manifest(3, "11111111"));
+    place.write("late.csv", further_manifest(3, "22222222"));
+    place.write("last.csv", further_manifest(3, "33333333"));
+    place.submit(&[]).exits(0);
+    std::fs::copy(place.file("wave.ledger"), place.file("before")).unwrap();
+    let append = |list: &str| place.run(&["submit", list, "--ledger", "wave.ledger", "--append"]);
+    append("late.csv").exits(0);
+    std::thread::sleep(std::time::Duration::from_secs(3));
+    std::fs::rename(place.file("before"), place.file("wave.ledger")).unwrap();
+    append("last.csv");
+    let ran = append("late.csv").exits(2).says("requested before, from another copy of this ledger");
+    assert!(!ran.stderr.contains("cmbatch status"), "{}", ran.stderr);
+    assert!(next_commands(&ran.stderr)[0].contains("--already skip"), "{}", ran.stderr);
 }
