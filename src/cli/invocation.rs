@@ -36,6 +36,18 @@ impl Invocation {
         Self(words)
     }
 
+    /// Returns the command with the state folder that only this process's environment names: whoever types what is next has another.
+    pub(crate) fn in_state_folder(self, folder: &str) -> Self {
+        let cli = Cli::command();
+        let source = self.command().and_then(|name| cli.find_subcommand(name));
+        let takes_it =
+            source.is_some_and(|source| source.get_arguments().any(|arg| arg.get_long() == Some("state-dir")));
+        if !takes_it || self.has("--state-dir") || self.has("--simulate") {
+            return self;
+        }
+        Self([self.0, vec!["--state-dir".to_owned(), folder.to_owned()]].concat())
+    }
+
     /// Returns whether this is one of its words.
     pub(crate) fn names(&self, word: &str) -> bool {
         self.0.iter().any(|known| known == word)
