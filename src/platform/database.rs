@@ -25,12 +25,12 @@ fn real(path: &Path) -> PathBuf {
 /// Returns whether a path names this database or a file beside it, whether they exist or not. No file is opened: closing it would
 /// take SQLite's locks away where this process has the database open.
 pub fn is_of_database(path: &Path, database: &Path) -> bool {
-    let named = |end: &&str| {
+    let named = |end: &str| {
         let mut name = OsString::from(database);
         name.push(end);
         same_file(path, Path::new(&name))
     };
-    ENDS.iter().any(|end| named(&end))
+    ENDS.iter().any(|end| named(end))
 }
 
 /// Returns the database that a path names, or beside which it lies. It is opened for that: not to be asked of one that this process

@@ -34,7 +34,7 @@ pub enum OutputError {
     },
     /// The target is a database, such as a ledger, or one of the files beside it.
     #[error(
-        "{path:?} belongs to {database:?}, which is a ledger or another database, and is not replaced; take another name"
+        "{path:?} is one of the files of {database:?}, a ledger or another database, and is not replaced; take another name"
     )]
     OfDatabase {
         /// The target.

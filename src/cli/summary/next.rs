@@ -282,8 +282,10 @@ const MAX_NAMES: u32 = 100;
 
 /// Returns a name that no file has: `results.csv`, `results-2.csv`.
 fn free_name(name: &str) -> String {
-    let (stem, end) = name.rsplit_once('.').unwrap_or((name, ""));
-    let names = std::iter::once(name.to_owned()).chain((2..MAX_NAMES).map(|n| format!("{stem}-{n}.{end}")));
+    // One without an end is numbered at its end.
+    let end = Path::new(name).extension().map_or(0, |end| end.len() + 1);
+    let (stem, end) = name.split_at(name.len() - end);
+    let names = std::iter::once(name.to_owned()).chain((2..MAX_NAMES).map(|n| format!("{stem}-{n}{end}")));
     let mut free = names.filter(|name| Path::new(name).symlink_metadata().is_err());
     free.next().unwrap_or_else(|| name.to_owned())
 }
