@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::exit::Exit;
+use super::stored::submits;
 use crate::client::ReadError;
 use crate::ledger::{Finding, LedgerError, Reader, RowState, SessionInfo, SkipCause};
 use crate::reconcile::Report;
@@ -54,8 +55,14 @@ pub struct Ending {
     pub last_sent_by: Option<String>,
     /// The server; none for a rehearsal.
     pub server: Option<String>,
-    /// The first manifest, as it was named.
+    /// The manifest of the first invalid row, as it was named; the first one where there is none.
     pub manifest: String,
+    /// The commands that submitted lists, as they were typed, the last one first, where they are recorded.
+    pub submitted_by: Vec<String>,
+    /// Whether it was told to run.
+    pub is_started: bool,
+    /// The words of the command that submits its lists, as far as the ledger knows them.
+    pub submits: Vec<String>,
 }
 
 /// The commands that send rows.
@@ -98,6 +105,11 @@ impl Ending {
     /// # Errors
     /// The ledger cannot be read.
     pub fn of(reader: &Reader, ledger: &Path) -> Result<Self, LedgerError> {
+        let invalid: Vec<RowId> =
+            reader.invalid(MAX_NAMED, &[RowState::Invalid])?.into_iter().map(|row| row.row).collect();
+        let run = reader.run();
+        let first = invalid.first().map_or(0, |row| row.get());
+        let part = run.parts.iter().rev().find(|part| part.first_row.get() <= first).or(run.parts.first());
         Ok(Self {
             ledger: ledger.to_owned(),
             run: reader.run().id,
@@ -119,12 +131,15 @@ impl Ending {
             is_part: false,
             n_left_destructive: n_destructive(&reader.by_type(RowState::Pending)?),
             n_failed_destructive: n_destructive(&reader.by_type(RowState::Failed)?),
-            invalid: reader.invalid(MAX_NAMED, &[RowState::Invalid])?.into_iter().map(|row| row.row).collect(),
+            invalid,
             contradicted: contradicted(reader)?,
             failed_by: failed_by(reader)?,
-            last_sent_by: last_sent_by(reader)?,
-            manifest: reader.run().parts.first().map(|part| part.name.clone()).unwrap_or_default(),
-            server: (!reader.run().identity.rehearsal).then(|| reader.run().identity.server.clone()),
+            last_sent_by: typed(reader, &SENDING)?.into_iter().next(),
+            manifest: part.map(|part| part.name.clone()).unwrap_or_default(),
+            submitted_by: typed(reader, &SENDING[..1])?,
+            is_started: run.started_at.is_some(),
+            submits: submits(run, ledger),
+            server: (!run.identity.rehearsal).then(|| run.identity.server.clone()),
         })
     }
 
@@ -173,11 +188,11 @@ fn contradicted(reader: &Reader) -> Result<Vec<(RowId, String)>, LedgerError> {
     Ok(found)
 }
 
-/// Returns the command that sent rows last, as it was typed, where it is recorded.
-fn last_sent_by(reader: &Reader) -> Result<Option<String>, LedgerError> {
+/// Returns these commands as they were typed, the last one first, where they are recorded.
+fn typed(reader: &Reader, commands: &[&str]) -> Result<Vec<String>, LedgerError> {
     let sessions = reader.sessions()?;
-    let mut sending = sessions.iter().rev().filter(|session| SENDING.contains(&session.info.command.as_str()));
-    Ok(sending.find_map(|session| session.info.option(SessionInfo::COMMAND_LINE).map(str::to_owned)))
+    let of_them = sessions.iter().rev().filter(|session| commands.contains(&session.info.command.as_str()));
+    Ok(of_them.filter_map(|session| session.info.option(SessionInfo::COMMAND_LINE).map(str::to_owned)).collect())
 }
 
 /// Returns how many rows of these take certificates away.

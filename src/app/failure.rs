@@ -114,7 +114,7 @@ pub(crate) fn exit_of(error: &ReadError) -> Exit {
 impl From<OutputError> for Failure {
     fn from(error: OutputError) -> Self {
         let exit = match error {
-            OutputError::Exists { .. } | OutputError::NoFile { .. } => Exit::Usage,
+            OutputError::Exists { .. } | OutputError::NoFile { .. } | OutputError::OfDatabase { .. } => Exit::Usage,
             OutputError::Write { .. } => Exit::Disk,
         };
         let failure = Self::of(exit, &error);
@@ -124,7 +124,7 @@ impl From<OutputError> for Failure {
                 let replace = Piece::with(&["--force"], &["--force"]);
                 failure.with_next(Next::from("take another name, or replace it: ").and(replace))
             }
-            OutputError::NoFile { .. } | OutputError::Write { .. } => failure,
+            OutputError::NoFile { .. } | OutputError::OfDatabase { .. } | OutputError::Write { .. } => failure,
         }
     }
 }

@@ -14,7 +14,7 @@ use super::words::{grouped, rows};
 use crate::client::ReadError;
 use crate::ledger::{Finding, Reader, RowState};
 use crate::reconcile::{Hit, Hits, RunHits};
-use crate::request::{Guid, RequestType, RequestUuid, RowId, printable_up_to};
+use crate::request::{Guid, RequestType, RequestUuid, RowId, RunMark, printable_up_to};
 
 /// The longest reason to stop, in characters: what is to be done stands last.
 const MAX_REASON: usize = 1_000;
@@ -175,14 +175,17 @@ fn runs(hits: &Hits) -> String {
 fn stop_for(hits: &Hits, found: &[Requested], own: &BTreeSet<Guid>, job: &Job) -> Result<Failure, Failure> {
     let n_rows = found.len() as u64;
     let verb = if n_rows == 1 { "was" } else { "were" };
-    let message = format!(
-        "{} of this list {verb} requested before, from another ledger; nothing was sent\n{}",
-        rows(n_rows),
-        runs(hits)
-    );
-    let known = hits.by_run().into_iter().find_map(|run| job.ledger_of(run.run));
-    let mut next = match known {
+    let own_run = RunMark::of(job.ledger.run().id);
+    let of_runs = hits.by_run();
+    let mut elsewhere = of_runs.iter().map(|run| run.run).filter(|run| *run != own_run).peekable();
+    // Rows that were taken in behind an older copy of the ledger were sent by a later one of the same run.
+    let is_copy = elsewhere.peek().is_none();
+    let by = if is_copy { "another copy of this ledger" } else { "another ledger" };
+    let message =
+        format!("{} of this list {verb} requested before, from {by}; nothing was sent\n{}", rows(n_rows), runs(hits));
+    let mut next = match elsewhere.find_map(|run| job.ledger_of(run)) {
         Some(ledger) => Next::from("go on with that ledger: ").and(Piece::on_ledger("status", &ledger, &[])),
+        None if is_copy => Next::from("look into that copy, where you have it"),
         None => Next::from("go on with that ledger, where you have it"),
     };
     let of = job.refused()?;

@@ -8,11 +8,13 @@ use super::exit::Exit;
 use super::failure::Failure;
 use super::known::{Repeats, place};
 use super::load::{self, LeftOut};
+use super::next::{Next, Piece};
+use super::stopped_by::StoppedBy;
 use super::stored::RowNames;
 use super::words::grouped;
 use crate::ledger::{Ledger, Reader, RowState, SessionInfo};
 use crate::machine::Machine;
-use crate::request::{RequestType, RowId};
+use crate::request::{RequestType, RowId, RunMark, printable};
 use crate::validate::{self, CheckedRow, Rules, ValidRow};
 
 /// How many faults are told.
@@ -22,6 +24,8 @@ const MAX_TOLD: usize = 20;
 pub(super) struct Mended<'a> {
     checked: &'a Checked,
     rules: &'a Rules,
+    /// The ledger, as it was named.
+    ledger: &'a Path,
     /// The row of the ledger that each row of the manifest stands for, by its number in the manifest.
     stands_for: HashMap<RowId, RowId>,
     by_type: BTreeMap<RequestType, u64>,
@@ -30,10 +34,16 @@ pub(super) struct Mended<'a> {
 }
 
 /// Finds for each row of a manifest the one that it stands for.
-pub(super) fn read<'a>(checked: &'a Checked, rules: &'a Rules, reader: &Reader) -> Result<Mended<'a>, Failure> {
+pub(super) fn read<'a>(
+    checked: &'a Checked,
+    rules: &'a Rules,
+    ledger: &'a Path,
+    reader: &Reader,
+) -> Result<Mended<'a>, Failure> {
     let first_part = checked.survey.parts.first();
     let first_row = first_part.and_then(|part| reader.run().part_of(&part.sha256).map(|known| known.first_row));
-    let mut mended = Mended { checked, rules, stands_for: HashMap::new(), by_type: BTreeMap::new(), first_row };
+    let (stands_for, by_type) = (HashMap::new(), BTreeMap::new());
+    let mut mended = Mended { checked, rules, ledger, stands_for, by_type, first_row };
     mended.match_again(reader)?;
     Ok(mended)
 }
@@ -66,11 +76,15 @@ impl Mended<'_> {
         let mut names = RowNames::of(reader);
         let mut faults = Vec::new();
         let mut taken: HashMap<RowId, String> = HashMap::new();
-        let (checked, rules) = (self.checked, self.rules);
+        let (checked, rules, ledger) = (self.checked, self.rules, self.ledger);
+        let own_run = RunMark::of(reader.run().id).to_string();
         let (stands_for, by_type) = (&mut self.stands_for, &mut self.by_type);
         validate::deliver(&checked.manifests, rules, &checked.survey, |row| -> Result<(), Failure> {
             let CheckedRow::Valid(row) = row else { return Ok(()) };
             let here = place(&row, checked);
+            if let Some(run) = row.from_run.as_deref().filter(|run| *run != own_run) {
+                return Err(of_another_run(&here, run, &own_run, ledger));
+            }
             match match_row(&row, reader, &mut names)? {
                 Ok(old) => {
                     if let Some(earlier) = taken.insert(old, here.clone()) {
@@ -128,6 +142,25 @@ impl Mended<'_> {
     }
 }
 
+/// Refuses rows that were taken from another run: its numbers and ids are not this one's.
+fn of_another_run(here: &str, run: &str, own_run: &str, ledger: &Path) -> Failure {
+    let run = printable(run);
+    let message = format!(
+        "{here}: the row is of run {run} by its _run, and {} is the ledger of run {own_run}; nothing was sent",
+        ledger.display()
+    );
+    Failure::new(Exit::Usage, message).stopping(StoppedBy::OtherRun).with_next(
+        Next::from("give the file to the ledger of its run; or see how the rows of this one are written to a file: ")
+            .and(Piece::on_ledger("status", ledger, &[])),
+    )
+}
+
+/// Returns the id of a row of the ledger, where it has one; of an invalid row that which was read.
+fn id_of(reader: &Reader, row: RowId) -> Result<Option<String>, Failure> {
+    let found = reader.page(row.get() - 1, 1, &[])?.into_iter().next();
+    Ok(found.and_then(|found| found.id.or_else(|| found.invalid?.cell("id"))))
+}
+
 /// Finds the row that a mended one stands for, or says what is wrong with that.
 fn match_row(row: &ValidRow, reader: &Reader, names: &mut RowNames<'_>) -> Result<Result<RowId, String>, Failure> {
     let by_id = match &row.id {
@@ -152,6 +185,16 @@ fn match_row(row: &ValidRow, reader: &Reader, names: &mut RowNames<'_>) -> Resul
     let Some(facts) = reader.facts(old)? else {
         return Ok(Err(format!("[row-not-matched]: the ledger has no row {old}; correct its _row")));
     };
+    // A number alone may be that of another run's row, and so may the row be another one.
+    if let (Some(id), None, None) = (&row.id, by_id, &row.from_run)
+        && let Some(known) = id_of(reader, old)?
+    {
+        let (id, known) = (printable(id), printable(&known));
+        return Ok(Err(format!(
+            "[row-not-matched]: its id is \"{id}\", and row {old} of the ledger has the id \"{known}\"; correct its id, or \
+             delete the row where it is of another run"
+        )));
+    }
     match facts.state {
         RowState::Failed | RowState::Invalid => {}
         state @ (RowState::Pending

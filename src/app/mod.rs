@@ -53,5 +53,5 @@ pub use replay::{Cause, Choice, Corrected, Replay, prepare as prepare_replay};
 pub use settle::{Said, check_created, close_findings, doubtful_rows, find_doubtful, record_verdicts};
 pub use state::{Note, StateFolder};
 pub use stopped_by::StoppedBy;
-pub use stored::{check_free, check_started, rules_of, wire_of};
+pub use stored::{check_free, check_started, extra_columns_of, rules_of, wire_of};
 pub use submit::{Existing, Prepared, Ready, Submission, prepare as prepare_submit};

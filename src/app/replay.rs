@@ -85,7 +85,8 @@ pub struct Choice {
 pub async fn prepare<'a, S: Calls + Lists>(replay: &Replay<'_>, env: Env<'a, S>) -> Result<Prepared<'a, S>, Failure> {
     let reader = Reader::open(&replay.path)?;
     let mut chosen = Chosen::of(&replay.choice, &reader)?;
-    let mut mended = replay.from.map(|from| mended::read(from.checked, from.rules, &reader)).transpose()?;
+    let mut mended =
+        replay.from.map(|from| mended::read(from.checked, from.rules, &replay.path, &reader)).transpose()?;
     if replay.dry_run {
         return plan_only(&chosen, mended.as_ref(), &reader, replay).map(Prepared::Planned);
     }

@@ -5,7 +5,8 @@ use std::path::Path;
 
 use super::exit::Exit;
 use super::failure::Failure;
-use crate::ledger::{LedgerError, Reader, ResultRow, RunInfo, TEMPLATE_NAME};
+use super::next::{Next, Piece};
+use crate::ledger::{LedgerError, Reader, ResultRow, RunIdentity, RunInfo, SessionInfo, SessionRecord, TEMPLATE_NAME};
 use crate::request::{DataEncoding, Guid, RowId, TagPosition, printable};
 use crate::submit::Wire;
 use crate::validate::{Defaults, ExtraColumns, OnDuplicate, Rules};
@@ -45,7 +46,7 @@ pub(super) fn renamed_templates(run: &RunInfo, today: &BTreeMap<String, Guid>) -
     templates_of(run).filter_map(note).collect()
 }
 
-/// Returns the rules that the run's rows were checked by.
+/// Returns the rules that the run's rows were checked by. What unknown columns were is not the run's: see [`extra_columns_of`].
 pub fn rules_of(run: &RunInfo, mut templates: BTreeMap<String, Guid>) -> Rules {
     for (name, guid) in templates_of(run) {
         templates.retain(|today, _| !today.eq_ignore_ascii_case(&name));
@@ -65,12 +66,20 @@ pub fn rules_of(run: &RunInfo, mut templates: BTreeMap<String, Guid>) -> Rules {
             Some("send") => OnDuplicate::Send,
             _ => OnDuplicate::Error,
         },
-        // The columns that the run's own manifests had stand in its rejects.
-        extra_columns: ExtraColumns::Keep,
+        extra_columns: ExtraColumns::Error,
         allow_empty: false,
         profile_property: option(run, "profile-property").map(str::to_owned),
         tagged: option(run, "tag") != Some("no"),
     }
+}
+
+/// Returns what unknown columns of corrected rows are: those that a list of the run was allowed to have stand in its rejects.
+///
+/// # Errors
+/// The ledger cannot be read.
+pub fn extra_columns_of(reader: &Reader) -> Result<ExtraColumns, LedgerError> {
+    let keeps = |session: &SessionRecord| session.info.option(SessionInfo::EXTRA_COLUMNS) == Some("keep");
+    Ok(if reader.sessions()?.iter().any(keeps) { ExtraColumns::Keep } else { ExtraColumns::Error })
 }
 
 /// Refuses a ledger that another process holds.
@@ -92,12 +101,36 @@ pub fn check_started(run: &RunInfo, path: &Path) -> Result<(), Failure> {
     if run.started_at.is_some() {
         return Ok(());
     }
-    let names: Vec<String> = run.parts.iter().map(|part| printable(&part.name)).collect();
     Err(Failure::new(
         Exit::Usage,
         format!("the run in {} was loaded and not told to run; nothing was sent", path.display()),
     )
-    .with_next(format!("submit {} again, with the same options", names.join(" "))))
+    .with_next(Next(vec![Piece::Command(submits(run, path))])))
+}
+
+/// Returns the words of the command that submits the run's lists, as far as the ledger knows them.
+pub(super) fn submits(run: &RunInfo, path: &Path) -> Vec<String> {
+    let mut words = vec!["submit".to_owned()];
+    words.extend(run.parts.iter().map(|part| part.name.clone()));
+    words.extend(["--ledger".to_owned(), path.to_string_lossy().into_owned()]);
+    let RunIdentity { server, rehearsal, options } = &run.identity;
+    words.extend(match rehearsal {
+        true => vec!["--simulate".to_owned()],
+        false => vec!["--server".to_owned(), server.clone()],
+    });
+    for (name, value) in options.iter().filter(|(name, _)| !name.starts_with(TEMPLATE_NAME)) {
+        match (name.as_str(), value.as_str()) {
+            ("tag", "no") => words.push("--no-tag".to_owned()),
+            ("target-self", "yes") => words.push("--target-self".to_owned()),
+            // What nobody has to say.
+            ("tag" | "target-self", _)
+            | ("tag-position", "start")
+            | ("datacollection", "array")
+            | ("on-invalid" | "on-duplicate", "abort" | "error") => {}
+            _ => words.extend([format!("--{name}"), value.clone()]),
+        }
+    }
+    words
 }
 
 /// Says that a run has no such row; nothing was sent or recorded.

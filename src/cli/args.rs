@@ -197,6 +197,9 @@ pub(crate) struct ReplayArgs {
     /// Send the corrected rows of this manifest in place of the failed or invalid ones (by id, else by _row)
     #[arg(long, value_name = "FILE", conflicts_with_all = ["state", "cause", "row", "id", "ids"])]
     pub(crate) from: Option<PathBuf>,
+    /// What an unknown column of it is [default: what it was when the run's lists were submitted]
+    #[arg(long, value_name = "WHAT")]
+    pub(crate) extra_columns: Option<ExtraColumnsArg>,
     /// Confirm that exactly N rows that take certificates away (Revoke, Retire) are sent now
     #[arg(long, value_name = "N")]
     pub(crate) confirm: Option<u64>,

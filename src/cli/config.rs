@@ -14,7 +14,7 @@ use super::sign_in::Secrets;
 use crate::app::{Existing, Exit, Failure, Ids, Part, chain};
 use crate::ledger::TEMPLATE_NAME;
 use crate::manifest::{ReadOptions, Source};
-use crate::platform::Overwrite;
+use crate::platform::{Overwrite, is_of_database, same_file};
 use crate::request::{DataEncoding, Guid, TagPosition};
 use crate::simulator::SimulatorError;
 use crate::validate::{Defaults, ExtraColumns, OnDuplicate, Rules};
@@ -95,11 +95,7 @@ fn checking(
     if sources.iter().filter(|source| matches!(source, Source::Stdin)).count() > 1 {
         return Err(ConfigError("standard input (-) can be given only once".to_owned()));
     }
-    for output in [&findings.errors, &findings.rejects].into_iter().flatten() {
-        if manifests.iter().any(|input| same_file(input, output)) {
-            return Err(ConfigError(format!("{} is a manifest: an output may not replace an input", shown(output))));
-        }
-    }
+    refuse_inputs(manifests, findings)?;
     check_findings(findings, origins)?;
     let rules = Rules {
         defaults: Defaults {
@@ -115,10 +111,7 @@ fn checking(
             OnDuplicateArg::First => OnDuplicate::First,
             OnDuplicateArg::Send => OnDuplicate::Send,
         },
-        extra_columns: match rows.extra_columns {
-            ExtraColumnsArg::Error => ExtraColumns::Error,
-            ExtraColumnsArg::Keep => ExtraColumns::Keep,
-        },
+        extra_columns: extra_columns(rows.extra_columns),
         allow_empty: rows.allow_empty,
         profile_property: rows.profile_property.clone(),
         tagged,
@@ -162,6 +155,14 @@ pub(crate) fn part(args: &PartArgs) -> Result<Option<Part>, Failure> {
     }))
 }
 
+/// Returns what `--extra-columns` means.
+pub(crate) const fn extra_columns(arg: ExtraColumnsArg) -> ExtraColumns {
+    match arg {
+        ExtraColumnsArg::Error => ExtraColumns::Error,
+        ExtraColumnsArg::Keep => ExtraColumns::Keep,
+    }
+}
+
 /// Returns what `--force` means.
 pub(crate) const fn overwrite(force: bool) -> Overwrite {
     if force { Overwrite::Allow } else { Overwrite::Refuse }
@@ -171,12 +172,26 @@ fn source(path: &Path) -> Source {
     if path.as_os_str() == "-" { Source::Stdin } else { Source::File(path.to_owned()) }
 }
 
-/// Returns whether two paths name one file.
-pub(crate) fn same_file(a: &Path, b: &Path) -> bool {
-    match (std::fs::canonicalize(a), std::fs::canonicalize(b)) {
-        (Ok(a), Ok(b)) => a == b,
-        _ => a == b,
+/// Refuses outputs that would take the place of what is read.
+fn refuse_inputs(inputs: &[PathBuf], findings: &FindingArgs) -> Result<(), ConfigError> {
+    let is_input = |output: &&PathBuf| inputs.iter().any(|input| same_file(input, output));
+    match [&findings.errors, &findings.rejects].into_iter().flatten().find(is_input) {
+        Some(output) => Err(ConfigError(format!("{} is an input: an output may not replace it", shown(output)))),
+        None => Ok(()),
     }
+}
+
+/// Refuses an output that would take the place of a ledger, or of a file beside it, which may be yet to come.
+pub(crate) fn refuse_ledger(output: &Path, ledger: &Path) -> Result<(), ConfigError> {
+    if !is_of_database(output, ledger) {
+        return Ok(());
+    }
+    let (output, ledger) = (shown(output), shown(ledger));
+    Err(ConfigError(if output == ledger {
+        format!("{output} is the ledger: an output may not replace it; take another name")
+    } else {
+        format!("{output} belongs to the ledger {ledger}: an output may not replace it; take another name")
+    }))
 }
 
 fn template(text: &str, origins: &Origins, world: &World) -> Result<Guid, ConfigError> {
@@ -201,7 +216,8 @@ impl SubmitConfig {
         let SubmitArgs { manifests, server, rehearsal, guards, part, pace, doubt, reading, rows, wire, findings } =
             args;
         let checking = checking(manifests, reading, rows, findings, tagged, origins, &world)?;
-        check_guards(manifests, guards, findings, origins)?;
+        refuse_inputs(part.ids.as_slice(), findings)?;
+        check_guards(manifests, guards, origins)?;
         let identity = identity(&checking, rows, wire, guards);
         let reach = ReachArgs { server, rehearsal, pace: Some(pace), doubt: Some(doubt), in_ledger: None };
         Ok(Self {
@@ -235,12 +251,7 @@ impl SubmitConfig {
     }
 }
 
-fn check_guards(
-    manifests: &[PathBuf],
-    guards: &GuardArgs,
-    findings: &FindingArgs,
-    origins: &Origins,
-) -> Result<(), ConfigError> {
+fn check_guards(manifests: &[PathBuf], guards: &GuardArgs, origins: &Origins) -> Result<(), ConfigError> {
     // Beside a pipe such as <(command) no ledger can stand either.
     let is_pipe = |path: &PathBuf| path.as_os_str() == "-" || path.metadata().is_ok_and(|metadata| !metadata.is_file());
     if guards.append && guards.ledger.is_none() {
@@ -256,15 +267,9 @@ fn check_guards(
                 .to_owned(),
         ));
     }
-    if let Some(ledger) = &guards.ledger {
-        if manifests.iter().any(|input| same_file(input, ledger)) {
-            return Err(ConfigError(format!("{}: {} is the manifest", origins.name("ledger"), shown(ledger))));
-        }
-        for output in [&findings.errors, &findings.rejects].into_iter().flatten() {
-            if same_file(output, ledger) {
-                return Err(ConfigError(format!("{} is the ledger: an output may not replace it", shown(output))));
-            }
-        }
+    if let Some(ledger) = guards.ledger.as_ref().filter(|ledger| manifests.iter().any(|input| same_file(input, ledger)))
+    {
+        return Err(ConfigError(format!("{}: {} is the manifest", origins.name("ledger"), shown(ledger))));
     }
     Ok(())
 }

@@ -31,6 +31,28 @@ impl Invocation {
         words_of(shown)?.strip_prefix(&["cmbatch".to_owned()]).map(|words| Self(words.to_vec()))
     }
 
+    /// Returns the command of these words, without the program's name.
+    pub(crate) const fn of_words(words: Vec<String>) -> Self {
+        Self(words)
+    }
+
+    /// Returns the command with the state folder that only this process's environment names: whoever types what is next has another.
+    pub(crate) fn in_state_folder(self, folder: &str) -> Self {
+        let cli = Cli::command();
+        let source = self.command().and_then(|name| cli.find_subcommand(name));
+        let takes_it =
+            source.is_some_and(|source| source.get_arguments().any(|arg| arg.get_long() == Some("state-dir")));
+        if !takes_it || self.has("--state-dir") || self.has("--simulate") {
+            return self;
+        }
+        Self([self.0, vec!["--state-dir".to_owned(), folder.to_owned()]].concat())
+    }
+
+    /// Returns whether this is one of its words.
+    pub(crate) fn names(&self, word: &str) -> bool {
+        self.0.iter().any(|known| known == word)
+    }
+
     /// Returns the same command, to be typed again: without the options that hold for one time only.
     pub(crate) fn again(&self) -> String {
         self.without(&["--confirm", "--new", "--dry-run"]).shown()

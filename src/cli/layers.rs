@@ -95,6 +95,11 @@ pub(crate) enum Origin {
 pub(crate) struct Origins(BTreeMap<String, Origin>);
 
 impl Origins {
+    /// Returns whether an option was set by any layer.
+    pub(crate) fn has(&self, option: &str) -> bool {
+        self.0.contains_key(option)
+    }
+
     /// Returns how an option is called where it was set: `--server`, `CMBATCH_SERVER`, `cmbatch.toml: server`.
     pub(crate) fn name(&self, option: &str) -> String {
         match self.0.get(option) {

@@ -84,7 +84,10 @@ fn run(layered: Layered, argv: &[OsString], environment: &BTreeMap<String, OsStr
     for warning in layered.warnings.iter().chain(&risks(&layered.cli.command, &layered.origins)) {
         shell.warn(warning);
     }
-    let invocation = Invocation::new(argv);
+    let mut invocation = Invocation::new(argv);
+    if let Some(folder) = service_folder(environment).filter(|_| !layered.origins.has("state-dir")) {
+        invocation = invocation.in_state_folder(folder);
+    }
     let mut ended = command(layered, &invocation, &shell, environment);
     if let Err(failure) = &mut ended
         && failure.next.is_none()
@@ -154,7 +157,7 @@ fn command(
     environment: &BTreeMap<String, OsString>,
 ) -> Result<Option<Summary>, Failure> {
     let Layered { cli, origins, templates, files, warnings: _ } = layered;
-    let text = |name: &str| environment.get(name).and_then(|value| value.to_str()).filter(|value| !value.is_empty());
+    let text = |name: &str| text_of(environment, name);
     let secret = |name: &str| text(name).map(|value| Secret::new(value.to_owned()));
     let secrets = Secrets {
         token: secret(super::TOKEN_VARIABLE),
@@ -162,8 +165,7 @@ fn command(
         password: secret(super::PASSWORD_VARIABLE),
         keytab: text("KRB5_CLIENT_KTNAME").map(str::to_owned),
     };
-    let state_dir = text("STATE_DIRECTORY")
-        .and_then(|folders| folders.split(':').next())
+    let state_dir = service_folder(environment)
         .map(PathBuf::from)
         .or_else(|| text("XDG_STATE_HOME").map(|home| PathBuf::from(home).join("cmbatch")))
         .or_else(|| text("HOME").map(|home| PathBuf::from(home).join(".local/state/cmbatch")))
@@ -183,6 +185,8 @@ fn command(
             let config = SubmitConfig::resolve(&args, &origins, world)?;
             let mut options = config.identity.clone();
             options.extend(in_force(&config.reach));
+            let extra = format!("{:?}", config.checking.rules.extra_columns).to_lowercase();
+            options.push((SessionInfo::EXTRA_COLUMNS.to_owned(), extra));
             let session = session("submit", user, invocation, options);
             submit::run(&config, &context(session, shell, &cli.global, invocation, &files)).map(Some)
         }
@@ -217,6 +221,15 @@ fn command(
         }
         Command::Simulate(args) => simulate::run(&args, shell).map(Some),
     }
+}
+
+fn text_of<'e>(environment: &'e BTreeMap<String, OsString>, name: &str) -> Option<&'e str> {
+    environment.get(name).and_then(|value| value.to_str()).filter(|value| !value.is_empty())
+}
+
+/// Returns the state folder that systemd gives a service.
+fn service_folder(environment: &BTreeMap<String, OsString>) -> Option<&str> {
+    text_of(environment, "STATE_DIRECTORY").and_then(|folders| folders.split(':').next())
 }
 
 /// The last words of a run that was interrupted before it sent anything.

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
-pub(crate) use self::next::about_contradicted;
+pub(crate) use self::next::{about_contradicted, starting};
 use self::stops::stop_text;
 use super::commands::doubt;
 use super::invocation::Invocation;

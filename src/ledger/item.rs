@@ -171,6 +171,9 @@ impl SessionInfo {
     /// The option that holds the command as it was typed.
     pub const COMMAND_LINE: &'static str = "command-line";
 
+    /// The option that says what unknown columns of a list are.
+    pub const EXTRA_COLUMNS: &'static str = "extra-columns";
+
     /// Returns the account of the session's calls, where it is known.
     pub fn account(&self) -> Option<&str> {
         self.option(Self::ACCOUNT)

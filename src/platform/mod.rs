@@ -1,6 +1,6 @@
 //! What differs by operating system.
 //!
-//! **Owns**: file locks, private files, folder syncs, the kind of a file system, names of user and host, the clock that
+//! **Owns**: file locks, private files, what no output replaces, folder syncs, the kind of a file system, names of user and host, the clock that
 //! runs during sleep, signals, what signs in, the points at which tests end the process.
 //!
 //! **Must not know**: anything of this crate.
@@ -11,6 +11,7 @@
 #[cfg(debug_assertions)]
 pub mod crash;
 mod data_lock;
+mod database;
 mod filesystem;
 #[cfg(unix)]
 mod gss;
@@ -34,6 +35,7 @@ use unix as system;
 use windows as system;
 
 pub use data_lock::DataLock;
+pub use database::{is_of_database, same_file};
 pub use filesystem::{FileSystem, NetworkFileSystem, file_system};
 pub use lock::FileLock;
 pub use output::{OutputError, Overwrite, PrivateOutput};

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use tempfile::{Builder, NamedTempFile};
 
+use super::database::database_of;
 use super::{folder_of, sync_folder};
 
 /// What to do where the output's target exists.
@@ -30,6 +31,16 @@ pub enum OutputError {
     NoFile {
         /// The target.
         path: PathBuf,
+    },
+    /// The target is a database, such as a ledger, or one of the files beside it.
+    #[error(
+        "{path:?} is one of the files of {database:?}, a ledger or another database, and is not replaced; take another name"
+    )]
+    OfDatabase {
+        /// The target.
+        path: PathBuf,
+        /// The database.
+        database: PathBuf,
     },
     /// The file could not be written.
     #[error("cannot write {path:?}")]
@@ -64,10 +75,10 @@ pub struct PrivateOutput {
 }
 
 impl PrivateOutput {
-    /// Starts an output for `target`. A symbolic link at the target counts as existing, and is replaced, never followed.
+    /// Starts an output for `target`, which is no database that this process has open. A symbolic link at the target counts as existing, and is replaced, never followed.
     ///
     /// # Errors
-    /// [`OutputError::Exists`], so that a refused output costs no work; [`OutputError::Write`] where the folder is
+    /// [`OutputError::OfDatabase`] whatever `overwrite` says, [`OutputError::Exists`], so that a refused output costs no work; [`OutputError::Write`] where the folder is
     /// missing or cannot be written.
     pub fn create(target: &Path, overwrite: Overwrite) -> Result<Self, OutputError> {
         let exists = target.symlink_metadata().is_ok();
@@ -75,6 +86,7 @@ impl PrivateOutput {
         if target.metadata().is_ok_and(|metadata| !metadata.is_file()) {
             return Err(OutputError::NoFile { path: target.to_owned() });
         }
+        refuse_database(target)?;
         match overwrite {
             Overwrite::Refuse if exists => return Err(OutputError::Exists { path: target.to_owned() }),
             Overwrite::Refuse | Overwrite::Allow => {}
@@ -91,9 +103,11 @@ impl PrivateOutput {
     /// Gives the file its name. When this returns, content and name are durable.
     ///
     /// # Errors
-    /// [`OutputError::Exists`] where the target came to be meanwhile and may not be replaced; [`OutputError::Write`].
+    /// [`OutputError::Exists`] where the target came to be meanwhile and may not be replaced, [`OutputError::OfDatabase`] where it
+    /// came to be one; [`OutputError::Write`].
     pub fn commit(self) -> Result<(), OutputError> {
         let Self { file, target, overwrite } = self;
+        refuse_database(&target)?;
         let failed = |source| OutputError::Write { path: target.clone(), source };
         let file = file.into_inner().map_err(|error| failed(error.into_error()))?;
         file.as_file().sync_all().map_err(failed)?;
@@ -110,6 +124,13 @@ impl PrivateOutput {
             (Err(error), Overwrite::Refuse | Overwrite::Allow) => return Err(failed(error.error)),
         }
         sync_folder(folder_of(&target)).map_err(failed)
+    }
+}
+
+fn refuse_database(target: &Path) -> Result<(), OutputError> {
+    match database_of(target) {
+        Some(database) => Err(OutputError::OfDatabase { path: target.to_owned(), database }),
+        None => Ok(()),
     }
 }
 

@@ -6,15 +6,15 @@ use super::columns::Names;
 use super::export::{ExportError, for_each_row};
 use super::status::Counts;
 use crate::ledger::{Reader, ResultRow, RowState};
-use crate::request::{CreateRequest, NamedValue, RequestType};
+use crate::request::{CreateRequest, NamedValue, RequestType, RunMark};
 
 /// The columns before `data.`, `body.` and `note.` ones.
-const FIXED: [&str; 9] =
-    ["_row", "id", "type", "profiletemplateuuid", "target", "smartcard", "profile", "comment", "priority"];
+const FIXED: [&str; 10] =
+    ["_row", "_run", "id", "type", "profiletemplateuuid", "target", "smartcard", "profile", "comment", "priority"];
 
 /// Which columns the rows need.
-#[derive(Default)]
 struct Shape {
+    run: RunMark,
     data: Names,
     body: Names,
     notes: Names,
@@ -23,6 +23,11 @@ struct Shape {
 }
 
 impl Shape {
+    fn of(run: RunMark) -> Self {
+        let (data, body, notes) = (Names::default(), Names::default(), Names::default());
+        Self { run, data, body, notes, data_as_json: false }
+    }
+
     fn see(&mut self, row: &ResultRow, request: &CreateRequest) {
         self.data.see(&request.data);
         request.body.iter().for_each(|item| self.body.see_name(&item.name));
@@ -54,6 +59,7 @@ impl Shape {
         let text = |value: Option<String>| value.unwrap_or_default();
         let mut record = vec![
             row.row.to_string(),
+            self.run.to_string(),
             text(row.id.clone()),
             request.kind.to_string(),
             text(request.template.map(|guid| guid.to_string())),
@@ -162,7 +168,8 @@ impl Choice {
     }
 }
 
-/// Writes the valid rows of a choice as a CSV manifest, each with its number in a `_row` column. Nothing is defused: the
+/// Writes the valid rows of a choice as a CSV manifest, each with its number in a `_row` column and the mark
+/// of its run in a `_run` column. Nothing is defused: the
 /// values are those that were read.
 ///
 /// # Errors
@@ -170,7 +177,7 @@ impl Choice {
 pub fn manifest_csv(reader: &Reader, choice: &Choice, out: impl Write) -> Result<Written, ExportError> {
     let options = &reader.run().identity.options;
     let profile_property = options.iter().find(|(name, _)| name == "profile-property").map(|(_, value)| value.as_str());
-    let mut shape = Shape::default();
+    let mut shape = Shape::of(RunMark::of(reader.run().id));
     for_each_row(reader, &choice.states, |row| {
         if let Some(request) = choice.request(&row, profile_property) {
             shape.see(&row, &request);

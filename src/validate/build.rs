@@ -14,10 +14,12 @@ pub(super) struct Built {
     pub(super) request: CreateRequest,
     pub(super) notes: NamedValues,
     pub(super) from_row: Option<RowId>,
+    pub(super) from_run: Option<String>,
 }
 
-/// The column that holds where a row was rejected or exported from.
+/// The columns that hold where a row was rejected or exported from: its number, and the run.
 const FROM_ROW: &str = "_row";
+const FROM_RUN: &str = "_run";
 
 /// Makes the request of a row that was found good. Empty data, body and note cells are left out.
 pub(super) fn build(rules: &Rules, layout: &Layout, row: Cells<'_>, judged: Judged<'_>) -> Built {
@@ -31,7 +33,7 @@ pub(super) fn build(rules: &Rules, layout: &Layout, row: Cells<'_>, judged: Judg
         ..CreateRequest::new(judged.kind)
     };
     judged.collection.iter().for_each(|item| request.data.push(&item.name, &item.value));
-    let (mut notes, mut from_row) = (NamedValues::new(), None);
+    let (mut notes, mut from_row, mut from_run) = (NamedValues::new(), None, None);
     for (column, role) in layout.roles.iter().enumerate() {
         let bytes = match cells::value(row, column) {
             Value::Absent => continue,
@@ -54,8 +56,11 @@ pub(super) fn build(rules: &Rules, layout: &Layout, row: Cells<'_>, judged: Judg
             | Role::Profile
             | Role::Faulty => {}
             Role::Ignored => {
-                if layout.names.get(column).is_some_and(|name| name.eq_ignore_ascii_case(FROM_ROW)) {
+                let is = |wanted: &str| layout.names.get(column).is_some_and(|name| name.eq_ignore_ascii_case(wanted));
+                if is(FROM_ROW) {
                     from_row = text().trim().parse().ok().and_then(RowId::new);
+                } else if is(FROM_RUN) {
+                    from_run = Some(text().trim().to_ascii_lowercase()).filter(|run| !run.is_empty());
                 }
             }
         }
@@ -63,7 +68,7 @@ pub(super) fn build(rules: &Rules, layout: &Layout, row: Cells<'_>, judged: Judg
     if let (Some(property), Some(profile)) = (&rules.profile_property, judged.profile) {
         request.body.push(NamedValue::new(property.as_str(), profile.to_string()));
     }
-    Built { id: judged.id.map(|id| cells::text(id).into_owned()), request, notes, from_row }
+    Built { id: judged.id.map(|id| cells::text(id).into_owned()), request, notes, from_row, from_run }
 }
 
 #[cfg(test)]
@@ -104,9 +109,10 @@ mod tests {
                 ("note.Name", "Zoë"),
                 ("_error", "x"),
                 ("_Row", " 17 "),
+                ("_run", " 620F9407-cb "),
             ],
         );
-        assert_eq!(built.from_row, RowId::new(17));
+        assert_eq!((built.from_row, built.from_run.as_deref()), (RowId::new(17), Some("620f9407-cb")));
         assert_eq!(built.id.as_deref(), Some("A17"));
         assert_eq!(built.notes.to_vec(), [NamedValue::new("Name", "Zoë")]);
         let expected = CreateRequest {

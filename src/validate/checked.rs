@@ -23,6 +23,8 @@ pub struct ValidRow {
     pub notes: NamedValues,
     /// The row of an earlier run that it was rejected or exported from: its `_row` cell, where that is a number.
     pub from_row: Option<RowId>,
+    /// The mark of that run, in lower case: its `_run` cell, where there is one.
+    pub from_run: Option<String>,
 }
 
 /// A row that did not.

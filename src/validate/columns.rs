@@ -34,7 +34,7 @@ pub(super) enum Role {
     },
     /// A note, with its name.
     Note(String),
-    /// A column of a rejects file (`_row`, `_error`): taken and left alone.
+    /// A column of a rejects file (`_row`, `_run`, `_error`): taken and left alone.
     Ignored,
     /// A column that is not known, or stands a second time; there is a finding about it.
     Faulty,
@@ -304,6 +304,7 @@ fn fixed_role(name: &str) -> Option<Role> {
         ("datacollection", Role::DataCollection),
         ("profile", Role::Profile),
         ("_row", Role::Ignored),
+        ("_run", Role::Ignored),
         ("_error", Role::Ignored),
     ];
     roles.into_iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, role)| role)

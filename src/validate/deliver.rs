@@ -140,6 +140,7 @@ impl RowTaker for Rows<'_> {
             request: built.request,
             notes: built.notes,
             from_row: built.from_row,
+            from_run: built.from_run,
         };
         self.rows.push(match repeat {
             Some(repeat) => OwnedRow::Skipped(valid, chunk::skip_reason(self.parts, repeat)),

@@ -13,9 +13,12 @@ use super::original::Kept;
 use super::rule::Rule;
 use super::rules::{ExtraColumns, Rules};
 use crate::manifest::{Format, Header, Manifest};
+use crate::request::RunMark;
 
 /// The column with the row's number in the run it was rejected from.
 const ROW: &str = "_row";
+/// The column with the mark of that run: a number alone may be taken for that of a row of another one.
+const RUN: &str = "_run";
 /// The column with what was wrong.
 const ERROR: &str = "_error";
 /// How an `_error` begins whose row needs a decision: alone in the rejects file it may look like a good one.
@@ -38,54 +41,42 @@ impl From<csv::Error> for RejectsError {
     }
 }
 
-/// Writes rejected rows with their own columns, `_row` and `_error`: a manifest again, once the rows are mended.
+/// Writes rejected rows with their own columns, `_row`, `_run` and `_error`: a manifest again, once the rows are mended.
 ///
 /// CSV manifests give CSV with the columns of all of them; JSONL gives the objects with the two properties added. A row
 /// that repeats another one, or that could not be taken apart with certainty (a wrong number of fields, a stray quote), has
 /// an `_error` that begins with `UNDECIDED`, and is refused until a person has emptied that cell. The text is UTF-8 without byte order mark.
 pub struct RejectsWriter<W: Write> {
     sink: Sink<W>,
+    /// The mark of the run, empty where there is none.
+    run: String,
 }
 
 enum Sink<W: Write> {
     Csv {
         csv: Box<csv::Writer<W>>,
-        /// How many columns there are, `_row` and `_error` left out.
+        /// How many columns there are, `_row`, `_run` and `_error` left out.
         n_columns: usize,
-        /// For each manifest, the place of each of its columns; none for `_row` and `_error` of its own.
+        /// For each manifest, the place of each of its columns; none for `_row`, `_run` and `_error` of its own.
         places: Vec<Vec<Option<usize>>>,
     },
     Jsonl(W),
 }
 
 impl<W: Write> RejectsWriter<W> {
-    /// Starts a rejects file for rows of these manifests.
+    /// Starts a rejects file for rows of these manifests, as rows of this run; none where there is none yet.
     ///
     /// # Errors
     ///
     /// [`RejectsError::MixedForms`] where some are CSV and others JSONL; [`RejectsError::Write`].
-    pub fn new(manifests: &[Manifest], writer: W) -> Result<Self, RejectsError> {
+    pub fn new(manifests: &[Manifest], run: Option<RunMark>, writer: W) -> Result<Self, RejectsError> {
         let header = |manifest| match Manifest::format(manifest) {
             Format::Csv => Some(manifest.header().map_or(&[][..], Header::names)),
             Format::Jsonl => None,
         };
         let headers: Vec<_> = manifests.iter().map(header).collect();
-        Self::with_headers(&headers, writer)
-    }
-
-    fn with_headers(headers: &[Option<&[String]>], writer: W) -> Result<Self, RejectsError> {
-        let csv_headers: Vec<&[String]> = headers.iter().copied().flatten().collect();
-        if csv_headers.is_empty() {
-            return Ok(Self { sink: Sink::Jsonl(writer) });
-        }
-        if csv_headers.len() < headers.len() {
-            return Err(RejectsError::MixedForms);
-        }
-        let mut columns = Vec::new();
-        let places = union(&csv_headers, &mut columns);
-        let mut csv = csv::WriterBuilder::new().flexible(true).from_writer(writer);
-        csv.write_record(columns.iter().map(String::as_str).chain([ROW, ERROR]))?;
-        Ok(Self { sink: Sink::Csv { csv: Box::new(csv), n_columns: columns.len(), places } })
+        let run = run.map(|run| run.to_string()).unwrap_or_default();
+        Ok(Self { sink: Sink::with_headers(&headers, writer)?, run })
     }
 
     /// Writes one row.
@@ -98,11 +89,11 @@ impl<W: Write> RejectsWriter<W> {
         match &mut self.sink {
             Sink::Csv { csv, n_columns, places } => {
                 let places = places.get(row.part as usize - 1).map(Vec::as_slice).unwrap_or_default();
-                Ok(csv.write_record(csv_record(row, *n_columns, places, &error))?)
+                Ok(csv.write_record(csv_record(row, *n_columns, places, [&self.run, &error]))?)
             }
             Sink::Jsonl(writer) => {
-                let mut line =
-                    serde_json::to_vec(&JsonReject { row, error: &error }).expect("strings always serialize");
+                let mut line = serde_json::to_vec(&JsonReject { row, run: &self.run, error: &error })
+                    .expect("strings always serialize");
                 line.push(b'\n');
                 writer.write_all(&line).map_err(RejectsError::Write)
             }
@@ -122,6 +113,23 @@ impl<W: Write> RejectsWriter<W> {
                 Ok(writer)
             }
         }
+    }
+}
+
+impl<W: Write> Sink<W> {
+    fn with_headers(headers: &[Option<&[String]>], writer: W) -> Result<Self, RejectsError> {
+        let csv_headers: Vec<&[String]> = headers.iter().copied().flatten().collect();
+        if csv_headers.is_empty() {
+            return Ok(Self::Jsonl(writer));
+        }
+        if csv_headers.len() < headers.len() {
+            return Err(RejectsError::MixedForms);
+        }
+        let mut columns = Vec::new();
+        let places = union(&csv_headers, &mut columns);
+        let mut csv = csv::WriterBuilder::new().flexible(true).from_writer(writer);
+        csv.write_record(columns.iter().map(String::as_str).chain([ROW, RUN, ERROR]))?;
+        Ok(Self::Csv { csv: Box::new(csv), n_columns: columns.len(), places })
     }
 }
 
@@ -168,7 +176,7 @@ fn what_is_wrong(diagnostics: &[Diagnostic]) -> String {
     if diagnostics.iter().any(|found| needs_decision(found.rule)) { format!("{UNDECIDED}: {text}") } else { text }
 }
 
-fn csv_record(row: &InvalidRow<'_>, n_columns: usize, places: &[Option<usize>], error: &str) -> Vec<String> {
+fn csv_record(row: &InvalidRow<'_>, n_columns: usize, places: &[Option<usize>], behind: [&str; 2]) -> Vec<String> {
     let mut record = vec![String::new(); n_columns];
     let mut surplus = Vec::new();
     match row.original.kept {
@@ -189,7 +197,7 @@ fn csv_record(row: &InvalidRow<'_>, n_columns: usize, places: &[Option<usize>], 
         Kept::Json(_) => {}
     }
     record.push(row.row.to_string());
-    record.push(error.to_owned());
+    record.extend(behind.map(str::to_owned));
     record.append(&mut surplus);
     record
 }
@@ -212,6 +220,7 @@ const fn needs_decision(rule: Rule) -> bool {
 
 struct JsonReject<'a> {
     row: &'a InvalidRow<'a>,
+    run: &'a str,
     error: &'a str,
 }
 
@@ -221,7 +230,7 @@ impl Serialize for JsonReject<'_> {
         match self.row.original.kept {
             Kept::Json(properties) => {
                 for (name, value) in properties {
-                    if !name.eq_ignore_ascii_case(ROW) && !name.eq_ignore_ascii_case(ERROR) {
+                    if ![ROW, RUN, ERROR].iter().any(|own| name.eq_ignore_ascii_case(own)) {
                         map.serialize_entry(name, value)?;
                     }
                 }
@@ -231,6 +240,7 @@ impl Serialize for JsonReject<'_> {
             Kept::Csv(_) => {}
         }
         map.serialize_entry(ROW, &self.row.row.get())?;
+        map.serialize_entry(RUN, self.run)?;
         map.serialize_entry(ERROR, self.error)?;
         map.end()
     }

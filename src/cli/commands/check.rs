@@ -8,7 +8,7 @@ use crate::cli::config::{Findings, ValidateConfig};
 use crate::cli::output::{Shell, grouped, rows, shown};
 use crate::cli::progress::CheckProgress;
 use crate::platform::PrivateOutput;
-use crate::request::RowId;
+use crate::request::{RowId, RunMark};
 use crate::validate::{self, CheckedRow, ErrorsWriter, Progress, RejectsWriter, Rule};
 
 /// Reads and checks all manifests, and shows the first errors.
@@ -41,18 +41,30 @@ fn tell(checked: &Checked, findings: &Findings, shell: &Shell) {
     }
 }
 
+/// Where lists stand in a ledger.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct InLedger {
+    pub(crate) run: RunMark,
+    /// How many rows the ledger has before theirs.
+    pub(crate) n_before: u32,
+}
+
 /// Writes the files of errors and rejects that were asked for, where there is anything to write.
 ///
-/// Rejects are numbered as in the ledger, where the list stands behind `n_before` other rows.
-pub(crate) fn write_findings(checked: &Checked, n_before: u32, config: &ValidateConfig) -> Result<(), Failure> {
-    write_to(checked, n_before, config, &config.findings)
+/// Rejects are numbered as in the ledger, where there is one.
+pub(crate) fn write_findings(
+    checked: &Checked,
+    place: Option<InLedger>,
+    config: &ValidateConfig,
+) -> Result<(), Failure> {
+    write_to(checked, place, config, &config.findings)
 }
 
 /// The same for a ledger that has the rows already: files that are there were written by an earlier run, and may have been corrected
 /// since.
 pub(crate) fn write_missing(
     checked: &Checked,
-    n_before: u32,
+    place: Option<InLedger>,
     config: &ValidateConfig,
     shell: &Shell,
 ) -> Result<(), Failure> {
@@ -70,10 +82,15 @@ pub(crate) fn write_missing(
     };
     let Findings { errors, rejects, overwrite } = &config.findings;
     let findings = Findings { errors: missing(errors), rejects: missing(rejects), overwrite: *overwrite };
-    write_to(checked, n_before, config, &findings)
+    write_to(checked, place, config, &findings)
 }
 
-fn write_to(checked: &Checked, n_before: u32, config: &ValidateConfig, findings: &Findings) -> Result<(), Failure> {
+fn write_to(
+    checked: &Checked,
+    place: Option<InLedger>,
+    config: &ValidateConfig,
+    findings: &Findings,
+) -> Result<(), Failure> {
     if checked.survey.is_valid() || (findings.errors.is_none() && findings.rejects.is_none()) {
         return Ok(());
     }
@@ -81,7 +98,8 @@ fn write_to(checked: &Checked, n_before: u32, config: &ValidateConfig, findings:
         path.as_deref().map(|path| PrivateOutput::create(path, findings.overwrite)).transpose()
     };
     let errors = open(&findings.errors)?.map(ErrorsWriter::new);
-    let rejects = open(&findings.rejects)?.map(|file| RejectsWriter::new(&checked.manifests, file));
+    let rejects =
+        open(&findings.rejects)?.map(|file| RejectsWriter::new(&checked.manifests, place.map(|place| place.run), file));
     let (mut errors, mut rejects) = (errors.transpose()?, rejects.transpose()?);
     if let Some(errors) = &mut errors {
         for diagnostic in &checked.survey.header {
@@ -90,7 +108,7 @@ fn write_to(checked: &Checked, n_before: u32, config: &ValidateConfig, findings:
     }
     validate::deliver(&checked.manifests, &config.rules, &checked.survey, |row| -> Result<(), Failure> {
         let CheckedRow::Invalid(mut row) = row else { return Ok(()) };
-        row.row = RowId::new(row.row.get().saturating_add(n_before)).unwrap_or(row.row);
+        row.row = RowId::new(row.row.get().saturating_add(place.map_or(0, |place| place.n_before))).unwrap_or(row.row);
         if let Some(errors) = &mut errors {
             for diagnostic in &row.diagnostics {
                 errors.write(diagnostic)?;
@@ -155,9 +173,38 @@ pub(crate) fn rejects_name(manifest: &Path) -> String {
     }
 }
 
+/// Returns whether a file of rejects has this row of this run: its number stands before the run's mark.
+pub(crate) fn has_row(path: &Path, run: RunMark, row: RowId) -> bool {
+    let Ok(bytes) = std::fs::read(path) else { return false };
+    let (text, mark) = (String::from_utf8_lossy(&bytes), run.to_string());
+    text.match_indices(&mark).any(|(at, _)| {
+        let before = text[..at].trim_end_matches(|c: char| !c.is_ascii_digit());
+        before.rsplit(|c: char| !c.is_ascii_digit()).next() == Some(row.to_string().as_str())
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::request::RunId;
+
+    #[test]
+    fn a_row_of_a_rejects_file_is_told_by_its_number_and_the_mark_of_its_run() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, run) = (folder.path().join("r"), RunMark::of(RunId::from_bytes([7; 16])));
+        let has = |text: &str, row| {
+            std::fs::write(&path, text).unwrap();
+            has_row(&path, run, RowId::new(row).unwrap())
+        };
+        for text in [
+            "id,_row,_run,_error\nA,12,07070707-07,x\n",
+            "A;\"12\";\"07070707-07\";x",
+            "{\"_row\":12,\"_run\":\"07070707-07\"}",
+        ] {
+            assert!(has(text, 12) && !has(text, 2) && !has(text, 1), "{text}");
+        }
+        assert!(!has("A,12,08080808-08,x", 12) && !has("07070707-07", 12));
+    }
 
     #[test]
     fn rejects_are_named_after_their_manifest() {

@@ -5,12 +5,12 @@ use std::path::Path;
 
 use crate::app::{Ending, Exit, Failure, Next, Piece};
 use crate::cli::args::{ExportArgs, ExportFormat};
-use crate::cli::config::{overwrite, same_file};
+use crate::cli::config::{overwrite, refuse_ledger};
 use crate::cli::invocation::{Invocation, quoted};
 use crate::cli::output::{Shell, rows, shown};
 use crate::cli::summary::Summary;
 use crate::ledger::Reader;
-use crate::platform::PrivateOutput;
+use crate::platform::{PrivateOutput, same_file};
 use crate::report::{Choice, ChoiceError, Counts, ExportError, Written, manifest_csv, results_csv, results_jsonl};
 use crate::request::printable;
 
@@ -30,7 +30,7 @@ pub(crate) fn run(args: &ExportArgs, invocation: &Invocation, shell: &Shell) -> 
         }
         return Ok(None);
     };
-    refuse_ledger(&args.ledger, output)?;
+    refuse_ledger(output, &args.ledger)?;
     if let Some(part) = reader.run().parts.iter().find(|part| same_file(Path::new(&part.name), output)) {
         return Err(Failure::new(
             Exit::Usage,
@@ -98,19 +98,4 @@ fn refused(error: ChoiceError, reader: &Reader, path: &Path, invocation: &Invoca
         ChoiceError::OtherType => format!("cmbatch export {ledger} --format manifest --state created --as TYPE"),
     };
     Ok(Failure::new(Exit::Usage, error.to_string()).with_next(next))
-}
-
-fn refuse_ledger(ledger: &Path, output: &Path) -> Result<(), Failure> {
-    let beside = |end: &str| {
-        let mut name = ledger.as_os_str().to_owned();
-        name.push(end);
-        std::path::PathBuf::from(name)
-    };
-    if ["", ".lock", "-wal", "-shm"].iter().any(|end| same_file(&beside(end), output)) {
-        return Err(Failure::new(
-            Exit::Usage,
-            format!("{} is the ledger: an output may not replace it", shown(output)),
-        ));
-    }
-    Ok(())
 }

@@ -7,12 +7,12 @@ use super::check::check;
 use super::job::{Context, Order, OwnRuntime, warn_of_clear_text};
 use super::stored::{self, Given};
 use super::target::Target;
-use crate::app::{self, Cause, Checked, Choice, Corrected, Env, Exit, Failure, Replay};
+use crate::app::{self, Cause, Checked, Choice, Corrected, Ending, Env, Exit, Failure, Replay};
 use crate::cli::args::{CauseArg, ReplayArgs};
-use crate::cli::config::{Findings, ValidateConfig, World, part};
+use crate::cli::config::{Findings, ValidateConfig, World, extra_columns, part};
 use crate::cli::layers::Origins;
 use crate::cli::progress::Lines;
-use crate::cli::summary::Summary;
+use crate::cli::summary::{Summary, starting};
 use crate::ledger::Reader;
 use crate::manifest::{ReadOptions, Source};
 use crate::platform::Overwrite;
@@ -27,7 +27,9 @@ pub(crate) fn run(
     context: &Context<'_>,
 ) -> Result<Summary, Failure> {
     let reader = Reader::open(&args.ledger)?;
-    app::check_started(reader.run(), &args.ledger)?;
+    if let Err(failure) = app::check_started(reader.run(), &args.ledger) {
+        return Err(failure.with_next(starting(&Ending::of(&reader, &args.ledger)?, context.invocation)));
+    }
     let templates = world.templates.clone();
     let given =
         Given { server: &args.server, rehearsal: &args.rehearsal, pace: Some(&args.pace), doubt: Some(&args.doubt) };
@@ -83,7 +85,9 @@ fn read_corrected(
     templates: BTreeMap<String, Guid>,
     context: &Context<'_>,
 ) -> Result<(Checked, Rules), Failure> {
-    let rules = app::rules_of(reader.run(), templates);
+    let extra_columns =
+        args.extra_columns.map_or_else(|| app::extra_columns_of(reader), |arg| Ok(extra_columns(arg)))?;
+    let rules = Rules { extra_columns, ..app::rules_of(reader.run(), templates) };
     let reading = &args.reading;
     let config = ValidateConfig {
         sources: vec![Source::File(from.to_owned())],

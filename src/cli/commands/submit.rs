@@ -2,26 +2,32 @@
 
 use std::path::{Path, PathBuf};
 
-use super::check::{check, confirming, rejects_name, way_out, write_findings, write_missing};
+use super::check::{InLedger, check, confirming, rejects_name, way_out, write_findings, write_missing};
 use super::job::{Context, Order, OwnRuntime, warn_of_clear_text};
 use super::target::Target;
 use crate::app::{self, Checked, Env, Exit, Failure, Next, Piece, Submission};
-use crate::cli::config::{OnInvalid, SubmitConfig, part};
+use crate::cli::config::{OnInvalid, SubmitConfig, part, refuse_ledger};
 use crate::cli::invocation::quoted;
 use crate::cli::progress::Lines;
 use crate::cli::reach::Destination;
 use crate::cli::summary::Summary;
 use crate::ledger::{self, Purpose, Reader, RunIdentity};
+use crate::request::RunMark;
 
 /// Runs the command.
 pub(crate) fn run(config: &SubmitConfig, context: &Context<'_>) -> Result<Summary, Failure> {
     warn_of_clear_text(&config.reach, context.shell);
     let checked = check(&config.checking, context.shell)?;
+    let path = ledger_path(config, &checked);
+    if let Ok(path) = &path {
+        let outputs = [&config.checking.findings.errors, &config.checking.findings.rejects];
+        outputs.into_iter().flatten().try_for_each(|output| refuse_ledger(output, path))?;
+    }
     if let Err(refusal) = refuse_invalid(&checked, config, context) {
-        write_findings(&checked, 0, &config.checking)?;
+        write_findings(&checked, None, &config.checking)?;
         return Err(refusal.counting(checked.counts()));
     }
-    let path = ledger_path(config, &checked)?;
+    let path = path?;
     let is_new = path.symlink_metadata().is_err();
     // Of a ledger that exists, it alone knows how its rows stand.
     send(config, context, &checked, path).map_err(
@@ -57,22 +63,23 @@ fn send(config: &SubmitConfig, context: &Context<'_>, checked: &Checked, path: P
             if config.dry_run {
                 return Ok(());
             }
-            let (asked, n_before) = (&config.checking, rows_before(checked, &submission.path)?);
+            let (asked, place) = (&config.checking, place_of(checked, &submission.path)?);
             if took_in {
-                write_findings(checked, n_before, asked)
+                write_findings(checked, place, asked)
             } else {
-                write_missing(checked, n_before, asked, context.shell)
+                write_missing(checked, place, asked, context.shell)
             }
         };
         order.carry_out(prepared, n_rows, findings).await
     })
 }
 
-/// Returns how many rows the ledger has before those of these manifests.
-fn rows_before(checked: &Checked, path: &Path) -> Result<u32, Failure> {
-    let Some(first) = checked.survey.parts.first() else { return Ok(0) };
+/// Returns where these manifests stand in the ledger.
+fn place_of(checked: &Checked, path: &Path) -> Result<Option<InLedger>, Failure> {
+    let Some(first) = checked.survey.parts.first() else { return Ok(None) };
     let reader = Reader::open(path)?;
-    Ok(reader.run().part_of(&first.sha256).map_or(0, |part| part.first_row.get() - 1))
+    let n_before = reader.run().part_of(&first.sha256).map_or(0, |part| part.first_row.get() - 1);
+    Ok(Some(InLedger { run: RunMark::of(reader.run().id), n_before }))
 }
 
 fn refuse_invalid(checked: &Checked, config: &SubmitConfig, context: &Context<'_>) -> Result<(), Failure> {

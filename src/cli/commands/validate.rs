@@ -12,7 +12,7 @@ use crate::validate::Rule;
 /// Checks manifests.
 pub(crate) fn run(config: &ValidateConfig, invocation: &Invocation, shell: &Shell) -> Result<Summary, Failure> {
     let checked = check(config, shell)?;
-    write_findings(&checked, 0, config)?;
+    write_findings(&checked, None, config)?;
     let survey = &checked.survey;
     let rules: serde_json::Map<String, serde_json::Value> =
         survey.by_rule.iter().map(|(rule, n)| (rule.name().to_owned(), (*n).into())).collect();

@@ -3,10 +3,10 @@
 use std::path::Path;
 
 use crate::app::{Ending, Lead, Next, Piece};
-use crate::cli::commands::check::rejects_name;
+use crate::cli::commands::check::{has_row, rejects_name};
 use crate::cli::invocation::{Invocation, quoted};
 use crate::ledger::{Finding, FindingKind, LedgerError, RowState};
-use crate::request::{ErrorCode, RowId};
+use crate::request::{ErrorCode, RowId, RunMark};
 use crate::submit::{StopReason, Trip};
 
 /// Returns what to do after a command that ended so. `is_replay` says that it put failed rows back.
@@ -81,6 +81,21 @@ impl Run<'_> {
         }
     }
 
+    /// Returns the command that submitted this list, as it was typed where that is known.
+    fn submitting(&self, list: &str) -> Invocation {
+        let recorded = self.ending.submitted_by.iter().filter_map(|typed| Invocation::parse(typed));
+        let mut typed = std::iter::once(self.invocation.clone()).chain(recorded);
+        let found = typed.find(|typed| typed.command() == Some("submit") && typed.names(list));
+        found.unwrap_or_else(|| Invocation::of_words(self.ending.submits.clone()))
+    }
+
+    /// Returns the command that tells a run to run which was loaded alone.
+    pub(crate) fn starting(&self) -> String {
+        let typed = self.submitting(&self.ending.manifest);
+        let is_part = typed.has("--limit") || typed.has("--ids");
+        typed.going_on(if is_part { 0 } else { self.ending.n_left_destructive })
+    }
+
     /// Returns what shows what is wrong with the way to the server, and then the same command.
     fn look_into_it(&self) -> String {
         let again = self.again();
@@ -138,6 +153,9 @@ impl Run<'_> {
 
     fn by_state(&self) -> String {
         let is_left = |state| self.n(state) > 0;
+        if !self.ending.is_started {
+            return self.starting();
+        }
         if let Some(undo) = about_contradicted(self.ending, self.invocation) {
             return undo;
         }
@@ -222,23 +240,29 @@ impl Run<'_> {
 
     /// Invalid rows are corrected in the file of rejects, which the same command writes.
     fn about_invalid(&self) -> String {
-        let typed = Some(self.invocation).filter(|typed| typed.command() == Some("submit"));
-        let typed = typed.or(self.recorded.as_ref().filter(|typed| typed.command() == Some("submit")));
-        let given = typed.and_then(|typed| typed.value_of("--rejects"));
-        let name = given.unwrap_or_else(|| rejects_name(Path::new(&self.ending.manifest)));
-        let replay = self.asking("replay", &["--from", &name]);
-        let corrected = match typed.filter(|_| !Path::new(&name).exists()) {
-            Some(typed) => {
-                let written = typed.instead(&["--rejects", "--new", "--confirm"], &["--rejects", &name]);
-                format!("write the invalid rows to a file: {written}; then, with the rows corrected in it: {replay}")
-            }
-            None => format!("correct the rows in {}, then: {replay}", quoted(&name)),
+        let typed = self.submitting(&self.ending.manifest);
+        let name = typed.value_of("--rejects").unwrap_or_else(|| rejects_name(Path::new(&self.ending.manifest)));
+        let replay = |name: &str| self.asking("replay", &["--from", name]);
+        let has = |row: &RowId| has_row(Path::new(&name), RunMark::of(self.ending.run), *row);
+        let corrected = if self.ending.invalid.first().is_some_and(has) {
+            format!("correct the rows in {}, then: {}", quoted(&name), replay(&name))
+        } else {
+            // What stands there is of another run, or of another list of this one.
+            let name = free_name(&name);
+            let written = typed.instead(&["--rejects", "--force", "--new", "--confirm"], &["--rejects", &name]);
+            let replay = replay(&name);
+            format!("write the invalid rows to a file: {written}; then, with the rows corrected in it: {replay}")
         };
         let (named, more) = named(&self.ending.invalid, self.n(RowState::Invalid));
         let words: Vec<&str> = named.iter().map(String::as_str).chain(["--reason", "TEXT"]).collect();
         let dropped = self.local("drop", &words);
         format!("{corrected}; or, where they are not to be sent: {dropped}{more}")
     }
+}
+
+/// Returns the command that tells a run to run which was loaded alone.
+pub(crate) fn starting(ending: &Ending, invocation: &Invocation) -> String {
+    Run { ending, invocation, recorded: None, is_replay: false }.starting()
 }
 
 /// Returns what a person has to do about requests that are not what their rows asked for. It comes before all else: until then each
@@ -258,8 +282,10 @@ const MAX_NAMES: u32 = 100;
 
 /// Returns a name that no file has: `results.csv`, `results-2.csv`.
 fn free_name(name: &str) -> String {
-    let (stem, end) = name.rsplit_once('.').unwrap_or((name, ""));
-    let names = std::iter::once(name.to_owned()).chain((2..MAX_NAMES).map(|n| format!("{stem}-{n}.{end}")));
+    // One without an end is numbered at its end.
+    let end = Path::new(name).extension().map_or(0, |end| end.len() + 1);
+    let (stem, end) = name.split_at(name.len() - end);
+    let names = std::iter::once(name.to_owned()).chain((2..MAX_NAMES).map(|n| format!("{stem}-{n}{end}")));
     let mut free = names.filter(|name| Path::new(name).symlink_metadata().is_err());
     free.next().unwrap_or_else(|| name.to_owned())
 }
@@ -347,6 +373,9 @@ mod tests {
             contradicted: Vec::new(),
             failed_by: None,
             last_sent_by: Some("cmbatch submit wave.csv --token-file t --rate 5/s".to_owned()),
+            submitted_by: vec!["cmbatch submit wave.csv --token-file t --rate 5/s".to_owned()],
+            is_started: true,
+            submits: Vec::new(),
             server: Some("https://cm.test".to_owned()),
             manifest: "wave.csv".to_owned(),
         }

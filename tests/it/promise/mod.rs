@@ -5,6 +5,7 @@ mod across;
 mod answers;
 mod commands;
 mod copies;
+mod files;
 mod first;
 mod lags;
 mod lists;

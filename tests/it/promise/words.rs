@@ -240,3 +240,46 @@ fn created_rows_that_a_later_list_lacks_are_named_with_what_finds_them_all() {
     place.shell(&command).exits(1).says("3 findings");
     place.run(&["status", "wave.ledger"]).exits(1).says("--row 3 --row 4 --row 5 --looked-at");
 }
+
+#[test]
+fn a_run_that_was_loaded_and_not_told_to_run_is_started_as_the_last_line_says() {
+    let world = World::new(Manner::default());
+    let list = format!("{}E-9,Enroll,{TEMPLATE},nobody,\nE-8,Enroll,{TEMPLATE},{},\n", enrollments(3), guid(8));
+    // Of the first one no session is on record, and the ledger alone knows what was asked for.
+    for (n, name, point, told) in [
+        (1, "a", "create-after-rename", "submit wave.csv --ledger wave.ledger --server "),
+        (2, "b", "takeover-committed", "submit wave.csv --on-invalid skip "),
+    ] {
+        let place = world.place(name);
+        let list = list.replace("97cc3493", &format!("{name}7cc3493"));
+        place.write("wave.csv", &list);
+        let words = ["submit", "wave.csv", "--on-invalid", "skip", "--tag-position", "end", "--comment", "it's late"];
+        let died = place.run_with(&words, &[("CMBATCH_CRASH_AT", point)]);
+        assert!(died.status < 0 && place.file("wave.ledger").exists(), "{}", died.stderr);
+        let status = place.run(&["status", "wave.ledger"]).exits(1).says(told);
+        let refused = place.run(&["replay", "wave.ledger"]).exits(2).says(told);
+        assert_eq!(next_commands(&status.stderr), next_commands(&refused.stderr));
+        place.run_next(&refused, "submit").exits(1).says("4 created, 1 invalid");
+        let is_tagged_so = |made: &&Made| made.text("comment").starts_with("it's late [cmb:");
+        assert_eq!(world.server.made().iter().filter(is_tagged_so).count(), n);
+    }
+}
+
+#[test]
+fn the_state_folder_of_a_service_stands_in_what_is_next_for_who_has_another() {
+    let world = World::new(Manner::default());
+    let place = world.with_rows("a", 4);
+    let folder = place.file("service").to_string_lossy().into_owned();
+    let service = [("STATE_DIRECTORY", folder.as_str())];
+    let told = format!(" --state-dir {folder}");
+    let ran = place.run_with(&["submit", "wave.csv", "--limit", "1"], &service).exits(0).says(&told);
+    place.run(&["status", "wave.ledger"]).exits(1).says(&told);
+    place.run_with(&["status", "wave.ledger"], &service).exits(1).says(&told);
+    place.run_next(&ran, "submit").exits(0).says(&told);
+    // One that was typed is the one that holds, and who has none is told of none.
+    let ran = place.run_with(&["submit", "wave.csv", "--limit", "1", "--state-dir", "own"], &service).exits(0);
+    assert!(ran.stderr.contains(" --state-dir own") && !ran.stderr.contains(&told), "{}", ran.stderr);
+    let dry = place.shell("STATE_DIRECTORY=service cmbatch submit wave.csv --simulate --dry-run").exits(0);
+    assert!(!dry.stderr.contains("--state-dir"), "{}", dry.stderr);
+    assert_eq!(world.server.n_made(), 3);
+}
