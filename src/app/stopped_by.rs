@@ -197,11 +197,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn readme_has_every_name_and_no_two_are_alike() {
-        let readme = include_str!("../../README.md");
+    fn the_page_has_every_name_and_no_two_are_alike() {
+        let page = include_str!("../../docs/exit-status.md");
         let mut names: Vec<&str> = StoppedBy::ALL.map(StoppedBy::name).into();
         for name in &names {
-            assert!(readme.contains(&format!("`{name}`")), "README lacks {name}");
+            assert!(page.contains(&format!("`{name}`")), "docs/exit-status.md lacks {name}");
         }
         names.sort_unstable();
         names.dedup();
