@@ -347,7 +347,7 @@ fn audit(
         }
         n_rows += 1;
         if is_untagged {
-            audit.untagged.add(gap.clone());
+            audit.untagged.add(gap);
         }
         if is_seen {
             // Before the first one that is seen, the list may not reach back far enough.
