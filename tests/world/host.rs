@@ -103,19 +103,35 @@ impl Host {
         put_back(&self.folder, photo, others);
     }
 
-    /// Cuts each log behind one of its commits, and loses the notes: the first `keep` commits of ten are left.
+    /// Cuts each log behind one of its commits, and loses the notes: the first `keep` commits of ten are left, and those that are
+    /// folded into the file, before which the log is synced.
     pub(crate) fn lose_power(&self, keep: u8) {
-        for (name, bytes) in self.photo() {
+        let photo = self.photo();
+        for (name, bytes) in &photo {
             if name.to_string_lossy().ends_with(".ledger-wal") {
-                let ends = commit_ends(&bytes);
+                let ends = commit_ends(bytes);
+                let file = photo.get(Path::new(name.to_string_lossy().trim_end_matches("-wal")));
+                let folded = file.map_or(0, |file| folded(bytes, &ends, file));
                 let left = ends.len() * usize::from(keep.min(10)) / 10;
-                let end = if left == 0 { 0 } else { ends[left - 1] };
-                fs::write(self.folder.join(&name), &bytes[..end]).unwrap();
+                let end = if left == 0 { 0 } else { ends[left - 1] }.max(folded);
+                fs::write(self.folder.join(name), &bytes[..end]).unwrap();
             } else if name.to_string_lossy().ends_with("-shm") {
-                fs::remove_file(self.folder.join(&name)).unwrap();
+                fs::remove_file(self.folder.join(name)).unwrap();
             }
         }
     }
+}
+
+/// Returns up to which of its commits a log is folded into its file: the last one of which the file has every page.
+fn folded(log: &[u8], ends: &[usize], file: &[u8]) -> usize {
+    let word = |at: usize| u32::from_be_bytes(log[at..at + 4].try_into().unwrap()) as usize;
+    let is_in_it = |end: &usize| {
+        let page = word(8);
+        let frames = (32..*end).step_by(24 + page);
+        let newest: BTreeMap<usize, &[u8]> = frames.map(|at| (word(at), &log[at + 24..at + 24 + page])).collect();
+        newest.iter().all(|(number, bytes)| file.get((number - 1) * page..number * page) == Some(bytes))
+    };
+    ends.iter().rev().copied().find(is_in_it).unwrap_or(0)
 }
 
 /// Returns where the commits of a log end that belong to its newest round.

@@ -81,6 +81,8 @@ pub(crate) struct Known {
     pub(crate) opts: Opts,
     pub(crate) started: u64,
     pub(crate) ended: Option<u64>,
+    /// Whether it was refused: what it was to do was not begun.
+    pub(crate) was_refused: bool,
     /// Whether it ended by itself, and not for the server's sake, while the list was whole: it had its last look.
     pub(crate) has_looked: bool,
 }

@@ -349,6 +349,7 @@ impl<'h> World<'h> {
         let words = if self.is_wordy { &said.text } else { &said.short };
         self.say(&format!("p{p} ends with {}: {}", said.exit, words.replace(&*self.root.to_string_lossy(), "")));
         let known = self.oracle.known.get_mut(&p).unwrap();
+        known.was_refused = matches!(said.exit, 2 | 3 | 8);
         known.has_looked = !matches!(said.exit, 4 | 5 | 6 | 8 | 130) && self.server.borrow().list_is_whole();
         let at = known.at;
         // What is refused at the door says nothing of the run.
@@ -422,7 +423,7 @@ impl<'h> World<'h> {
         }
         let (run, no_tag) = self.metas.get(&at).map_or((0, false), |meta| (meta.run, meta.no_tag));
         let opts = Opts { no_tag, ..opts.clone() };
-        let known = Known { at, run, opts, started: self.now(), ended: None, has_looked: false };
+        let known = Known { at, run, opts, started: self.now(), ended: None, was_refused: false, has_looked: false };
         self.oracle.known.insert(p, known);
         let flag = Arc::new(Flag { is_woken: AtomicBool::new(true), world: self.waker.clone() });
         let running = Some(process::run(order));

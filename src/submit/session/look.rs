@@ -6,7 +6,7 @@ use super::{LIST_AGAIN, MAX_LISTS, PROBE_EVERY, Session, SessionReport, Setting,
 use crate::client::{ReadError, TransportFault};
 use crate::event::EventKind;
 use crate::ledger::{FirstLook, LedgerError, Resolution, RowState, RowVerdict, Source};
-use crate::reconcile::{self, Asking, Firsts, Gap, Hits, Lists, Report, WhyLeft};
+use crate::reconcile::{self, Asking, Firsts, Gap, Hits, Lists, Report, WhyLeft, disagreements};
 use crate::request::{RequestUuid, RowId, TagPosition};
 use crate::submit::setup::{Calls, FinalLook};
 use crate::submit::stop::StopReason;
@@ -207,7 +207,7 @@ impl Session {
     }
 
     /// Asks by their uuids for the first of the created rows that a list does not show. Those that the server does not have so either
-    /// are in doubt: it lost them, or never made them.
+    /// are in doubt: it lost them, or never made them. So are those that it has as something else.
     ///
     /// # Errors
     /// The ledger cannot be read or written.
@@ -224,10 +224,21 @@ impl Session {
                 () = setting.until_stopped() => break,
                 read = setting.calls.read_back(uuid) => read,
             };
-            if matches!(read, Err(ReadError::Status { status: 404, .. } | ReadError::NoContent)) {
-                let reason = format!("its request {uuid} is gone: the server neither lists it nor has it by its uuid");
-                let (verdict, source) = (RowVerdict::Contradicted, Source::List);
-                gone.push(Resolution { row, verdict, source, reason: Some(reason) });
+            let reason = match read {
+                Ok(object) => {
+                    let request = self.reader.facts(row)?.and_then(|facts| facts.request);
+                    let differs = request.map(|request| disagreements(&request, self.wire.tag(row, &request), &object));
+                    let differs: Vec<String> = differs.unwrap_or_default().iter().map(ToString::to_string).collect();
+                    (!differs.is_empty())
+                        .then(|| format!("its request {uuid} is not what was asked for: {}", differs.join("; ")))
+                }
+                Err(ReadError::Status { status: 404, .. } | ReadError::NoContent) => {
+                    Some(format!("its request {uuid} is gone: the server neither lists it nor has it by its uuid"))
+                }
+                Err(_) => None,
+            };
+            if reason.is_some() {
+                gone.push(Resolution { row, verdict: RowVerdict::Contradicted, source: Source::List, reason });
             }
         }
         if !gone.is_empty() {

@@ -71,12 +71,8 @@ impl World<'_> {
         let mut opts = Opts { no_tag: meta.no_tag, ..Opts::default() };
         // What was begun is repeated first.
         for cmd in self.corrections(at) {
-            let before = self.oracle.last.get(&at).map(|said| (said.exit, said.short.clone()));
             let said = self.command(at, &cmd, &opts).await?;
-            // What was refused for its rows at first is refused for them again.
-            let is_as_before = before == Some((said.exit, said.short.clone()));
             if matches!(said.exit, 2 | 3 | 7)
-                && !is_as_before
                 && said.short != NOTHING
                 && !said.proposes_skip
                 && !self.oracle.is_involved
@@ -108,11 +104,17 @@ impl World<'_> {
     fn corrections(&self, at: Place) -> Vec<Cmd> {
         // What came to pass since may leave no sense in an earlier one.
         let of = |step: &Step| match step {
-            Step::Run { at: other, cmd, .. } if *other == at => Some(cmd.clone()),
+            Step::Run { p, at: other, cmd, .. } if *other == at => {
+                let has_begun = self.oracle.known.get(p).is_some_and(|known| !known.was_refused);
+                Some((cmd.clone(), has_begun))
+            }
             _ => None,
         };
         let last = self.history.steps.iter().rev().find_map(|step| of(&step.step));
-        last.into_iter().filter(|cmd| matches!(cmd, Cmd::From { .. })).collect()
+        last.into_iter()
+            .filter(|(cmd, has_begun)| *has_begun && matches!(cmd, Cmd::From { .. }))
+            .map(|(cmd, _)| cmd)
+            .collect()
     }
 
     async fn settle_truly(&mut self, at: Place) -> Result<(), Violation> {
