@@ -335,8 +335,8 @@ impl fmt::Display for WhyLeft {
             ),
             Self::LostAgain { n, first } => write!(
                 f,
-                "{n} of them (the first is row {first}) were sent twice, because the server's list did not have them, and no answer came \
-                 either time: they may exist twice, and are not sent again"
+                "the server's list did not have {n} of them (the first is row {first}), they were sent again, and no answer came either \
+                 time: they may exist twice, and are not sent a third time"
             ),
             Self::Probe { row, .. } => write!(
                 f,

@@ -50,7 +50,8 @@ pub(crate) fn warn(report: &Report, ledger: &Path, invocation: &Invocation, shel
             rows(report.corrected)
         ));
     }
-    warn_of_gaps(&report.audit.not_shown, "were created", ledger, invocation, shell);
+    let were_created = if report.audit.not_shown.n == 1 { "was created" } else { "were created" };
+    warn_of_gaps(&report.audit.not_shown, were_created, ledger, invocation, shell);
     if let Some(error) = report.unreadable.as_ref().filter(|_| report.left > 0) {
         shell.warn(&format!(
             "{} in doubt: the server's list could not be read ({})",
