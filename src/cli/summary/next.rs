@@ -319,6 +319,11 @@ fn about_findings(findings: &[Finding], run: &Run<'_>) -> String {
             run.local("drop", &with(&["--undo"]))
         );
     }
+    // Of a row whose answers were lost each time only a person can say whether it exists.
+    if findings.iter().any(|finding| finding.uuids.is_empty()) {
+        let list = run.local("settle", &["--list"]);
+        return format!("look for the rows named above in the CM portal, and record what is there: {list}");
+    }
     let mut first = vec!["look at the requests named above in the CM portal"];
     if has(&[FindingKind::Double, FindingKind::Elsewhere]) {
         first.push("cancel there what is too many");
@@ -348,7 +353,7 @@ mod tests {
     use crate::ledger::RowState;
     use crate::reconcile::Report;
     use crate::report::Counts;
-    use crate::request::{Fault, Guid, RequestKind, RequestType, RunId};
+    use crate::request::{Fault, Guid, RequestKind, RequestType, RequestUuid, RunId};
 
     fn ending(rows: &[(RowState, u64)]) -> Ending {
         let mut counts = Counts::default();
@@ -471,18 +476,22 @@ mod tests {
 
     #[test]
     fn what_to_do_about_findings_depends_on_their_kinds_and_names_their_rows() {
+        let uuids = vec![RequestUuid::new(Guid::from_bytes([1; 16]))];
         let finding =
-            |kind, number| Finding { kind, row: RowId::new(number), uuids: Vec::new(), detail: String::new() };
+            |kind, number| Finding { kind, row: RowId::new(number), uuids: uuids.clone(), detail: String::new() };
         let told = |kinds: &[FindingKind]| {
             let findings: Vec<Finding> = (20..).zip(kinds).map(|(number, kind)| finding(*kind, number)).collect();
             told(&Ending { findings, ..ending(&[]) })
         };
+        let findings = vec![Finding { uuids: Vec::new(), ..finding(FindingKind::Missing, 20) }];
+        let lost_twice = self::told(&Ending { findings, ..ending(&[]) });
         let lines = [
             told(&[FindingKind::Double, FindingKind::Elsewhere]),
             told(&[FindingKind::Unsent]),
             told(&[FindingKind::Missing; 6]),
             told(&[FindingKind::SkippedGone; 2]),
             told(&FindingKind::ALL[1..]),
+            lost_twice,
         ];
         insta::assert_snapshot!(lines.join("\n"), @r"
         look at the requests named above in the CM portal, cancel there what is too many, then: cmbatch settle wave.ledger --all --token-file t; or, where that still tells of them: cmbatch settle wave.ledger --row 20 --row 21 --looked-at --reason TEXT
@@ -490,6 +499,7 @@ mod tests {
         look at the requests named above in the CM portal, find out why the list lacks what is missing, then: cmbatch settle wave.ledger --all --token-file t; or, where that still tells of them: cmbatch settle wave.ledger --row 20 --row 21 --row 22 --row 23 --row 24 --looked-at --reason TEXT; and likewise of the others (1)
         look in the CM portal why these requests came to nothing; to send the rows all the same: cmbatch drop wave.ledger --row 20 --row 21 --undo; or, where they are not to be sent: cmbatch settle wave.ledger --row 20 --row 21 --looked-at --reason TEXT
         look at the requests named above in the CM portal, cancel there what is too many, cancel there what nobody wants, find out why the list lacks what is missing, find out why requests came to nothing for which rows were left out, then: cmbatch settle wave.ledger --all --token-file t; or, where that still tells of them: cmbatch settle wave.ledger --row 20 --row 21 --row 22 --row 23 --looked-at --reason TEXT
+        look for the rows named above in the CM portal, and record what is there: cmbatch settle wave.ledger --list
         ");
     }
 }
