@@ -281,6 +281,11 @@ impl Oracle {
             let of_row = |made: &&Made| made.row.is_some_and(|number| crate::server::target(number) == row.target);
             let own: Vec<&Made> = server.made.iter().filter(of_row).collect();
             let is_made = own.iter().any(|made| made.process.is_some());
+            // Left out for the row that it was to stand for, which came to be.
+            let is_stood_for = |other: &RowSeen| other.state == RowState::Created && other.target == row.target;
+            if row.state == RowState::Skipped && rows.iter().any(is_stood_for) {
+                continue;
+            }
             if last.exit == 0 && !targets.insert(row.target) {
                 return broken(Broken::Lost, format!("the target of row {} stands there twice", row.row));
             }

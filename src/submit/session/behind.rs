@@ -35,7 +35,9 @@ impl Session {
         let n_lacking = report.last_list.as_ref().map_or(0, |list| list.audit.n_lacking + list.audit.n_old_end);
         let mut earlier = self.reader.sessions()?.into_iter().filter(|session| session.number < self.number);
         let has_looked = earlier.any(|session| session.first_look.is_some());
-        if (n_lacking > 0 || !has_looked) && self.patience.trust != Trust::List {
+        // What another copy is known to have sent may go back further than the list.
+        let is_unmeasured = !has_looked && self.reader.by_type(RowState::Created)?.iter().any(|(_, n)| *n > 0);
+        if (n_lacking > 0 || is_unmeasured) && self.patience.trust != Trust::List {
             return Ok(Some(StopReason::Lacking(n_lacking)));
         }
         let n_strays = report.last_list.as_ref().map_or(0, |list| list.strays.n);

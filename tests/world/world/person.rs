@@ -126,13 +126,18 @@ impl World<'_> {
         let run = self.metas.get(&at).map(|meta| meta.run);
         let is_own = |process: u32| self.oracle.known.get(&process).map(|known| known.run) == run;
         let is_young = |number: &u32| !self.server.borrow().is_old(*number, 3_500_000, &is_own);
-        // What was sent again and lost again is a person's, and no other row goes before that is settled. Of a kind of which nothing is known to exist, and nothing is left to be sent, no list proves anything (rule 6 c).
+        // What was sent again and lost again, or exists twice, is a person's, and no other row goes before that is settled. Of a kind of which nothing is known to exist, and nothing is left to be sent, no list proves anything (rule 6 c).
         let is_told = |doubt: &RowSeen| {
             let is_alike = |row: &RowSeen| row.kind == doubt.kind && row.template == doubt.template;
             rows.iter().any(|row| matches!(row.state, RowState::Created | RowState::Pending) && is_alike(row))
         };
-        let has_lost_again = rows.iter().any(|row| row.state == RowState::InDoubt && row.is_again);
-        let is_certain = !has_lost_again && rows.iter().any(|row| row.state == RowState::InDoubt && is_told(row));
+        let n_made = |row: &RowSeen| {
+            let number = self.number_of(row);
+            self.server.borrow().made.iter().filter(|made| made.row == Some(number)).count()
+        };
+        let is_doubtful = |row: &RowSeen| row.is_again && (row.state == RowState::InDoubt || n_made(row) > 1);
+        let is_certain =
+            !rows.iter().any(is_doubtful) && rows.iter().any(|row| row.state == RowState::InDoubt && is_told(row));
         if is_certain && doubts.iter().any(is_young) && !self.oracle.is_involved {
             let last = self.oracle.last.get(&at).map(|said| said.short.clone());
             let text = format!(
