@@ -202,20 +202,6 @@ impl Reader {
         self.read(|conn| query::value(conn, sql, [session]))
     }
 
-    /// Returns how many rows failed and are to be sent again on a person's order, or as other rows that were not created yet.
-    ///
-    /// # Errors
-    /// The ledger cannot be read.
-    pub fn n_ordered_again(&self) -> Result<u64, LedgerError> {
-        let sql = format!(
-            "SELECT count(*) FROM outcomes o WHERE
-                 source = 'replay' AND state = 'pending' AND {LAST_WORD}
-                 OR replaced_by IS NOT NULL AND NOT EXISTS (SELECT 1 FROM outcomes x
-                     WHERE x.row = o.replaced_by AND x.state = 'created')"
-        );
-        self.read(|conn| query::value(conn, &sql, []))
-    }
-
     /// Returns the kinds of request of which one was created, in the order of type and template.
     ///
     /// # Errors

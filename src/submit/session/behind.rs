@@ -26,10 +26,9 @@ impl Session {
         if let Some(reason) = self.look_for_others(setting, report).await? {
             return Ok(Some(reason));
         }
-        let n_again = self.reader.n_ordered_again()?;
-        // Rows that failed once may have been corrected in the newer ledger, and then sent under other numbers.
+        // Rows that are left here may have been corrected in the newer ledger, and then sent under other numbers.
         let stray = report.last_list.iter().find_map(|list| list.strays.first.first());
-        if let Some(stray) = stray.filter(|_| n_again > 0) {
+        if let Some(stray) = stray {
             return Ok(Some(StopReason::AnotherAtWork { row: stray.row, uuid: stray.uuid }));
         }
         let n_lacking = report.last_list.as_ref().map_or(0, |list| list.audit.n_lacking + list.audit.n_old_end);
