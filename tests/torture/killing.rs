@@ -146,8 +146,27 @@ impl Run<'_> {
             let open = rows(self.folder, LEDGER).iter().any(|row| row.state == "pending" || row.state == "in_doubt");
             status.code() == Some(0) || (status.code() == Some(1) && !open)
         };
-        let settled = (0..MAX_RUNS).any(|_| ended(self.end(words)));
+        let settled = (0..MAX_RUNS).any(|_| {
+            let is_over = ended(self.end(words));
+            if !is_over {
+                self.settle_truly();
+            }
+            is_over
+        });
         assert!(settled, "it never came to its end");
+    }
+
+    /// Says of the rows in doubt that the server did not make that it did not: one whose answers were lost twice is a person's.
+    fn settle_truly(&self) {
+        let seen = self.server.seen();
+        let is_made = |row: &Row| seen.iter().any(|call| call.target == row.target && call.created.is_some());
+        let doubts = rows(self.folder, LEDGER).into_iter().filter(|row| row.state == "in_doubt" && !is_made(row));
+        let named: Vec<String> = doubts.flat_map(|row| ["--row".to_owned(), row.number.to_string()]).collect();
+        if !named.is_empty() {
+            let named: Vec<&str> = named.iter().map(String::as_str).collect();
+            let verdict = ["--not-created", "--reason", "the server did not make it"];
+            self.folder.run(&[&["settle", LEDGER][..], &named, &verdict].concat()).exits(0);
+        }
     }
 
     fn end(&self, words: &[&str]) -> ExitStatus {
