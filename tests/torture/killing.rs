@@ -66,7 +66,11 @@ pub(crate) fn torture<S: Server>(plan: &Plan, start: impl FnOnce(&Folder) -> S) 
     for _ in 0..3 {
         run.killed(&["replay", LEDGER], &mut random);
     }
-    let all_created = (0..MAX_RUNS).any(|_| run.end(&["replay", LEDGER]).code() == Some(0));
+    let all_created = (0..MAX_RUNS).any(|_| {
+        let is_over = run.end(&["replay", LEDGER]).code() == Some(0);
+        run.settle_truly();
+        is_over
+    });
     let (rows, seen) = (rows(&folder, LEDGER), server.seen());
     assert_kept(&rows, &seen, plan.n_rows as usize);
     assert!(all_created, "replay never came to its end");
